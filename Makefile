@@ -1,0 +1,61 @@
+# `make quickstart` and `make test` are all one needs on a fresh machine. A second run installs nothing unless
+# pyproject.toml or constraints.txt changed.
+#
+#   PYTHON=python3.12     the Python that .venv is made with (3.11 to 3.13)
+#   VENV=.venv            where it is made
+#   TORCH_INDEX=URL       package index to take torch from, e.g. one with CPU-only builds
+#   PYTEST_ARGS='-x'      more arguments for pytest
+
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c '$(IN_RANGE)' >/dev/null 2>&1 && { echo $$p; exit; }; done)
+VENV ?= .venv
+TORCH_INDEX ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart test lint format clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze (three minutes)
+	@$(BIN)/qam-train
+
+test: $(VENV)/.installed-test ## install, then run the tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-lint ## install, then check style, types and who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.installed-lint ## rewrite the code in the project's style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean: ## remove .venv, builds and caches; keeps runs/
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'no Python 3.11 to 3.13 found: install one, or name it with PYTHON=...'; exit 1; }
+	@$(PYTHON) -c '$(IN_RANGE)' || { echo 'got $(PYTHON), expected Python 3.11 to 3.13: name another with PYTHON=...'; exit 1; }
+	@echo 'making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+
+# The interpreter is order-only: it is a link, and its date says nothing about what is installed.
+$(VENV)/.installed-core: pyproject.toml constraints.txt | $(BIN)/python
+	@echo 'installing qam_torch (the first time: a few minutes)'
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch)
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-%: $(VENV)/.installed-core
+	@echo 'installing the $* tools'
+	@$(PIP) --editable '.[$*]'
+	@touch $@

@@ -1,0 +1,274 @@
+"""The one update that every method shares.
+
+A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. All else
+is here: the joint optimiser, gradient clipping, Polyak averaging, metrics, counting. The update is a function of
+(parameters, batch, noise): it does not read the host, so it can be captured, compiled or replayed with recorded draws.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from qam_torch.algorithms.noise import NamedNoise, member_generators
+from qam_torch.networks import polyak_copy, polyak_update
+from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, require
+
+__all__ = ["Algorithm", "DivergedError", "LossTerm"]
+
+
+class DivergedError(QamError):
+    """A loss became infinite or NaN; the message names it."""
+
+
+class LossTerm(NamedTuple):
+    """One summand of a method's objective.
+
+    loss     (P,)  with gradient
+    metrics  diagnostics, computed when asked for
+    trains   names of the only networks this loss moves
+    """
+
+    loss: Tensor
+    metrics: Metrics
+    trains: tuple[str, ...]
+
+
+class Algorithm(L.LightningModule):
+    """Base of all methods: a LightningModule with manual optimisation over a population of P members.
+
+    A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
+
+    observation_dim     int            O
+    action_dim          int            A, of one environment step
+    seeds               ints           one a member; P = len(seeds)
+    horizon_length      int >= 1       h
+    action_chunking     bool           act with whole chunks (D = h A); else D = A and only the return is n-step
+    discount            float (0, 1]   gamma, of one environment step
+    lr                  float > 0      Adam's step size
+    target_update_rate  float (0, 1]   Polyak rate of the target networks
+    clip_grad           bool           clip each member's joint gradient to global norm 1
+
+    Raises QamError when a number is out of range.
+
+    Source: Li & Levine 2026, training loop of the reference implementation.
+    """
+
+    policy: Policy
+    behavior_policy: Policy | None = None
+
+    def __init__(
+        self,
+        *,
+        observation_dim: int,
+        action_dim: int,
+        seeds: Sequence[int],
+        horizon_length: int,
+        action_chunking: bool,
+        discount: float,
+        lr: float,
+        target_update_rate: float,
+        clip_grad: bool,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        require("seeds", len(seeds) >= 1 and len(set(seeds)) == len(seeds), seeds, "at least one seed, all different")
+        require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
+        require("discount", 0 < discount <= 1, discount, "a number in (0, 1]")
+        require("lr", lr > 0, lr, "a positive number")
+        require("target_update_rate", 0 < target_update_rate <= 1, target_update_rate, "a number in (0, 1]")
+        self.seeds = tuple(seeds)
+        self.members = len(self.seeds)
+        self.observation_dim, self.horizon_length = observation_dim, horizon_length
+        self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
+        self.chunk_discount = discount**horizon_length
+        self.lr, self.target_update_rate, self.clip_grad = lr, target_update_rate, clip_grad
+        self.networks = nn.ModuleDict()
+        self.targets = nn.ModuleDict()
+        self.common_values: dict[str, float] = {}
+        self.noise: NamedNoise | None = None
+        self.metrics: dict[str, Tensor] = {}
+
+    # What a method defines
+
+    def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
+        """Add an online network, initialised for each member from its seed and the network's name alone."""
+        network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
+        self.networks[name] = network
+        if polyak:
+            self.targets[name] = polyak_copy(network)
+
+    def set_member_value(self, name: str, value: float | Sequence[float], positive: bool = True) -> None:
+        """Register a number that enters a loss or the acting rule: one for all members, or one a member."""
+        lone = isinstance(value, (int, float))
+        values = [value] if lone else list(value)  # type: ignore[arg-type, list-item]
+        require(name, lone or len(values) == self.members, value, f"one number, or one for each of {self.members} seeds")
+        require(name, all(v > 0 or (v == 0 and not positive) for v in values), value, f"> 0{' or 0' * (not positive)}")
+        self.register_buffer(f"{name}_values", None if lone else torch.tensor(values), persistent=False)
+        self.common_values[name] = float(values[0])
+
+    def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
+        """The number for all members, or (P, 1, ..) with ndim axes where they differ."""
+        values = getattr(self, f"{name}_values")
+        return self.common_values[name] if values is None else values.view(-1, *(1,) * (ndim - 1))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The named noise one update consumes, `next_*` being the policy's in the TD target."""
+        return {f"next_{name}": draw for name, draw in self.policy.draws(batch_size).items()}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The method's objective; `batch.actions` already has the width the method acts with."""
+        raise NotImplementedError
+
+    def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Intermediate quantities worth looking at, by name; for study and parity checks."""
+        return {}
+
+    # The one update
+
+    def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
+        """The method's own acting rule at s', with noise drawn for it: (P, B, D), a constant."""
+        own = {name.removeprefix("next_"): draw for name, draw in noise.items() if name.startswith("next_")}
+        return self.act(batch.next_observations, own)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Action chunks of the acting policy: (P, B, O) -> (P, B, D) in [-1, 1]."""
+        return self.policy(observations, noise)
+
+    def compute_gradients(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Evaluate all losses and fill `.grad`, each network from its own losses only."""
+        batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
+        terms = self.losses(batch, noise)
+        totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
+        for term in terms:
+            totals[term.trains].append(term.loss.sum())
+        for names, summands in totals.items():
+            parameters = [p for name in names for p in self.networks[name].parameters()]
+            torch.autograd.backward(sum(summands[1:], summands[0]), inputs=parameters)
+        return terms
+
+    @torch.no_grad()
+    def apply_gradients(self) -> Tensor:
+        """Move the targets, then clip and step the optimiser; returns the gradient's norm before clipping, (P,).
+
+        Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
+        by one update: the reference's order.
+        """
+        averages = [p for target in self.targets.values() for p in target.parameters()]
+        sources = [p for name in self.targets for p in self.networks[name].parameters()]
+        polyak_update(averages, sources, self.target_update_rate)
+        gradients = [p.grad for p in self.networks.parameters() if p.grad is not None]
+        norm = _member_norms(gradients)
+        if self.clip_grad:
+            _scale_members(gradients, norm.clamp(min=1).reciprocal())
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
+
+    def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
+        """One update of all members, in place.
+
+        batch     fields (P, B, ...)
+        noise     the draws named by `draws`, each (P, ...)
+        diagnose  also compute every metric
+        ->        name -> (P,): the losses, and the metrics when asked for
+        """
+        terms = self.compute_gradients(batch, noise)
+        norm = self.apply_gradients()
+        report = {f"loss/{'+'.join(t.trains)}/{i}": t.loss.detach() for i, t in enumerate(terms)}
+        if diagnose:
+            report = {name: value for term in terms for name, value in term.metrics().items()}
+            report["gradient/norm"] = norm
+        return report
+
+    # Lightning
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam over all online networks; it is elementwise, so members do not mix."""
+        on_gpu = self.device.type == "cuda"
+        self.adam = torch.optim.Adam(
+            self.networks.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu
+        )
+        return self.adam
+
+    def prepare_noise(self, batch_size: int) -> None:
+        """Make the noise source for batches of B rows, on the module's device and in its dtype."""
+        if self.noise is None:
+            parameter = next(self.networks.parameters())
+            self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite."""
+        updates, _, batch_size = batch.rewards.shape
+        self.prepare_noise(batch_size)
+        assert self.noise is not None
+        noise = self.noise.sample(updates)
+        for u in range(updates):
+            self.metrics = self.update(
+                batch.update(u), {name: draw[u] for name, draw in noise.items()}, diagnose=u == updates - 1
+            )
+        self._count(updates)
+        self._require_finite()
+
+    def _count(self, updates: int) -> None:
+        """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for tracker in (progress.total, progress.current):
+            tracker.ready += updates
+            tracker.completed += updates
+
+    def _require_finite(self) -> None:
+        """A NaN anywhere reaches the parameters and stays, so looking at the step's last update finds it."""
+        names, values = zip(*self.metrics.items(), strict=True)
+        finite = torch.stack(values).isfinite()
+        if not finite.all():
+            bad = finite.logical_not().nonzero().tolist()
+            what = ", ".join(f"{names[i]} of seed {self.seeds[p]}" for i, p in bad[:3])
+            raise DivergedError(
+                f"training diverged at update {self.trainer.global_step}: {what} is not finite; "
+                f"lower algo.lr or algo.inv_temp, or check the data for outliers"
+            )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the noise generators to the checkpoint."""
+        if self.noise is not None:
+            checkpoint["noise"] = self.noise.state_dict()
+            checkpoint["noise"]["batch_size"] = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the generators' states until the device is known."""
+        self._saved_noise = checkpoint.get("noise")
+
+    def on_train_start(self) -> None:
+        """Restore the noise generators of a continued run."""
+        saved = getattr(self, "_saved_noise", None)
+        if saved is not None:
+            self.prepare_noise(saved["batch_size"])
+            assert self.noise is not None
+            self.noise.load_state_dict(saved)
+            self._saved_noise = None
+
+
+def _member_norms(gradients: Sequence[Tensor]) -> Tensor:
+    """Each member's global L2 norm over all tensors: (P,)."""
+    if gradients[0].shape[0] == 1:
+        norms = torch.stack(torch._foreach_norm(list(gradients))).unsqueeze(-1)
+    else:
+        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1)
+                             for g in gradients])
+    return torch.linalg.vector_norm(norms, dim=0)
+
+
+def _scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
+    """In place, each member's gradients times its scale (P,)."""
+    if len(scale) == 1:
+        torch._foreach_mul_(list(gradients), scale.squeeze())
+    else:
+        for gradient in gradients:
+            gradient.mul_(scale.view(-1, *(1,) * (gradient.ndim - 1)))

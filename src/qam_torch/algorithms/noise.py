@@ -1,0 +1,75 @@
+"""Where randomness enters: named draws, each population member from its own generator."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qam_torch.types import Draw
+
+__all__ = ["NamedNoise", "member_generators"]
+
+
+def member_generators(seeds: Sequence[int], stream: str, device: torch.device | str = "cpu") -> list[torch.Generator]:
+    """One generator a member, a function of its seed and the stream's name alone.
+
+    Independent of the other members, so that a member of a population draws what it would draw alone.
+    """
+    generators = []
+    for seed in seeds:
+        words = np.random.SeedSequence([seed, zlib.crc32(stream.encode())]).generate_state(2, np.uint32)
+        state = int(words[0]) << 31 | int(words[1]) >> 1
+        generators.append(torch.Generator(device=device).manual_seed(state))
+    return generators
+
+
+class NamedNoise:
+    """Draws every named noise of a number of updates at once.
+
+    draws   name -> Draw, what one update of one member consumes
+    seeds   one a member
+    stream  name of the random stream, so that two uses of a seed never share numbers
+    """
+
+    def __init__(
+        self,
+        draws: Mapping[str, Draw],
+        seeds: Sequence[int],
+        stream: str,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.draws, self.dtype, self.device = dict(draws), dtype, torch.device(device)
+        self.generators = member_generators(seeds, stream, device)
+        self.sizes = {kind: sum(math.prod(d.shape) for d in draws.values() if d.uniform == kind) for kind in (0, 1)}
+
+    def sample(self, updates: int) -> dict[str, Tensor]:
+        """-> name -> (updates, P, *shape); uniform draws lie in [0, 1), the others are standard normal."""
+        flat = {}
+        for uniform, size in self.sizes.items():
+            out = torch.empty(updates, len(self.generators), size, dtype=self.dtype, device=self.device)
+            for p, generator in enumerate(self.generators):
+                draw = torch.rand if uniform else torch.randn
+                out[:, p] = draw(updates, size, generator=generator, dtype=self.dtype, device=self.device)
+            flat[uniform] = out
+        named, used = {}, {0: 0, 1: 0}
+        for name, draw in self.draws.items():
+            start, size = used[draw.uniform], math.prod(draw.shape)
+            used[draw.uniform] += size
+            named[name] = flat[draw.uniform][..., start : start + size].unflatten(-1, draw.shape)
+        return named
+
+    def state_dict(self) -> dict[str, Any]:
+        """Generator states; restoring them continues the draws bit for bit."""
+        return {"generators": [generator.get_state() for generator in self.generators]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore generator states saved by `state_dict`."""
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved.cpu())

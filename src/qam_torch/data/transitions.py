@@ -1,0 +1,222 @@
+"""A data set on the training device: every state once, next states by index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qam_torch.types import QamError
+
+__all__ = ["ACTION_LIMIT", "Transitions"]
+
+ACTION_LIMIT = 1.0 - 1e-5
+"""Largest absolute action kept in the data, so that a tanh policy's inverse stays finite (the reference's value)."""
+
+
+class Transitions:
+    """N transitions in time order over M stored states; transition i goes from state_rows[i] to next_rows[i].
+
+    states      (M, O)  every state once; its dtype and device are those of the data set
+    state_rows  (N,)    row of each transition's state, in [0, M)
+    next_rows   (N,)    row of each transition's next state, in [0, M)
+    actions     (N, A)  clipped to +-(1 - 1e-5) unless `clip_actions` is False
+    rewards     (N,)
+    masks       (N,)    0 where the state counts as success (no bootstrap), else 1
+    terminals   (N,)    true at an episode's last transition; the last transition of all ends its episode anyway
+
+    Raises QamError for wrong shapes, rows out of range, or numbers that are not finite.
+    """
+
+    def __init__(
+        self,
+        states: Tensor,
+        state_rows: Tensor,
+        next_rows: Tensor,
+        actions: Tensor,
+        rewards: Tensor,
+        masks: Tensor,
+        terminals: Tensor,
+        clip_actions: bool = True,
+    ) -> None:
+        dtype, device = states.dtype, states.device
+        self.states = states
+        self.state_rows = state_rows.to(device, torch.int64)
+        self.next_rows = next_rows.to(device, torch.int64)
+        self.actions = actions.to(device, dtype)
+        self.rewards = rewards.to(device, dtype)
+        self.masks = masks.to(device, dtype)
+        self.terminals = terminals.to(device).bool()
+        self._check()
+        if clip_actions:
+            self.actions = self.actions.clamp(-ACTION_LIMIT, ACTION_LIMIT)
+        self._lengths = self._episode_lengths()
+
+    def _check(self) -> None:
+        if self.states.ndim != 2 or self.actions.ndim != 2:
+            raise QamError(
+                f"states and actions must have shapes (M, O) and (N, A), got {tuple(self.states.shape)} and "
+                f"{tuple(self.actions.shape)}"
+            )
+        count = self.actions.shape[0]
+        if count == 0:
+            raise QamError("the data set has no transitions: check the file and the fraction of it that is used")
+        for name in ("state_rows", "next_rows", "rewards", "masks", "terminals"):
+            shape = tuple(getattr(self, name).shape)
+            if shape != (count,):
+                raise QamError(f"{name} has shape {shape}, expected ({count},): one entry per row of actions")
+        for name in ("state_rows", "next_rows"):
+            low, high = int(getattr(self, name).min()), int(getattr(self, name).max())
+            if low < 0 or high >= self.states.shape[0]:
+                raise QamError(f"{name} spans {low}..{high}, expected rows of states in 0..{self.states.shape[0] - 1}")
+        for name in ("states", "actions", "rewards", "masks"):
+            finite = torch.isfinite(getattr(self, name))
+            if not bool(finite.all()):
+                row = int(torch.argmin(finite.reshape(finite.shape[0], -1).all(dim=1).long()))
+                raise QamError(f"{name} has NaN or infinity, first in row {row}: mend or drop that episode")
+
+    def _episode_lengths(self) -> Tensor:
+        ends = torch.nonzero(self.terminals).flatten().cpu()
+        if len(ends) == 0 or int(ends[-1]) != self.num_transitions - 1:
+            ends = torch.cat([ends, torch.tensor([self.num_transitions - 1])])
+        return torch.diff(ends, prepend=torch.tensor([-1]))
+
+    @classmethod
+    def from_ogbench(
+        cls,
+        arrays: Mapping[str, np.ndarray],
+        rewards: np.ndarray,
+        masks: np.ndarray,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        clip_actions: bool = True,
+    ) -> Transitions:
+        """From a raw OGBench file (see `files.read_npz`), whose rows include each trajectory's last state.
+
+        arrays   observations (rows, O), actions (rows, A), terminals (rows,)
+        rewards  (N,)  one per kept transition (row that is not terminal), as is masks; see `relabel.task_rewards`
+        """
+        ends = torch.as_tensor(arrays["terminals"]).bool()
+        rows = torch.nonzero(~ends).flatten()
+        if not bool(ends[-1:].all()) or len(rows) == 0:
+            raise QamError("the raw file's last row must be terminal and some rows must not: read it with read_npz")
+        return cls(
+            states=_tensor(arrays["observations"], dtype).to(device),
+            state_rows=rows,
+            next_rows=rows + 1,
+            actions=_tensor(arrays["actions"], dtype)[rows],
+            rewards=_tensor(rewards, dtype),
+            masks=_tensor(masks, dtype),
+            terminals=ends[rows + 1],
+            clip_actions=clip_actions,
+        )
+
+    @classmethod
+    def from_arrays(
+        cls,
+        observations: np.ndarray | Tensor,
+        actions: np.ndarray | Tensor,
+        rewards: np.ndarray | Tensor,
+        masks: np.ndarray | Tensor,
+        terminals: np.ndarray | Tensor,
+        next_observations: np.ndarray | Tensor,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        clip_actions: bool = True,
+    ) -> Transitions:
+        """From the regular layout, one row per transition with its next observation (N, O) spelled out.
+
+        A next observation equal to the following row's observation of the same episode is stored once; all others
+        (at least one per episode) become additional states.
+        """
+        states, following = _tensor(observations, dtype), _tensor(next_observations, dtype)
+        ends = torch.as_tensor(terminals).bool()
+        if states.ndim != 2 or states.shape != following.shape or ends.shape != states.shape[:1]:
+            raise QamError(
+                f"observations, next_observations and terminals must have shapes (N, O), (N, O) and (N,), got "
+                f"{tuple(states.shape)}, {tuple(following.shape)} and {tuple(ends.shape)}"
+            )
+        rows = torch.arange(len(states))
+        shared = torch.zeros(len(states), dtype=torch.bool)
+        shared[:-1] = (following[:-1] == states[1:]).all(dim=1) & ~ends[:-1]
+        extra = torch.nonzero(~shared).flatten()
+        next_rows = rows + 1
+        next_rows[extra] = len(states) + torch.arange(len(extra))
+        return cls(
+            states=torch.cat([states, following[extra]]).to(device),
+            state_rows=rows,
+            next_rows=next_rows,
+            actions=_tensor(actions, dtype),
+            rewards=_tensor(rewards, dtype),
+            masks=_tensor(masks, dtype),
+            terminals=ends,
+            clip_actions=clip_actions,
+        )
+
+    @property
+    def num_transitions(self) -> int:
+        """N."""
+        return self.actions.shape[0]
+
+    @property
+    def observation_dim(self) -> int:
+        """O."""
+        return self.states.shape[1]
+
+    @property
+    def action_dim(self) -> int:
+        """A."""
+        return self.actions.shape[1]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the arrays live."""
+        return self.states.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of states, actions, rewards and masks."""
+        return self.states.dtype
+
+    @property
+    def num_episodes(self) -> int:
+        """Episodes, an unfinished last one included."""
+        return len(self._lengths)
+
+    @property
+    def shortest_episode(self) -> int:
+        """Transitions of the shortest episode; an unfinished last one counts only if there is no other."""
+        finished = self._lengths if bool(self.terminals[-1]) or self.num_episodes == 1 else self._lengths[:-1]
+        return int(finished.min())
+
+    @property
+    def longest_episode(self) -> int:
+        """Transitions of the longest episode."""
+        return int(self._lengths.max())
+
+    @property
+    def episode_ends(self) -> Tensor:
+        """(N,) int64: index of the last transition of each transition's episode."""
+        lengths = self._lengths.to(self.device)
+        return torch.repeat_interleave(torch.cumsum(lengths, 0) - 1, lengths)
+
+    def proportion(self, fraction: float) -> Transitions:
+        """The first int(fraction * N) transitions, fraction in (0, 1]; states nobody refers to any more are dropped."""
+        count = int(self.num_transitions * fraction) if 0.0 < fraction <= 1.0 else 0
+        if count == 0:
+            raise QamError(
+                f"dataset fraction {fraction} of {self.num_transitions} transitions leaves none: give one in (0, 1]"
+            )
+        last = max(int(self.state_rows[:count].max()), int(self.next_rows[:count].max()))
+        fields: dict[str, Any] = {
+            name: getattr(self, name)[:count].clone()
+            for name in ("state_rows", "next_rows", "actions", "rewards", "masks", "terminals")
+        }
+        return Transitions(states=self.states[: last + 1].clone(), **fields, clip_actions=False)
+
+
+def _tensor(array: np.ndarray | Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.as_tensor(array).to(dtype)

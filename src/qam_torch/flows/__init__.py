@@ -1,0 +1,25 @@
+"""Flow matching and adjoint matching on tensors and callables: torch and torchdiffeq, no RL, no trainer."""
+
+from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
+from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochastic_control_loss
+from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
+from qam_torch.flows.ode import integrate, integrate_path, sample_flow
+from qam_torch.flows.path import flow_matching_loss, interpolate
+
+__all__ = [
+    "MemorylessPath",
+    "adjoint_matching_loss",
+    "flow_matching_loss",
+    "integrate",
+    "integrate_path",
+    "interpolate",
+    "lean_adjoint",
+    "memoryless_drift",
+    "memoryless_sigma",
+    "node_sigmas",
+    "sample_flow",
+    "sample_memoryless",
+    "solve_lean_adjoint",
+    "stochastic_control_loss",
+    "terminal_adjoint",
+]

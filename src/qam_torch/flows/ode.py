@@ -1,0 +1,95 @@
+"""Ordinary differential equations on a fixed or adaptive grid: torchdiffeq, arranged to never wait for the device.
+
+torchdiffeq's `odeint` reads the time tensor on the host at every step. With the grid on the GPU that is one
+synchronisation per step and forbids CUDA-graph capture. Its fixed-grid solver classes do the same integration when
+they are given the grid on the CPU and a right-hand side that has a `callback_step`; that is what `integrate` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchdiffeq import odeint
+from torchdiffeq._impl.fixed_grid import RK4, Euler, Heun2, Heun3, Midpoint
+
+from qam_torch.types import QamError, Velocity
+
+__all__ = ["FIXED_GRID_METHODS", "integrate", "integrate_path", "sample_flow"]
+
+FIXED_GRID_METHODS: dict[str, type] = {"euler": Euler, "midpoint": Midpoint, "heun2": Heun2, "heun3": Heun3, "rk4": RK4}
+
+Field = Callable[[Tensor, Tensor], Tensor]
+
+
+class _RightHandSide:
+    """f(t, y) in the dress torchdiffeq's solver classes expect."""
+
+    def __init__(self, field: Field) -> None:
+        self.field = field
+
+    def __call__(self, t: Tensor, y: Tensor, *, perturb: Any = None) -> Tensor:
+        return self.field(t, y)
+
+    def callback_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+        """Called by torchdiffeq before each step; nothing to do."""
+
+
+def _unit_grid(steps: int) -> Tensor:
+    """0, 1/steps, ..., 1 on the CPU, in float64: a 0-dimensional time never promotes the state's dtype."""
+    if steps < 1:
+        raise QamError(f"flow_steps={steps} is not a number of solver steps: give at least 1")
+    return torch.arange(steps + 1, dtype=torch.float64) / steps
+
+
+def _fixed_grid_solver(field: Field, y_0: Tensor, method: str, **options: Any) -> Any:
+    if method not in FIXED_GRID_METHODS:
+        raise QamError(f"unknown fixed-grid method '{method}': expected one of {', '.join(FIXED_GRID_METHODS)}")
+    return FIXED_GRID_METHODS[method](func=_RightHandSide(field), y0=y_0, atol=0.0, **options)
+
+
+def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
+    """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
+
+    field   (t, y) -> dy/dt; t is a 0-dimensional float64 CPU tensor, so reading it never waits for a device
+    y_0     (..., D)          state at t = 0
+    steps   int >= 1          number of solver steps
+    method  str               a key of FIXED_GRID_METHODS
+    ->      (steps + 1, ..., D)  states at 0, 1/steps, ..., 1
+    """
+    return _fixed_grid_solver(field, y_0, method).integrate(_unit_grid(steps))
+
+
+def integrate(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
+    """As `integrate_path`, but only the state at t = 1: (..., D)."""
+    grid = _unit_grid(steps)
+    solver = _fixed_grid_solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)
+    return solver.integrate(grid[[0, -1]])[-1]
+
+
+def sample_flow(
+    velocity: Velocity,
+    x_0: Tensor,
+    flow_steps: int,
+    method: str = "euler",
+    rtol: float = 1e-5,
+    atol: float = 1e-5,
+) -> Tensor:
+    """Push noise through a flow: solve dX/dt = v(X, t) from X_0 to X_1.
+
+    velocity    v(x, t) with t in [0, 1]
+    x_0         (..., D)    noise
+    flow_steps  int >= 1    steps of a fixed-grid method; ignored by the adaptive ones
+    method      str         a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which
+                            reads the error estimate on the host at each step: for evaluation and study
+    rtol, atol  float > 0   tolerances of the adaptive methods
+    ->          (..., D)    X_1, not clipped
+
+    Source: Li & Levine 2026, Euler with T steps.
+    """
+    if method in FIXED_GRID_METHODS:
+        return integrate(lambda t, x: velocity(x, float(t)), x_0, flow_steps, method)
+    ends = torch.tensor([0.0, 1.0], dtype=x_0.dtype, device=x_0.device)
+    return odeint(lambda t, x: velocity(x, t), x_0, ends, method=method, rtol=rtol, atol=atol)[-1]

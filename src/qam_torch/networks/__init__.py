@@ -1,0 +1,21 @@
+"""Networks whose parameters all have a leading population axis P."""
+
+from qam_torch.networks.critic import CriticEnsemble
+from qam_torch.networks.gaussian import GaussianSample, TanhGaussian, Temperature
+from qam_torch.networks.mlp import MLP
+from qam_torch.networks.onestep import OneStepNetwork
+from qam_torch.networks.polyak import polyak_copy, polyak_update
+from qam_torch.networks.velocity import BoundVelocity, VelocityField
+
+__all__ = [
+    "MLP",
+    "BoundVelocity",
+    "CriticEnsemble",
+    "GaussianSample",
+    "OneStepNetwork",
+    "TanhGaussian",
+    "Temperature",
+    "VelocityField",
+    "polyak_copy",
+    "polyak_update",
+]

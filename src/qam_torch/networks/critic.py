@@ -1,0 +1,46 @@
+"""An ensemble of K independent critics for each of P members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qam_torch.networks.mlp import MLP
+
+__all__ = ["CriticEnsemble"]
+
+
+class CriticEnsemble(nn.Module):
+    """K MLPs on [s, a] with LayerNorm, evaluated together.
+
+    members          int   P
+    num_qs           int   K
+    observation_dim  int   O
+    action_dim       int   D, width of the flattened chunk
+    hidden_dims      ints  widths of the hidden layers
+    layer_norm       bool  LayerNorm after each hidden activation
+
+    Source: Li & Levine 2026, K = 10 critics of the reference implementation.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        num_qs: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dims: Sequence[int],
+        layer_norm: bool = True,
+    ) -> None:
+        super().__init__()
+        self.mlp = MLP((members, num_qs), observation_dim + action_dim, hidden_dims, 1, layer_norm)
+
+    def initialize(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw fresh parameters, member p from generators[p]."""
+        self.mlp.initialize(generators)
+
+    def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """(P, B, O), (P, B, D) -> (P, K, B)."""
+        return self.mlp(torch.cat([observations, actions], dim=-1)).squeeze(-1)

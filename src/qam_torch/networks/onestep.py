@@ -1,0 +1,38 @@
+"""A policy network that maps noise to an action chunk in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qam_torch.networks.mlp import MLP
+
+__all__ = ["OneStepNetwork"]
+
+
+class OneStepNetwork(nn.Module):
+    """MLP on [s, z], the velocity field's shape without t.
+
+    Source: Park et al. 2025 (flow Q-learning), one-step policy; Li & Levine 2026 for QAM-F.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dims: Sequence[int],
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.mlp = MLP((members,), observation_dim + action_dim, hidden_dims, action_dim, layer_norm)
+
+    def initialize(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw fresh parameters, member p from generators[p]."""
+        self.mlp.initialize(generators)
+
+    def forward(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """(P, B, O), (P, B, D) -> (P, B, D), not clipped."""
+        return self.mlp(torch.cat([observations, noise], dim=-1))

@@ -1,0 +1,22 @@
+"""Polyak copies: slowly moving averages of networks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["polyak_copy", "polyak_update"]
+
+
+def polyak_copy(module: nn.Module) -> nn.Module:
+    """A copy of the module whose parameters ask for no gradient."""
+    return copy.deepcopy(module).requires_grad_(False)
+
+
+@torch.no_grad()
+def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate: float) -> None:
+    """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call."""
+    torch._foreach_lerp_(list(averages), list(parameters), rate)

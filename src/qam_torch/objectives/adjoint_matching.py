@@ -1,0 +1,104 @@
+"""Q-learning with adjoint matching: fine-tune f_theta against f_beta and the critic's action gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from qam_torch.flows import adjoint_matching_loss, lean_adjoint, node_sigmas, sample_memoryless, terminal_adjoint
+from qam_torch.types import Metrics, Velocity
+
+__all__ = ["AdjointTargets", "adjoint_matching", "matching_targets"]
+
+
+class AdjointTargets(NamedTuple):
+    """What the regression of adjoint matching works on; T nodes at times 0, dt, ..., 1 - dt.
+
+    xs               (T, P, B, D)  states of the memoryless process, constants
+    correction       (T, P, B, D)  f_theta - f_beta at the nodes (f_theta itself when residual), with gradient
+    lean_adjoints    (T, P, B, D)  constants
+    terminal         (P, B, D)     adjoint at t = 1
+    """
+
+    xs: Tensor
+    correction: Tensor
+    lean_adjoints: Tensor
+    terminal: Tensor
+
+
+def matching_targets(
+    f_theta: Velocity,
+    f_beta: Velocity,
+    value: Callable[[Tensor], Tensor],
+    x_0: Tensor,
+    noise: Tensor,
+    flow_steps: int,
+    inv_temp: float | Tensor,
+    residual: bool = False,
+    clip_adj: bool = True,
+) -> AdjointTargets:
+    """Sample the memoryless process, solve the lean adjoint along it, and evaluate both flows at its nodes.
+
+    No forward pass is made twice: f_theta's values at X_0 .. X_{T-2}, computed to sample the path, are kept with
+    their graph for the loss, and so is f_beta's value at X_{T-1}.
+
+    f_theta     fine-tuned flow with the observations bound, gradient enabled
+    f_beta      base flow with the observations bound, a constant
+    value       actions (P, B, D) -> (P, B), what the policy is tilted towards: mean_k Q(s, .)
+    x_0         (P, B, D)            standard normal
+    noise       (>= T - 1, P, B, D)  standard normal
+    flow_steps  int >= 1             T
+    inv_temp    float or (P, 1, 1)   >= 0
+    residual    bool   f_theta is a correction on top of f_beta
+    clip_adj    bool   take the value at clip(X_1, -1, 1), so that its gradient is zero outside the box
+    ->          AdjointTargets
+
+    Source: Li & Levine 2026, the targets of Q-learning with adjoint matching.
+    """
+    kept: list[Tensor] = []
+
+    def sampled(x: Tensor, t: float) -> Tensor:
+        kept.append(f_theta(x, t))
+        return kept[-1] + f_beta(x, t) if residual else kept[-1]
+
+    path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps)
+    kept.append(f_theta(path.xs[-1], 1 - 1 / flow_steps))
+    correction = torch.stack(kept)
+    with torch.no_grad():
+        terminal = terminal_adjoint((lambda x: value(x.clamp(-1, 1))) if clip_adj else value, path.x_1, inv_temp)
+        adjoints = lean_adjoint(f_beta, path.xs, terminal)
+        if not residual:
+            base = [path.base_velocity.unsqueeze(0)]
+            if flow_steps > 1:
+                times = torch.arange(flow_steps - 1, device=x_0.device, dtype=x_0.dtype) / flow_steps
+                base.insert(0, f_beta(path.xs[:-1], times.view(-1, 1, 1, 1)))
+            base_velocities = torch.cat(base)
+    return AdjointTargets(
+        path.xs, correction if residual else correction - base_velocities, adjoints, terminal
+    )
+
+
+def adjoint_matching(targets: AdjointTargets) -> tuple[Tensor, Metrics]:
+    """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i / sigma_i + sigma_i g_i ||^2.
+
+    targets  from `matching_targets`
+    ->       (P,), metrics
+
+    Source: Li & Levine 2026, adjoint matching loss.
+    """
+    sigma = node_sigmas(len(targets.xs), targets.xs)
+    loss = adjoint_matching_loss(targets.correction, targets.lean_adjoints, sigma)
+
+    def metrics() -> dict[str, Tensor]:
+        size = targets.terminal.abs().flatten(1)
+        return {
+            "adjoint/loss": loss.detach(),
+            "adjoint/terminal_mean": size.mean(-1),
+            "adjoint/terminal_std": size.std(-1, correction=0),
+            "adjoint/terminal_max": size.amax(-1),
+        }
+
+    return loss, metrics

@@ -1,0 +1,40 @@
+"""Entropy regularisation with a learned temperature."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Metrics
+
+__all__ = ["entropy_loss", "temperature_loss"]
+
+
+def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tensor, Metrics]:
+    """Mean over rows of temperature * log pi: moves the policy only.
+
+    temperature  (P,)    a constant here
+    log_prob     (P, B)  with gradient
+    name         prefix of the metrics
+    ->           (P,), metrics
+
+    Source: Haarnoja et al. 2018 (SAC).
+    """
+    loss = temperature.detach() * log_prob.mean(-1)
+    return loss, lambda: {f"{name}/entropy_loss": loss.detach(), f"{name}/entropy": -log_prob.detach().mean(-1)}
+
+
+def temperature_loss(
+    temperature: Tensor, log_prob: Tensor, target_entropy: float, name: str
+) -> tuple[Tensor, Metrics]:
+    """temperature * (H - target entropy) with H = - mean log pi a constant: moves the temperature only.
+
+    temperature     (P,)    with gradient
+    log_prob        (P, B)  a constant here
+    target_entropy  float   usually a negative multiple of the action dimension
+    name            prefix of the metrics
+    ->              (P,), metrics
+
+    Source: Haarnoja et al. 2018 (SAC with automatic temperature).
+    """
+    loss = temperature * (-log_prob.detach().mean(-1) - target_entropy)
+    return loss, lambda: {f"{name}/alpha_loss": loss.detach(), f"{name}/alpha": temperature.detach()}

@@ -1,0 +1,59 @@
+"""Temporal-difference learning of an ensemble of critics."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from qam_torch.types import Critic, Metrics
+
+__all__ = ["pessimistic_value", "td_loss", "td_target"]
+
+
+def pessimistic_value(q: Tensor, rho: float) -> Tensor:
+    """Ensemble mean less rho population standard deviations: (..., K, B) -> (..., B).
+
+    Source: Li & Levine 2026; rho = 0 is the plain mean.
+    """
+    std, mean = torch.std_mean(q, dim=-2, correction=0)
+    return torch.add(mean, std, alpha=-rho)
+
+
+def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount: float) -> Tensor:
+    """y = R + gamma^h m V(s', a').
+
+    rewards, masks, next_value  (..., B)
+    chunk_discount              gamma^h in [0, 1]
+    ->                          (..., B)
+
+    Source: Li & Levine 2026, critic target; R is the chunk's discounted sum, so this is an h-step backup.
+    """
+    return torch.addcmul(rewards, masks, next_value, value=chunk_discount)
+
+
+def td_loss(
+    critic: Critic, observations: Tensor, actions: Tensor, target: Tensor, valid: Tensor
+) -> tuple[Tensor, Metrics]:
+    """Mean over critics and rows of valid (Q(s, a) - y)^2.
+
+    observations  (P, B, O)
+    actions       (P, B, D)
+    target        (P, B)     a constant
+    valid         (P, B)     0 drops the row; the mean still divides by all rows
+    ->            (P,), metrics
+
+    Source: Li & Levine 2026, critic loss.
+    """
+    q = critic(observations, actions)
+    loss = (valid.unsqueeze(-2) * (q - target.unsqueeze(-2)).square()).mean((-2, -1))
+
+    def metrics() -> dict[str, Tensor]:
+        values = q.detach().flatten(-2)
+        return {
+            "critic/loss": loss.detach(),
+            "critic/q_mean": values.mean(-1),
+            "critic/q_max": values.amax(-1),
+            "critic/q_min": values.amin(-1),
+        }
+
+    return loss, metrics

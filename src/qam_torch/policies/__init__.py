@@ -1,0 +1,8 @@
+"""Rules that turn observations and named noise into action chunks."""
+
+from qam_torch.policies.best_of_n import BestOfN
+from qam_torch.policies.edited import EditedPolicy
+from qam_torch.policies.flow import FlowPolicy, sum_of_fields
+from qam_torch.policies.onestep import OneStepPolicy
+
+__all__ = ["BestOfN", "EditedPolicy", "FlowPolicy", "OneStepPolicy", "sum_of_fields"]

@@ -1,0 +1,40 @@
+"""Draw N candidates from any policy and keep the one the critic likes best."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Critic, Draw, Noise, Policy, QamError
+
+__all__ = ["BestOfN"]
+
+
+class BestOfN:
+    """Of N independent candidates per state, the one with the highest mean_k Q(s, a).
+
+    policy     the policy that proposes
+    critic     (P, B, O), (P, B, D) -> (P, K, B)
+    best_of_n  int >= 1
+
+    Source: Li & Levine 2026, best-of-N action selection with the online critic.
+    """
+
+    def __init__(self, policy: Policy, critic: Critic, best_of_n: int) -> None:
+        if best_of_n < 1:
+            raise QamError(f"best_of_n={best_of_n} draws no candidate: give at least 1")
+        self.policy, self.critic, self.best_of_n = policy, critic, best_of_n
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The proposing policy's noise for B * N rows, the N candidates of a state side by side."""
+        return self.policy.draws(batch_size * self.best_of_n)
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        if self.best_of_n == 1:
+            return self.policy(observations, noise)
+        members, batch, _ = observations.shape
+        repeated = observations.repeat_interleave(self.best_of_n, dim=1)
+        candidates = self.policy(repeated, noise)
+        value = self.critic(repeated, candidates).mean(-2).view(members, batch, self.best_of_n)
+        best = value.argmax(-1)[..., None, None].expand(-1, -1, 1, candidates.shape[-1])
+        return candidates.view(members, batch, self.best_of_n, -1).gather(2, best).squeeze(2)

@@ -1,0 +1,41 @@
+"""Act by editing another policy's action within a small box."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.types import Draw, Noise, Policy
+
+__all__ = ["EditedPolicy"]
+
+
+class EditedPolicy:
+    """Draw an action from the base policy, then a sampled edit of at most edit_scale on each coordinate.
+
+    base        Policy
+    editor      (observations, actions, noise=) -> a draw with `.value` (P, B, D) in (-1, 1)
+    edit        (actions, edits) -> clip(a + edit_scale e, -1, 1)
+    action_dim  int  D
+
+    Source: Li & Levine 2026, QAM-E.
+    """
+
+    def __init__(
+        self, base: Policy, editor: Callable[..., Any], edit: Callable[[Tensor, Tensor], Tensor], action_dim: int
+    ) -> None:
+        self.base, self.editor, self.edit, self.action_dim = base, editor, edit, action_dim
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The base policy's noise and edit_noise (B, D)."""
+        return {**self.base.draws(batch_size), "edit_noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        with torch.no_grad():
+            actions = self.base(observations, noise)
+        edits = self.editor(observations, actions, noise=noise["edit_noise"])
+        return self.edit(actions, edits.value)

@@ -1,0 +1,48 @@
+"""Act by pushing noise through a flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from qam_torch.flows import sample_flow
+from qam_torch.types import Draw, Noise, Velocity
+
+__all__ = ["FlowPolicy", "sum_of_fields"]
+
+Field = Callable[[Tensor], Velocity]
+"""Binds observations (P, B, O) to a velocity f(s, ., .)."""
+
+
+def sum_of_fields(*fields: Field) -> Field:
+    """The field whose velocity is the sum of the given ones: f_beta + f_theta of a residual policy."""
+
+    def bind(observations: Tensor) -> Velocity:
+        velocities = [field(observations) for field in fields]
+        return lambda x, t: sum((velocity(x, t) for velocity in velocities[1:]), velocities[0](x, t))
+
+    return bind
+
+
+class FlowPolicy:
+    """Euler with T steps from noise to action, clipped to [-1, 1] at the end.
+
+    field       binds observations to a velocity
+    action_dim  int       D
+    flow_steps  int >= 1  T
+    method      str       solver, see `flows.sample_flow`
+
+    Source: Li & Levine 2026, flow sampling.
+    """
+
+    def __init__(self, field: Field, action_dim: int, flow_steps: int, method: str = "euler") -> None:
+        self.field, self.action_dim, self.flow_steps, self.method = field, action_dim, flow_steps, method
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """noise (B, D)."""
+        return {"noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        return sample_flow(self.field(observations), noise["noise"], self.flow_steps, self.method).clamp(-1, 1)

@@ -1,0 +1,32 @@
+"""Act with a network that maps noise to an action chunk in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from qam_torch.types import Draw, Noise
+
+__all__ = ["OneStepPolicy"]
+
+
+class OneStepPolicy:
+    """clip(mu(s, z), -1, 1).
+
+    network     (P, B, O), (P, B, D) -> (P, B, D)
+    action_dim  int  D
+
+    Source: Park et al. 2025 (flow Q-learning); Li & Levine 2026 for QAM-F.
+    """
+
+    def __init__(self, network: Callable[[Tensor, Tensor], Tensor], action_dim: int) -> None:
+        self.network, self.action_dim = network, action_dim
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """noise (B, D)."""
+        return {"noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        return self.network(observations, noise["noise"]).clamp(-1, 1)

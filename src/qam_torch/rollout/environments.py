@@ -1,0 +1,143 @@
+"""OGBench's single-task environments, by the name of the data set they belong to.
+
+This module is imported by the processes that host environments, so it must not import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Any, SupportsFloat
+
+import gymnasium
+
+__all__ = ["SparseReward", "data_set_names", "environment_id", "make_environment"]
+
+# Data-set types of each family, the word that OGBench removes from a data set's name to get the environment's.
+_TYPES = {
+    "pointmaze": ("navigate", "stitch"),
+    "antmaze": ("navigate", "stitch", "explore"),
+    "humanoidmaze": ("navigate", "stitch"),
+    "antsoccer": ("navigate", "stitch"),
+    "cube": ("play", "noisy"),
+    "scene": ("play", "noisy"),
+    "puzzle": ("play", "noisy"),
+}
+_TASKS = range(1, 6)
+_REWARDS = ("dense", "sparse")
+_SIZE = re.compile(r"-\d+[kmb](?=-v\d+$)", re.IGNORECASE)
+_SINGLE_TASK = re.compile(r"^(?P<base>[a-z]+(?:-[a-z0-9]+)*)-singletask-(?P<version>v\d+)$")
+
+
+class SparseReward(gymnasium.RewardWrapper):
+    """Every non-zero reward becomes -1, so that partly solved tasks pay no more than unsolved ones."""
+
+    def reward(self, reward: SupportsFloat) -> float:
+        """Any reward -> 0 where it is zero (success), else -1."""
+        return 0.0 if float(reward) == 0.0 else -1.0
+
+
+def make_environment(
+    env_name: str, task: int | None = None, seed: int | None = None, reward: str = "dense", **options: Any
+) -> gymnasium.Env:
+    """Make the single-task environment that belongs to an OGBench data set, with its time limit.
+
+    env_name  data set's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed
+    task      1 to 5, or None for the environment's default task
+    seed      seeds the environment's and its action space's generators; None leaves both to the system
+    reward    "dense": as OGBench gives it; "sparse": see `SparseReward`
+    options   further keywords of the environment, e.g. width=320, height=320 for rendering
+    ->        a gymnasium environment, not yet reset; its action space is one object that can be seeded
+
+    Raises QamError for an unknown name (with the nearest ones), task or reward.
+
+    The environments draw from numpy's global generator too; `rollout.hosting` keeps that apart for each of them.
+    """
+    identifier = environment_id(env_name, task)
+    if reward not in _REWARDS:
+        raise _error(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
+    with warnings.catch_warnings(), _temporary_files_removed():
+        warnings.simplefilter("ignore")  # no display for GLFW, a box cast to float32: neither says anything here
+        environment = gymnasium.make(identifier, disable_env_checker=True, **options)
+        _keep_action_space(environment)
+    if seed is not None:
+        environment.unwrapped.np_random, _ = gymnasium.utils.seeding.np_random(seed)
+        environment.action_space.seed(seed)
+    return SparseReward(environment) if reward == "sparse" else environment
+
+
+def environment_id(env_name: str, task: int | None = None) -> str:
+    """The registered environment of a data set: ("cube-triple-play-v0", 2) -> "cube-triple-singletask-task2-v0".
+
+    Raises QamError for a name without a registered environment of vector observations, or a task not in 1 to 5.
+    """
+    if task is not None and (isinstance(task, bool) or task not in _TASKS):
+        raise _error(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
+    known = data_set_names()
+    name = _SIZE.sub("", env_name)
+    if name not in known:
+        nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
+        raise _error(f"unknown environment {env_name!r}: the nearest known data-set names are {', '.join(nearest)}")
+    *base, _, version = name.split("-")
+    return "-".join([*base, "singletask", *([f"task{task}"] if task is not None else []), version])
+
+
+def data_set_names() -> list[str]:
+    """All data-set names that `make_environment` takes, from the environments that OGBench has registered."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # GLFW complains about the missing display when it is imported
+        importlib.import_module("ogbench")
+    names = []
+    for match in filter(None, map(_SINGLE_TASK.match, gymnasium.registry)):
+        base, version = match["base"], match["version"]
+        names += [f"{base}-{kind}-{version}" for kind in _TYPES.get(base.split("-")[0], ())]
+    return sorted(names)
+
+
+def _keep_action_space(environment: gymnasium.Env) -> None:
+    """Give the environment one action space for good.
+
+    OGBench's manipulation environments build a new, unseeded one at every access, and draw the warm-up actions of
+    their reset from it, which seeding could not reach.
+    """
+    base = environment.unwrapped
+    cls = type(base)
+    if isinstance(getattr(cls, "action_space", None), property):
+        base.__class__ = type(cls.__name__, (cls,), {"action_space": base.action_space, "__module__": cls.__module__})
+
+
+@contextlib.contextmanager
+def _temporary_files_removed() -> Iterator[None]:
+    """Close and delete what is made with `tempfile.mkstemp` inside.
+
+    OGBench's mazes leave one file and one open descriptor behind for every environment, and a population's
+    evaluation has hundreds of environments. MuJoCo has read the file when the constructor returns.
+    """
+    original, made = tempfile.mkstemp, []
+
+    def mkstemp(*args: Any, **kwargs: Any) -> tuple[int, Any]:
+        made.append(original(*args, **kwargs))
+        return made[-1]
+
+    tempfile.mkstemp = mkstemp  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        tempfile.mkstemp = original
+        for descriptor, path in made:
+            with contextlib.suppress(OSError):  # already closed or deleted by its maker
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+
+
+def _error(sentence: str) -> Exception:
+    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
+
+    return QamError(sentence)

@@ -1,0 +1,194 @@
+"""How well policies do: all episodes of all members side by side, one batched call of the policy a chunk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.types import QamError
+
+__all__ = ["Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate", "wilson_interval"]
+
+Act = Callable[[np.ndarray], np.ndarray]
+"""Observations (P, E, O) -> action chunks (P, E, h * A) flattened time-major, or single actions (P, E, A)."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of E episodes of each of P members.
+
+    success       (P, E) bool     whether the task was solved in the episode
+    returns       (P, E) float64  undiscounted sum of rewards
+    lengths       (P, E) int64    steps until the episode's end
+    seconds       wall time of the episodes
+    trajectories  the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless asked for
+    """
+
+    success: np.ndarray
+    returns: np.ndarray
+    lengths: np.ndarray
+    seconds: float
+    trajectories: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def environment_steps(self) -> int:
+        """Steps taken in all environments together."""
+        return int(self.lengths.sum())
+
+    def success_rate(self) -> np.ndarray:
+        """Share of solved episodes of each member, (P,) in [0, 1]."""
+        return self.success.mean(axis=1)
+
+    def interval(self, level: float = 0.95) -> np.ndarray:
+        """Wilson interval of each member's success rate, (P, 2): lower and upper end."""
+        return np.array([wilson_interval(int(row.sum()), row.size, level) for row in self.success])
+
+    def pooled_interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Wilson interval of the success rate of all members' episodes together.
+
+        It takes the episodes as independent, so it tells nothing of the spread between members.
+        """
+        return wilson_interval(int(self.success.sum()), self.success.size, level)
+
+    def as_metrics(self) -> dict[str, float]:
+        """Numbers to log: pooled over the members, and with more than one member `success_<p>` of each."""
+        low, high = self.pooled_interval()
+        metrics = {
+            "success": float(self.success.mean()),
+            "success_low": low,
+            "success_high": high,
+            "return": float(self.returns.mean()),
+            "length": float(self.lengths.mean()),
+            "environment_steps": float(self.environment_steps),
+            "seconds": self.seconds,
+        }
+        if len(self.success) > 1:
+            metrics.update({f"success_{p}": float(rate) for p, rate in enumerate(self.success_rate())})
+        return metrics
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a success probability.
+
+    successes  0 to trials
+    trials     at least 1
+    level      coverage, in (0, 1)
+    ->         lower and upper end, in [0, 1]
+
+    Unlike the normal approximation it keeps its width when all or no trials succeed. Raises QamError outside these
+    ranges. Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    if not 0 <= successes <= trials or trials < 1 or not 0.0 < level < 1.0:
+        raise QamError(
+            f"got successes={successes}, trials={trials}, level={level}: "
+            "expected 0 <= successes <= trials, at least one trial and a level between 0 and 1"
+        )
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    rate, scale = successes / trials, 1 + z * z / trials
+    centre = (rate + z * z / (2 * trials)) / scale
+    half = z / scale * (rate * (1 - rate) / trials + z * z / (4 * trials * trials)) ** 0.5
+    # The closed form ends exactly at 0 and 1; rounding must not leave 1e-17 there.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return low, high
+
+
+def episode_seeds(seed: int, episodes: int) -> np.ndarray:
+    """Seeds (E,) of the episodes; episode e's depends on (seed, e) only, not on how many there are."""
+    return np.array([np.random.SeedSequence([seed, e]).generate_state(1)[0] for e in range(episodes)], np.int64)
+
+
+def evaluate(
+    act: Act,
+    pool: EnvironmentPool,
+    members: int,
+    episodes: int,
+    horizon_length: int,
+    action_dim: int,
+    seed: int,
+    record_positions: bool = False,
+) -> Evaluation:
+    """Run E episodes of each of P members to their end, chunks open loop.
+
+    act               one call for all members and episodes. Its rows stay where they are, (P, E, O) throughout: an
+                      episode that is over keeps its last observation and what is answered there is ignored
+    pool              at least P * E environments with a time limit; used members first, and reusable
+    horizon_length    h; `act` answers either whole chunks (P, E, h * A), which are executed to their end, or in
+                      n-step mode single actions (P, E, A)
+    action_dim        A
+    seed              with e it gives episode e's seed, the same for every member: members start alike
+    record_positions  keep the first member's trajectories (mazes only)
+
+    Actions are clipped to the environment's action box. Raises QamError if sizes do not fit together, the policy's
+    actions are not finite, or an environment fails.
+    """
+    rows = members * episodes
+    if members < 1 or episodes < 1 or horizon_length < 1 or rows > pool.count:
+        raise QamError(
+            f"{members} members with {episodes} episodes and horizon_length={horizon_length} do not fit "
+            f"a pool of {pool.count} environments: expected each at least 1, and an environment for every episode"
+        )
+    if action_dim != pool.action_dim:
+        raise QamError(f"got action_dim={action_dim}, but the environment takes {pool.action_dim}: use its own")
+    if pool.max_episode_steps is None:
+        raise QamError("the environment has no time limit, so an episode may never end: wrap it in a TimeLimit")
+    record = ("positions",) if record_positions else ()
+    returns, lengths, success = np.zeros(pool.count), np.zeros(pool.count, np.int64), np.zeros(pool.count, bool)
+    paths: list[list[np.ndarray]] = [[] for _ in range(episodes)]
+    active = np.arange(pool.count) < rows
+    seeds = np.zeros(pool.count, np.int64)
+    seeds[:rows] = np.tile(episode_seeds(seed, episodes), members)
+
+    started = time.perf_counter()
+    observations = pool.reset(seeds, active)
+    while active.any():
+        answer = act(observations[:rows].reshape(members, episodes, -1))
+        actions = chunk_from(answer, (members, episodes), horizon_length, pool)
+        padded = np.zeros((pool.count, *actions.shape[1:]), np.float32)
+        padded[:rows] = actions
+        result = pool.step_chunk(padded, active, record)
+        observations = result.observations
+        returns += result.rewards
+        lengths += result.steps
+        success |= result.success
+        if result.positions is not None:
+            for path, piece in zip(paths, result.positions, strict=False):
+                if piece is not None:
+                    path.append(piece if not path else piece[1:])  # a piece begins where the last one ended
+        active &= ~(result.terminated | result.truncated)
+
+    shape = (members, episodes)
+    return Evaluation(
+        success[:rows].reshape(shape),
+        returns[:rows].reshape(shape),
+        lengths[:rows].reshape(shape),
+        time.perf_counter() - started,
+        tuple(np.concatenate(path) for path in paths) if record_positions else None,
+    )
+
+
+def chunk_from(answer: np.ndarray, lead: Sequence[int], horizon_length: int, pool: EnvironmentPool) -> np.ndarray:
+    """A policy's answer as chunks to execute, clipped to the action box.
+
+    answer          (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time
+    lead            its leading sizes, e.g. (P, E)
+    ->              (rows, h, A) or (rows, 1, A) float32, rows = product of lead
+
+    Raises QamError for another shape.
+    """
+    answer = np.asarray(answer, np.float32)
+    widths = (horizon_length * pool.action_dim, pool.action_dim)
+    if answer.shape[:-1] != tuple(lead) or answer.shape[-1] not in widths:
+        raise QamError(
+            f"the policy returned actions of shape {answer.shape}, expected {(*lead, widths[0])} for chunks "
+            f"or {(*lead, widths[1])} for single actions: check horizon_length and the action size"
+        )
+    steps = answer.shape[-1] // pool.action_dim
+    chunks = answer.reshape(-1, steps, pool.action_dim)
+    # A NaN passes through the clipping, and step_chunk refuses it.
+    return np.clip(chunks, pool.action_low, pool.action_high)

@@ -1,0 +1,235 @@
+"""A few environments in one process, stepped a whole chunk of actions at a time.
+
+Imported in worker processes: only numpy and gymnasium, no torch. `EnvironmentPool` is what others use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+__all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
+
+RECORDS = ("positions", "frames")
+
+
+class HostFailure(RuntimeError):
+    """What went wrong in which environment, in words; the pool turns it into a QamError."""
+
+
+class Spaces(NamedTuple):
+    """What an environment takes and gives: vector sizes, the action box (A,), the time limit in steps or None."""
+
+    observation_dim: int
+    action_dim: int
+    action_low: np.ndarray
+    action_high: np.ndarray
+    max_episode_steps: int | None
+
+
+class ChunkResult(NamedTuple):
+    """What n environments did with one chunk of actions each; rows that were not active did nothing.
+
+    observations  (n, O) float32  state after the chunk, or the last one known
+    rewards       (n,)   float64  sum of the rewards of the steps taken
+    steps         (n,)   int64    steps taken, at most h
+    success       (n,)   bool     whether info["success"] was set at any of these steps
+    terminated    (n,)   bool     the episode reached an end of its own
+    truncated     (n,)   bool     the episode reached its time limit
+    positions     per row (steps + 1, 2): xy before the chunk and after each step; None unless recorded
+    frames        per row (steps + 1, H, W, 3) uint8, likewise; None unless recorded
+    """
+
+    observations: np.ndarray
+    rewards: np.ndarray
+    steps: np.ndarray
+    success: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    positions: list[np.ndarray | None] | None = None
+    frames: list[np.ndarray | None] | None = None
+
+
+class Host:
+    """Environments `indices` of a pool, in this process.
+
+    Each environment has a generator of its own in place of numpy's global one while it is reset or stepped, seeded
+    with its episode, so that an episode depends on its own seed and actions only; the caller's is put back.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env], indices: Sequence[int]) -> None:
+        self.indices = list(indices)
+        with _numpy_state_kept():
+            np.random.set_bit_generator(np.random.MT19937(0))
+            self.environments = [make() for _ in self.indices]
+        self.spaces = _spaces(self.environments[0])
+        self._generators = [np.random.MT19937(0) for _ in self.indices]
+        self._observations = np.zeros((len(self.indices), self.spaces.observation_dim), np.float32)
+
+    def reset(self, seeds: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Start new episodes of the active environments; seeds (m,), active (m,) bool -> observations (m, O)."""
+        with _numpy_state_kept():
+            for row in np.flatnonzero(active):
+                environment, seed = self.environments[row], int(seeds[row])
+                self._generators[row] = np.random.MT19937(seed)
+                np.random.set_bit_generator(self._generators[row])
+                with self._told(row, "reset"):
+                    environment.action_space.seed(seed)
+                    self._observations[row] = environment.reset(seed=seed)[0]
+        self._check_finite("reset")
+        return self._observations.copy()
+
+    def step_chunk(self, actions: np.ndarray, active: np.ndarray, record: Sequence[str] = ()) -> ChunkResult:
+        """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
+        count = len(self.indices)
+        rewards, steps = np.zeros(count), np.zeros(count, np.int64)
+        success, terminated, truncated = (np.zeros(count, bool) for _ in range(3))
+        positions: list[np.ndarray | None] = [None] * count
+        frames: list[np.ndarray | None] = [None] * count
+        with _numpy_state_kept():
+            for row in np.flatnonzero(active):
+                environment = self.environments[row]
+                np.random.set_bit_generator(self._generators[row])
+                with self._told(row, "step"):
+                    trace = _Trace(environment, record)
+                    for action in actions[row]:
+                        observation, reward, end, limit, info = environment.step(action)
+                        rewards[row] += float(reward)
+                        steps[row] += 1
+                        success[row] |= bool(info.get("success", False))
+                        trace.add()
+                        if end or limit:
+                            terminated[row], truncated[row] = end, limit
+                            break
+                    self._observations[row] = observation
+                    positions[row], frames[row] = trace.positions(), trace.frames()
+        self._check_finite("step")
+        return ChunkResult(
+            self._observations.copy(),
+            rewards,
+            steps,
+            success,
+            terminated,
+            truncated,
+            positions if "positions" in record else None,
+            frames if "frames" in record else None,
+        )
+
+    def close(self) -> None:
+        """Close all environments."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for environment in self.environments:
+                environment.close()
+
+    @contextlib.contextmanager
+    def _told(self, row: int, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except HostFailure:
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            raise HostFailure(f"environment {self.indices[row]} failed in {doing} ({told})") from error
+
+    def _check_finite(self, doing: str) -> None:
+        bad = np.flatnonzero(~np.isfinite(self._observations).all(axis=1))
+        if bad.size:
+            raise HostFailure(
+                f"environment {self.indices[bad[0]]} gave a non-finite observation in {doing}, expected finite "
+                "numbers: its simulation has diverged, so look at the actions it was given"
+            )
+
+
+class _Trace:
+    """What is recorded of one environment during one chunk."""
+
+    def __init__(self, environment: gymnasium.Env, record: Sequence[str]) -> None:
+        self._environment = environment
+        self._locate = None
+        if "positions" in record:
+            if not environment.has_wrapper_attr("get_xy"):
+                raise HostFailure(f"{environment} has no position to record: positions are for mazes, leave them out")
+            self._locate = environment.get_wrapper_attr("get_xy")
+        self._render = environment.render if "frames" in record else None
+        self._positions: list[np.ndarray] = []
+        self._frames: list[np.ndarray] = []
+        self.add()
+
+    def add(self) -> None:
+        if self._locate is not None:
+            self._positions.append(np.array(self._locate(), np.float64))
+        if self._render is not None:
+            self._frames.append(np.array(self._render(), np.uint8))
+
+    def positions(self) -> np.ndarray | None:
+        return np.stack(self._positions) if self._positions else None
+
+    def frames(self) -> np.ndarray | None:
+        return np.stack(self._frames) if self._frames else None
+
+
+def _spaces(environment: gymnasium.Env) -> Spaces:
+    observation, action = environment.observation_space, environment.action_space
+    for kind, space in (("observations", observation), ("actions", action)):
+        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
+            raise HostFailure(f"the environment's {kind} are {space}, expected a Box with one axis: flatten them")
+    assert isinstance(observation, gymnasium.spaces.Box) and isinstance(action, gymnasium.spaces.Box)
+    limit = environment.spec.max_episode_steps if environment.spec is not None else None
+    return Spaces(observation.shape[0], action.shape[0], action.low.copy(), action.high.copy(), limit)
+
+
+@contextlib.contextmanager
+def _numpy_state_kept() -> Iterator[None]:
+    """Leave numpy's global generator as it was.
+
+    Exchanging the generator object costs half a microsecond, copying a state in and out 55, so environments
+    exchange and only the caller's state is copied: the exchange drops the Gaussian that numpy keeps in reserve.
+    """
+    generator, state = np.random.get_bit_generator(), np.random.get_state(legacy=False)
+    try:
+        yield
+    finally:
+        np.random.set_bit_generator(generator)
+        np.random.set_state(state)
+
+
+def serve() -> None:
+    """The main loop of a worker process: one pickled (method, arguments) in, one pickled (kind, answer) out.
+
+    Talks through its standard input and output; whatever a library prints goes to standard error instead. Ends
+    when its input is closed, hence also when its parent is killed. An interrupt (Ctrl-C) is the parent's business.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    host: Host | None = None
+    while True:
+        try:
+            method, arguments = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            break
+        try:
+            if method == "open":
+                host = Host(pickle.loads(arguments[0]), arguments[1])
+                answer: tuple[str, Any] = ("done", host.spaces)
+            else:
+                answer = ("done", getattr(host, method)(*arguments))
+        except HostFailure as error:
+            answer = ("failed", str(error))
+        except Exception as error:  # told to the parent, which raises it
+            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            answer = ("failed", told)
+        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+    if host is not None:
+        host.close()

@@ -1,0 +1,95 @@
+"""Which OpenGL backend MuJoCo shall render with, found by trying, before mujoco itself is imported.
+
+MuJoCo binds its backend once, when it is imported, from the variable MUJOCO_GL; without a display its default
+(GLFW) cannot work. So the choice is made in a fresh interpreter that renders one small image.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+
+__all__ = ["choose_renderer", "prepare_renderer"]
+
+_OFF = ("disable", "disabled", "off", "false", "0")
+
+# Standard deviation of the image: a context that comes up but draws nothing gives one flat colour.
+_PROBE = """
+import mujoco
+xml = '<mujoco><worldbody><light pos="0 0 3"/><geom size=".2" rgba="1 0 0 1"/></worldbody></mujoco>'
+model = mujoco.MjModel.from_xml_string(xml)
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+renderer = mujoco.Renderer(model, 32, 32)
+renderer.update_scene(data)
+assert renderer.render().std() > 1.0
+renderer.close()
+print("rendered", flush=True)
+"""
+
+
+def choose_renderer() -> str:
+    """The value for MUJOCO_GL: the one already set, else the first backend that renders an image here.
+
+    ->  "egl", "osmesa", "glfw", a value that the user has set, or "" (not Linux: MuJoCo's own choice is right)
+
+    With a display GLFW is tried first, without one EGL and then OSMesa; each try costs about a second and is
+    made once a process. Imports neither mujoco nor OpenGL here.
+
+    Raises QamError if rendering is switched off by MUJOCO_GL, or if no backend works.
+    """
+    chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
+    if chosen in _OFF:
+        raise _error(f"MUJOCO_GL={chosen} switches rendering off: unset it or set it to egl or osmesa")
+    if chosen or sys.platform != "linux":
+        return chosen
+    display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return _first_working(("glfw", "egl", "osmesa") if display else ("egl", "osmesa"))
+
+
+def prepare_renderer() -> str:
+    """Set MUJOCO_GL of this process to what `choose_renderer` finds; to be called before mujoco is imported.
+
+    ->  the value that now stands in MUJOCO_GL ("" where MuJoCo's own choice is right)
+
+    Raises QamError where `choose_renderer` does, or if mujoco was already imported with another backend.
+    """
+    if "mujoco" in sys.modules and sys.platform == "linux" and not os.environ.get("MUJOCO_GL"):
+        raise _error(
+            "mujoco was imported before a renderer was chosen: set MUJOCO_GL=egl (or osmesa) before starting, "
+            "or render in a worker process (EnvironmentPool with workers=1)"
+        )
+    chosen = choose_renderer()
+    if chosen:
+        os.environ["MUJOCO_GL"] = chosen
+    return chosen
+
+
+@functools.cache
+def _first_working(backends: tuple[str, ...]) -> str:
+    for backend in backends:
+        if _renders(backend):
+            return backend
+    raise _error(
+        f"no OpenGL backend renders on this machine (tried {', '.join(backends)}): install one, "
+        "for example with `apt-get install libegl1 libgl1` or `apt-get install libosmesa6`, or set MUJOCO_GL"
+    )
+
+
+def _renders(backend: str) -> bool:
+    """Whether a fresh interpreter can render one image with this backend."""
+    variables = {**os.environ, "MUJOCO_GL": backend}
+    try:
+        probe = subprocess.run([sys.executable, "-c", _PROBE], env=variables, capture_output=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return False
+    # Not the exit status: drivers are known to crash at exit, after the image was made.
+    return b"rendered" in probe.stdout
+
+
+def _error(sentence: str) -> Exception:
+    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
+
+    return QamError(sentence)

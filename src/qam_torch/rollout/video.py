@@ -1,0 +1,152 @@
+"""Episodes as a film: rendered without a display in a worker process, written frame by frame."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from qam_torch.rollout.evaluation import Act, Evaluation, chunk_from, episode_seeds
+from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.rollout.rendering import choose_renderer
+from qam_torch.types import QamError
+
+__all__ = ["render_episodes"]
+
+_MEND = 'install it with `pip install "qam-torch[video]"`'
+
+
+class _Writer(Protocol):
+    def add(self, frame: np.ndarray) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Mp4:
+    """H.264 through imageio and ffmpeg."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        _import("imageio_ffmpeg", "imageio-ffmpeg")
+        imageio = _import("imageio.v2", "imageio")
+        # The codec wants even sizes; 2 instead of imageio's 16 keeps every even size as it is.
+        self._writer = imageio.get_writer(path, format="FFMPEG", fps=fps, macro_block_size=2)
+
+    def add(self, frame: np.ndarray) -> None:
+        self._writer.append_data(frame)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class _Gif:
+    """Palette images through pillow, which writes them all at the end."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self._image = _import("PIL.Image", "pillow")
+        self._path, self._fps, self._frames = path, fps, list[Any]()
+
+    def add(self, frame: np.ndarray) -> None:
+        self._frames.append(self._image.fromarray(frame).quantize(64))
+
+    def close(self) -> None:
+        if self._frames:
+            first, *rest = self._frames
+            first.save(self._path, save_all=True, append_images=rest, duration=round(1000 / self._fps), loop=0)
+
+
+_WRITERS: dict[str, Callable[[Path, float], _Writer]] = {".mp4": _Mp4, ".gif": _Gif}
+
+
+def render_episodes(
+    act: Act,
+    make: Callable[[], gymnasium.Env],
+    episodes: int,
+    path: str | Path,
+    horizon_length: int,
+    seed: int,
+    fps: float = 30.0,
+    every: int = 1,
+    max_steps: int | None = None,
+) -> Evaluation:
+    """Run episodes one after the other and write them to one film.
+
+    act             policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A)
+    make            picklable factory of the environment, e.g. `functools.partial(make_environment,
+                    "cube-single-play-v0", task=1, width=320, height=320)`; its sizes are the film's
+    episodes        how many; episode e starts as episode e of an evaluation with the same seed does
+    path            film to write, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow)
+    horizon_length  h
+    fps             frames a second
+    every           keep each `every`-th frame of an episode, and its last
+    max_steps       stop an episode after the chunk in which this step lies; None: at its own end
+    ->              the episodes' outcome (P = 1)
+
+    Rendering happens in a worker process, because MuJoCo binds its OpenGL backend when it is imported and that may
+    have happened here; the backend is chosen by itself unless MUJOCO_GL is set.
+
+    Raises QamError for another suffix, a missing package, a machine without a working renderer, or a failing
+    environment. An unfinished film is deleted.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in _WRITERS:
+        raise QamError(f"cannot write a film to {path.name!r}: expected a name that ends in {' or '.join(_WRITERS)}")
+    if episodes < 1 or every < 1 or fps <= 0:
+        raise QamError(f"episodes={episodes}, every={every}, fps={fps}: expected all to be positive")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = _WRITERS[path.suffix.lower()](path, fps)
+    outcomes: list[tuple[bool, float, int]] = []
+    started = time.perf_counter()
+    try:
+        backend = choose_renderer()
+        with EnvironmentPool(make, 1, workers=1, variables={"MUJOCO_GL": backend} if backend else None) as pool:
+            for episode_seed in episode_seeds(seed, episodes):
+                outcomes.append(_film(act, pool, int(episode_seed), horizon_length, writer, every, max_steps))
+        writer.close()
+    except BaseException:
+        writer.close()
+        path.unlink(missing_ok=True)
+        raise
+    success, returns, lengths = (np.array([values]) for values in zip(*outcomes, strict=True))
+    return Evaluation(success, returns, lengths, time.perf_counter() - started)
+
+
+def _film(
+    act: Act,
+    pool: EnvironmentPool,
+    seed: int,
+    horizon_length: int,
+    writer: _Writer,
+    every: int,
+    max_steps: int | None,
+) -> tuple[bool, float, int]:
+    """One episode -> success, return, length."""
+    observations = pool.reset([seed])
+    success, total, length, done = False, 0.0, 0, False
+    while not done:
+        actions = chunk_from(act(observations[None]), (1, 1), horizon_length, pool)
+        result = pool.step_chunk(actions, record=("frames",))
+        assert result.frames is not None and result.frames[0] is not None
+        observations = result.observations
+        success |= bool(result.success[0])
+        total += float(result.rewards[0])
+        done = bool(result.terminated[0] | result.truncated[0])
+        done |= max_steps is not None and length + int(result.steps[0]) >= max_steps
+        frames = result.frames[0]
+        # Frame 0 shows the state before the chunk, which the previous chunk has shown already.
+        for i in range(0 if length == 0 else 1, len(frames)):
+            if (length + i) % every == 0 or (done and i == len(frames) - 1):
+                writer.add(frames[i])
+        length += int(result.steps[0])
+    return success, total, length
+
+
+def _import(module: str, package: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise QamError(f"writing this film needs {package}, which is not installed: {_MEND}") from error

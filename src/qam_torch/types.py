@@ -1,0 +1,96 @@
+"""The words every room shares: a batch, the callables the mathematics works on, and the one error for users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
+
+__all__ = ["Batch", "Critic", "Draw", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
+
+
+class QamError(ValueError):
+    """A mistake of the user's, told in one sentence: what was got, what was expected, how to mend it.
+
+    The commands print the sentence and exit with status 1, without a traceback.
+    """
+
+
+def require(name: str, condition: bool, got: Any, expected: str) -> None:
+    """Raise QamError "name=got is out of range: expected ..." unless the condition holds."""
+    if not condition:
+        raise QamError(f"{name}={got} is out of range: expected {expected}")
+
+
+class Batch(NamedTuple):
+    """Action chunks drawn from a data set; every reduction over the chunk is already made by the sampler.
+
+    The leading axes are (P, B), or (U, P, B) when U updates are stacked. Indexing a stacked batch with
+    `batch.update(u)` gives the batch of update u.
+
+    observations       (..., B, O)  state at the window's start
+    actions            (..., B, D)  chunk of h actions flattened time-major, D = h * A, in [-1, 1]
+    rewards            (..., B)     discounted sum of the chunk's rewards up to the episode's end
+    masks              (..., B)     0 where any step of the chunk reached success (no bootstrap), else 1
+    valid              (..., B)     0 where the window ran over the episode's end before its last step, else 1
+    next_observations  (..., B, O)  state after the chunk's last step inside the episode
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    masks: Tensor
+    valid: Tensor
+    next_observations: Tensor
+
+    def update(self, u: int) -> Batch:
+        """The batch of update u out of a stack of U batches."""
+        return Batch(*(field[u] for field in self))
+
+
+class Draw(NamedTuple):
+    """A random draw that a loss or a policy asks for by name.
+
+    shape    shape of one member's draw, e.g. (B, D)
+    uniform  uniform on [0, 1) instead of standard normal
+    """
+
+    shape: tuple[int, ...]
+    uniform: bool = False
+
+
+Noise = Mapping[str, Tensor]
+"""Named draws, each with the leading population axis (P, *shape); tests put recorded draws in its place."""
+
+
+Metrics = Callable[[], dict[str, Tensor]]
+"""Diagnostics of a loss, each (P,), computed only when somebody asks for them."""
+
+
+class Velocity(Protocol):
+    """A velocity field with the observations already bound: f(s, ., .)."""
+
+    def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
+        """x (..., D) and t, a number or a tensor broadcastable to (..., 1), in [0, 1] -> velocity (..., D)."""
+        ...
+
+
+class Critic(Protocol):
+    """An ensemble of action-value functions."""
+
+    def __call__(self, observations: Tensor, actions: Tensor) -> Tensor:
+        """(P, B, O), (P, B, D) -> (P, K, B)."""
+        ...
+
+
+class Policy(Protocol):
+    """A rule that turns observations and named noise into action chunks."""
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The named noise that one call with `batch_size` rows consumes."""
+        ...
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> action chunks (P, B, D) in [-1, 1]."""
+        ...
