@@ -17,10 +17,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart test lint format clean
+.PHONY: help install quickstart test lint format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that test and lint need
 
 quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze (three minutes)
 	@$(BIN)/qam-train
@@ -46,13 +48,15 @@ $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'no Python 3.11 to 3.13 found: install one, or name it with PYTHON=...'; exit 1; }
 	@$(PYTHON) -c '$(IN_RANGE)' || { echo 'got $(PYTHON), expected Python 3.11 to 3.13: name another with PYTHON=...'; exit 1; }
 	@echo 'making $(VENV) with $(PYTHON)'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # The interpreter is order-only: it is a link, and its date says nothing about what is installed.
 $(VENV)/.installed-core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing qam_torch (the first time: a few minutes)'
-	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch)
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,:)
 	@$(PIP) --editable .
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
+		$(PIP) --no-deps --no-warn-conflicts ogbench dm-control; fi # why: see pyproject.toml
 	@touch $@
 
 $(VENV)/.installed-%: $(VENV)/.installed-core

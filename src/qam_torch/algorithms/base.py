@@ -15,6 +15,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.networks import polyak_copy, polyak_update
 from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, require
@@ -93,6 +94,8 @@ class Algorithm(L.LightningModule):
         self.common_values: dict[str, float] = {}
         self.noise: NamedNoise | None = None
         self.metrics: dict[str, Tensor] = {}
+        self.capture = True
+        self.captured: dict[Any, CapturedGradients] = {}
 
     # What a method defines
 
@@ -141,16 +144,28 @@ class Algorithm(L.LightningModule):
         """Action chunks of the acting policy: (P, B, O) -> (P, B, D) in [-1, 1]."""
         return self.policy(observations, noise)
 
-    def compute_gradients(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Evaluate all losses and fill `.grad`, each network from its own losses only."""
+    def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
+        """Evaluate all losses and differentiate them, each network by its own losses only.
+
+        -> the loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches
+        """
         batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
         terms = self.losses(batch, noise)
         totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
         for term in terms:
             totals[term.trains].append(term.loss.sum())
+        found: dict[Tensor, Tensor] = {}
         for names, summands in totals.items():
             parameters = [p for name in names for p in self.networks[name].parameters()]
-            torch.autograd.backward(sum(summands[1:], summands[0]), inputs=parameters)
+            for p, g in zip(parameters, torch.autograd.grad(sum(summands[1:], summands[0]), parameters), strict=True):
+                found[p] = found[p] + g if p in found else g.contiguous()
+        return terms, [found.get(p) for p in self.networks.parameters()]
+
+    def compute_gradients(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Evaluate all losses and fill `.grad`."""
+        terms, gradients = self.gradients(batch, noise)
+        for p, g in zip(self.networks.parameters(), gradients, strict=True):
+            p.grad = g
         return terms
 
     @torch.no_grad()
@@ -171,21 +186,32 @@ class Algorithm(L.LightningModule):
         self.adam.zero_grad(set_to_none=True)
         return norm
 
+    def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
+        """name -> (P,): the losses alone, or every metric, which includes them."""
+        if diagnose:
+            return {name: value for term in terms for name, value in term.metrics().items()}
+        return {f"loss/{i}/{'+'.join(term.trains)}": term.loss.detach() for i, term in enumerate(terms)}
+
     def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
         """One update of all members, in place.
 
         batch     fields (P, B, ...)
         noise     the draws named by `draws`, each (P, ...)
         diagnose  also compute every metric
-        ->        name -> (P,): the losses, and the metrics when asked for
+        ->        name -> (P,): the losses, or every metric
         """
-        terms = self.compute_gradients(batch, noise)
+        if self.capture:
+            key = (diagnose, batch.rewards.shape)
+            if key not in self.captured:
+                self.captured[key] = CapturedGradients(self, batch, noise, diagnose)
+            report, gradients = self.captured[key](batch, noise)
+        else:
+            terms, gradients = self.gradients(batch, noise)
+            report = self.report(terms, diagnose)
+        for p, g in zip(self.networks.parameters(), gradients, strict=True):
+            p.grad = g
         norm = self.apply_gradients()
-        report = {f"loss/{'+'.join(t.trains)}/{i}": t.loss.detach() for i, t in enumerate(terms)}
-        if diagnose:
-            report = {name: value for term in terms for name, value in term.metrics().items()}
-            report["gradient/norm"] = norm
-        return report
+        return {**report, "gradient/norm": norm} if diagnose else report
 
     # Lightning
 

@@ -44,9 +44,7 @@ def kept_rows(terminals: np.ndarray) -> np.ndarray:
     return ~terminals.astype(bool)
 
 
-def read_npz(
-    path: str | os.PathLike[str], observation_dim: int | None = None, action_dim: int | None = None
-) -> Arrays:
+def read_npz(path: str | os.PathLike[str], observation_dim: int | None = None, action_dim: int | None = None) -> Arrays:
     """Read one OGBench file and check everything that can be wrong with it. Nothing in it is ever unpickled.
 
     path             the file
@@ -82,9 +80,7 @@ def _load(path: Path) -> Arrays:
         with np.load(path, allow_pickle=False) as file:
             for key in (*REQUIRED_KEYS, *(name for name in OPTIONAL_KEYS if name in file.files)):
                 if key not in file.files:
-                    raise QamError(
-                        f"data file {path} has no '{key}': an OGBench file has {', '.join(REQUIRED_KEYS)}"
-                    )
+                    raise QamError(f"data file {path} has no '{key}': an OGBench file has {', '.join(REQUIRED_KEYS)}")
                 arrays[key] = file[key]
     except QamError:
         raise

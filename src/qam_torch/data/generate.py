@@ -1,8 +1,8 @@
 """Data sets made here, with OGBench's environments and oracles, in OGBench's file format.
 
-A recipe makes one episode from an `EpisodeTask` alone; this module decides how many episodes, runs them in worker
-processes, and writes the files. Everything random in an episode derives from (seed, episode index), so the files do
-not depend on the number of workers. Another family of environments is another recipe.
+A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, runs them in
+worker processes, and writes the files, which therefore do not depend on the number of workers. Another family of
+environments is another recipe.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -21,23 +20,20 @@ from qam_torch.data.files import write_npz_atomic
 from qam_torch.data.pointmaze import MAZES, NavigateEpisode
 from qam_torch.types import QamError
 
-__all__ = ["EPISODE_TRANSITIONS", "EpisodeTask", "generate_dataset", "generate_pointmaze", "validation_path"]
+__all__ = [
+    "EPISODE_TRANSITIONS",
+    "Recipe",
+    "episode_lengths",
+    "generate_dataset",
+    "generate_pointmaze",
+    "validation_path",
+]
 
 EPISODE_TRANSITIONS = 1000
 """Transitions of OGBench's episodes; a file has one row more."""
 
 Episode = dict[str, np.ndarray]
 Progress = Callable[[int, int], None]
-
-
-class EpisodeTask(NamedTuple):
-    """One episode to make: `rows` rows, that is rows - 1 transitions, everything random from (seed, index)."""
-
-    seed: int
-    index: int
-    rows: int
-
-
 Recipe = Callable[[int, int, int], Episode]
 """(seed, index, rows) -> arrays with `rows` rows each, `terminals` True on the last; picklable."""
 
@@ -91,14 +87,12 @@ def generate_dataset(
             raise QamError(f"{name}={value} is out of range: give at least {least}")
     lengths = episode_lengths(transitions)
     held_out = max(1, len(lengths) // 10)
-    tasks = [
-        EpisodeTask(seed, index, length + 1) for index, length in enumerate(lengths + [lengths[0]] * held_out)
-    ]
-    total, made = sum(task.rows - 1 for task in tasks), 0
+    rows = [length + 1 for length in lengths + [lengths[0]] * held_out]
+    total, made = sum(rows) - len(rows), 0
     episodes: list[Episode] = []
-    for task, episode in zip(tasks, _run(recipe, tasks, workers), strict=True):
+    for episode in _run(recipe, seed, rows, workers):
         episodes.append(episode)
-        made += task.rows - 1
+        made += len(episode["terminals"]) - 1
         if progress is not None:
             progress(made, total)
     # The validation file first: whoever finds the training file finds both.
@@ -107,7 +101,7 @@ def generate_dataset(
 
 
 def episode_lengths(transitions: int) -> list[int]:
-    """As few episodes of at most 1000 transitions as hold `transitions`, equally long to one step, longer ones first."""
+    """As few episodes of at most 1000 transitions as hold them all, equally long to one step, longer ones first."""
     episodes = -(-transitions // EPISODE_TRANSITIONS)
     short, longer = divmod(transitions, episodes)
     return [short + 1] * longer + [short] * (episodes - longer)
@@ -117,16 +111,16 @@ def _joined(episodes: list[Episode]) -> Episode:
     return {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
 
 
-def _run(recipe: Recipe, tasks: list[EpisodeTask], workers: int) -> Iterator[Episode]:
-    """Episodes in the tasks' order."""
-    workers = min(workers, len(tasks))
+def _run(recipe: Recipe, seed: int, rows: list[int], workers: int) -> Iterator[Episode]:
+    """Episode `index` has rows[index] rows; they come in this order."""
+    workers, arguments = min(workers, len(rows)), ([seed] * len(rows), range(len(rows)), rows)
     if workers == 1:
-        yield from (recipe(*task) for task in tasks)
+        yield from map(recipe, *arguments)
         return
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads (torch) may hang
     try:
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            yield from pool.map(recipe, *zip(*tasks, strict=True))
+            yield from pool.map(recipe, *arguments)
     except BrokenProcessPool as error:
         raise QamError(
             "a worker process that generates data died: call from under `if __name__ == '__main__':` in a script, "

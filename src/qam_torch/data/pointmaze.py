@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -21,7 +22,8 @@ MAX_ROWS = 1001
 Cell = tuple[int, int]
 
 
-class NavigateEpisode(NamedTuple):
+@dataclass(frozen=True)
+class NavigateEpisode:
     """Makes one episode: from a random cell to random vertices of the maze, one after the other.
 
     maze  one of MAZES

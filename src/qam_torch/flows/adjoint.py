@@ -49,9 +49,9 @@ def solve_lean_adjoint(
     Source: Domingo-Enrich et al. 2025, lean adjoint ODE; Li & Levine 2026 for the memoryless drift.
     """
 
-    def field(s: Tensor, adjoint: Tensor) -> Tensor:
+    def field(s: float, adjoint: Tensor) -> Tensor:
         # Solved in s = 1 - t, because torchdiffeq's solver classes want an increasing grid: dg/ds = + J^T g.
-        t = 1.0 - float(s)
+        t = 1.0 - s
         _, pullback = torch.func.vjp(lambda x: base_velocity(x, t), state_at(t))
         (product,) = pullback(adjoint)
         return torch.add(2 * product, adjoint, alpha=-1 / t)

@@ -1,8 +1,9 @@
 """Ordinary differential equations on a fixed or adaptive grid: torchdiffeq, arranged to never wait for the device.
 
 torchdiffeq's `odeint` reads the time tensor on the host at every step. With the grid on the GPU that is one
-synchronisation per step and forbids CUDA-graph capture. Its fixed-grid solver classes do the same integration when
-they are given the grid on the CPU and a right-hand side that has a `callback_step`; that is what `integrate` does.
+synchronisation per step and forbids CUDA-graph capture. Its fixed-grid solver classes do the same integration on a
+grid of plain numbers, which is also cheaper than one of tensors; that is what `integrate` gives them, with a
+right-hand side that has the `callback_step` they call.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from torch import Tensor
 from torchdiffeq import odeint
 from torchdiffeq._impl.fixed_grid import RK4, Euler, Heun2, Heun3, Midpoint
 
-from qam_torch.types import QamError, Velocity
+from qam_torch.types import QamError, Velocity, require
 
 __all__ = ["FIXED_GRID_METHODS", "integrate", "integrate_path", "sample_flow"]
 
 FIXED_GRID_METHODS: dict[str, type] = {"euler": Euler, "midpoint": Midpoint, "heun2": Heun2, "heun3": Heun3, "rk4": RK4}
 
-Field = Callable[[Tensor, Tensor], Tensor]
+Field = Callable[[float, Tensor], Tensor]
 
 
 class _RightHandSide:
@@ -30,18 +31,17 @@ class _RightHandSide:
     def __init__(self, field: Field) -> None:
         self.field = field
 
-    def __call__(self, t: Tensor, y: Tensor, *, perturb: Any = None) -> Tensor:
+    def __call__(self, t: float, y: Tensor, *, perturb: Any = None) -> Tensor:
         return self.field(t, y)
 
-    def callback_step(self, t: Tensor, y: Tensor, dt: Tensor) -> None:
+    def callback_step(self, t: float, y: Tensor, dt: float) -> None:
         """Called by torchdiffeq before each step; nothing to do."""
 
 
-def _unit_grid(steps: int) -> Tensor:
-    """0, 1/steps, ..., 1 on the CPU, in float64: a 0-dimensional time never promotes the state's dtype."""
-    if steps < 1:
-        raise QamError(f"flow_steps={steps} is not a number of solver steps: give at least 1")
-    return torch.arange(steps + 1, dtype=torch.float64) / steps
+def _unit_grid(steps: int) -> list[float]:
+    """0, 1/steps, ..., 1."""
+    require("flow_steps", steps >= 1, steps, "at least 1 solver step")
+    return [i / steps for i in range(steps + 1)]
 
 
 def _fixed_grid_solver(field: Field, y_0: Tensor, method: str, **options: Any) -> Any:
@@ -53,7 +53,7 @@ def _fixed_grid_solver(field: Field, y_0: Tensor, method: str, **options: Any) -
 def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
     """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
 
-    field   (t, y) -> dy/dt; t is a 0-dimensional float64 CPU tensor, so reading it never waits for a device
+    field   (t, y) -> dy/dt; t is a plain number
     y_0     (..., D)          state at t = 0
     steps   int >= 1          number of solver steps
     method  str               a key of FIXED_GRID_METHODS
@@ -66,7 +66,7 @@ def integrate(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> T
     """As `integrate_path`, but only the state at t = 1: (..., D)."""
     grid = _unit_grid(steps)
     solver = _fixed_grid_solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)
-    return solver.integrate(grid[[0, -1]])[-1]
+    return solver.integrate([0.0, 1.0])[-1]
 
 
 def sample_flow(
@@ -90,6 +90,6 @@ def sample_flow(
     Source: Li & Levine 2026, Euler with T steps.
     """
     if method in FIXED_GRID_METHODS:
-        return integrate(lambda t, x: velocity(x, float(t)), x_0, flow_steps, method)
+        return integrate(lambda t, x: velocity(x, t), x_0, flow_steps, method)
     ends = torch.tensor([0.0, 1.0], dtype=x_0.dtype, device=x_0.device)
     return odeint(lambda t, x: velocity(x, t), x_0, ends, method=method, rtol=rtol, atol=atol)[-1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from torch.nn import functional as F
 __all__ = ["MLP", "Layer", "affine", "apply_layers", "gelu"]
 
 LAYER_NORM_EPS = 1e-6
+GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
+GELU_CUBIC = 0.044715 * GELU_LINEAR
 
 
 class Layer(NamedTuple):
@@ -33,9 +35,36 @@ class Layer(NamedTuple):
     shift: Tensor | None
 
 
+class _SigmoidGelu(torch.autograd.Function):
+    """x sigmoid(k(x)) with k(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is GELU's tanh approximation exactly.
+
+    torch's own kernel evaluates tanh, the slowest of the vectorised elementary functions on a CPU; by way of the
+    sigmoid, forward and backward take half the time.
+    """
+
+    @staticmethod
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        linear = x.new_full((), GELU_LINEAR)
+        gate = torch.addcmul(linear, x, x, value=GELU_CUBIC).mul_(x).sigmoid_()
+        return x * gate, gate
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(inputs[0], output[1])
+        ctx.mark_non_differentiable(output[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:  # type: ignore[override]
+        # d/dx [x s(k)] = s + x k' s (1 - s)
+        x, gate = ctx.saved_tensors
+        linear = x.new_full((), GELU_LINEAR)
+        slope = torch.addcmul(linear, x, x, value=3 * GELU_CUBIC).mul_(x)
+        return torch.ops.aten.sigmoid_backward(slope, gate).add_(gate).mul_(grad)
+
+
 def gelu(x: Tensor) -> Tensor:
     """GELU in its tanh approximation, the reference's activation."""
-    return F.gelu(x, approximate="tanh")
+    return F.gelu(x, approximate="tanh") if x.is_cuda else _SigmoidGelu.apply(x)[0]
 
 
 def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:

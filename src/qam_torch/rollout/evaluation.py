@@ -159,7 +159,7 @@ def evaluate(
         if result.positions is not None:
             for path, piece in zip(paths, result.positions, strict=False):
                 if piece is not None:
-                    path.append(piece if not path else piece[1:])  # a piece begins where the last one ended
+                    path.append(piece)
         active &= ~(result.terminated | result.truncated)
 
     shape = (members, episodes)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
 
@@ -45,8 +46,9 @@ class ChunkResult(NamedTuple):
     success       (n,)   bool     whether info["success"] was set at any of these steps
     terminated    (n,)   bool     the episode reached an end of its own
     truncated     (n,)   bool     the episode reached its time limit
-    positions     per row (steps + 1, 2): xy before the chunk and after each step; None unless recorded
-    frames        per row (steps + 1, H, W, 3) uint8, likewise; None unless recorded
+    positions     per row (k, 2): xy after each step, in an episode's first chunk also before it; None unless recorded
+    frames        per row (k, H, W, 3) uint8: images after each `frame_every`-th step of the episode (the start
+                  included) and at its end; None unless recorded. Rows without an image have None
     """
 
     observations: np.ndarray
@@ -69,26 +71,30 @@ class Host:
     def __init__(self, make: Callable[[], gymnasium.Env], indices: Sequence[int]) -> None:
         self.indices = list(indices)
         with _numpy_state_kept():
-            np.random.set_bit_generator(np.random.MT19937(0))
+            set_bit_generator(np.random.MT19937(0))
             self.environments = [make() for _ in self.indices]
         self.spaces = _spaces(self.environments[0])
         self._generators = [np.random.MT19937(0) for _ in self.indices]
+        self._taken = [0] * len(self.indices)
         self._observations = np.zeros((len(self.indices), self.spaces.observation_dim), np.float32)
 
     def reset(self, seeds: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Start new episodes of the active environments; seeds (m,), active (m,) bool -> observations (m, O)."""
         with _numpy_state_kept():
-            for row in np.flatnonzero(active):
+            for row in np.flatnonzero(active).tolist():
                 environment, seed = self.environments[row], int(seeds[row])
+                self._taken[row] = 0
                 self._generators[row] = np.random.MT19937(seed)
-                np.random.set_bit_generator(self._generators[row])
+                set_bit_generator(self._generators[row])
                 with self._told(row, "reset"):
                     environment.action_space.seed(seed)
                     self._observations[row] = environment.reset(seed=seed)[0]
         self._check_finite("reset")
         return self._observations.copy()
 
-    def step_chunk(self, actions: np.ndarray, active: np.ndarray, record: Sequence[str] = ()) -> ChunkResult:
+    def step_chunk(
+        self, actions: np.ndarray, active: np.ndarray, record: Sequence[str] = (), frame_every: int = 1
+    ) -> ChunkResult:
         """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
         count = len(self.indices)
         rewards, steps = np.zeros(count), np.zeros(count, np.int64)
@@ -96,17 +102,20 @@ class Host:
         positions: list[np.ndarray | None] = [None] * count
         frames: list[np.ndarray | None] = [None] * count
         with _numpy_state_kept():
-            for row in np.flatnonzero(active):
+            for row in np.flatnonzero(active).tolist():
                 environment = self.environments[row]
-                np.random.set_bit_generator(self._generators[row])
+                set_bit_generator(self._generators[row])
                 with self._told(row, "step"):
-                    trace = _Trace(environment, record)
+                    trace = _Trace(environment, record, frame_every)
+                    if self._taken[row] == 0:
+                        trace.add(0)
                     for action in actions[row]:
                         observation, reward, end, limit, info = environment.step(action)
                         rewards[row] += float(reward)
                         steps[row] += 1
                         success[row] |= bool(info.get("success", False))
-                        trace.add()
+                        self._taken[row] += 1
+                        trace.add(self._taken[row], last=bool(end or limit))
                         if end or limit:
                             terminated[row], truncated[row] = end, limit
                             break
@@ -153,22 +162,22 @@ class Host:
 class _Trace:
     """What is recorded of one environment during one chunk."""
 
-    def __init__(self, environment: gymnasium.Env, record: Sequence[str]) -> None:
-        self._environment = environment
+    def __init__(self, environment: gymnasium.Env, record: Sequence[str], frame_every: int) -> None:
         self._locate = None
         if "positions" in record:
             if not environment.has_wrapper_attr("get_xy"):
                 raise HostFailure(f"{environment} has no position to record: positions are for mazes, leave them out")
             self._locate = environment.get_wrapper_attr("get_xy")
         self._render = environment.render if "frames" in record else None
+        self._frame_every = frame_every
         self._positions: list[np.ndarray] = []
         self._frames: list[np.ndarray] = []
-        self.add()
 
-    def add(self) -> None:
+    def add(self, taken: int, last: bool = False) -> None:
+        """Record the present state, reached after `taken` steps of the episode."""
         if self._locate is not None:
             self._positions.append(np.array(self._locate(), np.float64))
-        if self._render is not None:
+        if self._render is not None and (last or taken % self._frame_every == 0):
             self._frames.append(np.array(self._render(), np.uint8))
 
     def positions(self) -> np.ndarray | None:
@@ -184,7 +193,8 @@ def _spaces(environment: gymnasium.Env) -> Spaces:
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise HostFailure(f"the environment's {kind} are {space}, expected a Box with one axis: flatten them")
     assert isinstance(observation, gymnasium.spaces.Box) and isinstance(action, gymnasium.spaces.Box)
-    limit = environment.spec.max_episode_steps if environment.spec is not None else None
+    name = "_max_episode_steps"  # of the TimeLimit wrapper, wherever it stands
+    limit = environment.get_wrapper_attr(name) if environment.has_wrapper_attr(name) else None
     return Spaces(observation.shape[0], action.shape[0], action.low.copy(), action.high.copy(), limit)
 
 
@@ -195,11 +205,11 @@ def _numpy_state_kept() -> Iterator[None]:
     Exchanging the generator object costs half a microsecond, copying a state in and out 55, so environments
     exchange and only the caller's state is copied: the exchange drops the Gaussian that numpy keeps in reserve.
     """
-    generator, state = np.random.get_bit_generator(), np.random.get_state(legacy=False)
+    generator, state = get_bit_generator(), np.random.get_state(legacy=False)
     try:
         yield
     finally:
-        np.random.set_bit_generator(generator)
+        set_bit_generator(generator)
         np.random.set_state(state)
 
 

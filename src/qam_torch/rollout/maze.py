@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -54,7 +55,7 @@ def maze_layout(environment: gymnasium.Env) -> MazeLayout:
 
     Raises QamError if it is not a maze.
     """
-    maze = environment.unwrapped
+    maze: Any = environment.unwrapped
     names = ("maze_map", "task_infos", "ij_to_xy", "_maze_unit", "_goal_tol", "_reward_task_id")
     if not all(hasattr(maze, name) for name in names) or maze._reward_task_id is None:
         raise QamError(f"{environment} has no maze with a single task, expected a pointmaze, antmaze or the like")

@@ -87,13 +87,18 @@ class EnvironmentPool:
         return self._merge(parts)
 
     def step_chunk(
-        self, actions: np.ndarray, active: np.ndarray | None = None, record: Sequence[str] = ()
+        self,
+        actions: np.ndarray,
+        active: np.ndarray | None = None,
+        record: Sequence[str] = (),
+        frame_every: int = 1,
     ) -> ChunkResult:
         """Execute a chunk in every active environment, each until its chunk or its episode ends.
 
-        actions  (n, h, A)  in the action box; rows of inactive environments are ignored
-        active   (n,)       bool; None: all
-        record   any of "positions" (mazes) and "frames" (rendering)
+        actions      (n, h, A)  in the action box; rows of inactive environments are ignored
+        active       (n,)       bool; None: all
+        record       any of "positions" (mazes) and "frames" (rendering)
+        frame_every  render only every so many steps of an episode, and its end
 
         Raises QamError for wrong shapes, non-finite actions, a failing environment or a non-finite observation.
         """
@@ -109,7 +114,7 @@ class EnvironmentPool:
         unknown = sorted(set(record) - set(RECORDS))
         if unknown:
             raise QamError(f"cannot record {', '.join(unknown)}: choose from {', '.join(RECORDS)}")
-        messages = [(actions[rows], chosen[rows], tuple(record)) for rows in self._rows]
+        messages = [(actions[rows], chosen[rows], tuple(record), frame_every) for rows in self._rows]
         parts = self._exchange("step_chunk", messages)
         return ChunkResult(*(self._merge(field) for field in zip(*parts, strict=True)))
 

@@ -77,12 +77,12 @@ def render_episodes(
 
     act             policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A)
     make            picklable factory of the environment, e.g. `functools.partial(make_environment,
-                    "cube-single-play-v0", task=1, width=320, height=320)`; its sizes are the film's
+                    "cube-single-play-v0", task=1, width=320, height=320, draft=True)`; its sizes are the film's
     episodes        how many; episode e starts as episode e of an evaluation with the same seed does
     path            film to write, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow)
     horizon_length  h
     fps             frames a second
-    every           keep each `every`-th frame of an episode, and its last
+    every           render each `every`-th step of an episode, and its end
     max_steps       stop an episode after the chunk in which this step lies; None: at its own end
     ->              the episodes' outcome (P = 1)
 
@@ -129,19 +129,15 @@ def _film(
     success, total, length, done = False, 0.0, 0, False
     while not done:
         actions = chunk_from(act(observations[None]), (1, 1), horizon_length, pool)
-        result = pool.step_chunk(actions, record=("frames",))
-        assert result.frames is not None and result.frames[0] is not None
+        result = pool.step_chunk(actions, record=("frames",), frame_every=every)
+        assert result.frames is not None
+        for frame in result.frames[0] if result.frames[0] is not None else ():
+            writer.add(frame)
         observations = result.observations
         success |= bool(result.success[0])
         total += float(result.rewards[0])
-        done = bool(result.terminated[0] | result.truncated[0])
-        done |= max_steps is not None and length + int(result.steps[0]) >= max_steps
-        frames = result.frames[0]
-        # Frame 0 shows the state before the chunk, which the previous chunk has shown already.
-        for i in range(0 if length == 0 else 1, len(frames)):
-            if (length + i) % every == 0 or (done and i == len(frames) - 1):
-                writer.add(frames[i])
         length += int(result.steps[0])
+        done = bool(result.terminated[0] | result.truncated[0]) or (max_steps is not None and length >= max_steps)
     return success, total, length
 
 

@@ -1,0 +1,207 @@
+"""The configs compose in every combination, and carry the reference protocol's numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import ogbench  # noqa: F401  (registers its environments)
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+# Chunk length, discount, rho, reward of the reference protocol.
+PROTOCOL = {
+    "pointmaze-medium-navigate": (1, 0.99, 0.5, "dense"),
+    "pointmaze-large-navigate": (1, 0.99, 0.5, "dense"),
+    "pointmaze-giant-navigate": (1, 0.99, 0.5, "dense"),
+    "antmaze-medium-navigate": (1, 0.99, 0.5, "dense"),
+    "antmaze-large-navigate": (1, 0.99, 0.5, "dense"),
+    "antmaze-giant-navigate": (1, 0.995, 0.5, "dense"),
+    "humanoidmaze-medium-navigate": (1, 0.995, 0.0, "dense"),
+    "humanoidmaze-large-navigate": (1, 0.995, 0.0, "dense"),
+    "antsoccer-arena-navigate": (1, 0.99, 0.5, "dense"),
+    "cube-single-play": (5, 0.99, 0.5, "dense"),
+    "cube-double-play": (5, 0.99, 0.5, "dense"),
+    "cube-triple-play": (5, 0.99, 0.5, "dense"),
+    "cube-quadruple-play": (5, 0.99, 0.5, "dense"),
+    "scene-play": (5, 0.99, 0.5, "sparse"),
+    "puzzle-3x3-play": (5, 0.99, 0.5, "sparse"),
+    "puzzle-4x4-play": (5, 0.99, 0.5, "sparse"),
+    "puzzle-4x5-play": (5, 0.99, 0.5, "dense"),
+    "puzzle-4x6-play": (5, 0.99, 0.5, "dense"),
+}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.fixture(autouse=True)
+def hydra() -> Iterator[None]:
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3", job_name="qam-train"):
+        yield
+    HydraConfig.instance().cfg = None
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The run's configuration with every interpolation resolved; an unresolvable one raises."""
+    config = compose("train", list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    resolved = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(resolved, dict)
+    del resolved["hydra"]
+    plain = OmegaConf.to_container(OmegaConf.create(resolved), resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def run_dir(*overrides: str) -> str:
+    return str(Path(composed(*overrides)["run_dir"]))
+
+
+@pytest.mark.parametrize("algo", options("algo"))
+def test_every_algo_composes_with_every_other_choice(algo: str) -> None:
+    # Any two choices of different groups meet in some row (experiments and loggers below); no group knows three.
+    others = itertools.cycle(itertools.product(options("experiment"), options("trainer"), options("logger")))
+    for env, (experiment, trainer, logger) in zip(options("env") * 2, others, strict=False):
+        config = composed(
+            f"algo={algo}", f"env={env}", f"trainer={trainer}", f"logger={logger}", f"experiment={experiment}"
+        )
+        assert config["env"]["dataset"] == f"{env}-v0"
+        assert config["algo"]["_target_"] == "qam_torch.algorithms." + algo.upper().replace("_", "")
+        assert config["trainer"]["accelerator"] == trainer
+        assert (config["algo_name"], config["env_name"]) == (algo, env)
+        assert {"wandb", "wandb_project", "csv", "tensorboard"} == set(config["logger"])
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_an_experiment_yields_to_the_choices_on_the_command_line(experiment: str) -> None:
+    for algo, env in itertools.product(options("algo"), ("cube-triple-play", "humanoidmaze-large-navigate")):
+        config = composed(f"experiment={experiment}", f"algo={algo}", f"env={env}", "task=4", "algo.num_qs=3")
+        assert (config["algo_name"], config["env"]["dataset"], config["task"]) == (algo, f"{env}-v0", 4)
+        assert config["algo"]["num_qs"] == 3
+
+
+def test_every_trainer_meets_every_logger() -> None:
+    for trainer, logger in itertools.product(options("trainer"), options("logger")):
+        config = composed(f"trainer={trainer}", f"logger={logger}")
+        assert config["trainer"]["accelerator"] == trainer
+        assert config["logger"]["wandb"] == (logger == "wandb")
+        assert config["logger"]["csv"] == (logger in {"default", "csv", "wandb"})
+        assert config["logger"]["tensorboard"] == (logger in {"default", "tensorboard", "wandb"})
+
+
+def test_environments_follow_the_protocol_through_to_the_algorithm() -> None:
+    assert options("env") == sorted(PROTOCOL)
+    for env, (horizon_length, discount, rho, reward) in PROTOCOL.items():
+        config = composed(f"env={env}")
+        expected = {"horizon_length": horizon_length, "discount": discount, "rho": rho}
+        assert config["env"] == {"dataset": f"{env}-v0", "reward": reward, **expected}
+        assert {key: config["algo"][key] for key in expected} == expected
+
+
+@pytest.mark.parametrize("env", sorted(PROTOCOL))
+def test_ogbench_registers_every_task_of_every_environment(env: str) -> None:
+    base = env.rpartition("-")[0]  # the config's name, and its dataset's, end in how the data were collected
+    missing = [task for task in range(1, 6) if f"{base}-singletask-task{task}-v0" not in gymnasium.registry]
+    assert not missing
+
+
+def test_the_defaults_are_the_reference_protocol() -> None:
+    base, paper = composed(), composed("experiment=paper")
+    assert paper["seed"] == 10001
+    differing = {key for key in base if base[key] != paper[key]}
+    assert differing == {"seed", "run_name", "run_dir"}
+    expected = {"updates": 1_000_000, "eval_every": 50_000, "eval_episodes": 50, "batch_size": 256}
+    assert {key: paper[key] for key in expected} == expected
+    algo = {"num_qs": 10, "flow_steps": 10, "lr": 3e-4, "target_update_rate": 0.005, "best_of_n": 1, "inv_temp": 0.3}
+    assert {key: paper["algo"][key] for key in algo} == algo
+    assert paper["algo"]["actor_hidden_dims"] == paper["algo"]["value_hidden_dims"] == [512] * 4
+
+
+def test_the_quickstart_is_small_and_does_not_leak_into_other_runs() -> None:
+    quick = composed("experiment=quickstart")
+    expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 0.5}
+    assert {key: quick["algo"][key] for key in expected} == expected
+    assert quick["algo"]["actor_hidden_dims"] == quick["algo"]["value_hidden_dims"] == [128, 128]
+    assert (quick["updates"], quick["batch_size"], quick["compare_behavior"]) == (10_000, 128, True)
+    assert (quick["env_name"], quick["task"], quick["algo_name"]) == ("pointmaze-medium-navigate", 1, "qam")
+
+    other = composed("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001", "algo.inv_temp=3")
+    assert other["algo"]["value_hidden_dims"] == [512] * 4
+    assert (other["updates"], other["batch_size"], other["algo"]["inv_temp"]) == (1_000_000, 256, 3)
+    assert (other["algo"]["horizon_length"], other["algo"]["edit_scale"]) == (5, 0.1)
+
+
+def test_cadences_divide_the_number_of_updates() -> None:
+    for experiment in options("experiment"):
+        config = composed(f"experiment={experiment}")
+        for key in ("eval_every", "save_every", "log_every"):
+            assert config["updates"] % config[key] == 0
+            assert config[key] % config["updates_per_step"] == 0
+
+
+def test_only_the_variants_own_keys_are_known_to_them() -> None:
+    qam, qam_f, qam_e = (set(composed(f"algo={name}")["algo"]) for name in ("qam", "qam_f", "qam_e"))
+    assert qam_f - qam == {"fql_alpha"}
+    assert qam_e - qam == {"edit_scale", "edit_target_entropy_multiplier"}
+    assert not qam - qam_f and not qam - qam_e
+
+
+def test_a_run_directory_is_named_after_the_command_and_nothing_else() -> None:
+    command = ("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001")
+    assert run_dir(*command) == "runs/train/cube-triple-play-task2/qam_e/seed10001"
+    tuned = (*command, "algo.inv_temp=3", "algo.edit_scale=0.2")
+    expected = "runs/train/cube-triple-play-task2/qam_e/algo.edit_scale=0.2,algo.inv_temp=3/seed10001"
+    assert run_dir(*tuned) == expected
+    assert run_dir(*reversed(tuned)) == expected
+    assert run_dir("experiment=quickstart") == "runs/quickstart/pointmaze-medium-navigate-task1/qam/seed0"
+
+
+@pytest.mark.parametrize(
+    "harmless",
+    ["resume=auto", "trainer=cpu", "logger=csv", "num_threads=2", "eval_workers=4", "data.directory=/data/x"],
+)
+def test_what_does_not_change_the_result_does_not_change_the_directory(harmless: str) -> None:
+    assert run_dir(harmless) == run_dir()
+
+
+@pytest.mark.parametrize("telling", ["algo.inv_temp=1", "seeds=[1,2]", "updates=10", "data.proportion=0.5", "seed=3"])
+def test_what_changes_the_result_changes_the_directory(telling: str) -> None:
+    assert run_dir(telling) != run_dir()
+
+
+def test_hydra_writes_into_the_run_directory_alone() -> None:
+    overrides = ["algo=qam_f", "runs_root=/tmp/elsewhere", "seed=4"]
+    config = compose("train", overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    assert config.hydra.run.dir == config.run_dir
+    assert f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}" == config.run_dir
+    assert config.run_dir.startswith("/tmp/elsewhere/")
+    assert config.hydra.output_subdir is None
+    assert config.hydra.job.chdir is False
+
+
+def test_every_key_says_what_it_means() -> None:
+    """Each key's first mention, in train.yaml and the groups, has a comment on its line."""
+    documented = [CONF / "train.yaml", *(CONF / "env" / "protocol").glob("*.yaml")]
+    documented += [path for group in ("algo", "trainer", "logger") for path in (CONF / group).glob("*.yaml")]
+    silent = []
+    for path in documented:
+        text = path.read_text().split("\nhydra:\n")[0]
+        for line in text.splitlines():
+            key, colon, value = line.partition(":")
+            structural = key in {"defaults", "data", "_target_", "algo_name", "env_name", "run_name", "run_dir"}
+            bare = "#" in line or line.lstrip().startswith("-") or not colon or structural
+            if not bare and value.strip():
+                silent.append(f"{path.relative_to(CONF)}: {line}")
+    assert not silent

@@ -1,0 +1,157 @@
+"""The success interval against known values, and evaluations of episodes that can be counted by hand."""
+
+from functools import partial
+
+import gymnasium
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qam_torch.rollout.environments import make_environment
+from qam_torch.rollout.evaluation import episode_seeds, evaluate, wilson_interval
+from qam_torch.rollout.maze import maze_layout
+from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.types import QamError
+
+
+class Countdown(gymnasium.Env):
+    """Observation (n,) counts down from 3 + seed % 6; an action above 1/2 in its last step succeeds."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+
+    def __init__(self) -> None:
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[np.ndarray, dict]:
+        assert seed is not None
+        self.left = 3 + seed % 6
+        return np.array([self.left], np.float32), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        assert self.left > 0, "stepped after its end"
+        self.left -= 1
+        success = self.left == 0 and bool(action[0] > 0.5)
+        return np.array([self.left], np.float32), float(action[0]), self.left == 0, False, {"success": success}
+
+
+def countdown(limit: int = 100) -> gymnasium.Env:
+    return gymnasium.wrappers.TimeLimit(Countdown(), limit)
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "level", "expected"),
+    [
+        (50, 50, 0.95, (0.928652, 1.0)),  # 50 / (50 + 1.959964^2)
+        (0, 50, 0.95, (0.0, 0.071348)),
+        (25, 50, 0.95, (0.366445, 0.633555)),
+        (1, 10, 0.95, (0.017876, 0.404150)),
+        (0, 1, 0.99, (0.0, 0.869023)),
+    ],
+)
+def test_wilson_interval_has_its_known_values(
+    successes: int, trials: int, level: float, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(successes, trials, level) == pytest.approx(expected, abs=2e-6)
+
+
+@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.99))
+def test_wilson_interval_holds_the_rate_and_mirrors(case: tuple[int, int], level: float) -> None:
+    k, n = case
+    low, high = wilson_interval(k, n, level)
+    assert 0 <= low <= k / n <= high <= 1 and high > low
+    assert wilson_interval(n - k, n, level) == pytest.approx((1 - high, 1 - low), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "trials", "level"), [(3, 2, 0.95), (-1, 2, 0.95), (0, 0, 0.95), (1, 2, 1.0)])
+def test_wilson_interval_refuses_nonsense(successes: int, trials: int, level: float) -> None:
+    with pytest.raises(QamError):
+        wilson_interval(successes, trials, level)
+
+
+def test_episode_seeds_do_not_depend_on_their_number() -> None:
+    assert episode_seeds(3, 20)[:5].tolist() == episode_seeds(3, 5).tolist()
+    assert len(set(episode_seeds(3, 200).tolist())) == 200
+    assert not set(episode_seeds(3, 20)) & set(episode_seeds(4, 20))
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_counted_episodes(chunked: bool) -> None:
+    members, episodes, h = 2, 6, 4
+    lengths = 3 + episode_seeds(9, episodes) % 6
+    shapes = []
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        shapes.append(observations.shape)
+        # Member 0 answers 7, clipped to 1; member 1 answers 0.25, and never succeeds.
+        return np.broadcast_to(np.array([7.0, 0.25])[:, None, None], (members, episodes, h if chunked else 1))
+
+    with EnvironmentPool(countdown, members * episodes + 1) as pool:
+        first = evaluate(act, pool, members, episodes, h, 1, seed=9)
+        calls = len(shapes)
+        second = evaluate(act, pool, members, episodes, h, 1, seed=9)
+    assert set(shapes) == {(members, episodes, 1)}
+    assert calls == (-(-lengths.max() // h) if chunked else lengths.max()), "one call a chunk for everyone"
+    assert first.lengths.tolist() == [lengths.tolist()] * 2
+    assert first.returns.tolist() == [lengths.tolist(), (0.25 * lengths).tolist()]
+    assert first.success_rate().tolist() == [1.0, 0.0]
+    assert first.environment_steps == 2 * lengths.sum()
+    assert np.array_equal(first.lengths, second.lengths) and np.array_equal(first.returns, second.returns)
+
+    assert first.interval()[0] == pytest.approx(wilson_interval(6, 6))
+    assert first.pooled_interval(0.9) == wilson_interval(6, 12, 0.9)
+    metrics = first.as_metrics()
+    assert (metrics["success"], metrics["success_0"], metrics["success_1"]) == (0.5, 1.0, 0.0)
+    assert metrics["length"] == pytest.approx(lengths.mean()) and metrics["success_low"] < 0.5 < metrics["success_high"]
+
+
+def test_chunks_are_open_loop() -> None:
+    """A chunk is made of what was seen at its start: the second action repeats the first observation's answer."""
+    with EnvironmentPool(countdown, 1) as pool:
+        result = evaluate(lambda o: np.repeat(o / 10, 3, axis=-1), pool, 1, 1, 3, 1, seed=2)
+        n = int(result.lengths[0, 0])
+    seen = [n - 3 * (i // 3) for i in range(n)]
+    assert result.returns[0, 0] == pytest.approx(sum(seen) / 10, rel=1e-6)
+
+
+def test_maze_trajectories_stay_in_the_maze_and_begin_at_the_start() -> None:
+    make = partial(make_environment, "pointmaze-medium-navigate-v0", task=1)
+    rng = np.random.default_rng(0)
+    layout = maze_layout(make())
+    with EnvironmentPool(make, 4) as pool:
+        result = evaluate(
+            lambda o: rng.uniform(-1, 1, (2, 2, 50)), pool, 2, 2, horizon_length=25, action_dim=2, seed=0,
+            record_positions=True,
+        )  # fmt: skip
+    assert result.trajectories is not None and len(result.trajectories) == 2
+    for path, length in zip(result.trajectories, result.lengths[0], strict=True):
+        assert path.shape == (length + 1, 2)
+        assert np.abs(path[0] - layout.start).max() <= layout.cell_size / 4
+        assert not layout.is_wall(path).any()
+        assert np.linalg.norm(np.diff(path, axis=0), axis=1).max() < 1, "a piece of the path is missing"
+    assert (result.lengths == 1000).all() and (result.returns == -1000).all() and result.success_rate().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"episodes": 5}, "pool of 4"),
+        ({"members": 0}, "at least 1"),
+        ({"action_dim": 3}, "takes 1"),
+        ({"horizon_length": 9}, r"expected \(1, 4, 9\)"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_told(change: dict, told: str) -> None:
+    arguments = {"members": 1, "episodes": 4, "horizon_length": 2, "action_dim": 1, "seed": 0, **change}
+    with EnvironmentPool(countdown, 4) as pool, pytest.raises(QamError, match=told):
+        evaluate(lambda o: np.zeros((1, 4, 2)), pool, **arguments)
+
+
+def test_non_finite_actions_are_told() -> None:
+    with EnvironmentPool(countdown, 1) as pool, pytest.raises(QamError, match="non-finite actions"):
+        evaluate(lambda o: np.full((1, 1, 2), np.nan), pool, 1, 1, 2, 1, seed=0)
+
+
+def test_an_environment_without_time_limit_is_refused() -> None:
+    with EnvironmentPool(Countdown, 1) as pool, pytest.raises(QamError, match="TimeLimit"):
+        evaluate(lambda o: np.zeros((1, 1, 2)), pool, 1, 1, 2, 1, seed=0)
