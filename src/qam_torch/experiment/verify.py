@@ -184,7 +184,7 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
         allow_short_episodes=True,
     )
     starts = torch.as_tensor(report.take("starts"))
-    if not torch.equal(starts, torch.arange(sampler.num_windows)):
+    if not torch.equal(starts, torch.arange(sampler.num_starts)):
         raise QamError("the case's starts are not every possible window start: expected 0, 1, ..., N - h")
     batch = sampler.windows(starts)
     for name, steps in sampler.window_steps(starts).items():

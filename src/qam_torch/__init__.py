@@ -1,0 +1,46 @@
+"""qam_torch: Q-learning with adjoint matching for PyTorch.
+
+    import qam_torch
+
+    config = qam_torch.compose(["algo=qam_e", "env=cube-triple-play", "task=2"])   # what `qam-train` would run
+    run = qam_torch.fit(config)                                                     # train, evaluate, leave results
+    qam_torch.evaluate(run.directory / "checkpoints/last.ckpt", episodes=50)        # measure again
+    policy = qam_torch.load_policy(run.directory / "checkpoints/last.ckpt")         # observation -> action chunk
+
+Names are loaded when they are first used: `import qam_torch.flows` brings torch and torchdiffeq, nothing else.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qam_torch.experiment.acting import LoadedPolicy, load_policy
+    from qam_torch.experiment.configuration import compose
+    from qam_torch.experiment.evaluate import evaluate
+    from qam_torch.experiment.run import RunResult, fit
+    from qam_torch.types import QamError
+
+__version__ = "0.1.0"
+__all__ = ["LoadedPolicy", "QamError", "RunResult", "__version__", "compose", "evaluate", "fit", "load_policy"]
+
+_HOME = {
+    "LoadedPolicy": "qam_torch.experiment.acting",
+    "QamError": "qam_torch.types",
+    "RunResult": "qam_torch.experiment.run",
+    "compose": "qam_torch.experiment.configuration",
+    "evaluate": "qam_torch.experiment.evaluate",
+    "fit": "qam_torch.experiment.run",
+    "load_policy": "qam_torch.experiment.acting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'qam_torch' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,127 @@
+"""Checkpoints that are either whole or not there, and that say what they are."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+import qam_torch.algorithms
+from qam_torch.algorithms import Algorithm
+from qam_torch.types import QamError
+
+__all__ = ["SECTION", "AtomicCheckpointIO", "describe", "load_algorithm", "read_checkpoint", "require_same_run"]
+
+SECTION = "qam_torch"
+"""Key of a checkpoint's own description: library version, algorithm and its arguments, environment, data."""
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file beside the target, flushes it to disk, then renames it.
+
+    A kill at any moment, or a full disk, leaves the previous checkpoint as it was.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Save, or raise QamError and leave the previous file alone."""
+        target = Path(path)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            kept = "the previous one is kept" if target.exists() else "there is none yet"
+            raise QamError(f"could not save checkpoint '{target}' ({error}); {kept}: free some disk space") from error
+
+
+def describe(algorithm: Algorithm, arguments: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint's description: enough to rebuild the algorithm, and to see whether it belongs to a run.
+
+    arguments  the algorithm's constructor arguments, plain values
+    run        environment, task, reward, data set and its hash, batch size
+    """
+    return {
+        "version": qam_torch.__version__,
+        "algorithm": type(algorithm).__name__,
+        "arguments": dict(arguments),
+        "run": dict(run),
+    }
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Load a checkpoint file on the CPU, without unpickling anything but tensors and plain values.
+
+    Raises QamError when it is missing, damaged, not one of this library's, or of another library version.
+    """
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise QamError(f"no checkpoint at '{path}': give the path of a .ckpt file of a run") from None
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise QamError(f"'{path}' is not a readable checkpoint ({reason}): use another one of the run") from None
+    if not isinstance(checkpoint, dict) or SECTION not in checkpoint:
+        raise QamError(f"'{path}' is no checkpoint of qam_torch: give a .ckpt file of a run")
+    version = checkpoint[SECTION]["version"]
+    if version.split(".")[:2] != qam_torch.__version__.split(".")[:2]:
+        raise QamError(
+            f"'{path}' was written by qam_torch {version}, this is {qam_torch.__version__}: "
+            f"install qam-torch=={version} or train anew"
+        )
+    return checkpoint
+
+
+def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> Algorithm:
+    """Rebuild the algorithm of a checkpoint, all members or one of them as an ordinary population of one.
+
+    Raises QamError when there is no such member or algorithm.
+    """
+    section = checkpoint[SECTION]
+    arguments = dict(section["arguments"])
+    seeds = list(arguments["seeds"])
+    state = checkpoint["state_dict"]
+    if member is not None:
+        if not 0 <= member < len(seeds):
+            raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(seeds) - 1} (seeds {seeds})")
+        state = {name: value[member : member + 1] for name, value in state.items()}
+        for name in ("inv_temp", "fql_alpha", "edit_scale"):
+            if isinstance(arguments.get(name), (list, tuple)):
+                arguments[name] = arguments[name][member]
+        arguments["seeds"] = [seeds[member]]
+    kind = getattr(qam_torch.algorithms, section["algorithm"], None)
+    if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
+        raise QamError(f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch")
+    algorithm = kind(**arguments)
+    algorithm.load_state_dict(state)
+    return algorithm
+
+
+def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    """Raise QamError unless a checkpoint was written by a run of this description."""
+    saved = checkpoint[SECTION]
+    pairs = [("algorithm", saved["algorithm"], description["algorithm"])]
+    for part in ("arguments", "run"):
+        names = saved[part].keys() | description[part].keys()
+        pairs += [(name, saved[part].get(name), description[part].get(name)) for name in sorted(names)]
+    for name, old, new in pairs:
+        if _plain(old) != _plain(new):
+            raise QamError(
+                f"checkpoint '{path}' has {name}={old} but this run {name}={new}: give the same settings, "
+                "or another run_dir, or resume=never"
+            )
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

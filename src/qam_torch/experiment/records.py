@@ -1,0 +1,108 @@
+"""What a run writes besides checkpoints: metrics.csv, TensorBoard events, summary.json, config, versions."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from qam_torch.types import QamError
+
+__all__ = ["EVALUATION_COLUMNS", "MetricsFile", "prepare_directory", "versions", "write_json", "write_text"]
+
+EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
+
+PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "hydra-core", "omegaconf", "numpy")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is either whole or as it was."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise QamError(f"could not write '{path}' ({error.strerror}): free some disk space") from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON, whole or not at all."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a run's numbers."""
+    found = {"python": platform.python_version(), "qam_torch": importlib.import_module("qam_torch").__version__}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    return found
+
+
+def prepare_directory(path: Path) -> None:
+    """Make the run directory; raise QamError when it cannot be written to."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise QamError(
+            f"run directory '{path}' cannot be written to ({error.strerror}): give another with runs_root=... or run_dir=..."
+        ) from None
+
+
+class MetricsFile:
+    """metrics.csv: one row per update logged and member, training and evaluation columns side by side.
+
+    path   the file; None writes nothing
+    seeds  one a member
+
+    The columns are fixed by the first row: update, seed, seconds, the training metrics, the evaluation's.
+    """
+
+    def __init__(self, path: Path | None, seeds: Sequence[int]) -> None:
+        self.path, self.seeds = path, tuple(seeds)
+        self.columns: list[str] | None = None
+
+    def restart(self, update: int | None) -> None:
+        """Forget all rows, or with a number those after that update: they will be written again."""
+        if self.path is None or not self.path.exists():
+            return
+        if update is None:
+            self.path.unlink()
+            return
+        with open(self.path, newline="") as file:
+            header, *rows = csv.reader(file)
+        complete = [row for row in rows if len(row) == len(header) and int(row[0]) <= update]
+        write_text(self.path, "".join(",".join(row) + "\n" for row in [header, *complete]))
+        self.columns = header
+
+    def write(self, update: int, seconds: float, training: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
+        """Append a row for each member; values are (P,) arrays by name."""
+        if self.path is None:
+            return
+        values = {name: np.asarray(value) for name, value in {**training, **evaluation}.items()}
+        try:
+            with open(self.path, "a", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                if self.columns is None:
+                    self.columns = ["update", "seed", "seconds", *training, *EVALUATION_COLUMNS]
+                    writer.writerow(self.columns)
+                for p, seed in enumerate(self.seeds):
+                    cells = (values[c][p].item() if c in values else "" for c in self.columns[3:])
+                    writer.writerow([update, seed, round(seconds, 3), *cells])
+        except OSError as error:
+            raise QamError(f"could not write '{self.path}' ({error.strerror}): free some disk space") from error
