@@ -228,6 +228,7 @@ class Algorithm(L.LightningModule):
         if self.noise is None:
             parameter = next(self.networks.parameters())
             self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
+            self.noise_rows = batch_size
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite."""
@@ -264,8 +265,7 @@ class Algorithm(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the noise generators to the checkpoint."""
         if self.noise is not None:
-            checkpoint["noise"] = self.noise.state_dict()
-            checkpoint["noise"]["batch_size"] = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+            checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the generators' states until the device is known."""
@@ -275,7 +275,7 @@ class Algorithm(L.LightningModule):
         """Restore the noise generators of a continued run."""
         saved = getattr(self, "_saved_noise", None)
         if saved is not None:
-            self.prepare_noise(saved["batch_size"])
+            self.prepare_noise(saved["rows"])
             assert self.noise is not None
             self.noise.load_state_dict(saved)
             self._saved_noise = None

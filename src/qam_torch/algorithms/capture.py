@@ -46,12 +46,12 @@ class CapturedGradients:
 
         graph = make_fx(record)(*batch, *noise.values())
         _simplify(graph)
-        self.names, self.draws, self.forward = names, tuple(noise), graph.forward
+        self.names, self.draws, self.graph = names, tuple(noise), graph
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
         """-> name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
-        outputs = self.forward(*batch, *(noise[name] for name in self.draws))
+        outputs = self.graph.forward(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
 

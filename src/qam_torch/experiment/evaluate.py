@@ -1,0 +1,175 @@
+"""`qam-eval ckpt=PATH [episodes=50] [video=FILE.mp4] ...`: measure a checkpoint's policy in its environment."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from qam_torch.experiment.acting import PopulationActor
+from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
+from qam_torch.experiment.parts import build_pool
+from qam_torch.experiment.records import write_json
+from qam_torch.rollout.environments import make_environment
+from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rollout.evaluation import evaluate as run_episodes
+from qam_torch.types import QamError, require
+
+__all__ = ["evaluate", "main"]
+
+OPTIONS: dict[str, tuple[Any, str]] = {
+    "ckpt": (None, "path of a .ckpt file of a run (required)"),
+    "episodes": (50, "episodes of each member; >= 1"),
+    "member": (None, "evaluate one member of a population only; null = all"),
+    "policy": ("policy", "policy = what the method acts with | behavior = its behaviour flow f_beta alone"),
+    "seed": (0, "of episodes and acting noise; an integer >= 0"),
+    "workers": (None, "processes that step the environments; null = one a core, 0 = this process"),
+    "device": ("cpu", "where the policy runs: cpu | cuda"),
+    "json": (None, "write the outcome to this file"),
+    "video": (None, "also render episodes to this file, .mp4 or .gif"),
+    "video_episodes": (2, "how many episodes to render; >= 1"),
+    "renderer": (None, "MuJoCo's renderer: egl | osmesa | glfw; null = the first that works here"),
+}
+
+
+def evaluate(
+    ckpt: str | os.PathLike[str],
+    episodes: int = 50,
+    member: int | None = None,
+    policy: str = "policy",
+    seed: int = 0,
+    workers: int | None = None,
+    device: str = "cpu",
+    video: str | os.PathLike[str] | None = None,
+    video_episodes: int = 2,
+) -> Evaluation:
+    """Evaluate a checkpoint in the environment it was trained for.
+
+    ckpt            a run's .ckpt file
+    episodes        int >= 1  of each member
+    member          int or None  one member of a population, or all
+    policy          "policy" or "behavior" (f_beta alone)
+    seed            int >= 0  of the episodes and of the acting noise
+    workers         int or None  processes that step the environments; None = one a core
+    device          where the policy runs
+    video           render `video_episodes` episodes of the (first) member to this .mp4 or .gif
+    ->              Evaluation: success, returns, lengths (P, E), intervals
+
+    Raises QamError when the checkpoint cannot be used, or rendering is asked for and impossible.
+    """
+    require("episodes", isinstance(episodes, int) and episodes >= 1, episodes, "an integer >= 1")
+    require("seed", isinstance(seed, int) and seed >= 0, seed, "an integer >= 0")
+    require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
+    require("device", device == "cpu" or torch.cuda.is_available(), device, "cpu, as there is no GPU here")
+    checkpoint = read_checkpoint(ckpt)
+    section = checkpoint[SECTION]
+    run, action_dim = section["run"], int(section["arguments"]["action_dim"])
+    attribute = "behavior_policy" if policy == "behavior" else "policy"
+    algorithm = load_algorithm(checkpoint, member).to(device)
+    if getattr(algorithm, attribute) is None:
+        raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
+    make = partial(make_environment, run["env_name"], task=run["task"], reward=run["reward"])
+    with build_pool(make, algorithm.members * episodes, workers) as pool:
+        outcome = run_episodes(
+            PopulationActor(algorithm, attribute, f"evaluate/{seed}"),
+            pool,
+            algorithm.members,
+            episodes,
+            algorithm.horizon_length,
+            action_dim,
+            seed,
+        )
+    if video is not None:
+        from qam_torch.rollout.video import render_episodes  # imageio is an extra
+
+        lone = load_algorithm(checkpoint, member or 0).to(device)
+        render_episodes(
+            PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
+            partial(make, draft=True, width=320, height=320),
+            video_episodes,
+            Path(video),
+            algorithm.horizon_length,
+            seed,
+        )
+    return outcome
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, Any]:
+    """key=value words, with the nearest key for a misspelt one."""
+    try:
+        given = OmegaConf.to_container(OmegaConf.from_dotlist(list(arguments)))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise QamError(f"cannot read the arguments ({error}): give key=value words, e.g. ckpt=PATH") from None
+    assert isinstance(given, dict)
+    for name in given:
+        if name not in OPTIONS:
+            near = difflib.get_close_matches(str(name), OPTIONS, n=2)
+            raise QamError(f"unknown option '{name}': expected {' or '.join(near) if near else ', '.join(OPTIONS)}")
+    options = {name: given.get(name, default) for name, (default, _) in OPTIONS.items()}
+    if options["ckpt"] is None:
+        raise QamError("no checkpoint given: expected ckpt=PATH, a .ckpt file of a run")
+    return options
+
+
+def _show(outcome: Evaluation, seeds: Sequence[int]) -> None:
+    print(f"  {'seed':>6}  {'success':>7}  95 % interval   {'return':>8}  {'length':>7}")
+    intervals = outcome.interval()
+    for p, seed in enumerate(seeds):
+        low, high = intervals[p]
+        print(
+            f"  {seed:>6}  {outcome.success[p].mean():7.2f}  [{low:.2f}, {high:.2f}]    "
+            f"{outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `qam-eval`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or {"-h", "--help"} & set(words):
+        print(__doc__.strip(), end="\n\n")
+        for name, (default, meaning) in OPTIONS.items():
+            print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
+        return 0 if words else 2
+    try:
+        options = _parse(words)
+        target, renderer = options.pop("json"), options.pop("renderer")
+        if renderer is not None:
+            os.environ["MUJOCO_GL"] = str(renderer)
+        outcome = evaluate(**options)
+        section = read_checkpoint(options["ckpt"])[SECTION]
+        seeds = section["arguments"]["seeds"]
+        seeds = seeds if options["member"] is None else [seeds[options["member"]]]
+        print(f"{section['algorithm']} on {section['run']['env_name']}, task {section['run']['task']}, update {section['update']:,}")
+        _show(outcome, seeds)
+        if options["video"] is not None:
+            print(f"  video: {options['video']}")
+        if target is not None:
+            write_json(
+                Path(target),
+                {
+                    "seeds": list(seeds),
+                    "episodes": options["episodes"],
+                    "success": outcome.success_rate().tolist(),
+                    "success_95": outcome.interval().tolist(),
+                    "return": np.mean(outcome.returns, axis=1).tolist(),
+                    "length": np.mean(outcome.lengths, axis=1).tolist(),
+                },
+            )
+    except QamError as error:
+        print(f"qam-eval: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
