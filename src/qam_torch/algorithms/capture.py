@@ -8,7 +8,8 @@ uncaptured update (a test compares them).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import operator
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, fx
@@ -23,7 +24,12 @@ __all__ = ["CapturedGradients"]
 
 aten = torch.ops.aten
 SAME_VALUE = {aten.detach.default, aten.alias.default}
-RESHAPES = {aten.view.default, aten.expand.default, aten._unsafe_view.default}
+VIEWS = {aten.view.default, aten._unsafe_view.default}
+RESHAPES = {*VIEWS, aten.expand.default}
+# Operations with a direct Python binding, which costs half of calling them through torch.ops.
+FUNCTIONS = ("add", "addcmul", "addmm", "baddbmm", "bmm", "cat", "clamp", "div", "lerp", "mean", "mm", "mul", "pow",
+             "select", "split_with_sizes", "squeeze", "stack", "std_mean", "sub", "sum", "t", "transpose", "unsqueeze")
+METHODS = ("add_", "expand", "mul_", "sigmoid_", "view")
 
 
 class CapturedGradients:
@@ -44,27 +50,96 @@ class CapturedGradients:
             names[:] = report
             return [*gradients, *report.values()]
 
-        graph = make_fx(record)(*batch, *noise.values())
-        _simplify(graph)
-        self.names, self.draws, self.graph = names, tuple(noise), graph
+        module = make_fx(record)(*batch, *noise.values())
+        for simplify in (_drop_relabelling, _fold_constants, _call_directly):
+            simplify(module)
+            module.graph.eliminate_dead_code()
+        module.recompile()
+        self.names, self.draws, self.module = names, tuple(noise), module
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
         """-> name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
-        outputs = self.graph.forward(*batch, *(noise[name] for name in self.draws))
+        outputs = self.module.forward(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
 
 
-def _simplify(module: fx.GraphModule) -> None:
-    """Drop the operations that only relabel their input, and whatever nothing uses."""
+def _drop_relabelling(module: fx.GraphModule) -> None:
+    """Remove operations that return their input unchanged, and reshapes of reshapes."""
     for node in list(module.graph.nodes):
-        source = node.args[0] if node.args else None
-        if node.op != "call_function" or not isinstance(source, fx.Node) or "val" not in source.meta:
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
             continue
-        same_shape = node.target in RESHAPES and source.meta["val"].shape == node.meta["val"].shape
-        if node.target in SAME_VALUE or same_shape:
+        source = node.args[0]
+        if node.target in VIEWS:
+            while source.target in VIEWS and _value(source.args[0]).is_contiguous():
+                source = source.args[0]
+            node.update_arg(0, source)
+        if node.target in SAME_VALUE or (node.target in RESHAPES and _value(source).shape == _value(node).shape):
             node.replace_all_uses_with(source)
             module.graph.erase_node(node)
-    module.graph.eliminate_dead_code()
-    module.recompile()
+
+
+def _value(node: fx.Node) -> Tensor:
+    """The tensor a node stood for while it was recorded."""
+    return node.meta["val"]
+
+
+def _fold_constants(module: fx.GraphModule) -> None:
+    """Evaluate once what depends on no input: constants, and views of parameters, which follow them in place."""
+    written = _written(module)
+    values: dict[fx.Node, Any] = {}
+    parameters: set[fx.Node] = set()
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr":
+            values[node] = getattr(module, node.target)
+            parameters.add(node)
+        if node.op != "call_function" or not all(source in values for source in node.all_input_nodes):
+            continue
+        if node in written:
+            continue
+        if parameters.intersection(node.all_input_nodes):
+            if not _is_view(node.target):
+                continue
+            parameters.add(node)
+        arguments = fx.node.map_arg(node.args, lambda source: values[source])
+        with torch.no_grad():
+            values[node] = node.target(*arguments, **node.kwargs)
+        if isinstance(values[node], Tensor):
+            name = f"folded_{len(values)}"
+            module.register_buffer(name, values[node], persistent=False)
+            with module.graph.inserting_before(node):
+                constant = module.graph.get_attr(name)
+            node.replace_all_uses_with(constant)
+            values[constant] = values[node]
+            if node in parameters:
+                parameters.add(constant)
+
+
+def _call_directly(module: fx.GraphModule) -> None:
+    """Call torch's own Python functions and methods where they are the same operation."""
+    for node in module.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        name = node.target.overloadpacket.__name__
+        if name in FUNCTIONS:
+            node.target = getattr(torch, name)
+        elif name in METHODS:
+            node.target = getattr(Tensor, name)
+
+
+def _written(module: fx.GraphModule) -> set[fx.Node]:
+    """Nodes whose memory is written to in place, directly or through a view."""
+    written: set[fx.Node] = set()
+    for node in module.graph.nodes:
+        if not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable):
+            continue
+        target = node.args[0]
+        while isinstance(target, fx.Node) and target not in written:
+            written.add(target)
+            target = target.args[0] if _is_view(target.target) else None
+    return written
+
+
+def _is_view(target: Any) -> bool:
+    return target is operator.getitem or (isinstance(target, torch._ops.OpOverload) and target.is_view)

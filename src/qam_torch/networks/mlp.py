@@ -44,7 +44,7 @@ class _SigmoidGelu(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
-        linear = x.new_full((), GELU_LINEAR)
+        linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)
         gate = torch.addcmul(linear, x, x, value=GELU_CUBIC).mul_(x).sigmoid_()
         return x * gate, gate
 
@@ -57,7 +57,7 @@ class _SigmoidGelu(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:  # type: ignore[override]
         # d/dx [x s(k)] = s + x k' s (1 - s)
         x, gate = ctx.saved_tensors
-        linear = x.new_full((), GELU_LINEAR)
+        linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)
         slope = torch.addcmul(linear, x, x, value=3 * GELU_CUBIC).mul_(x)
         return torch.ops.aten.sigmoid_backward(slope, gate).add_(gate).mul_(grad)
 
