@@ -55,6 +55,9 @@ class Algorithm(L.LightningModule):
     target_update_rate  float (0, 1]   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
+    Two attributes choose how the update runs, not what it computes: `capture` (default True) records the differentiated
+    losses and replays them, `compile_update` (default False) also compiles them.
+
     Raises QamError when a number is out of range.
 
     Source: Li & Levine 2026, training loop of the reference implementation.
@@ -95,6 +98,7 @@ class Algorithm(L.LightningModule):
         self.noise: NamedNoise | None = None
         self.metrics: dict[str, Tensor] = {}
         self.capture = True
+        self.compile_update = False
         self.captured: dict[Any, CapturedGradients] = {}
 
     # What a method defines
@@ -203,7 +207,8 @@ class Algorithm(L.LightningModule):
         if self.capture:
             key = (diagnose, batch.rewards.shape)
             if key not in self.captured:
-                self.captured[key] = CapturedGradients(self, batch, noise, diagnose)
+                # The rare diagnosed update is not worth a second compilation.
+                self.captured[key] = CapturedGradients(self, batch, noise, diagnose, self.compile_update and not diagnose)
             report, gradients = self.captured[key](batch, noise)
         else:
             terms, gradients = self.gradients(batch, noise)

@@ -38,9 +38,13 @@ class CapturedGradients:
     algorithm  its parameters are read in place at every replay; they must not move to another device afterwards
     batch, noise  an example; a replay takes tensors of the same shapes
     diagnose   record the metrics too, else the losses alone
+    compile    let torch.compile fuse the recorded operations, which needs a C++ compiler and half a minute the first
+               time; the numbers then agree to rounding instead of to the bit
     """
 
-    def __init__(self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool) -> None:
+    def __init__(
+        self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False
+    ) -> None:
         names: list[str] = []
 
         def record(*tensors: Tensor) -> list[Tensor | None]:
@@ -51,16 +55,18 @@ class CapturedGradients:
             return [*gradients, *report.values()]
 
         module = make_fx(record)(*batch, *noise.values())
-        for simplify in (_drop_relabelling, _fold_constants, _call_directly):
+        for simplify in (_drop_relabelling, _fold_constants, *([] if compile else [_call_directly])):
             simplify(module)
             module.graph.eliminate_dead_code()
         module.recompile()
         self.names, self.draws, self.module = names, tuple(noise), module
+        # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
+        self.run = torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
         """-> name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
-        outputs = self.module.forward(*batch, *(noise[name] for name in self.draws))
+        outputs = self.run(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
 

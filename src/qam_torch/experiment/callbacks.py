@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,13 +14,14 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
-from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION
 from qam_torch.experiment.clock import Clock
 from qam_torch.experiment.records import MetricsFile
 from qam_torch.rollout.evaluation import Evaluation, evaluate
 from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.types import QamError
 
 __all__ = ["Evaluator", "RunCallback"]
 
@@ -121,10 +123,20 @@ class RunCallback(L.Callback):
         if evaluating or clock.due(clock.log_every, update):
             self._log(pl_module, update, evaluating)
         if clock.due(clock.save_every, update):
-            trainer.save_checkpoint(self.last_path)
+            self._save(trainer, pl_module, self.last_path)
             self.saved_update = update
         if self.bar is not None:
             self.bar.update(update - self.bar.n)
+
+    def _save(self, trainer: L.Trainer, algorithm: Algorithm, path: Path) -> None:
+        """Save what is worth continuing from: the last update's losses were finite, but not yet what it left."""
+        for name, parameter in algorithm.named_parameters():
+            if not parameter.isfinite().all():
+                raise DivergedError(
+                    f"training diverged at update {trainer.global_step}: parameter {name} is not finite; "
+                    "lower algo.lr or algo.inv_temp, or check the data for outliers"
+                )
+        trainer.save_checkpoint(path)
 
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, update: int) -> None:
         self.latest = self.evaluator(algorithm, update)
@@ -139,7 +151,7 @@ class RunCallback(L.Callback):
             self.bar.set_postfix_str(f"success {rate:.2f}")
         if not self.best or rate > self.best["success"]:
             self.best = {"update": update, "success": rate}
-            trainer.save_checkpoint(self.best_path)
+            self._save(trainer, algorithm, self.best_path)
 
     def _log(self, algorithm: Algorithm, update: int, evaluated: bool) -> None:
         training = {name: value.detach().cpu().numpy() for name, value in algorithm.metrics.items()}
@@ -156,8 +168,12 @@ class RunCallback(L.Callback):
         if algorithm.members > 1:
             for name, value in {**training, **evaluation}.items():
                 flat |= {f"{name}/seed{s}": float(v) for s, v in zip(algorithm.seeds, value, strict=True)}
-        for logger in self.loggers:
-            logger.log_metrics(flat, step=update)
+        try:
+            for logger in self.loggers:
+                logger.log_metrics(flat, step=update)
+        except OSError as error:  # TensorBoard's writer reports it a step later
+            self.loggers = ()
+            raise QamError(f"could not write the logger's events ({error}): free some disk space") from error
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Finish the bar and the event files."""
@@ -167,11 +183,12 @@ class RunCallback(L.Callback):
             logger.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal and the event files in order."""
+        """Leave the terminal and the event files in order, as far as the disk lets."""
         if self.bar is not None:
             self.bar.close()
         for logger in self.loggers:
-            logger.finalize("failed")
+            with contextlib.suppress(OSError):
+                logger.finalize("failed")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the checkpoint's description and what this callback has to remember."""
@@ -188,3 +205,5 @@ class RunCallback(L.Callback):
         self.seconds_before, self.best = section["seconds"], dict(section["best"])
         self.saved_update = section["update"]
         self.metrics.restart(section["update"])
+        # A run that had reached its end may go on to a later one.
+        checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False

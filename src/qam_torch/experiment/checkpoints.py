@@ -74,7 +74,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise QamError(f"'{path}' is not a readable checkpoint ({reason}): use another one of the run") from None
     if not isinstance(checkpoint, dict) or SECTION not in checkpoint:
         raise QamError(f"'{path}' is no checkpoint of qam_torch: give a .ckpt file of a run")
-    version = checkpoint[SECTION]["version"]
+    version = str(checkpoint[SECTION].get("version"))
     if version.split(".")[:2] != qam_torch.__version__.split(".")[:2]:
         raise QamError(
             f"'{path}' was written by qam_torch {version}, this is {qam_torch.__version__}: "
@@ -104,7 +104,11 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
         raise QamError(f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch")
     algorithm = kind(**arguments)
-    algorithm.load_state_dict(state)
+    try:
+        algorithm.to(next(iter(state.values())).dtype).load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise QamError(f"the checkpoint's parameters do not fit its own settings ({reason}): use another one") from None
     return algorithm
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from omegaconf import DictConfig
+
 from qam_torch.types import require
 
-__all__ = ["Clock"]
+__all__ = ["Clock", "clock_of"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Clock:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            require(name, isinstance(value, int) and value >= 1, value, "an integer >= 1")
+            integer = isinstance(value, int) and not isinstance(value, bool)
+            require(name, integer and value >= 1, value, "an integer >= 1")
 
     def plan(self, done: int) -> int:
         """Updates to make in the trainer step that starts after `done` updates; 0 when the run is finished."""
@@ -37,10 +40,9 @@ class Clock:
         nearest = min(self.updates - done, *(every - done % every for every in events))
         return max(0, min(self.updates_per_step, nearest))
 
-    @property
-    def num_steps(self) -> int:
-        """Trainer steps of the whole run."""
-        done = steps = 0
+    def num_steps(self, done: int = 0) -> int:
+        """Trainer steps still to make after `done` updates."""
+        steps = 0
         while updates := self.plan(done):
             done += updates
             steps += 1
@@ -49,3 +51,8 @@ class Clock:
     def due(self, every: int, done: int) -> bool:
         """Whether an event that happens every `every` updates happens after `done` updates."""
         return done % every == 0 or done == self.updates
+
+
+def clock_of(config: DictConfig) -> Clock:
+    """The schedule that a run's configuration asks for."""
+    return Clock(config.updates, config.updates_per_step, config.log_every, config.eval_every, config.save_every)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -11,15 +13,23 @@ from pathlib import Path
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.types import QamError
 
-__all__ = ["check_groups", "compose", "config_directory", "plain", "with_default_experiment"]
+__all__ = ["check_groups", "compose", "config_directory", "jobs", "plain", "with_default_experiment"]
 
 GROUPS = ("algo", "env", "trainer", "logger", "experiment")
+
+NEUTRAL = ("resume", "trainer", "logger", "runs_root", "run_dir", "data.directory", "eval_workers", "num_threads", "compile", "hydra")
+"""Keys that say where and how a run goes, not what it computes."""
+
+LONGEST_NAME = 180
+"""Bytes of a directory's name; most file systems take 255."""
 
 
 def _seed_name(seed: int, seeds: Sequence[int] | None) -> str:
@@ -27,7 +37,17 @@ def _seed_name(seed: int, seeds: Sequence[int] | None) -> str:
     return f"seed{seed}" if seeds is None else "seeds" + "-".join(map(str, seeds))
 
 
+def _directory_name(text: str) -> str:
+    """One directory's name for any text: no slashes, and where it is too long its start and a hash of all of it."""
+    name = text.replace("/", "_")
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    start = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    return f"{start}...{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)
+OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 
 
 def config_directory() -> Path:
@@ -44,24 +64,47 @@ def options_of(group: str) -> list[str]:
     return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
 
 
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each run of a multirun, in Hydra's order; one run if no override sweeps.
+
+    Raises QamError for what is not Hydra's grammar.
+    """
+    choices = []
+    for word in overrides:
+        try:
+            override = OverridesParser.create().parse_override(word)
+        except HydraException as error:
+            raise QamError(f"cannot read '{word}' ({_first_line(error)}): give key=value, or ~key") from None
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([word])
+        elif isinstance(glob := override.value(), Glob):
+            choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group))])
+        else:
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    return [list(job) for job in itertools.product(*choices)]
+
+
 def check_groups(overrides: Sequence[str]) -> None:
-    """Raise QamError, with the nearest names, if an override names an unknown option of a group."""
+    """Raise QamError, with the nearest names, if an override without a sweep names an unknown option of a group."""
     for override in overrides:
-        match = re.fullmatch(r"\+?(\w+)=(.+)", override)
+        match = re.fullmatch(r"\+{0,2}(\w+)=(.*)", override)
         if match is None or match[1] not in GROUPS:
             continue
-        known = options_of(match[1])
-        for choice in re.split(r"[,\[\]\s]+", match[2].strip("'\"")):
-            if choice and choice not in known and not choice.startswith("choice("):
-                near = difflib.get_close_matches(choice, known, n=3, cutoff=0.4)
-                hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-                raise QamError(f"unknown {match[1]} '{choice}': {hint}")
+        known, choice = options_of(match[1]), match[2].strip("'\"")
+        if choice not in known:
+            near = difflib.get_close_matches(choice, known, n=3, cutoff=0.4)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+            raise QamError(f"unknown {match[1]} '{choice}': {hint}")
 
 
 def with_default_experiment(overrides: Sequence[str]) -> list[str]:
-    """A command line without any override of a value runs the quickstart."""
-    asked = [override for override in overrides if not override.startswith("-")]
-    return [*overrides, "experiment=quickstart"] if not asked else list(overrides)
+    """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
+    for override in overrides:
+        key = re.split(r"[=@]", override.lstrip("+~"))[0]
+        if not any(key == neutral or key.startswith(f"{neutral}.") for neutral in NEUTRAL):
+            return list(overrides)
+    return [*overrides, "experiment=quickstart"]
 
 
 def compose(overrides: Sequence[str] = ()) -> DictConfig:
@@ -70,21 +113,78 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     overrides  Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"]
     ->         the resolved config, without Hydra's own part
 
-    Raises QamError for unknown names and keys.
+    Raises QamError, with the nearest names, for unknown names and keys.
     """
-    check_groups(overrides)
+    words = with_default_experiment(overrides)
+    runs = jobs(words)
+    if len(runs) != 1:
+        several = next(word for word in words if word not in runs[0])
+        raise QamError(
+            f"'{several}' gives several values: add -m for one run of each, write a list as key=[1,2], "
+            "or quote the value"
+        )
+    check_groups(words)
+    try:
+        config = _composed(words)
+        _check_appended(words, config)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise error if isinstance(error, QamError) else _explained(error, words) from None
+    return config
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
-            config = hydra_compose("train", overrides=list(overrides), return_hydra_config=True)
+            config = hydra_compose("train", overrides=list(words), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
         OmegaConf.resolve(config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise QamError(f"cannot compose the configuration: {' '.join(str(error).split())}") from None
     finally:
         HydraConfig.instance().cfg = None
-    with open_dict(config):
-        del config["hydra"]
     return config
+
+
+def _check_appended(words: Sequence[str], config: DictConfig) -> None:
+    """`+key=value` can add an option to an algorithm, which checks it itself; anywhere else nobody would read it."""
+    for word in words:
+        key = word.lstrip("+").partition("=")[0]
+        appends = word.startswith("+") and not key.startswith(("algo.", "hydra.")) and key not in GROUPS
+        if appends and key not in (known := _keys(_composed([word for word in words if not word.startswith("+")]))):
+            raise _unknown_key(key, known)
+
+
+def _explained(error: Exception, words: Sequence[str]) -> QamError:
+    """Hydra's message of several lines as one sentence; with the nearest keys for an unknown one."""
+    match = re.match(r"Could not override '(.+)'\.", str(error))
+    if match is None:
+        return QamError(f"cannot compose the configuration ({_first_line(error)}): see `qam-train --help`")
+    groups = [word for word in words if word.partition("=")[0] in GROUPS]
+    return _unknown_key(match[1], _keys(_composed(groups)))
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> QamError:
+    leaves: dict[str, list[str]] = {}
+    for name in known:
+        leaves.setdefault(name.rpartition(".")[2], []).append(name)
+    close = difflib.get_close_matches(key.rpartition(".")[2], leaves, n=2, cutoff=0.6)
+    near = [name for leaf in close for name in leaves[leaf]]
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`qam-train --help` shows all keys"
+    return QamError(f"unknown key '{key}': {hint}")
+
+
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of all values and groups."""
+    names = []
+    for name in config:
+        names.append(f"{prefix}{name}")
+        if OmegaConf.is_dict(config[name]):
+            names += _keys(config[name], f"{prefix}{name}.")
+    return names
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
 
 
 def plain(config: DictConfig) -> dict:

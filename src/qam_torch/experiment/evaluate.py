@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
 from qam_torch.experiment.parts import build_pool
-from qam_torch.experiment.records import write_json
+from qam_torch.experiment.records import prepare_directory, write_json
 from qam_torch.rollout.environments import make_environment
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rollout.evaluation import evaluate as run_episodes
@@ -67,10 +67,15 @@ def evaluate(
 
     Raises QamError when the checkpoint cannot be used, or rendering is asked for and impossible.
     """
-    require("episodes", isinstance(episodes, int) and episodes >= 1, episodes, "an integer >= 1")
-    require("seed", isinstance(seed, int) and seed >= 0, seed, "an integer >= 0")
+    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("video_episodes", video_episodes, 1)):
+        require(name, _is_integer(value, least), value, f"an integer >= {least}")
+    for name, value in (("member", member), ("workers", workers)):
+        require(name, value is None or _is_integer(value, 0), value, "an integer >= 0, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
-    require("device", device == "cpu" or torch.cuda.is_available(), device, "cpu, as there is no GPU here")
+    _check_device(device)
+    if video is not None:
+        require("video", Path(video).suffix in (".mp4", ".gif"), video, "a name that ends in .mp4 or .gif")
+        prepare_directory(Path(video).absolute().parent, "directory", "video=...")
     checkpoint = read_checkpoint(ckpt)
     section = checkpoint[SECTION]
     run, action_dim = section["run"], int(section["arguments"]["action_dim"])
@@ -102,6 +107,19 @@ def evaluate(
             seed,
         )
     return outcome
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _check_device(device: str) -> None:
+    """Raise QamError unless torch can use it here."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise QamError(f"device={device} cannot be used here ({reason}): use device=cpu") from None
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
@@ -143,6 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parse(words)
         target, renderer = options.pop("json"), options.pop("renderer")
+        if target is not None:
+            prepare_directory(Path(target).absolute().parent, "directory", "json=...")
         if renderer is not None:
             os.environ["MUJOCO_GL"] = str(renderer)
         outcome = evaluate(**options)
@@ -165,9 +185,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "length": np.mean(outcome.lengths, axis=1).tolist(),
                 },
             )
-    except QamError as error:
+    except (QamError, OSError) as error:
         print(f"qam-eval: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("qam-eval: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib.util
+import inspect
+import math
 import os
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,15 +22,21 @@ from tqdm import tqdm
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.files import file_hash, read_npz
 from qam_torch.data.relabel import task_rewards
-from qam_torch.data.sources import DEFAULT_DIRECTORY, ensure_dataset
+from qam_torch.data.sources import DEFAULT_DIRECTORY, dataset_path, ensure_dataset
 from qam_torch.data.transitions import Transitions
+from qam_torch.experiment.clock import clock_of
 from qam_torch.experiment.configuration import absolute
+from qam_torch.experiment.records import prepare_directory
 from qam_torch.rollout.environments import make_environment
 from qam_torch.rollout.maze import MazeLayout, maze_layout
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
 __all__ = ["Data", "build_algorithm", "build_data", "build_loggers", "build_pool", "check", "environment_maker", "seeds_of"]
+
+
+WORTH_COMPILING = 5000
+"""Updates from which on the half minute of compiling the update is won back."""
 
 
 class Data(NamedTuple):
@@ -44,22 +55,94 @@ class Data(NamedTuple):
 
 
 def check(config: DictConfig) -> None:
-    """Raise QamError for values that make no sense together, before anything is computed."""
+    """Raise QamError for values that make no sense, alone or together, before anything is computed."""
+    for name in ("algo", "env", "data", "trainer", "logger"):
+        require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
+    clock_of(config)
     algo = config.algo
     if algo.get("fql_alpha") and algo.get("edit_scale"):
         raise QamError(
             f"got fql_alpha={algo.fql_alpha} and edit_scale={algo.edit_scale}, which exclude each other: "
             "use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
         )
-    for name in ("batch_size", "eval_episodes"):
-        require(name, isinstance(config[name], int) and config[name] >= 1, config[name], "an integer >= 1")
+    for name, least in (("batch_size", 1), ("eval_episodes", 1)):
+        require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
+    for name, least in (("eval_workers", 0), ("num_threads", 1)):
+        value = config[name]
+        require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
     require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
     require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
-    require("data.proportion", 0 < config.data.proportion <= 1, config.data.proportion, "a number in (0, 1]")
+    for name, least in (("generate_transitions", 1), ("seed", 0)):
+        require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
+    proportion = config.data.proportion
+    require("data.proportion", _is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
     for seed in seeds_of(config):
-        require("seed", isinstance(seed, int) and seed >= 0, seed, "an integer >= 0")
+        require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
+    if config.logger.wandb and importlib.util.find_spec("wandb") is None:
+        raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
+    _check_options(config)
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (lambda value: _is_integer(value, 1), "an integer >= 1"),
+    "float": (_is_number, "a finite number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "Sequence[int]": (
+        lambda value: isinstance(value, list) and bool(value) and all(_is_integer(v, 1) for v in value),
+        "a list of integers >= 1, such as [512,512]",
+    ),
+    "float | Sequence[float]": (
+        lambda value: _is_number(value) or (isinstance(value, list) and bool(value) and all(map(_is_number, value))),
+        "a finite number, or a list with one for each seed",
+    ),
+}
+"""Annotation of a method's constructor argument -> what a configured value of it must be."""
+
+
+def _check_options(config: DictConfig) -> None:
+    """The method's options are ones its constructor takes, of the kinds it says; ranges are its own affair."""
+    options = OmegaConf.to_container(config.algo, resolve=True)
+    assert isinstance(options, dict)
+    kind = _method(config)
+    taken: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if "__init__" in vars(base) and issubclass(base, Algorithm):
+            taken |= {name: str(one.annotation) for name, one in inspect.signature(base.__init__).parameters.items()}
+    for name, value in options.items():
+        if name == "_target_":
+            continue
+        if name not in taken:
+            known = [one for one in taken if one in options]
+            near = difflib.get_close_matches(str(name), known, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else "leave it out, or choose the algo that has it"
+            raise QamError(f"algo={config.algo_name} has no option '{name}': {hint}")
+        if taken[name] in _KINDS:
+            fits, expected = _KINDS[taken[name]]
+            require(f"algo.{name}", fits(value), value, expected)
+    # The constructor checks the ranges; layers of one unit cost nothing.
+    small = {name: [1] for name in options if taken.get(str(name)) == "Sequence[int]"}
+    build_algorithm(OmegaConf.merge(config, {"algo": small}), observation_dim=1, action_dim=1)
+
+
+def _method(config: DictConfig) -> type[Algorithm]:
+    try:
+        kind = get_class(config.algo._target_)
+    except Exception as error:  # Hydra raises several kinds, of several lines
+        reason = str(error).splitlines()[0]
+        raise QamError(f"algo._target_={config.algo._target_} is no class of a method ({reason}): use algo=NAME") from None
+    require("algo._target_", issubclass(kind, Algorithm), config.algo._target_, "a subclass of qam_torch's Algorithm")
+    return kind
 
 
 def seeds_of(config: DictConfig) -> tuple[int, ...]:
@@ -120,7 +203,9 @@ def _ensure(config: DictConfig) -> tuple[Path, str, str]:
             bar.append(tqdm(total=total, desc=f"making {config.env.dataset}", unit=" transitions", disable=None))
         bar[0].update(made - bar[0].n)
 
-    directory = config.data.directory or DEFAULT_DIRECTORY
+    directory = absolute(config.data.directory or DEFAULT_DIRECTORY)
+    if not dataset_path(config.env.dataset, directory).is_file():
+        prepare_directory(directory, "data directory", "data.directory=...")
     transitions, seed = config.data.generate_transitions, config.data.seed
     try:
         return ensure_dataset(config.env.dataset, directory, transitions, seed, progress=progress)
@@ -137,35 +222,39 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
     """The method and its plain constructor arguments."""
     options = OmegaConf.to_container(config.algo, resolve=True)
     assert isinstance(options, dict)
-    kind = get_class(options.pop("_target_"))
+    options.pop("_target_")
+    kind = _method(config)
     arguments = {
         "observation_dim": observation_dim,
         "action_dim": action_dim,
         "seeds": list(seeds_of(config)),
         **{str(name): value for name, value in options.items()},
     }
-    try:
-        algorithm = kind(**arguments)
-    except TypeError as error:
-        if "unexpected keyword" not in str(error):
-            raise
-        raise QamError(f"algo={config.algo_name} does not take this option ({error}): see `qam-train --help`") from None
+    algorithm = kind(**arguments)
     return algorithm.to(getattr(torch, config.dtype)), arguments
 
 
-def build_loggers(config: DictConfig, directory: Path, update: int) -> Sequence[Logger]:
-    """The loggers asked for; events after `update` of a run that is continued are hidden.
+def wants_compilation(config: DictConfig, device: torch.device) -> bool:
+    """Whether to compile the update: on a CPU, where there is a C++ compiler and the run is long enough to gain by it.
 
-    Raises QamError when wandb is asked for and not installed.
+    Raises QamError when compile=true and there is no compiler.
     """
+    require("compile", config.compile in (True, False, "auto"), config.compile, "true, false or auto")
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if config.compile is True and compiler is None:
+        raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
+    if config.compile is not True and (compiler is None or config.updates < WORTH_COMPILING):
+        return False
+    return config.compile is not False and device.type == "cpu"
+
+
+def build_loggers(config: DictConfig, directory: Path, update: int) -> Sequence[Logger]:
+    """The loggers asked for; events after `update` of a run that is continued are hidden."""
     loggers: list[Logger] = []
     if config.logger.tensorboard:
         loggers.append(TensorBoardLogger(directory, name="tensorboard", version="", purge_step=update + 1))
     if config.logger.wandb:
-        try:
-            from lightning.pytorch.loggers import WandbLogger
+        from lightning.pytorch.loggers import WandbLogger
 
-            loggers.append(WandbLogger(project=config.logger.wandb_project, save_dir=directory, name=config.run_name))
-        except ModuleNotFoundError:
-            raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'") from None
+        loggers.append(WandbLogger(project=config.logger.wandb_project, save_dir=directory, name=config.run_name))
     return loggers

@@ -51,17 +51,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def prepare_directory(path: Path) -> None:
-    """Make the run directory; raise QamError when it cannot be written to."""
+def prepare_directory(
+    path: Path, what: str = "run directory", option: str = "runs_root=... or run_dir=..."
+) -> None:
+    """Make a directory; raise QamError, naming it and the option that moves it, when it cannot be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        raise QamError(
-            f"run directory '{path}' cannot be written to ({error.strerror}): give another with runs_root=... or run_dir=..."
-        ) from None
+        raise QamError(f"{what} '{path}' cannot be written to ({error.strerror}): give another with {option}") from None
 
 
 class MetricsFile:
@@ -85,10 +85,13 @@ class MetricsFile:
             self.path.unlink()
             return
         with open(self.path, newline="") as file:
-            header, *rows = csv.reader(file)
-        complete = [row for row in rows if len(row) == len(header) and int(row[0]) <= update]
-        write_text(self.path, "".join(",".join(row) + "\n" for row in [header, *complete]))
-        self.columns = header
+            rows = list(csv.reader(file))
+        kept = [row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= update]
+        if not kept:  # a kill may also have left an unfinished header
+            self.path.unlink()
+            return
+        write_text(self.path, "".join(",".join(row) + "\n" for row in [rows[0], *kept]))
+        self.columns = rows[0]
 
     def write(self, update: int, seconds: float, training: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
         """Append a row for each member; values are (P,) arrays by name."""

@@ -9,8 +9,12 @@ import re
 from typing import Any
 
 from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm
+from qam_torch.types import QamError
 
 __all__ = ["CONSTANT_MODULES", "METRICS", "algorithm_for", "parameter_name"]
+
+AGENTS = ("qam",)
+"""The reference's names of methods; its one agent `qam` is QAM, QAM-F or QAM-E by its options."""
 
 MODULES = {
     "critic": "critic",
@@ -72,7 +76,12 @@ def parameter_name(reference: str) -> str:
 
 
 def algorithm_for(case: dict[str, Any]) -> Algorithm:
-    """The library's ordinary class for a recorded case, with one member."""
+    """The library's ordinary class for a recorded case, with one member.
+
+    Raises QamError when the case is of a method that is not here.
+    """
+    if case["agent"] not in AGENTS:
+        raise QamError(f"the case's method '{case['agent']}' is unknown: expected {' or '.join(AGENTS)}")
     config = case["config"]
     options = {OPTIONS.get(name, name): value for name, value in config.items() if name not in SIZES}
     variants: dict[str, type[Algorithm]] = {"fql_alpha": QAMF, "edit_scale": QAME}

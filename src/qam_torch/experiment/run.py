@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +17,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.module import OfflineData
@@ -24,8 +29,8 @@ from qam_torch.experiment.checkpoints import (
     read_checkpoint,
     require_same_run,
 )
-from qam_torch.experiment.clock import Clock
-from qam_torch.experiment.configuration import absolute
+from qam_torch.experiment.clock import clock_of
+from qam_torch.experiment.configuration import NEUTRAL, absolute
 from qam_torch.experiment.plots import plot_losses, plot_success, plot_trajectories, read_metrics
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
 from qam_torch.rollout.evaluation import Evaluation
@@ -58,7 +63,7 @@ def fit(config: DictConfig) -> RunResult:
     """
     _quiet_lightning()
     parts.check(config)
-    clock = Clock(config.updates, config.updates_per_step, config.log_every, config.eval_every, config.save_every)
+    clock = clock_of(config)
     directory = absolute(config.run_dir)
     finished = _finished(directory, config)
     if finished is not None:
@@ -67,10 +72,11 @@ def fit(config: DictConfig) -> RunResult:
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     trainer = _trainer(config)
-    parts.build_algorithm(config, observation_dim=1, action_dim=1)  # its options are checked before any data are read
     prepare_directory(directory)
+    saved = _saved(directory, config)
     data = parts.build_data(config, trainer.strategy.root_device)
     algorithm, arguments = parts.build_algorithm(config, data.transitions.observation_dim, data.action_dim)
+    algorithm.compile_update = parts.wants_compilation(config, trainer.strategy.root_device)
     module = OfflineData(
         transitions=data.transitions,
         horizon_length=config.algo.horizon_length,
@@ -78,7 +84,7 @@ def fit(config: DictConfig) -> RunResult:
         batch_size=config.batch_size,
         seeds=parts.seeds_of(config),
         plan=clock.plan,
-        num_steps=clock.num_steps,
+        num_steps=clock.num_steps() if saved is None else saved.steps + clock.num_steps(saved.updates),
     )
     facts = {
         "env_name": config.env.dataset,
@@ -90,14 +96,15 @@ def fit(config: DictConfig) -> RunResult:
         "dtype": config.dtype,
     }
     description = describe(algorithm, arguments, facts)
-    checkpoint = _resume_from(directory, config, description)
-    start = 0 if checkpoint is None else read_checkpoint(checkpoint)["global_step"]
-    if checkpoint is None:
+    if saved is None:
         directory = _fresh(directory)
+    else:
+        require_same_run(saved.path, saved.content, description)
+    start = 0 if saved is None else saved.updates
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
     metrics = MetricsFile(directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds)
-    metrics.restart(None if checkpoint is None else start)
+    metrics.restart(None if saved is None else start)
     make = parts.environment_maker(config)
     count = algorithm.members * config.eval_episodes
     evaluator = Evaluator(
@@ -109,7 +116,7 @@ def fit(config: DictConfig) -> RunResult:
     trainer.callbacks.append(callback)
     _announce(config, data, algorithm, trainer, start)
     try:
-        trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
+        _train(trainer, algorithm, module, None if saved is None else saved.path)
         summary = _conclude(config, directory, data, algorithm, callback, evaluator)
     except DivergedError as error:
         kept = "none was saved yet" if callback.saved_update is None else f"{callback.last_path} (update {callback.saved_update})"
@@ -148,24 +155,79 @@ def _trainer(config: DictConfig) -> L.Trainer:
         raise QamError(f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto") from None
 
 
+def _train(trainer: L.Trainer, algorithm: Algorithm, module: OfflineData, checkpoint: Path | None) -> None:
+    """Lightning's fit, but an interrupt stays an interrupt instead of ending the process with status 1."""
+    main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main_thread else None
+    try:
+        trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored
+
+
 def _finished(directory: Path, config: DictConfig) -> dict[str, Any] | None:
-    """The summary of a finished run, if this is one and it is to be continued."""
+    """The summary of a finished run, if this is one and it is to be continued.
+
+    Raises QamError when the finished run had other settings; more updates are no other settings but a continuation.
+    """
     path = directory / "summary.json"
     if config.resume != "auto" or not path.is_file():
         return None
     try:
         summary = json.loads(path.read_text())
-    except json.JSONDecodeError:
-        raise QamError(f"'{path}' is damaged: remove it to continue the run from its last checkpoint") from None
-    return summary if summary["updates"] >= config.updates else None
+        before = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
+    except (OSError, ValueError, YAMLError):
+        raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
+    if summary["updates"] < config.updates:
+        return None
+    for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
+        raise QamError(
+            f"the finished run in '{directory}' has {name}={old} but this run {name}={new}: give the same settings, "
+            "or another run_dir, or resume=never"
+        )
+    return summary
 
 
-def _resume_from(directory: Path, config: DictConfig, description: dict[str, Any]) -> Path | None:
+def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Values that differ between two configurations, but for those that do not change a result."""
+    if name in (*NEUTRAL, "run_name"):
+        return
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
+    elif old != new:
+        yield name, old, new
+
+
+class _Saved(NamedTuple):
+    """The checkpoint that a run continues from."""
+
+    path: Path
+    content: dict[str, Any]
+
+    @property
+    def updates(self) -> int:
+        return self.content["global_step"]
+
+    @property
+    def steps(self) -> int:
+        """Trainer steps made."""
+        return self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+
+
+def _saved(directory: Path, config: DictConfig) -> _Saved | None:
     path = directory / "checkpoints" / "last.ckpt"
     if config.resume != "auto" or not path.is_file():
         return None
-    require_same_run(path, read_checkpoint(path), description)
-    return path
+    saved = _Saved(path, read_checkpoint(path))
+    if saved.updates > config.updates:
+        raise QamError(f"checkpoint '{path}' has {saved.updates} updates but updates={config.updates}: give at least as many")
+    return saved
 
 
 def _fresh(directory: Path) -> Path:
@@ -287,7 +349,7 @@ def _table(directory: Path, summary: dict[str, Any]) -> None:
         ("results", f"{directory}/"),
         ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
-        ("watch again", f"qam-eval ckpt={directory}/checkpoints/last.ckpt video=episodes.mp4"),
+        ("watch again", f"qam-eval {shlex.quote(f'ckpt={directory}/checkpoints/last.ckpt')} video=episodes.mp4"),
     ]
     print()
     for name, value in rows:

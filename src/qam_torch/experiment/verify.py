@@ -56,6 +56,10 @@ class Report:
         got = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
         if got.size != expected.size:
             raise QamError(f"'{key}' has shape {expected.shape} but the replay gives {got.shape}: sizes do not match")
+        self.compare(group, got, expected)
+
+    def compare(self, group: str, got: np.ndarray, expected: np.ndarray) -> None:
+        """Add the error between arrays of one size to a group's."""
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(got.reshape(expected.shape) - expected).max(initial=0.0) / (scale if scale > 0 else 1.0)
         # A NaN anywhere counts as infinitely wrong.
@@ -191,10 +195,7 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
         report.check("every step", f"window/{name}", steps)
     for name in ("rewards", "masks", "valid", "next_observations"):
         last = report.arrays[f"window/{name}"][:, -1]
-        scale = max(np.abs(last).max(), 1e-300)
-        report.errors["windows"] = max(
-            report.errors["windows"], float(np.abs(getattr(batch, name).numpy() - last).max() / scale)
-        )
+        report.compare("windows", getattr(batch, name).numpy(), last)
     report.check("windows", "window/observations", batch.observations)
     report.check("windows", "window/actions", batch.actions)
 
@@ -213,6 +214,11 @@ def verify_case(path: str | Path) -> Report:
         (_verify_sampler if case["agent"] == "sampler" else _verify_algorithm)(case, report)
     except KeyError as error:
         raise QamError(f"'{path}' is not a case this version can replay: {error} is missing or unknown") from None
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, QamError):
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise QamError(f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together") from None
     return report
 
 

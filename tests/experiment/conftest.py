@@ -1,0 +1,135 @@
+"""Tiny runs: a data set made once, overrides that make a run of a second or two, and the command itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+import qam_torch
+from qam_torch.algorithms import Algorithm
+from qam_torch.data.sources import ensure_dataset
+from qam_torch.experiment import run as run_module
+from qam_torch.experiment.run import RunResult
+
+TRANSITIONS = 2000
+TINY = (
+    "algo.actor_hidden_dims=[16,16]",
+    "algo.value_hidden_dims=[16,16]",
+    "algo.num_qs=2",
+    "algo.flow_steps=3",
+    "algo.horizon_length=2",
+    "batch_size=8",
+    "updates=40",
+    "updates_per_step=7",
+    "eval_every=20",
+    "log_every=10",
+    "save_every=10",
+    "eval_episodes=2",
+    "eval_workers=0",
+    f"data.generate_transitions={TRANSITIONS}",
+    "compile=false",
+    "trainer=cpu",
+)
+
+Fit = Callable[..., RunResult]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+captured = Algorithm.update
+
+
+def uncaptured(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
+    """The update without its recording, which costs seconds and pays only in longer runs; the numbers are the same."""
+    algorithm.capture = False
+    return captured(algorithm, *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a generated point maze data set, as runs expect it."""
+    directory = tmp_path_factory.mktemp("data")
+    ensure_dataset("pointmaze-medium-navigate-v0", directory, TRANSITIONS, seed=0, workers=1)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(data_directory: Path) -> Callable[..., list[str]]:
+    """tiny(run_dir, *more) -> overrides of a tiny run in that directory."""
+
+    def overrides(run_dir: Path | str, *more: str) -> list[str]:
+        return [*TINY, f"data.directory={data_directory}", f"run_dir={run_dir}", *more]
+
+    return overrides
+
+
+@pytest.fixture(scope="session")
+def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
+    """tiny_fit(run_dir, *more, plots=False) -> RunResult, in this process."""
+
+    def fit(run_dir: Path | str, *more: str, plots: bool = False) -> RunResult:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Algorithm, "update", uncaptured)
+            if not plots:
+                patch.setattr(run_module, "_plots", lambda *_: [])
+            return qam_torch.fit(qam_torch.compose(tiny(run_dir, *more)))
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A finished tiny run, with everything a run leaves; not to be written to."""
+    return tiny_fit(tmp_path_factory.mktemp("finished") / "run", "compare_behavior=true", plots=True)
+
+
+@pytest.fixture(scope="session")
+def population(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A finished tiny population of three, in float64; not to be written to."""
+    return tiny_fit(tmp_path_factory.mktemp("population") / "run", "seeds=[1,2,3]", "dtype=float64")
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """train(*words) -> exit status of `qam-train` with these words, in this process."""
+    from qam_torch.experiment.train import main
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["qam-train", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    """command(*words, **options of subprocess.run) -> the finished process of a Python program."""
+
+    def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words], capture_output=True, text=True, timeout=240, env=environment(), **options
+        )
+
+    return run
+
+
+def one_sentence(text: str, program: str = "qam-train") -> str:
+    """The one line of standard error that a mistake leaves."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    assert lines[0].startswith(f"{program}: ")
+    assert "Traceback" not in text
+    return lines[0]

@@ -1,0 +1,66 @@
+"""`python killed.py MOMENT OVERRIDE...`: a run that is killed, as by SIGKILL from outside, at a chosen moment.
+
+update:N      before update N
+save:N        in the middle of writing checkpoint N
+evaluation:N  at the start of evaluation N
+summary:1     when all is done but the summary
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from conftest import uncaptured
+
+import qam_torch
+from qam_torch.algorithms import Algorithm
+from qam_torch.experiment import callbacks
+from qam_torch.experiment import run as run_module
+
+
+def at_call(number: int, function: Callable[..., Any], die: Callable[..., None]) -> Callable[..., Any]:
+    """The function, but its call `number` (from 1) dies instead."""
+    calls = 0
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            die(*arguments)
+        return function(*arguments, **options)
+
+    return counted
+
+
+def die(*_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_writing(checkpoint: Any, file: Any) -> None:
+    whole = io.BytesIO()
+    saved(checkpoint, whole)
+    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.flush()
+    die()
+
+
+saved = torch.save
+
+if __name__ == "__main__":
+    moment, _, number = sys.argv[1].partition(":")
+    Algorithm.update = uncaptured  # type: ignore[method-assign, assignment]
+    if moment == "update":
+        Algorithm.update = at_call(int(number), Algorithm.update, die)  # type: ignore[method-assign]
+    elif moment == "save":
+        torch.save = at_call(int(number), saved, die_writing)
+    elif moment == "evaluation":
+        callbacks.evaluate = at_call(int(number), callbacks.evaluate, die)
+    elif moment == "summary":
+        run_module._conclude = die  # type: ignore[assignment]
+    qam_torch.fit(qam_torch.compose(sys.argv[2:]))
