@@ -30,7 +30,7 @@ def draw_figure(base: Mixture, value: Value, inv_temp: float, panels: dict[str, 
         if title.startswith("Target"):
             ax.imshow(density, extent=(-extent, extent) * 2, origin="lower", cmap=heat, interpolation="bilinear")
         else:
-            ax.scatter(*x[:5000].T, s=3, color=colour, alpha=0.3, linewidths=0, rasterized=True)
+            ax.scatter(*x[:5000].T, s=4, color=colour, alpha=0.35, linewidths=0, rasterized=True)
         heading, _, note = title.partition("\n")
         ax.set_title(heading, fontsize=12.5, fontweight="bold", color=ink, pad=26)
         ax.text(0.5, 1.035, note, transform=ax.transAxes, ha="center", fontsize=10, color=ink, alpha=0.8)

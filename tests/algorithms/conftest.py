@@ -38,8 +38,14 @@ def make_batch(members: int, seed: int = 0, width: int = H * A) -> Batch:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(members, B, *shape, generator=generator, dtype=torch.float64)
 
-    return Batch(normal(O), normal(width).clamp(-1, 1), -normal().abs(), (normal() > 0).double(),
-                 (normal() > -1).double(), normal(O))
+    return Batch(
+        normal(O),
+        normal(width).clamp(-1, 1),
+        -normal().abs(),
+        (normal() > 0).double(),
+        (normal() > -1).double(),
+        normal(O),
+    )
 
 
 def make_noise(algorithm: Algorithm, updates: int = 1) -> dict[str, torch.Tensor]:

@@ -26,7 +26,8 @@ def test_a_member_draws_in_a_population_what_it_draws_alone() -> None:
 def test_streams_and_seeds_do_not_repeat_one_another() -> None:
     first = {
         (seed, stream): torch.randn(4, generator=member_generators([seed], stream)[0])
-        for seed in (0, 1, 10001) for stream in ("update", "init/critic", "init/f_beta")
+        for seed in (0, 1, 10001)
+        for stream in ("update", "init/critic", "init/f_beta")
     }
     values = list(first.values())
     assert all(not torch.equal(a, b) for i, a in enumerate(values) for b in values[:i])

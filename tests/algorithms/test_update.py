@@ -149,8 +149,17 @@ def test_n_step_mode_uses_the_chunks_first_action() -> None:
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("inv_temp", -1.0), ("flow_steps", 0), ("num_qs", 0), ("rho", -0.1), ("horizon_length", 0), ("discount", 1.5),
-        ("lr", 0.0), ("target_update_rate", 0.0), ("best_of_n", 0), ("seeds", (1, 1)), ("inv_temp", [1.0, 2.0]),
+        ("inv_temp", -1.0),
+        ("flow_steps", 0),
+        ("num_qs", 0),
+        ("rho", -0.1),
+        ("horizon_length", 0),
+        ("discount", 1.5),
+        ("lr", 0.0),
+        ("target_update_rate", 0.0),
+        ("best_of_n", 0),
+        ("seeds", (1, 1)),
+        ("inv_temp", [1.0, 2.0]),
     ],
 )
 def test_numbers_out_of_range_are_refused_by_name(option: str, value: object) -> None:

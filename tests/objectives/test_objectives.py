@@ -46,9 +46,7 @@ def test_behavior_loss_is_zero_for_the_true_velocity_and_ignores_invalid_rows() 
     perfect, _ = behavior_loss(lambda x, t: actions - x_0, actions, x_0, t, torch.ones(1, 4))
     off = torch.tensor([[0.0, 0.0, 2.0, 0.0]]).unsqueeze(-1)
     wrong, _ = behavior_loss(lambda x, t: actions - x_0 + off, actions, x_0, t, torch.ones(1, 4))
-    dropped, _ = behavior_loss(
-        lambda x, t: actions - x_0 + off, actions, x_0, t, torch.tensor([[1.0, 1.0, 0.0, 1.0]])
-    )
+    dropped, _ = behavior_loss(lambda x, t: actions - x_0 + off, actions, x_0, t, torch.tensor([[1.0, 1.0, 0.0, 1.0]]))
     torch.testing.assert_close(torch.cat([perfect, wrong, dropped]), torch.tensor([0.0, 1.0, 0.0]))
 
 
@@ -75,7 +73,7 @@ def test_entropy_term_moves_the_policy_and_temperature_loss_the_temperature() ->
 def test_matching_makes_no_forward_pass_twice() -> None:
     calls = {"f_theta": 0, "f_beta": 0, "f_beta_rows": 0}
 
-    def counted(name: str):  # noqa: ANN202
+    def counted(name: str):
         def velocity(x: torch.Tensor, t: object) -> torch.Tensor:
             calls[name] += 1
             calls["f_beta_rows"] += x.shape[0] if x.ndim == 4 else 0
@@ -85,8 +83,13 @@ def test_matching_makes_no_forward_pass_twice() -> None:
 
     steps = 6
     matching_targets(
-        counted("f_theta"), counted("f_beta"), lambda a: a.sum(-1), torch.randn(1, 3, 2),
-        torch.randn(steps - 1, 1, 3, 2), steps, 1.0,
+        counted("f_theta"),
+        counted("f_beta"),
+        lambda a: a.sum(-1),
+        torch.randn(1, 3, 2),
+        torch.randn(steps - 1, 1, 3, 2),
+        steps,
+        1.0,
     )
     # f_theta once a node; f_beta once at the last node, once for all other nodes in one batch, and once a node at
     # the later time t + dt of the lean adjoint.

@@ -8,7 +8,7 @@ from qam_torch.networks import GaussianSample
 from qam_torch.policies import BestOfN, EditedPolicy, FlowPolicy, OneStepPolicy, sum_of_fields
 
 
-def constant(value: float):  # noqa: ANN202
+def constant(value: float):
     return lambda observations: lambda x, t: torch.full_like(x, value)
 
 
@@ -21,13 +21,16 @@ def test_flow_policy_integrates_and_clips_only_the_end() -> None:
 
 def test_residual_policy_adds_the_two_flows() -> None:
     policy = FlowPolicy(sum_of_fields(constant(0.25), constant(0.5)), 1, 5)
-    torch.testing.assert_close(policy(torch.zeros(1, 1, 1), {"noise": torch.zeros(1, 1, 1)}), torch.full((1, 1, 1), 0.75))
+    torch.testing.assert_close(
+        policy(torch.zeros(1, 1, 1), {"noise": torch.zeros(1, 1, 1)}), torch.full((1, 1, 1), 0.75)
+    )
 
 
 def test_one_step_and_edited_policies() -> None:
     one_step = OneStepPolicy(lambda s, z: 2 * z, 1)
     assert one_step(torch.zeros(1, 2, 1), {"noise": torch.tensor([[[0.2], [0.9]]])}).flatten().tolist() == [
-        torch.tensor(0.4).item(), 1.0,
+        torch.tensor(0.4).item(),
+        1.0,
     ]
 
     def editor(s: torch.Tensor, a: torch.Tensor, noise: torch.Tensor) -> GaussianSample:

@@ -110,11 +110,21 @@ class Algorithm(L.LightningModule):
         if polyak:
             self.targets[name] = polyak_copy(network)
 
+    def network(self, name: str) -> Any:
+        """An online network by name."""
+        return self.networks[name]
+
+    def target(self, name: str) -> Any:
+        """A network's Polyak copy by name."""
+        return self.targets[name]
+
     def set_member_value(self, name: str, value: float | Sequence[float], positive: bool = True) -> None:
         """Register a number that enters a loss or the acting rule: one for all members, or one a member."""
         lone = isinstance(value, (int, float))
-        values = [value] if lone else list(value)  # type: ignore[arg-type, list-item]
-        require(name, lone or len(values) == self.members, value, f"one number, or one for each of {self.members} seeds")
+        values = [value] if isinstance(value, (int, float)) else list(value)
+        require(
+            name, lone or len(values) == self.members, value, f"one number, or one for each of {self.members} seeds"
+        )
         require(name, all(v > 0 or (v == 0 and not positive) for v in values), value, f"> 0{' or 0' * (not positive)}")
         self.register_buffer(f"{name}_values", None if lone else torch.tensor(values), persistent=False)
         self.common_values[name] = float(values[0])
@@ -208,7 +218,9 @@ class Algorithm(L.LightningModule):
             key = (diagnose, batch.rewards.shape)
             if key not in self.captured:
                 # The rare diagnosed update is not worth a second compilation.
-                self.captured[key] = CapturedGradients(self, batch, noise, diagnose, self.compile_update and not diagnose)
+                self.captured[key] = CapturedGradients(
+                    self, batch, noise, diagnose, self.compile_update and not diagnose
+                )
             report, gradients = self.captured[key](batch, noise)
         else:
             terms, gradients = self.gradients(batch, noise)
@@ -291,8 +303,9 @@ def _member_norms(gradients: Sequence[Tensor]) -> Tensor:
     if gradients[0].shape[0] == 1:
         norms = torch.stack(torch._foreach_norm(list(gradients))).unsqueeze(-1)
     else:
-        norms = torch.stack([torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1)
-                             for g in gradients])
+        norms = torch.stack(
+            [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
+        )
     return torch.linalg.vector_norm(norms, dim=0)
 
 

@@ -27,8 +27,31 @@ SAME_VALUE = {aten.detach.default, aten.alias.default}
 VIEWS = {aten.view.default, aten._unsafe_view.default}
 RESHAPES = {*VIEWS, aten.expand.default}
 # Operations with a direct Python binding, which costs half of calling them through torch.ops.
-FUNCTIONS = ("add", "addcmul", "addmm", "baddbmm", "bmm", "cat", "clamp", "div", "lerp", "mean", "mm", "mul", "pow",
-             "select", "split_with_sizes", "squeeze", "stack", "std_mean", "sub", "sum", "t", "transpose", "unsqueeze")
+FUNCTIONS = (
+    "add",
+    "addcmul",
+    "addmm",
+    "baddbmm",
+    "bmm",
+    "cat",
+    "clamp",
+    "div",
+    "lerp",
+    "mean",
+    "mm",
+    "mul",
+    "pow",
+    "select",
+    "split_with_sizes",
+    "squeeze",
+    "stack",
+    "std_mean",
+    "sub",
+    "sum",
+    "t",
+    "transpose",
+    "unsqueeze",
+)
 METHODS = ("add_", "expand", "mul_", "sigmoid_", "view")
 
 
@@ -42,9 +65,7 @@ class CapturedGradients:
                time; the numbers then agree to rounding instead of to the bit
     """
 
-    def __init__(
-        self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False
-    ) -> None:
+    def __init__(self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False) -> None:
         names: list[str] = []
 
         def record(*tensors: Tensor) -> list[Tensor | None]:
@@ -78,8 +99,8 @@ def _drop_relabelling(module: fx.GraphModule) -> None:
             continue
         source = node.args[0]
         if node.target in VIEWS:
-            while source.target in VIEWS and _value(source.args[0]).is_contiguous():
-                source = source.args[0]
+            while source.target in VIEWS and _value(source.all_input_nodes[0]).is_contiguous():
+                source = source.all_input_nodes[0]
             node.update_arg(0, source)
         if node.target in SAME_VALUE or (node.target in RESHAPES and _value(source).shape == _value(node).shape):
             node.replace_all_uses_with(source)

@@ -55,8 +55,8 @@ class NamedNoise:
         for uniform, size in self.sizes.items():
             out = torch.empty(updates, len(self.generators), size, dtype=self.dtype, device=self.device)
             for p, generator in enumerate(self.generators):
-                draw = torch.rand if uniform else torch.randn
-                out[:, p] = draw(updates, size, generator=generator, dtype=self.dtype, device=self.device)
+                fill = torch.rand if uniform else torch.randn
+                out[:, p] = fill(updates, size, generator=generator, dtype=self.dtype, device=self.device)
             flat[uniform] = out
         named, used = {}, {0: 0, 1: 0}
         for name, draw in self.draws.items():

@@ -97,7 +97,7 @@ class QAM(Algorithm):
         self.rho, self.flow_steps, self.best_of_n = rho, flow_steps, best_of_n
         self.clip_adj, self.use_target_grad = clip_adj, use_target_grad
         self.target_actor, self.residual = target_actor, residual
-        self.actor_network = {"hidden_dims": tuple(actor_hidden_dims), "layer_norm": actor_layer_norm}
+        self.actor_network: dict[str, Any] = {"hidden_dims": tuple(actor_hidden_dims), "layer_norm": actor_layer_norm}
         sizes = (self.members, observation_dim, self.chunk_dim)
         critic = CriticEnsemble(
             self.members, num_qs, observation_dim, self.chunk_dim, tuple(value_hidden_dims), value_layer_norm
@@ -105,7 +105,7 @@ class QAM(Algorithm):
         self.add_network("critic", critic, polyak=True)
         self.add_network("f_beta", VelocityField(*sizes, **self.actor_network), polyak=True)
         self.add_network("f_theta", VelocityField(*sizes, **self.actor_network))
-        f_beta, f_theta = self.networks["f_beta"].bind, self.networks["f_theta"].bind
+        f_beta, f_theta = self.network("f_beta").bind, self.network("f_theta").bind
         fine_tuned = sum_of_fields(f_beta, f_theta) if residual else f_theta
         self.behavior_policy = FlowPolicy(f_beta, self.chunk_dim, flow_steps)
         self.flow_policy = FlowPolicy(fine_tuned, self.chunk_dim, flow_steps)
@@ -113,7 +113,7 @@ class QAM(Algorithm):
 
     def act_with(self, policy: Policy) -> None:
         """Act, in the TD target too, with the best of N candidates of this policy."""
-        self.policy = BestOfN(policy, self.networks["critic"], self.best_of_n)
+        self.policy = BestOfN(policy, self.network("critic"), self.best_of_n)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of the TD target, of flow matching and of the memoryless SDE."""
@@ -129,8 +129,8 @@ class QAM(Algorithm):
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss of f_beta + adjoint-matching loss of f_theta."""
         target = self.critic_target(batch, noise)
-        critic = td_loss(self.networks["critic"], batch.observations, batch.actions, target, batch.valid)
-        f_beta = self.networks["f_beta"].bind(batch.observations)
+        critic = td_loss(self.network("critic"), batch.observations, batch.actions, target, batch.valid)
+        f_beta = self.network("f_beta").bind(batch.observations)
         behavior = behavior_loss(f_beta, batch.actions, noise["flow_x0"], noise["flow_t"], batch.valid)
         matching = adjoint_matching(self.matching_targets(batch, noise))
         return [LossTerm(*critic, ("critic",)), LossTerm(*behavior, ("f_beta",)), LossTerm(*matching, ("f_theta",))]
@@ -138,17 +138,17 @@ class QAM(Algorithm):
     def critic_target(self, batch: Batch, noise: Noise) -> Tensor:
         """y = R + gamma^h m (mean_k - rho std_k) Q_target(s', a'): (P, B), a constant."""
         with torch.no_grad():
-            next_q = self.targets["critic"](batch.next_observations, self.next_actions(batch, noise))
+            next_q = self.target("critic")(batch.next_observations, self.next_actions(batch, noise))
             return td_target(batch.rewards, batch.masks, pessimistic_value(next_q, self.rho), self.chunk_discount)
 
     def matching_targets(self, batch: Batch, noise: Noise) -> AdjointTargets:
         """Paths of the fine-tuned flow and the lean adjoints along them, see `objectives.matching_targets`."""
         observations = batch.observations
-        critic = (self.targets if self.use_target_grad else self.networks)["critic"]
+        critic = self.target("critic") if self.use_target_grad else self.network("critic")
         with torch.no_grad():
-            f_beta = (self.targets if self.target_actor else self.networks)["f_beta"].bind(observations)
+            f_beta = (self.target("f_beta") if self.target_actor else self.network("f_beta")).bind(observations)
         return matching_targets(
-            self.networks["f_theta"].bind(observations),
+            self.network("f_theta").bind(observations),
             f_beta,
             lambda actions: critic(observations, actions).mean(-2),
             noise["sde_x0"],
@@ -191,11 +191,11 @@ class QAMF(QAM):
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """QAM's, then fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
         z = noise["onestep_noise"]
-        actions = self.networks["one_step"](batch.observations, z)
+        actions = self.network("one_step")(batch.observations, z)
         with torch.no_grad():
             flow_actions = self.flow_policy(batch.observations, {"noise": z})
         distillation, distillation_metrics = distillation_loss(actions, flow_actions, "one_step")
-        climb = value_maximization(self.networks["critic"], batch.observations, actions.clamp(-1, 1), "one_step")
+        climb = value_maximization(self.network("critic"), batch.observations, actions.clamp(-1, 1), "one_step")
         return [
             *super().losses(batch, noise),
             LossTerm(self.member_value("fql_alpha") * distillation, distillation_metrics, ("one_step",)),
@@ -223,9 +223,7 @@ class QAME(QAM):
         super().__init__(**qam)
         self.set_member_value("edit_scale", edit_scale)
         self.target_entropy = -edit_target_entropy_multiplier * self.chunk_dim
-        editor = TanhGaussian(
-            self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network
-        )
+        editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
         self.add_network("edit", editor)
         self.add_network("edit_alpha", Temperature(self.members))
         self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
@@ -243,12 +241,12 @@ class QAME(QAM):
         """QAM's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
         with torch.no_grad():
             actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
-        edits = self.networks["edit"](batch.observations, actions, noise=noise["edit_noise"])
+        edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
         edited = self.edit(actions, edits.value)
-        alpha = self.networks["edit_alpha"]()
+        alpha = self.network("edit_alpha")()
         return [
             *super().losses(batch, noise),
-            LossTerm(*value_maximization(self.networks["critic"], batch.observations, edited, "edit"), ("edit",)),
+            LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
             LossTerm(*entropy_loss(alpha, edits.log_prob, "edit"), ("edit",)),
             LossTerm(*temperature_loss(alpha, edits.log_prob, self.target_entropy, "edit"), ("edit_alpha",)),
         ]

@@ -31,7 +31,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Save, or raise QamError and leave the previous file alone."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{target.name}.tmp")  # one name, so that a kill leaves no more than one
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(temporary, "wb") as file:
@@ -102,7 +102,9 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
         arguments["seeds"] = [seeds[member]]
     kind = getattr(qam_torch.algorithms, section["algorithm"], None)
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
-        raise QamError(f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch")
+        raise QamError(
+            f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch"
+        )
     algorithm = kind(**arguments)
     try:
         algorithm.to(next(iter(state.values())).dtype).load_state_dict(state)

@@ -25,7 +25,18 @@ __all__ = ["check_groups", "compose", "config_directory", "jobs", "plain", "with
 
 GROUPS = ("algo", "env", "trainer", "logger", "experiment")
 
-NEUTRAL = ("resume", "trainer", "logger", "runs_root", "run_dir", "data.directory", "eval_workers", "num_threads", "compile", "hydra")
+NEUTRAL = (
+    "resume",
+    "trainer",
+    "logger",
+    "runs_root",
+    "run_dir",
+    "data.directory",
+    "eval_workers",
+    "num_threads",
+    "compile",
+    "hydra",
+)
 """Keys that say where and how a run goes, not what it computes."""
 
 LONGEST_NAME = 180

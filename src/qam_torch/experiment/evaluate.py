@@ -169,7 +169,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         section = read_checkpoint(options["ckpt"])[SECTION]
         seeds = section["arguments"]["seeds"]
         seeds = seeds if options["member"] is None else [seeds[options["member"]]]
-        print(f"{section['algorithm']} on {section['run']['env_name']}, task {section['run']['task']}, update {section['update']:,}")
+        print(
+            f"{section['algorithm']} on {section['run']['env_name']}, task {section['run']['task']}, update {section['update']:,}"
+        )
         _show(outcome, seeds)
         if options["video"] is not None:
             print(f"  video: {options['video']}")

@@ -32,7 +32,16 @@ from qam_torch.rollout.maze import MazeLayout, maze_layout
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
-__all__ = ["Data", "build_algorithm", "build_data", "build_loggers", "build_pool", "check", "environment_maker", "seeds_of"]
+__all__ = [
+    "Data",
+    "build_algorithm",
+    "build_data",
+    "build_loggers",
+    "build_pool",
+    "check",
+    "environment_maker",
+    "seeds_of",
+]
 
 
 WORTH_COMPILING = 5000
@@ -140,7 +149,9 @@ def _method(config: DictConfig) -> type[Algorithm]:
         kind = get_class(config.algo._target_)
     except Exception as error:  # Hydra raises several kinds, of several lines
         reason = str(error).splitlines()[0]
-        raise QamError(f"algo._target_={config.algo._target_} is no class of a method ({reason}): use algo=NAME") from None
+        raise QamError(
+            f"algo._target_={config.algo._target_} is no class of a method ({reason}): use algo=NAME"
+        ) from None
     require("algo._target_", issubclass(kind, Algorithm), config.algo._target_, "a subclass of qam_torch's Algorithm")
     return kind
 

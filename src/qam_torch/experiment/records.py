@@ -26,7 +26,7 @@ PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that is either whole or as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_text(text)
         os.replace(temporary, path)
@@ -51,9 +51,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def prepare_directory(
-    path: Path, what: str = "run directory", option: str = "runs_root=... or run_dir=..."
-) -> None:
+def prepare_directory(path: Path, what: str = "run directory", option: str = "runs_root=... or run_dir=...") -> None:
     """Make a directory; raise QamError, naming it and the option that moves it, when it cannot be written to."""
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,11 @@ def fit(config: DictConfig) -> RunResult:
         _train(trainer, algorithm, module, None if saved is None else saved.path)
         summary = _conclude(config, directory, data, algorithm, callback, evaluator)
     except DivergedError as error:
-        kept = "none was saved yet" if callback.saved_update is None else f"{callback.last_path} (update {callback.saved_update})"
+        kept = (
+            "none was saved yet"
+            if callback.saved_update is None
+            else f"{callback.last_path} (update {callback.saved_update})"
+        )
         raise DivergedError(f"{error}; last good checkpoint: {kept}") from error
     finally:
         evaluator.close()
@@ -152,7 +156,9 @@ def _trainer(config: DictConfig) -> L.Trainer:
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise QamError(f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto") from None
+        raise QamError(
+            f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto"
+        ) from None
 
 
 def _train(trainer: L.Trainer, algorithm: Algorithm, module: OfflineData, checkpoint: Path | None) -> None:
@@ -226,7 +232,9 @@ def _saved(directory: Path, config: DictConfig) -> _Saved | None:
         return None
     saved = _Saved(path, read_checkpoint(path))
     if saved.updates > config.updates:
-        raise QamError(f"checkpoint '{path}' has {saved.updates} updates but updates={config.updates}: give at least as many")
+        raise QamError(
+            f"checkpoint '{path}' has {saved.updates} updates but updates={config.updates}: give at least as many"
+        )
     return saved
 
 
@@ -325,8 +333,12 @@ def _plots(
         if behavior is not None and behavior.trajectories is not None:
             compare = (list(behavior.trajectories), np.asarray(behavior.success[0]), "behaviour flow alone")
         plot_trajectories(
-            data.layout, list(final.trajectories), final.success[0], folder / "trajectories.png",
-            title=title, compare=compare,
+            data.layout,
+            list(final.trajectories),
+            final.success[0],
+            folder / "trajectories.png",
+            title=title,
+            compare=compare,
         )
     return sorted(str(path.relative_to(directory)) for path in folder.glob("*.png"))
 

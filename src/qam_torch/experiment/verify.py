@@ -83,7 +83,9 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except FileNotFoundError:
         raise QamError(f"no file at '{path}': give the path of a recorded case (.npz)") from None
     except Exception as error:  # numpy raises a dozen kinds for damaged archives; all mean the same to the user
-        raise QamError(f"'{path}' is not a readable reference case ({error}): expected an .npz with case_json") from None
+        raise QamError(
+            f"'{path}' is not a readable reference case ({error}): expected an .npz with case_json"
+        ) from None
 
 
 def _as_tensor(array: np.ndarray) -> Tensor:
@@ -184,7 +186,11 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
     data = {name: _as_tensor(array) for name, array in report.under("data/").items()}
     transitions = Transitions.from_arrays(**data, dtype=torch.float64, clip_actions=False)
     sampler = ChunkSampler(
-        transitions, case["horizon_length"], case["config"]["discount"], batch_size=1, seeds=(0,),
+        transitions,
+        case["horizon_length"],
+        case["config"]["discount"],
+        batch_size=1,
+        seeds=(0,),
         allow_short_episodes=True,
     )
     starts = torch.as_tensor(report.take("starts"))
@@ -218,13 +224,17 @@ def verify_case(path: str | Path) -> Report:
         if isinstance(error, QamError):
             raise
         reason = " ".join(str(error).split())[:160]
-        raise QamError(f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together") from None
+        raise QamError(
+            f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together"
+        ) from None
     return report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `qam-verify`; returns 0 only if every case passes."""
-    parser = argparse.ArgumentParser(prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("cases", nargs="+", metavar="CASE.npz")
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
     options = parser.parse_args(arguments)

@@ -29,7 +29,7 @@ def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: f
     inv_temp  float or broadcastable to (..., D), >= 0
     ->        (..., D)
     """
-    values, pullback = torch.func.vjp(value, x_1)
+    values, pullback = torch.func.vjp(value, x_1)[:2]
     (gradient,) = pullback(torch.ones_like(values))
     return -inv_temp * gradient
 
@@ -52,7 +52,7 @@ def solve_lean_adjoint(
     def field(s: float, adjoint: Tensor) -> Tensor:
         # Solved in s = 1 - t, because torchdiffeq's solver classes want an increasing grid: dg/ds = + J^T g.
         t = 1.0 - s
-        _, pullback = torch.func.vjp(lambda x: base_velocity(x, t), state_at(t))
+        pullback = torch.func.vjp(lambda x: base_velocity(x, t), state_at(t))[1]
         (product,) = pullback(adjoint)
         return torch.add(2 * product, adjoint, alpha=-1 / t)
 

@@ -43,7 +43,7 @@ class _SigmoidGelu(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def forward(x: Tensor) -> tuple[Tensor, Tensor]:
         linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)
         gate = torch.addcmul(linear, x, x, value=GELU_CUBIC).mul_(x).sigmoid_()
         return x * gate, gate
@@ -54,7 +54,7 @@ class _SigmoidGelu(torch.autograd.Function):
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:
         # d/dx [x s(k)] = s + x k' s (1 - s)
         x, gate = ctx.saved_tensors
         linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)

@@ -75,8 +75,9 @@ class BoundVelocity:
             hidden = torch.addcmul(self.hidden, time, self.kernel_t)
         else:
             hidden = torch.add(self.hidden, self.kernel_t, alpha=t)
-        h = activate(torch.addmm(hidden, rows, self.kernel_x) if self.lone else hidden.baddbmm(rows, self.kernel_x),
-                     self.first)
+        h = activate(
+            torch.addmm(hidden, rows, self.kernel_x) if self.lone else hidden.baddbmm(rows, self.kernel_x), self.first
+        )
         return apply_layers(self.rest, h).view(x.shape)
 
     def _on_path(self, x: Tensor, t: float | Tensor) -> Tensor:

@@ -60,7 +60,7 @@ def matching_targets(
     """
     kept: list[Tensor] = []
 
-    def sampled(x: Tensor, t: float) -> Tensor:
+    def sampled(x: Tensor, t: float | Tensor) -> Tensor:
         kept.append(f_theta(x, t))
         return kept[-1] + f_beta(x, t) if residual else kept[-1]
 
@@ -76,9 +76,7 @@ def matching_targets(
                 times = torch.arange(flow_steps - 1, device=x_0.device, dtype=x_0.dtype) / flow_steps
                 base.insert(0, f_beta(path.xs[:-1], times.view(-1, 1, 1, 1)))
             base_velocities = torch.cat(base)
-    return AdjointTargets(
-        path.xs, correction if residual else correction - base_velocities, adjoints, terminal
-    )
+    return AdjointTargets(path.xs, correction if residual else correction - base_velocities, adjoints, terminal)
 
 
 def adjoint_matching(targets: AdjointTargets) -> tuple[Tensor, Metrics]:
