@@ -107,10 +107,7 @@ class Obvious:
             best, best_value = None, -math.inf
             for n in range(noise.shape[1]):
                 z = noise[row, n : n + 1]
-                if self.one_step:
-                    a = self.mu(s, z).clamp(-1, 1)
-                else:
-                    a = self.flow(s, z)
+                a = self.mu(s, z).clamp(-1, 1) if self.one_step else self.flow(s, z)
                 if self.edits:
                     assert edit_noise is not None
                     a = self.edited(a, self.editor(s, a, edit_noise[row, n : n + 1])[0])

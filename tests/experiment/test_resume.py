@@ -65,20 +65,22 @@ def assert_same_results(one: Path, other: Path) -> None:
     assert outcome(one) == outcome(other)
 
 
-@pytest.fixture(scope="module", params=["seed=5", "seeds=[1,2,3]"])
+@pytest.fixture(scope="module")
 def uninterrupted(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """-> which seeds, the run."""
     directory = tmp_path_factory.mktemp("whole") / "run"
     return request.param, tiny_fit(directory, request.param, "compare_behavior=true")
 
 
-@pytest.mark.parametrize("moment", ["update:14", "save:3", "evaluation:2", "summary:1"])
+@pytest.mark.parametrize(
+    ("uninterrupted", "moment"),
+    [("seed=5", "update:14"), ("seed=5", "save:3"), ("seed=5", "summary:1"), ("seeds=[1,2,3]", "evaluation:2")],
+    indirect=["uninterrupted"],
+)
 def test_a_killed_run_continues_bit_for_bit(
     moment: str, uninterrupted: tuple[str, RunResult], tiny: Overrides, tiny_fit: Fit, command: Command, tmp_path: Path
 ) -> None:
     seeds, whole = uninterrupted
-    if seeds != "seed=5" and moment not in ("save:3",):
-        pytest.skip("a population is killed once, at its most delicate moment")
     options = [seeds, "compare_behavior=true", "resume=auto"]
     killed = command(str(Path(__file__).parent / "killed.py"), moment, *tiny(tmp_path / "run", *options))
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -45,7 +45,9 @@ LONGEST_NAME = 180
 
 def _seed_name(seed: int, seeds: Sequence[int] | None) -> str:
     """Directory of a run: seed1, or seeds1-2-3 of a population."""
-    return f"seed{seed}" if seeds is None else "seeds" + "-".join(map(str, seeds))
+    if seeds is None:
+        return f"seed{seed}"
+    return "seeds" + ("-".join(map(str, seeds)) if OmegaConf.is_list(seeds) else str(seeds))
 
 
 def _directory_name(text: str) -> str:
@@ -187,7 +189,7 @@ def _unknown_key(key: str, known: Sequence[str]) -> QamError:
 def _keys(config: DictConfig, prefix: str = "") -> list[str]:
     """Dotted names of all values and groups."""
     names = []
-    for name in config:
+    for name in map(str, config):
         names.append(f"{prefix}{name}")
         if OmegaConf.is_dict(config[name]):
             names += _keys(config[name], f"{prefix}{name}.")

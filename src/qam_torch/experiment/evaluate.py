@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -69,8 +68,8 @@ def evaluate(
     """
     for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("video_episodes", video_episodes, 1)):
         require(name, _is_integer(value, least), value, f"an integer >= {least}")
-    for name, value in (("member", member), ("workers", workers)):
-        require(name, value is None or _is_integer(value, 0), value, "an integer >= 0, or null")
+    for name, given in (("member", member), ("workers", workers)):
+        require(name, given is None or _is_integer(given, 0), given, "an integer >= 0, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
     _check_device(device)
     if video is not None:
@@ -132,7 +131,7 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     for name in given:
         if name not in OPTIONS:
             near = difflib.get_close_matches(str(name), OPTIONS, n=2)
-            raise QamError(f"unknown option '{name}': expected {' or '.join(near) if near else ', '.join(OPTIONS)}")
+            raise QamError(f"unknown option '{name!s}': expected {' or '.join(near) if near else ', '.join(OPTIONS)}")
     options = {name: given.get(name, default) for name, (default, _) in OPTIONS.items()}
     if options["ckpt"] is None:
         raise QamError("no checkpoint given: expected ckpt=PATH, a .ckpt file of a run")
@@ -169,9 +168,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         section = read_checkpoint(options["ckpt"])[SECTION]
         seeds = section["arguments"]["seeds"]
         seeds = seeds if options["member"] is None else [seeds[options["member"]]]
-        print(
-            f"{section['algorithm']} on {section['run']['env_name']}, task {section['run']['task']}, update {section['update']:,}"
-        )
+        run = section["run"]
+        print(f"{section['algorithm']} on {run['env_name']}, task {run['task']}, update {section['update']:,}")
         _show(outcome, seeds)
         if options["video"] is not None:
             print(f"  video: {options['video']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import importlib.util
 import inspect
 import math
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from hydra.utils import get_class
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -135,13 +135,15 @@ def _check_options(config: DictConfig) -> None:
             known = [one for one in taken if one in options]
             near = difflib.get_close_matches(str(name), known, n=2)
             hint = f"did you mean {' or '.join(near)}?" if near else "leave it out, or choose the algo that has it"
-            raise QamError(f"algo={config.algo_name} has no option '{name}': {hint}")
+            raise QamError(f"algo={config.algo_name} has no option '{name!s}': {hint}")
         if taken[name] in _KINDS:
             fits, expected = _KINDS[taken[name]]
             require(f"algo.{name}", fits(value), value, expected)
     # The constructor checks the ranges; layers of one unit cost nothing.
     small = {name: [1] for name in options if taken.get(str(name)) == "Sequence[int]"}
-    build_algorithm(OmegaConf.merge(config, {"algo": small}), observation_dim=1, action_dim=1)
+    smaller = OmegaConf.merge(config, {"algo": small})
+    assert isinstance(smaller, DictConfig)
+    build_algorithm(smaller, observation_dim=1, action_dim=1)
 
 
 def _method(config: DictConfig) -> type[Algorithm]:

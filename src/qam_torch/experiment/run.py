@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.module import OfflineData
@@ -113,7 +113,7 @@ def fit(config: DictConfig) -> RunResult:
     callback = RunCallback(
         clock, evaluator, metrics, parts.build_loggers(config, directory, start), directory, description
     )
-    trainer.callbacks.append(callback)
+    trainer.callbacks.append(callback)  # type: ignore[attr-defined]
     _announce(config, data, algorithm, trainer, start)
     try:
         _train(trainer, algorithm, module, None if saved is None else saved.path)

@@ -184,7 +184,9 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
 
 def _verify_sampler(case: dict[str, Any], report: Report) -> None:
     data = {name: _as_tensor(array) for name, array in report.under("data/").items()}
-    transitions = Transitions.from_arrays(**data, dtype=torch.float64, clip_actions=False)
+    columns = ("observations", "actions", "rewards", "masks", "terminals", "next_observations")
+    arrays = (data[column] for column in columns)
+    transitions = Transitions.from_arrays(*arrays, dtype=torch.float64, clip_actions=False)
     sampler = ChunkSampler(
         transitions,
         case["horizon_length"],
