@@ -12,13 +12,14 @@ from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm, NamedNoise
 from qam_torch.types import Batch
 
 METHODS: dict[str, type[Algorithm]] = {"qam": QAM, "qam_f": QAMF, "qam_e": QAME}
-B, O, A, H = 6, 3, 2, 3
+B, H = 6, 3
+OBSERVATION_DIM, ACTION_DIM = 3, 2
 
 
 def make(kind: type[Algorithm], seeds: Sequence[int] = (0,), **options: Any) -> Algorithm:
     defaults: dict[str, Any] = {
-        "observation_dim": O,
-        "action_dim": A,
+        "observation_dim": OBSERVATION_DIM,
+        "action_dim": ACTION_DIM,
         "seeds": seeds,
         "horizon_length": H,
         "num_qs": 3,
@@ -32,19 +33,19 @@ def make(kind: type[Algorithm], seeds: Sequence[int] = (0,), **options: Any) -> 
     return algorithm
 
 
-def make_batch(members: int, seed: int = 0, width: int = H * A) -> Batch:
+def make_batch(members: int, seed: int = 0, width: int = H * ACTION_DIM) -> Batch:
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(members, B, *shape, generator=generator, dtype=torch.float64)
 
     return Batch(
-        normal(O),
+        normal(OBSERVATION_DIM),
         normal(width).clamp(-1, 1),
         -normal().abs(),
         (normal() > 0).double(),
         (normal() > -1).double(),
-        normal(O),
+        normal(OBSERVATION_DIM),
     )
 
 

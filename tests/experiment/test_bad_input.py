@@ -102,9 +102,7 @@ def test_options_that_contradict(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
-def test_a_gpu_where_none_is(
-    tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_gpu_where_none_is(tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = [word for word in tiny(tmp_path / "run", "trainer=gpu") if word != "trainer=cpu"]
     assert train(*words) == 1
     assert "trainer.accelerator=gpu cannot be used here" in one_sentence(capsys.readouterr().err)

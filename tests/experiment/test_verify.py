@@ -113,9 +113,7 @@ DAMAGED = [
 
 
 @pytest.mark.parametrize(("name", "key"), DAMAGED, ids=[f"{name}:{key}" for name, key in DAMAGED])
-def test_one_changed_number_fails(
-    name: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_one_changed_number_fails(name: str, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays = golden(name)
     array = arrays[key].copy()
     flat = array.reshape(-1)
@@ -165,9 +163,7 @@ def test_a_changed_option_fails(change: dict[str, Any], tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("key", ["info0/actor/mystery", "extra", "draw0/mystery", "grad1/unknown", "params7/x"])
-def test_a_quantity_that_is_not_checked_fails(
-    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_quantity_that_is_not_checked_fails(key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arrays = {**golden("qam"), key: np.ones(3)}
     assert main([str(save(tmp_path / "qam.npz", arrays))]) == 1
     assert key.rpartition("/")[2] in capsys.readouterr().out

@@ -147,14 +147,15 @@ def _check_options(config: DictConfig) -> None:
 
 
 def _method(config: DictConfig) -> type[Algorithm]:
+    module, _, name = str(config.algo._target_).rpartition(".")
     try:
-        kind = get_class(config.algo._target_)
-    except Exception as error:  # Hydra raises several kinds, of several lines
-        reason = str(error).splitlines()[0]
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
         raise QamError(
-            f"algo._target_={config.algo._target_} is no class of a method ({reason}): use algo=NAME"
+            f"algo._target_={config.algo._target_} cannot be found ({error}): choose a method by algo=NAME"
         ) from None
-    require("algo._target_", issubclass(kind, Algorithm), config.algo._target_, "a subclass of qam_torch's Algorithm")
+    known = isinstance(kind, type) and issubclass(kind, Algorithm)
+    require("algo._target_", known, config.algo._target_, "a subclass of qam_torch's Algorithm")
     return kind
 
 

@@ -184,9 +184,16 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
 
 def _verify_sampler(case: dict[str, Any], report: Report) -> None:
     data = {name: _as_tensor(array) for name, array in report.under("data/").items()}
-    columns = ("observations", "actions", "rewards", "masks", "terminals", "next_observations")
-    arrays = (data[column] for column in columns)
-    transitions = Transitions.from_arrays(*arrays, dtype=torch.float64, clip_actions=False)
+    transitions = Transitions.from_arrays(
+        data["observations"],
+        data["actions"],
+        data["rewards"],
+        data["masks"],
+        data["terminals"],
+        data["next_observations"],
+        dtype=torch.float64,
+        clip_actions=False,
+    )
     sampler = ChunkSampler(
         transitions,
         case["horizon_length"],

@@ -80,7 +80,7 @@ def matching_targets(
 
 
 def adjoint_matching(targets: AdjointTargets) -> tuple[Tensor, Metrics]:
-    """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i / sigma_i + sigma_i g_i ||^2.
+    """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i/sigma_i + sigma_i g_i ||^2.
 
     targets  from `matching_targets`
     ->       (P,), metrics
