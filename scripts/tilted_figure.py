@@ -6,7 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from closed_form import Mixture, Value
+from closed_form import Bumps, Mixture
 from torch import Tensor
 
 matplotlib.use("Agg")
@@ -14,12 +14,13 @@ from matplotlib import pyplot as plt
 from matplotlib.colors import LinearSegmentedColormap
 
 
-def draw_figure(base: Mixture, value: Value, inv_temp: float, panels: dict[str, Tensor], path: Path) -> None:
+def draw_figure(base: Mixture, value: Bumps, inv_temp: float, panels: dict[str, Tensor], path: Path) -> None:
     """Base samples, exact tilted density and the samples of two flows, side by side over the critic's contours."""
     ink, accent, extent = "#1b2a41", ["#8d99ae", "#e07a1f", "#1f6f8b", "#b23a48"], 3.3
     axis = torch.linspace(-extent, extent, 400)
     plane = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     critic = value(plane)
+    decoy = value.centres[1].tolist()
     density = (base.log_density(plane) + inv_temp * critic).exp()
     heat = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f6c28b", accent[1], "#8a3c06"])
 
@@ -29,6 +30,8 @@ def draw_figure(base: Mixture, value: Value, inv_temp: float, panels: dict[str, 
         ax.contour(axis, axis, critic, levels=[0.15, 0.35, 0.55, 0.75, 0.95], colors=ink, linewidths=0.7, alpha=0.28)
         if title.startswith("Target"):
             ax.imshow(density, extent=(-extent, extent) * 2, origin="lower", cmap=heat, interpolation="bilinear")
+            arrow = {"arrowstyle": "-", "color": ink, "alpha": 0.5, "linewidth": 0.8}
+            ax.annotate("high $Q$, no data", decoy, (-3.05, -2.95), fontsize=10, color=ink, arrowprops=arrow)
         else:
             ax.scatter(*x[:5000].T, s=4, color=colour, alpha=0.35, linewidths=0, rasterized=True)
         heading, _, note = title.partition("\n")

@@ -180,12 +180,12 @@ def test_what_changes_the_result_changes_the_directory(telling: str) -> None:
     assert run_dir(telling) != run_dir()
 
 
-def test_hydra_writes_into_the_run_directory_alone() -> None:
+def test_hydra_makes_no_directory_before_the_run_was_checked() -> None:
     overrides = ["algo=qam_f", "runs_root=/tmp/elsewhere", "seed=4"]
     config = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
-    assert config.hydra.run.dir == config.run_dir
-    assert f"{config.hydra.sweep.dir}/{config.hydra.sweep.subdir}" == config.run_dir
+    assert (config.hydra.run.dir, config.hydra.sweep.subdir) == (".", ".")
+    assert config.hydra.sweep.dir == "/tmp/elsewhere"
     assert config.run_dir.startswith("/tmp/elsewhere/")
     assert config.hydra.output_subdir is None
     assert config.hydra.job.chdir is False

@@ -189,10 +189,8 @@ class Algorithm(L.LightningModule):
         Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
         by one update: the reference's order.
         """
-        averages = [p for target in self.targets.values() for p in target.parameters()]
-        sources = [p for name in self.targets for p in self.networks[name].parameters()]
-        polyak_update(averages, sources, self.target_update_rate)
-        gradients = [p.grad for p in self.networks.parameters() if p.grad is not None]
+        polyak_update(self._averages, self._sources, self.target_update_rate)
+        gradients = [p.grad for p in self._online if p.grad is not None]
         norm = _member_norms(gradients)
         if self.clip_grad:
             _scale_members(gradients, norm.clamp(min=1).reciprocal())
@@ -225,7 +223,7 @@ class Algorithm(L.LightningModule):
         else:
             terms, gradients = self.gradients(batch, noise)
             report = self.report(terms, diagnose)
-        for p, g in zip(self.networks.parameters(), gradients, strict=True):
+        for p, g in zip(self._online, gradients, strict=True):
             p.grad = g
         norm = self.apply_gradients()
         return {**report, "gradient/norm": norm} if diagnose else report
@@ -234,6 +232,10 @@ class Algorithm(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all online networks; it is elementwise, so members do not mix."""
+        # Listed once: walking the modules at every update would take longer than moving a small network.
+        self._online = list(self.networks.parameters())
+        self._averages = [p for target in self.targets.values() for p in target.parameters()]
+        self._sources = [p for name in self.targets for p in self.networks[name].parameters()]
         on_gpu = self.device.type == "cuda"
         self.adam = torch.optim.Adam(
             self.networks.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu

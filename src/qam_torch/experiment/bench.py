@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import shlex
 import statistics
 import sys
@@ -207,6 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     parser.add_argument("--eager", action="store_true", help="do not capture the update")
+    parser.add_argument("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
     parser.add_argument("--parts", action="store_true", help="also time the parts of an uncaptured update (qam only)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures here")
     return parser
@@ -231,6 +233,8 @@ def _check(options: argparse.Namespace) -> None:
         require(f"--{name.replace('_', '-')}", all(v >= 1 for v in values), value, "integers >= 1")
     if options.updates != "auto":
         require("--updates", options.updates.isdecimal() and int(options.updates) >= 1, options.updates, "auto or >= 1")
+    if options.compile and (options.eager or options.device != "cpu" or shutil.which("g++") is None):
+        raise QamError("--compile is for captured updates on a CPU with g++: leave out --eager, or install g++")
     if options.parts and options.algo != ["qam"]:
         raise QamError(f"--parts knows the parts of qam only, got --algo {' '.join(options.algo)}: use --algo qam")
     if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
@@ -276,12 +280,14 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
                 size = PRESETS[preset]._replace(**overrides)
                 arguments = ARGUMENTS.get(preset)
                 workload = Workload(algo, size, population, device, not options.eager, arguments=arguments)
+                workload.algorithm.compile_update = options.compile
                 result = {
                     "algo": algo,
                     "preset": preset,
                     "size": size._asdict(),
                     "population": population,
                     "captured": not options.eager,
+                    "compiled": options.compile,
                     **measure(workload, updates, options.repeats),
                 }
                 peaks.append(matrix_peak(device))
