@@ -15,6 +15,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+import qam_torch.experiment.configuration  # noqa: F401  (registers its resolvers)
+
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
 # Chunk length, discount, rho, reward of the reference protocol.
