@@ -186,7 +186,7 @@ class Case(NamedTuple):
 def cases() -> list[Case]:
     """The two problems of the table."""
     linear = Tuning(updates=300, learning_rate=3e-2)
-    # The finer the grid, the smaller its own error, and the longer the training for its noise to stay below that.
+    # From 50 steps on, what is left is mostly noise of training, so a finer grid only shows after a longer one.
     mlp = {10: Tuning(updates=300), 50: Tuning(updates=400), 100: Tuning(updates=800)}
     return [
         Case("Gaussian base, quadratic critic", gaussian_problem(), LinearCorrection, dict.fromkeys(mlp, linear)),

@@ -87,6 +87,7 @@ class Workload:
         capture: bool,
         stack: int = STACK,
         arguments: dict[str, float] | None = None,
+        compiled: bool = False,
     ) -> None:
         self.algorithm: Algorithm = ALGORITHMS[algo](
             observation_dim=size.observation_dim,
@@ -101,7 +102,7 @@ class Workload:
         ).to(device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
-        self.algorithm.capture = capture
+        self.algorithm.capture, self.algorithm.compile_update = capture, compiled
         self.device, self.capture, self.stack = device, capture, stack
         generator = torch.Generator().manual_seed(0)
         lead, dim = (stack, population, size.batch_size), self.algorithm.chunk_dim
@@ -279,8 +280,9 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
             for population in options.population:
                 size = PRESETS[preset]._replace(**overrides)
                 arguments = ARGUMENTS.get(preset)
-                workload = Workload(algo, size, population, device, not options.eager, arguments=arguments)
-                workload.algorithm.compile_update = options.compile
+                workload = Workload(
+                    algo, size, population, device, not options.eager, arguments=arguments, compiled=options.compile
+                )
                 result = {
                     "algo": algo,
                     "preset": preset,
