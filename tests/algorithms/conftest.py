@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -57,6 +57,3 @@ def make_noise(algorithm: Algorithm, updates: int = 1) -> dict[str, torch.Tensor
 @pytest.fixture(params=list(METHODS))
 def kind(request: pytest.FixtureRequest) -> type[Algorithm]:
     return METHODS[request.param]
-
-
-Maker = Callable[..., Algorithm]

@@ -102,3 +102,8 @@ def test_no_steps_is_refused(flow_steps: int) -> None:
 def test_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(QamError, match="'eulr'.*euler, midpoint"):
         integrate(lambda t, x: x, X_0, 5, "eulr")
+
+
+def test_a_misspelt_method_is_refused_by_name() -> None:
+    with pytest.raises(QamError, match="unknown solver method 'eulr'.*euler"):
+        sample_flow(lambda x, t: -x, torch.zeros(1, 2), 4, method="eulr")

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.types import QamError
 
-__all__ = ["check_groups", "compose", "config_directory", "jobs", "plain", "with_default_experiment"]
+__all__ = ["check_groups", "compose", "config_directory", "jobs", "with_default_experiment"]
 
 GROUPS = ("algo", "env", "trainer", "logger", "experiment")
 
@@ -198,11 +198,6 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
-
-
-def plain(config: DictConfig) -> dict:
-    """The config as plain, resolved containers."""
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def absolute(path: str | os.PathLike[str]) -> Path:

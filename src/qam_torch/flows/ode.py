@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 from torchdiffeq._impl.fixed_grid import RK4, Euler, Heun2, Heun3, Midpoint
+from torchdiffeq._impl.odeint import SOLVERS
 
 from qam_torch.types import QamError, Velocity, require
 
@@ -87,9 +88,13 @@ def sample_flow(
     rtol, atol  float > 0   tolerances of the adaptive methods
     ->          (..., D)    X_1, not clipped
 
+    Raises QamError for an unknown method or flow_steps < 1.
+
     Source: Li & Levine 2026, Euler with T steps.
     """
     if method in FIXED_GRID_METHODS:
         return integrate(lambda t, x: velocity(x, t), x_0, flow_steps, method)
+    if method not in SOLVERS:
+        raise QamError(f"unknown solver method '{method}': expected one of {', '.join(SOLVERS)}")
     ends = torch.tensor([0.0, 1.0], dtype=x_0.dtype, device=x_0.device)
     return odeint(lambda t, x: velocity(x, t), x_0, ends, method=method, rtol=rtol, atol=atol)[-1]
