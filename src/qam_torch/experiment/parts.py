@@ -47,6 +47,9 @@ __all__ = [
 WORTH_COMPILING = 5000
 """Updates from which on the half minute of compiling the update is won back."""
 
+WIDEST_COMPILED = 256
+"""Widest hidden layer up to which compiling was seen to help; wider updates are all matrix products."""
+
 
 class Data(NamedTuple):
     """A task's transitions on the training device, and where they come from.
@@ -249,7 +252,8 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
 
 
 def wants_compilation(config: DictConfig, device: torch.device) -> bool:
-    """Whether to compile the update: on a CPU, where there is a C++ compiler and the run is long enough to gain by it.
+    """Whether to compile the update: on a CPU with a C++ compiler, where the run is long and the networks are small
+    enough to gain by it.
 
     Raises QamError when compile=true and there is no compiler.
     """
@@ -257,7 +261,9 @@ def wants_compilation(config: DictConfig, device: torch.device) -> bool:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if config.compile is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    if config.compile is not True and (compiler is None or config.updates < WORTH_COMPILING):
+    widest = max(*config.algo.actor_hidden_dims, *config.algo.value_hidden_dims)
+    pays = config.updates >= WORTH_COMPILING and widest <= WIDEST_COMPILED
+    if config.compile is not True and (compiler is None or not pays):
         return False
     return config.compile is not False and device.type == "cpu"
 
