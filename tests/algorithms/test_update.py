@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 import torch
 
@@ -167,18 +165,3 @@ def test_n_step_mode_uses_the_chunks_first_action() -> None:
 def test_numbers_out_of_range_are_refused_by_name(option: str, value: object) -> None:
     with pytest.raises(QamError, match=option):
         make(QAM, **{option: value})
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-def test_compiled_update_equals_the_recorded_one_to_rounding() -> None:
-    results = []
-    for compiled in (False, True):
-        algorithm = make(QAM, flow_steps=2)
-        algorithm.compile_update = compiled
-        noise = make_noise(algorithm, 3)
-        for u in range(3):
-            algorithm.update(make_batch(1, seed=u), {name: draw[u] for name, draw in noise.items()})
-        results.append(dict(algorithm.named_parameters()))
-    for name, parameter in results[0].items():
-        torch.testing.assert_close(results[1][name], parameter, rtol=1e-9, atol=1e-11, msg=name)
