@@ -173,7 +173,8 @@ ENVIRONMENTS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" 
 @pytest.mark.parametrize("algo", ["qam", "qam_f", "qam_e"])
 def test_every_config_takes_a_step(algo: str, env: str) -> None:
     """With tiny layers and the sizes of no environment: the environments themselves are the tests' of `rollout`."""
-    from qam_torch.experiment.parts import build_algorithm, check
+    from qam_torch.experiment.checks import check
+    from qam_torch.experiment.parts import build_algorithm
     from qam_torch.types import Batch
 
     small = ["algo.actor_hidden_dims=[4]", "algo.value_hidden_dims=[4]", "algo.flow_steps=2", "algo.num_qs=2"]

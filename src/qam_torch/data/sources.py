@@ -7,15 +7,15 @@ import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from qam_torch.data.catalogue import DATASET_URL
 from qam_torch.data.files import file_hash
 from qam_torch.data.generate import Progress, generate_pointmaze, validation_path
 from qam_torch.data.pointmaze import MAZES
 from qam_torch.types import QamError
 
-__all__ = ["DATASET_URL", "DEFAULT_DIRECTORY", "DatasetInfo", "dataset_path", "ensure_dataset", "generated_path"]
+__all__ = ["DEFAULT_DIRECTORY", "DatasetInfo", "dataset_path", "ensure_dataset", "generated_path"]
 
 DEFAULT_DIRECTORY = "~/.ogbench/data"
-DATASET_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
 
 _GENERATED = re.compile(rf"pointmaze-(?P<maze>{'|'.join(MAZES)})-navigate-v0")
 

@@ -29,8 +29,10 @@ from qam_torch.experiment.checkpoints import (
     read_checkpoint,
     require_same_run,
 )
+from qam_torch.experiment.checks import check
 from qam_torch.experiment.clock import clock_of
 from qam_torch.experiment.configuration import NEUTRAL, absolute
+from qam_torch.experiment.inputs import Data, build_data, environment_maker
 from qam_torch.experiment.plots import plot_losses, plot_success, plot_trajectories, read_metrics
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
 from qam_torch.rollout.evaluation import Evaluation
@@ -62,7 +64,7 @@ def fit(config: DictConfig) -> RunResult:
     or missing, a directory that cannot be written to, a checkpoint of another run; and when training diverges.
     """
     _quiet_lightning()
-    parts.check(config)
+    check(config)
     clock = clock_of(config)
     directory = absolute(config.run_dir)
     finished = _finished(directory, config)
@@ -74,7 +76,7 @@ def fit(config: DictConfig) -> RunResult:
     trainer = _trainer(config)
     prepare_directory(directory)
     saved = _saved(directory, config)
-    data = parts.build_data(config, trainer.strategy.root_device)
+    data = build_data(config, trainer.strategy.root_device)
     algorithm, arguments = parts.build_algorithm(config, data.transitions.observation_dim, data.action_dim)
     algorithm.compile_update = parts.wants_compilation(config, trainer.strategy.root_device)
     module = OfflineData(
@@ -105,7 +107,7 @@ def fit(config: DictConfig) -> RunResult:
     write_json(directory / "versions.json", versions())
     metrics = MetricsFile(directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds)
     metrics.restart(None if saved is None else start)
-    make = parts.environment_maker(config)
+    make = environment_maker(config)
     count = algorithm.members * config.eval_episodes
     evaluator = Evaluator(
         lambda: parts.build_pool(make, count, config.eval_workers), config.eval_episodes, data.action_dim
@@ -251,7 +253,7 @@ def _fresh(directory: Path) -> Path:
     return directory
 
 
-def _announce(config: DictConfig, data: parts.Data, algorithm: Algorithm, trainer: L.Trainer, start: int) -> None:
+def _announce(config: DictConfig, data: Data, algorithm: Algorithm, trainer: L.Trainer, start: int) -> None:
     parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
     seeds = ", ".join(map(str, algorithm.seeds))
     source = data.source
@@ -268,7 +270,7 @@ def _announce(config: DictConfig, data: parts.Data, algorithm: Algorithm, traine
 def _conclude(
     config: DictConfig,
     directory: Path,
-    data: parts.Data,
+    data: Data,
     algorithm: Algorithm,
     callback: RunCallback,
     evaluator: Evaluator,
@@ -316,7 +318,7 @@ def _outcome(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _plots(
-    config: DictConfig, directory: Path, data: parts.Data, final: Evaluation, behavior: Evaluation | None
+    config: DictConfig, directory: Path, data: Data, final: Evaluation, behavior: Evaluation | None
 ) -> list[str]:
     title = f"{config.algo_name}, {config.env.dataset}, task {config.task}"
     folder = directory / "plots"

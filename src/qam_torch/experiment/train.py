@@ -79,7 +79,7 @@ def _checked(words: Sequence[str]) -> list[str]:
         try:
             config = compose(run)
             if not (arguments.help or arguments.cfg or arguments.info):
-                from qam_torch.experiment.parts import check
+                from qam_torch.experiment.checks import check
 
                 check(config)
         except QamError as error:

@@ -1,0 +1,102 @@
+"""Whether a configuration makes sense, before anything is computed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.clock import clock_of
+from qam_torch.experiment.parts import build_algorithm, method_of, seeds_of
+from qam_torch.types import QamError, require
+
+__all__ = ["check"]
+
+
+def check(config: DictConfig) -> None:
+    """Raise QamError for values that make no sense, alone or together, before anything is computed."""
+    for name in ("algo", "env", "data", "trainer", "logger"):
+        require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
+    clock_of(config)
+    algo = config.algo
+    if algo.get("fql_alpha") and algo.get("edit_scale"):
+        raise QamError(
+            f"got fql_alpha={algo.fql_alpha} and edit_scale={algo.edit_scale}, which exclude each other: "
+            "use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
+        )
+    for name, least in (("batch_size", 1), ("eval_episodes", 1)):
+        require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
+    for name, least in (("eval_workers", 0), ("num_threads", 1)):
+        value = config[name]
+        require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
+    require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
+    require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
+    require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
+    require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
+    for name, least in (("generate_transitions", 1), ("seed", 0)):
+        require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
+    proportion = config.data.proportion
+    require("data.proportion", _is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
+    for seed in seeds_of(config):
+        require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
+    if config.logger.wandb and importlib.util.find_spec("wandb") is None:
+        raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
+    _check_options(config)
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (lambda value: _is_integer(value, 1), "an integer >= 1"),
+    "float": (_is_number, "a finite number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "Sequence[int]": (
+        lambda value: isinstance(value, list) and bool(value) and all(_is_integer(v, 1) for v in value),
+        "a list of integers >= 1, such as [512,512]",
+    ),
+    "float | Sequence[float]": (
+        lambda value: _is_number(value) or (isinstance(value, list) and bool(value) and all(map(_is_number, value))),
+        "a finite number, or a list with one for each seed",
+    ),
+}
+"""Annotation of a method's constructor argument -> what a configured value of it must be."""
+
+
+def _check_options(config: DictConfig) -> None:
+    """The method's options are ones its constructor takes, of the kinds it says; ranges are its own affair."""
+    options = OmegaConf.to_container(config.algo, resolve=True)
+    assert isinstance(options, dict)
+    kind = method_of(config)
+    taken: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if "__init__" in vars(base) and issubclass(base, Algorithm):
+            taken |= {name: str(one.annotation) for name, one in inspect.signature(base.__init__).parameters.items()}
+    for name, value in options.items():
+        if name == "_target_":
+            continue
+        if name not in taken:
+            known = [one for one in taken if one in options]
+            near = difflib.get_close_matches(str(name), known, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else "leave it out, or choose the algo that has it"
+            raise QamError(f"algo={config.algo_name} has no option '{name!s}': {hint}")
+        if taken[name] in _KINDS:
+            fits, expected = _KINDS[taken[name]]
+            require(f"algo.{name}", fits(value), value, expected)
+    # The constructor checks the ranges; layers of one unit cost nothing.
+    small = {name: [1] for name in options if taken.get(str(name)) == "Sequence[int]"}
+    smaller = OmegaConf.merge(config, {"algo": small})
+    assert isinstance(smaller, DictConfig)
+    build_algorithm(smaller, observation_dim=1, action_dim=1)
