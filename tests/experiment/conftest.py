@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,44 +10,13 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from small_runs import TINY, TRANSITIONS, Command, Fit, environment, uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.sources import ensure_dataset
 from qam_torch.experiment import run as run_module
 from qam_torch.experiment.run import RunResult
-
-TRANSITIONS = 2000
-TINY = (
-    "algo.actor_hidden_dims=[16,16]",
-    "algo.value_hidden_dims=[16,16]",
-    "algo.num_qs=2",
-    "algo.flow_steps=3",
-    "algo.horizon_length=2",
-    "batch_size=8",
-    "updates=40",
-    "updates_per_step=7",
-    "eval_every=20",
-    "log_every=10",
-    "save_every=10",
-    "eval_episodes=2",
-    "eval_workers=0",
-    f"data.generate_transitions={TRANSITIONS}",
-    "compile=false",
-    "trainer=cpu",
-)
-
-Fit = Callable[..., RunResult]
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-captured = Algorithm.update
-
-
-def uncaptured(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
-    """The update without its recording, which costs seconds and pays only in longer runs; the numbers are the same."""
-    algorithm.capture = False
-    return captured(algorithm, *arguments, **options)
 
 
 @pytest.fixture(scope="session")
@@ -110,10 +78,6 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
     GlobalHydra.instance().clear()
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
-
-
 @pytest.fixture(scope="session")
 def command() -> Command:
     """command(*words, **options of subprocess.run) -> the finished process of a Python program."""
@@ -124,12 +88,3 @@ def command() -> Command:
         )
 
     return run
-
-
-def one_sentence(text: str, program: str = "qam-train") -> str:
-    """The one line of standard error that a mistake leaves."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    assert len(lines) == 1, text
-    assert lines[0].startswith(f"{program}: ")
-    assert "Traceback" not in text
-    return lines[0]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from conftest import uncaptured
+from small_runs import uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import one_sentence
+from small_runs import one_sentence
 
 import qam_torch
 from qam_torch.experiment.evaluate import main

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Command, Fit, environment
+from small_runs import Command, Fit, environment
 
 import qam_torch
 from qam_torch.experiment.acting import PopulationActor

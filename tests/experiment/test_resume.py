@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Command, Fit, environment, one_sentence
+from small_runs import Command, Fit, environment, one_sentence
 
 from qam_torch.experiment.records import MetricsFile
 from qam_torch.experiment.run import RunResult

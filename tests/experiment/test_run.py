@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TRANSITIONS, Command, Fit, one_sentence
 from omegaconf import OmegaConf
+from small_runs import TRANSITIONS, Command, Fit, one_sentence
 
 import qam_torch
 from qam_torch.experiment.run import RunResult
@@ -134,7 +134,7 @@ def test_trainer_cpu_runs_on_the_cpu(finished: RunResult) -> None:
 def test_multirun_makes_a_directory_for_each_run(
     tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from conftest import uncaptured
+    from small_runs import uncaptured
 
     from qam_torch.algorithms import Algorithm
 

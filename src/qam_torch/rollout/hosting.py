@@ -226,7 +226,7 @@ def serve() -> None:
     while True:
         try:
             method, arguments = pickle.load(sys.stdin.buffer)
-        except EOFError:
+        except (EOFError, pickle.UnpicklingError):  # the parent left, perhaps in mid-sentence
             break
         try:
             if method == "open":
@@ -239,7 +239,10 @@ def serve() -> None:
         except Exception as error:  # told to the parent, which raises it
             told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             answer = ("failed", told)
-        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
-        answers.flush()
+        try:
+            pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:  # the parent left without waiting for the answer
+            break
     if host is not None:
         host.close()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import gymnasium
@@ -24,6 +25,19 @@ sys.path[:] = pickle.load(sys.stdin.buffer)
 from qam_torch.rollout.hosting import serve
 serve()
 """
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A child started inside never sees Ctrl-C, the parent's business, not even as it starts."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class HostHandle(Protocol):
@@ -91,12 +105,13 @@ class RemoteHost:
                 "the environment factory is defined in the main script, which workers do not import: "
                 "move it to a module of its own, or use workers=0"
             )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **(variables or {})},
-        )
+        with _interrupts_blocked():
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _MAIN],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **(variables or {})},
+            )
         self._write(sys.path)
         self.send("open", pickled, list(indices))
 

@@ -1,0 +1,56 @@
+"""What the tests of whole runs share: a configuration that takes a second or two, and what a mistake may print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.run import RunResult
+
+TRANSITIONS = 2000
+TINY = (
+    "algo.actor_hidden_dims=[16,16]",
+    "algo.value_hidden_dims=[16,16]",
+    "algo.num_qs=2",
+    "algo.flow_steps=3",
+    "algo.horizon_length=2",
+    "batch_size=8",
+    "updates=40",
+    "updates_per_step=7",
+    "eval_every=20",
+    "log_every=10",
+    "save_every=10",
+    "eval_episodes=2",
+    "eval_workers=0",
+    f"data.generate_transitions={TRANSITIONS}",
+    "compile=false",
+    "trainer=cpu",
+)
+
+Fit = Callable[..., RunResult]
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+captured = Algorithm.update
+
+
+def uncaptured(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
+    """The update without its recording, which costs seconds and pays only in longer runs; the numbers are the same."""
+    algorithm.capture = False
+    return captured(algorithm, *arguments, **options)
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
+
+
+def one_sentence(text: str, program: str = "qam-train") -> str:
+    """The one line of standard error that a mistake leaves."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    assert lines[0].startswith(f"{program}: ")
+    assert "Traceback" not in text
+    return lines[0]
