@@ -1,11 +1,15 @@
-"""The words every room shares: a batch, the callables the mathematics works on, and the one error for users."""
+"""The words every room shares: a batch, the callables the mathematics works on, and the one error for users.
+
+Does not import torch, so that what only reads files or steps environments starts at once.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Batch", "Critic", "Draw", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
 
@@ -60,11 +64,11 @@ class Draw(NamedTuple):
     uniform: bool = False
 
 
-Noise = Mapping[str, Tensor]
+Noise = Mapping[str, "Tensor"]
 """Named draws, each with the leading population axis (P, *shape); tests put recorded draws in its place."""
 
 
-Metrics = Callable[[], dict[str, Tensor]]
+Metrics = Callable[[], "dict[str, Tensor]"]
 """Diagnostics of a loss, each (P,), computed only when somebody asks for them."""
 
 

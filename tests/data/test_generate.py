@@ -1,148 +1,232 @@
-"""Generated pointmaze data: OGBench's recipe, the same bits whatever the number of workers."""
+"""Generated data sets: the same bytes whatever the workers, interruptions and damage; and OGBench reads them."""
 
 from __future__ import annotations
 
+import errno
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data import pointmaze
+from qam_torch.data import generate as generate_module
+from qam_torch.data import pieces
+from qam_torch.data.catalogue import DataSet
 from qam_torch.data.files import file_hash, read_npz
-from qam_torch.data.generate import episode_lengths, generate_pointmaze, validation_path
-from qam_torch.data.pointmaze import NavigateEpisode, Subgoals, vertex_cells
+from qam_torch.data.generate import generate, validation_path
+from qam_torch.data.partition import episode_lengths
+from qam_torch.data.pieces import Pieces, PiecesUnwritable
+from qam_torch.data.pointmaze import NavigateEpisode, StitchEpisode
+from qam_torch.data.workers import make_pieces
 from qam_torch.types import QamError
 
-
-@pytest.fixture(scope="module")
-def world() -> Any:
-    return gymnasium.make("pointmaze-medium-v0", terminate_at_goal=False).unwrapped
+NAVIGATE, STITCH = "pointmaze-medium-navigate-v0", "pointmaze-medium-stitch-v0"
 
 
-def test_files_do_not_depend_on_the_workers(tmp_path: Path) -> None:
-    state: Any = np.random.get_state()
-    for workers in (1, 2):
-        generate_pointmaze(tmp_path / f"{workers}.npz", transitions=2500, seed=3, workers=workers)
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def hashes(path: Path) -> tuple[str, str]:
+    return file_hash(path), file_hash(validation_path(path))
+
+
+@pytest.mark.parametrize(("name", "transitions"), [(STITCH, 2400), ("cube-single-noisy-v0", 60)])
+def test_files_do_not_depend_on_the_workers(tmp_path: Path, name: str, transitions: int) -> None:
+    before: Any = np.random.get_state()
+    for count in (1, 2):
+        generate(name, tmp_path / f"{count}.npz", transitions, seed=3, workers=count)
     after: Any = np.random.get_state()
-    np.testing.assert_array_equal(after[1], state[1])
-    assert after[2] == state[2]
-    assert file_hash(tmp_path / "1.npz") == file_hash(tmp_path / "2.npz")
-    assert file_hash(validation_path(tmp_path / "1.npz")) == file_hash(validation_path(tmp_path / "2.npz"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1-val.npz", "1.npz", "2-val.npz", "2.npz"]
-    generate_pointmaze(tmp_path / "other.npz", transitions=2500, seed=4, workers=1)
-    assert file_hash(tmp_path / "1.npz") != file_hash(tmp_path / "other.npz")
-
-
-def test_ogbench_reads_the_files(tmp_path: Path) -> None:
-    path, seen = tmp_path / "x.npz", []
-    generate_pointmaze(path, transitions=1500, workers=1, progress=lambda made, total: seen.append((made, total)))
-    assert seen == [(750, 2250), (1500, 2250), (2250, 2250)]
-    arrays = read_npz(path, observation_dim=2, action_dim=2)
-    assert np.flatnonzero(arrays["terminals"]).tolist() == [750, 1501]
-    train, val = ogbench.make_env_and_datasets("pointmaze-medium-navigate-v0", dataset_path=str(path))[1:]
-    assert train["actions"].shape == (1500, 2)
-    assert val["actions"].shape == (750, 2)
-    np.testing.assert_array_equal(np.flatnonzero(train["terminals"]), [749, 1499])
-
-
-def test_full_episodes_have_ogbenchs_length() -> None:
-    assert episode_lengths(200_000) == [1000] * 200
-    assert episode_lengths(1000) == [1000]
-    assert episode_lengths(2001) == [667] * 3
-    assert episode_lengths(1001) == [501, 500]
-    assert episode_lengths(7) == [7]
-
-
-def test_an_episode_obeys_the_maze(world: Any) -> None:
-    """Replaying the recorded states and actions gives the recorded next states; the oracle gets around."""
-    episode = NavigateEpisode("medium")(seed=0, index=5, rows=1001)
-    assert {key: array.shape for key, array in episode.items()} == {
-        "observations": (1001, 2), "actions": (1001, 2), "qpos": (1001, 2), "qvel": (1001, 2), "terminals": (1001,)
-    }  # fmt: skip
-    assert np.flatnonzero(episode["terminals"]).tolist() == [1000]
-    assert np.abs(episode["actions"]).max() == 1.0
-    np.testing.assert_array_equal(episode["observations"], episode["qpos"])
-    world.reset(seed=0)
-    for t in range(0, 1000, 37):
-        world.set_xy(episode["observations"][t])
-        following = world.step(episode["actions"][t])[0]
-        np.testing.assert_allclose(following, episode["observations"][t + 1], atol=1e-4)
-    cells = [world.xy_to_ij(position) for position in episode["observations"]]
-    assert all(world.maze_map[cell] == 0 for cell in cells)
-    assert len(set(cells)) > 15
-
-
-def test_actions_are_the_oracles_direction_with_noise(world: Any) -> None:
-    """The mean action points along the unit direction to the subgoal: estimated where clipping cannot reach."""
-    directions: list[np.ndarray] = []
-    original = Subgoals.__call__
-
-    def spy(self: Subgoals, start_xy: np.ndarray, goal_xy: np.ndarray) -> np.ndarray:
-        subgoal = original(self, start_xy, goal_xy)
-        offset = subgoal - start_xy
-        directions.append(offset / np.linalg.norm(offset))
-        return subgoal
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Subgoals, "__call__", spy)
-        actions = NavigateEpisode("medium")(seed=1, index=0, rows=1001)["actions"]
-    direction = np.array(directions)
-    inside = np.abs(direction) < 0.15
-    noise = (actions - direction)[inside]
-    assert len(noise) > 300
-    assert abs(noise.mean()) < 0.1
-    assert 0.42 < noise.std() < 0.5  # 0.5, less the 5 % that clipping at 1 cuts off
-
-
-def test_known_subgoals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = NavigateEpisode("medium")(seed=2, index=1, rows=400)
-    monkeypatch.setattr(
-        Subgoals, "__call__", lambda self, start_xy, goal_xy: self._world.get_oracle_subgoal(start_xy, goal_xy)[0]
-    )
-    asked = NavigateEpisode("medium")(seed=2, index=1, rows=400)
-    for key in known:
-        np.testing.assert_array_equal(known[key], asked[key])
-
-
-@pytest.mark.parametrize("maze", pointmaze.MAZES)
-def test_subgoals_equal_the_oracle(maze: str) -> None:
-    world: Any = gymnasium.make(f"pointmaze-{maze}-v0").unwrapped
-    subgoals, rng = Subgoals(world), np.random.default_rng(0)
-    high = np.array(world.ij_to_xy((world.maze_map.shape[0] - 1, world.maze_map.shape[1] - 1)))
-    free = [world.ij_to_xy(cell) for cell in np.argwhere(world.maze_map == 0)]
-    for _ in range(150):
-        start = rng.uniform(-1.9, high + 1.9)  # walls included
-        goal = np.array(free[rng.integers(len(free))]) + rng.uniform(-1, 1, 2)
-        np.testing.assert_array_equal(subgoals(start, goal), world.get_oracle_subgoal(start, goal)[0])
-
-
-def test_vertices_are_what_is_not_a_straight_corridor() -> None:
-    maze = np.array(
-        [
-            [1, 1, 1, 1, 1, 1],
-            [1, 0, 0, 0, 0, 1],
-            [1, 0, 1, 1, 0, 1],
-            [1, 0, 1, 1, 0, 1],
-            [1, 0, 0, 1, 0, 1],
-            [1, 1, 1, 1, 1, 1],
-        ]
-    )
-    assert vertex_cells(maze) == [(1, 1), (1, 4), (4, 1), (4, 2), (4, 4)]
+    np.testing.assert_array_equal(after[1], before[1])
+    assert after[2] == before[2]
+    assert hashes(tmp_path / "1.npz") == hashes(tmp_path / "2.npz")
+    assert names(tmp_path) == ["1-val.npz", "1.npz", "2-val.npz", "2.npz"]
+    generate(name, tmp_path / "other.npz", transitions, seed=4, workers=1)
+    assert hashes(tmp_path / "other.npz") != hashes(tmp_path / "1.npz")
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("name", "transitions", "ends"),
     [
-        ({"maze": "huge"}, "unknown maze 'huge': expected one of medium, large, giant, teleport"),
-        ({"transitions": 0}, "transitions=0 is out of range"),
-        ({"seed": -1}, "seed=-1 is out of range"),
-        ({"workers": 0}, "workers=0 is out of range"),
+        (NAVIGATE, 1500, [749, 1499]),
+        ("pointmaze-giant-navigate-v0", 2000, [1999]),
+        ("pointmaze-teleport-stitch-v0", 300, [149, 299]),
+        ("cube-double-play-v0", 200, [199]),
+        ("scene-noisy-v0", 200, [199]),
+        ("puzzle-3x3-play-v0", 200, [199]),
     ],
 )
-def test_bad_arguments(tmp_path: Path, options: dict[str, Any], sentence: str) -> None:
+def test_ogbench_reads_the_files(tmp_path: Path, name: str, transitions: int, ends: list[int]) -> None:
+    path, seen = tmp_path / "x.npz", []
+    generate(name, path, transitions, workers=1, progress=lambda *counts: seen.append(counts))
+    length = ends[0] + 1
+    assert seen == [(made, transitions + length) for made in range(length, transitions + length + 1, length)]
+    single_task = name.replace("-v0", "-singletask-task1-v0")
+    env, train, val = ogbench.make_env_and_datasets(single_task, dataset_path=str(path))
+    assert env.observation_space.shape is not None and env.action_space.shape is not None
+    sizes = env.observation_space.shape[0], env.action_space.shape[0]
+    assert (train["observations"].shape, train["actions"].shape) == ((transitions, sizes[0]), (transitions, sizes[1]))
+    assert val["actions"].shape == (length, sizes[1])
+    np.testing.assert_array_equal(np.flatnonzero(train["terminals"]), ends)
+    read = read_npz(path, *sizes)
+    assert np.abs(read["actions"]).max() <= 1
+    assert np.flatnonzero(read["terminals"]).tolist() == [end + 1 + number for number, end in enumerate(ends)]
+
+
+def test_full_episodes_have_ogbenchs_length() -> None:
+    assert episode_lengths(200_000, 1000) == [1000] * 200
+    assert episode_lengths(1000, 1000) == [1000]
+    assert episode_lengths(2001, 1000) == [667] * 3
+    assert episode_lengths(1001, 1000) == [501, 500]
+    assert episode_lengths(1001, 200) == [167] * 5 + [166]
+    assert episode_lengths(7, 1000) == [7]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_an_ended_run_leaves_its_episodes_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    path, whole = tmp_path / "x.npz", tmp_path / "whole" / "x.npz"
+    script = Path(__file__).with_name("unfinished.py")
+    with subprocess.Popen(
+        [sys.executable, script, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout is not None
+        for _ in range(4):
+            run.stdout.readline()
+        run.send_signal(number)
+        run.communicate(timeout=30)  # until its workers, which share its standard error, are gone too
+    assert run.returncode == -number
+    (parts,) = tmp_path.iterdir()  # neither file
+    kept = sorted((parts / "000").glob("*.piece"), key=lambda piece: int(piece.stem))
+    assert 4 <= len(kept) < 33
+    content = kept[0].read_bytes()
+    kept[0].write_bytes(content[: len(content) // 2])
+    kept[1].write_bytes(kept[1].read_bytes()[:-9] + b"something")
+    kept[2].write_bytes(b"")
+
+    made: list[int] = []
+    original = StitchEpisode.__call__
+
+    def spy(self: StitchEpisode, seed: int, index: int, rows: int) -> Any:
+        made.append(index)
+        return original(self, seed, index, rows)
+
+    monkeypatch.setattr(StitchEpisode, "__call__", spy)
+    generate(STITCH, path, 6000, workers=1)
+    assert sorted(made) == sorted(set(range(33)) - {int(piece.stem) for piece in kept[3:]})
+    assert names(tmp_path) == ["x-val.npz", "x.npz"]
+    generate(STITCH, whole, 6000, workers=1)
+    assert hashes(path) == hashes(whole)
+
+
+class Interrupt(Exception):
+    """From outside, while episodes are made."""
+
+
+def interrupt_after(transitions: int) -> Any:
+    def progress(made: int, total: int) -> None:
+        if made > transitions:
+            raise Interrupt
+
+    return progress
+
+
+def test_unfinished_work_of_another_seed_is_not_used(tmp_path: Path) -> None:
+    with pytest.raises(Interrupt):
+        generate(NAVIGATE, tmp_path / "x.npz", 300, seed=0, workers=1, progress=interrupt_after(200))
+    assert len(names(tmp_path)) == 1
+    generate(NAVIGATE, tmp_path / "x.npz", 300, seed=1, workers=1)
+    assert names(tmp_path) == ["x-val.npz", "x.npz"]
+    generate(NAVIGATE, tmp_path / "y.npz", 300, seed=1, workers=1)
+    assert hashes(tmp_path / "x.npz") == hashes(tmp_path / "y.npz")
+
+
+def test_shards_are_made_one_after_the_other_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = DataSet("pointmaze-medium-navigate-100m-v0", "pointmaze-medium-v0", "navigate", 2, 100, shards=4)
+    monkeypatch.setattr(generate_module, "data_set", lambda name: entry)
+    path = tmp_path / entry.name
+    with pytest.raises(Interrupt):
+        generate(entry.name, path, 500, workers=1, progress=interrupt_after(600))
+    first, second = path / "pointmaze-medium-navigate-v0-000.npz", path / "pointmaze-medium-navigate-v0-001.npz"
+    inodes = first.stat().st_ino, second.stat().st_ino
+    content = second.read_bytes()
+    second.write_bytes(content[:-1])
+    generate(entry.name, path, 500, workers=1)
+    assert first.stat().st_ino == inodes[0] and second.read_bytes() == content
+    assert names(tmp_path) == [entry.name]
+    assert names(path) == sorted(
+        f"pointmaze-medium-navigate-v0-00{number}{end}.npz" for number in range(3) for end in ("", "-val")
+    )
+    arrays = [read_npz(file) for file in sorted(path.iterdir())]  # a validation file before its training file
+    assert [int((~file["terminals"]).sum()) for file in arrays] == [84, 167, 84, 167, 83, 166]
+    assert len({file["observations"][0].tobytes() for file in arrays}) == 6
+
+
+def test_a_dead_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    processes: list[subprocess.Popen] = []
+    original = subprocess.Popen
+
+    def spy(*arguments: Any, **options: Any) -> Any:
+        processes.append(original(*arguments, **options))
+        return processes[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", spy)
+    with pytest.raises(QamError, match="a worker that generates data died .*status -9"):
+        generate(NAVIGATE, tmp_path / "x.npz", 20_000, workers=2, progress=lambda *_: processes[0].kill())
+    assert len(processes) == 2 and all(process.poll() is not None for process in processes)
+    assert not (tmp_path / "x.npz").exists()
+
+
+def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(PiecesUnwritable, match="File exists"):  # told by a worker process
+        list(make_pieces(Pieces(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pieces, "_write", full)
+    with pytest.raises(QamError, match="cannot write data set .*No space left on device.*free some space"):
+        generate(NAVIGATE, tmp_path / "x.npz", 10, workers=1)
+
+
+def test_workers_do_without_torch() -> None:
+    code = "import sys, qam_torch.data.workers, qam_torch.data.manipulation, qam_torch.data.pointmaze as pointmaze\n"
+    code += "pointmaze.NavigateEpisode('medium')(0, 0, 2); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        (NAVIGATE, {"transitions": 0}, "transitions=0 is out of range"),
+        (NAVIGATE, {"seed": -1}, "seed=-1 is out of range"),
+        (NAVIGATE, {"workers": 0}, "workers=0 is out of range"),
+        ("cube-octuple-play-100m-v0", {"transitions": 10**8 + 1}, "transitions=100000001 is out of range"),
+        ("pointmaze-huge-navigate-v0", {}, "unknown data set 'pointmaze-huge-navigate-v0': the nearest names are"),
+        ("antmaze-large-navigate-v0", {}, "takes trained experts, .* fetch https://.*/antmaze-large-navigate-v0.npz"),
+        ("humanoidmaze-medium-stitch-v0", {}, "'humanoidmaze-medium-stitch-v0' cannot be generated"),
+        ("antsoccer-arena-navigate-v0", {}, "'antsoccer-arena-navigate-v0' cannot be generated"),
+        ("visual-cube-single-play-v0", {}, "holds images"),
+    ],
+)
+def test_bad_arguments(tmp_path: Path, name: str, options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(QamError, match=sentence):
-        generate_pointmaze(tmp_path / "x.npz", **options)
-    assert list(tmp_path.iterdir()) == []
+        generate(name, tmp_path / "x.npz", **options)
+    assert names(tmp_path) == []
+
+
+def test_paths_of_the_wrong_kind(tmp_path: Path) -> None:
+    with pytest.raises(QamError, match="needs a file, this is a directory"):
+        generate(NAVIGATE, tmp_path)
+    (tmp_path / "x").touch()
+    with pytest.raises(QamError, match="needs a directory, this is a file"):
+        generate("cube-octuple-play-100m-v0", tmp_path / "x")
+    with pytest.raises(QamError, match="cannot write data set"):
+        generate(NAVIGATE, tmp_path / "x" / "y.npz")
+    assert names(tmp_path) == ["x"]

@@ -107,6 +107,17 @@ def test_proportion_is_the_front(layout: str) -> None:
         assert len(front.states) == 4  # memory shrinks too
 
 
+def test_a_tenth_is_the_first_tenth_though_it_ends_inside_an_episode() -> None:
+    rows = np.arange(33, dtype=np.float32)  # three episodes of ten transitions
+    raw = {"observations": rows[:, None], "actions": rows[:, None] / 40, "terminals": rows % 11 == 10}
+    data = Transitions.from_ogbench(raw, np.arange(30, dtype=np.float32), np.ones(30, np.float32))
+    tenth = data.proportion(0.1)
+    assert tenth.rewards.tolist() == [0, 1, 2]
+    assert tenth.states[tenth.state_rows].flatten().tolist() == [0, 1, 2]
+    assert tenth.states[tenth.next_rows].flatten().tolist() == [1, 2, 3]
+    assert data.proportion(0.5).states[data.proportion(0.5).state_rows].flatten().tolist()[9:12] == [9, 11, 12]
+
+
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, 0.1, float("nan")])
 def test_proportion_out_of_range(fraction: float) -> None:
     with pytest.raises(QamError, match="dataset fraction"):

@@ -15,7 +15,7 @@ from small_runs import TINY, TRANSITIONS, Command, Fit, environment, uncaptured
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.sources import ensure_dataset
-from qam_torch.experiment import run as run_module
+from qam_torch.experiment import conclusion
 from qam_torch.experiment.run import RunResult
 
 
@@ -45,7 +45,7 @@ def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Algorithm, "update", uncaptured)
             if not plots:
-                patch.setattr(run_module, "_plots", lambda *_: [])
+                patch.setattr(conclusion, "_plots", lambda *_: [])
             return qam_torch.fit(qam_torch.compose(tiny(run_dir, *more)))
 
     return fit

@@ -62,5 +62,5 @@ if __name__ == "__main__":
     elif moment == "evaluation":
         callbacks.evaluate = at_call(int(number), callbacks.evaluate, die)
     elif moment == "summary":
-        run_module._conclude = die  # type: ignore[assignment]
+        run_module.conclude = die  # type: ignore[assignment]
     qam_torch.fit(qam_torch.compose(sys.argv[2:]))

@@ -162,7 +162,7 @@ FILES = {
     "short episodes": "horizon_length=2 exceeds the shortest episode (1 steps)",
     "truncated": "truncated",
     "text": "not an npz file",
-    "directory": "not an npz file",
+    "directory": "has no .npz files to train on",
 }
 
 

@@ -15,15 +15,16 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from qam_torch.experiment.maps import plot_trajectories, trajectories_figure
 from qam_torch.experiment.plots import (
     losses_figure,
     plot_losses,
+    plot_return,
     plot_success,
-    plot_trajectories,
-    read_metrics,
+    return_figure,
     success_figure,
-    trajectories_figure,
 )
+from qam_torch.experiment.records import read_metrics
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.rollout.maze import MazeLayout
 from qam_torch.types import QamError
@@ -175,6 +176,28 @@ def test_one_evaluation_of_one_seed_has_a_point_and_an_interval(tmp_path: Path) 
     assert shown["policy"].get_marker() == "o"
     (segment,) = shown["95 % interval (50 episodes)"].get_segments()
     assert segment[:, 0].tolist() == [5000, 5000] and segment[:, 1] == pytest.approx(wilson_interval(45, 50))
+
+
+def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
+    returns = {10: (-30.0, -10.0), 20: (5.0, 15.0)}
+    rows = [
+        {"update": update, "seed": seed, "evaluation/return": value}
+        for update, values in returns.items()
+        for seed, value in zip((7, 8), values, strict=True)
+    ]
+    metrics = read_metrics(write(tmp_path / "metrics.csv", QAM, rows))
+    figure = return_figure(metrics, episodes=4, behavior=-22.5, title="a title")
+    assert figure is not None
+    axes, shown = panels_of(figure)[0], labelled(figure)
+    assert axes.get_ylabel() == "mean return of 2 seeds × 4 episodes" and figure.get_suptitle() == "a title"
+    mean = shown["policy, mean over seeds"]
+    assert mean.get_xdata().tolist() == [10, 20] and mean.get_ydata().tolist() == [-20, 10]
+    assert [line.get_ydata().tolist() for line in axes.lines if line.get_linewidth() < 1] == [[-30, 5], [-10, 15]]
+    assert set(shown["behaviour flow alone (-22.5)"].get_ydata()) == {-22.5}
+    assert axes.get_ylim()[0] < -30 and axes.get_ylim()[1] > 15
+    assert plot_return(metrics, 4, tmp_path / "return.png") is True
+    assert plot_return({name: column[:0] for name, column in metrics.items()}, 4, tmp_path / "none.png") is False
+    assert png_size(tmp_path / "return.png") == (7 * DPI, round(4.2 * DPI)) and not (tmp_path / "none.png").exists()
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:
@@ -358,7 +381,8 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     code = f"""
 import sys, matplotlib
 before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for the backend would choose one
-from qam_torch.experiment.plots import plot_losses, plot_success, read_metrics
+from qam_torch.experiment.plots import plot_losses, plot_success
+from qam_torch.experiment.records import read_metrics
 metrics = read_metrics({str(path)!r})
 assert plot_losses(metrics, {str(tmp_path / "losses.png")!r})
 assert plot_success(metrics, 50, {str(tmp_path / "success.png")!r})

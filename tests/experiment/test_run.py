@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +140,7 @@ def test_multirun_makes_a_directory_for_each_run(
     from qam_torch.algorithms import Algorithm
 
     monkeypatch.setattr(Algorithm, "update", uncaptured)
-    monkeypatch.setattr("qam_torch.experiment.run._plots", lambda *_: [])
+    monkeypatch.setattr("qam_torch.experiment.conclusion._plots", lambda *_: [])
     words = [word for word in tiny("") if not word.startswith("run_dir")]
     more = ["updates=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
     assert train("-m", *words, *more, "algo=qam,qam_f", "seed=1,2") == 0
@@ -167,10 +168,17 @@ def test_help_works_as_a_module(command: Command) -> None:
 
 
 ENVIRONMENTS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "env").glob("*.yaml"))
+ALGORITHMS = ("qam", "qam_f", "qam_e")
 
 
-@pytest.mark.parametrize("env", ENVIRONMENTS)
-@pytest.mark.parametrize("algo", ["qam", "qam_f", "qam_e"])
+@pytest.mark.parametrize(
+    ("algo", "env"),
+    [
+        # Every algorithm with an environment of each protocol; of the other environments each with one of them.
+        *itertools.product(ALGORITHMS, ("scene-play", "antmaze-giant-navigate", "humanoidmaze-large-navigate", "npz")),
+        *zip(itertools.cycle(ALGORITHMS), ENVIRONMENTS, strict=False),
+    ],
+)
 def test_every_config_takes_a_step(algo: str, env: str) -> None:
     """With tiny layers and the sizes of no environment: the environments themselves are the tests' of `rollout`."""
     from qam_torch.experiment.checks import check
@@ -178,7 +186,8 @@ def test_every_config_takes_a_step(algo: str, env: str) -> None:
     from qam_torch.types import Batch
 
     small = ["algo.actor_hidden_dims=[4]", "algo.value_hidden_dims=[4]", "algo.flow_steps=2", "algo.num_qs=2"]
-    config = qam_torch.compose([f"algo={algo}", f"env={env}", "seeds=[1,2]", *small])
+    named = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
+    config = qam_torch.compose([f"algo={algo}", f"env={env}", "seeds=[1,2]", *small, *named.get(env, [])])
     check(config)
     algorithm, _ = build_algorithm(config, observation_dim=3, action_dim=2)
     algorithm.configure_optimizers()

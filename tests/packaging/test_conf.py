@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import ogbench  # noqa: F401  (registers its environments)
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -16,30 +15,38 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import qam_torch.experiment.configuration  # noqa: F401  (registers its resolvers)
+from qam_torch.data.catalogue import CATALOGUE, DataSet
+from qam_torch.rollout.environments import data_set_names, environment_id
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-# Chunk length, discount, rho, reward of the reference protocol.
-PROTOCOL = {
-    "pointmaze-medium-navigate": (1, 0.99, 0.5, "dense"),
-    "pointmaze-large-navigate": (1, 0.99, 0.5, "dense"),
-    "pointmaze-giant-navigate": (1, 0.99, 0.5, "dense"),
-    "antmaze-medium-navigate": (1, 0.99, 0.5, "dense"),
+# The ten domains of Li & Levine 2026: chunk length, discount, rho, reward. Two use the data sets of many files.
+PAPER = {
     "antmaze-large-navigate": (1, 0.99, 0.5, "dense"),
     "antmaze-giant-navigate": (1, 0.995, 0.5, "dense"),
     "humanoidmaze-medium-navigate": (1, 0.995, 0.0, "dense"),
     "humanoidmaze-large-navigate": (1, 0.995, 0.0, "dense"),
-    "antsoccer-arena-navigate": (1, 0.99, 0.5, "dense"),
-    "cube-single-play": (5, 0.99, 0.5, "dense"),
     "cube-double-play": (5, 0.99, 0.5, "dense"),
     "cube-triple-play": (5, 0.99, 0.5, "dense"),
-    "cube-quadruple-play": (5, 0.99, 0.5, "dense"),
+    "cube-quadruple-play-100m": (5, 0.99, 0.5, "dense"),
     "scene-play": (5, 0.99, 0.5, "sparse"),
     "puzzle-3x3-play": (5, 0.99, 0.5, "sparse"),
-    "puzzle-4x4-play": (5, 0.99, 0.5, "sparse"),
-    "puzzle-4x5-play": (5, 0.99, 0.5, "dense"),
-    "puzzle-4x6-play": (5, 0.99, 0.5, "dense"),
+    "puzzle-4x4-play-100m": (5, 0.99, 0.5, "sparse"),
 }
+
+
+def protocol(data: DataSet) -> tuple[int, float, float, str]:
+    """The same for any data set, by the paper's rules."""
+    arm, humanoid = data.family in ("cube", "scene", "puzzle"), data.family == "humanoidmaze"
+    far = humanoid or data.environment == "antmaze-giant-v0"
+    sparse = data.environment in ("scene-v0", "puzzle-3x3-v0", "puzzle-4x4-v0")
+    return 5 if arm else 1, 0.995 if far else 0.99, 0.0 if humanoid else 0.5, "sparse" if sparse else "dense"
+
+
+PROTOCOL = {name.removesuffix("-v0"): protocol(data) for name, data in CATALOGUE.items()}
+
+# Environments that are named beside the data, with what the command line has to add.
+OTHER_SOURCES = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
 
 
 def options(group: str) -> list[str]:
@@ -70,18 +77,29 @@ def run_dir(*overrides: str) -> str:
     return str(Path(composed(*overrides)["run_dir"]))
 
 
-@pytest.mark.parametrize("algo", options("algo"))
-def test_every_algo_composes_with_every_other_choice(algo: str) -> None:
-    # Any two choices of different groups meet in some row (experiments and loggers below); no group knows three.
-    others = itertools.cycle(itertools.product(options("experiment"), options("trainer"), options("logger")))
-    for env, (experiment, trainer, logger) in zip(options("env") * 2, others, strict=False):
-        config = composed(
-            f"algo={algo}", f"env={env}", f"trainer={trainer}", f"logger={logger}", f"experiment={experiment}"
+def test_any_two_choices_of_different_groups_compose() -> None:
+    """No group knows three others; of the environments there is one of each protocol."""
+    algos, envs = options("algo"), [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
+    experiments, trainers, loggers = options("experiment"), options("trainer"), options("logger")
+    rows = [
+        (algos[(e + t) % len(algos)], env, experiments[e], trainers[t], logger)
+        for env, (e, t, logger) in zip(
+            itertools.cycle(envs),
+            itertools.product(range(len(experiments)), range(len(trainers)), loggers),
+            strict=False,
         )
-        assert config["env"]["dataset"] == f"{env}-v0"
+    ]
+    for first, second in itertools.combinations(zip(*rows, strict=True), 2):
+        assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
+
+    for algo, env, experiment, trainer, logger in rows:
+        groups = f"algo={algo}", f"env={env}", f"experiment={experiment}", f"trainer={trainer}", f"logger={logger}"
+        config = composed(*groups, *OTHER_SOURCES.get(env, []))
+        if env not in OTHER_SOURCES:
+            assert config["env"]["dataset"] == f"{env}-v0"
         assert config["algo"]["_target_"] == "qam_torch.algorithms." + algo.upper().replace("_", "")
         assert config["trainer"]["accelerator"] == trainer
-        assert (config["algo_name"], config["env_name"]) == (algo, env)
+        assert (config["algo_name"], config["env_name"].split("-")[0]) == (algo, env.split("-")[0])
         assert {"wandb", "wandb_project", "csv", "tensorboard"} == set(config["logger"])
 
 
@@ -102,20 +120,40 @@ def test_every_trainer_meets_every_logger() -> None:
         assert config["logger"]["tensorboard"] == (logger in {"default", "tensorboard", "wandb"})
 
 
+def test_there_is_a_config_for_every_data_set_and_no_other() -> None:
+    assert options("env") == sorted([*PROTOCOL, *OTHER_SOURCES])
+
+
+def test_the_papers_domains_are_among_them() -> None:
+    assert {env: PROTOCOL[env] for env in PAPER} == PAPER
+
+
 def test_environments_follow_the_protocol_through_to_the_algorithm() -> None:
-    assert options("env") == sorted(PROTOCOL)
-    for env, (horizon_length, discount, rho, reward) in PROTOCOL.items():
-        config = composed(f"env={env}")
+    algos = itertools.cycle(options("algo"))
+    for (env, (horizon_length, discount, rho, reward)), algo in zip(PROTOCOL.items(), algos, strict=False):
+        config = composed(f"env={env}", f"algo={algo}")
         expected = {"horizon_length": horizon_length, "discount": discount, "rho": rho}
-        assert config["env"] == {"dataset": f"{env}-v0", "reward": reward, **expected}
+        assert config["env"] == {"source": "ogbench", "dataset": f"{env}-v0", "reward": reward, **expected}
         assert {key: config["algo"][key] for key in expected} == expected
+        assert config["run_dir"].startswith(f"runs/train/{env}-task1/{algo}/")
 
 
-@pytest.mark.parametrize("env", sorted(PROTOCOL))
-def test_ogbench_registers_every_task_of_every_environment(env: str) -> None:
-    base = env.rpartition("-")[0]  # the config's name, and its dataset's, end in how the data were collected
-    missing = [task for task in range(1, 6) if f"{base}-singletask-task{task}-v0" not in gymnasium.registry]
-    assert not missing
+@pytest.mark.parametrize(("env", "words"), OTHER_SOURCES.items())
+def test_other_sources_have_the_ordinary_protocol_and_no_task(env: str, words: list[str]) -> None:
+    config = composed(f"env={env}", *words)
+    named = {word.partition("=")[0]: word.partition("=")[2] for word in words}
+    expected = {"horizon_length": 1, "discount": 0.99, "rho": 0.5}
+    assert config["env"] == {"source": env, **named, **expected}
+    assert {key: config["algo"][key] for key in expected} == expected
+    assert config["task"] is None
+
+
+def test_ogbench_registers_every_task_of_every_data_set() -> None:
+    asked = [environment_id(name, task) for name in CATALOGUE for task in range(1, 6)]
+    assert [name for name in asked if name not in gymnasium.registry] == []
+    # Each data set's environment is the goal-conditioned one that it was recorded in, with a task.
+    assert all(environment_id(name).replace("-singletask", "") == data.environment for name, data in CATALOGUE.items())
+    assert {name for name, data in CATALOGUE.items() if data.shards == 1} <= set(data_set_names())
 
 
 def test_the_defaults_are_the_reference_protocol() -> None:
@@ -196,6 +234,7 @@ def test_hydra_makes_no_directory_before_the_run_was_checked() -> None:
 def test_every_key_says_what_it_means() -> None:
     """Each key's first mention, in train.yaml and the groups, has a comment on its line."""
     documented = [CONF / "train.yaml", *(CONF / "env" / "protocol").glob("*.yaml")]
+    documented += [CONF / "env" / f"{name}.yaml" for name in OTHER_SOURCES]
     documented += [path for group in ("algo", "trainer", "logger") for path in (CONF / group).glob("*.yaml")]
     silent = []
     for path in documented:

@@ -132,6 +132,34 @@ def test_maze_trajectories_stay_in_the_maze_and_begin_at_the_start() -> None:
     assert (result.lengths == 1000).all() and (result.returns == -1000).all() and result.success_rate().max() == 0
 
 
+class Reworded(gymnasium.Wrapper):
+    """Says success under another name, or with None never."""
+
+    def __init__(self, word: str | None) -> None:
+        super().__init__(countdown())
+        self.word = word
+
+    def step(self, action: np.ndarray) -> tuple:
+        *step, info = self.env.step(action)
+        return *step, {} if self.word is None else {self.word: info["success"]}
+
+
+def test_gymnasiums_other_word_for_success_counts() -> None:
+    with EnvironmentPool(partial(Reworded, "is_success"), 4) as pool:
+        result = evaluate(lambda o: np.ones((2, 2, 3)) * [[[1.0]], [[0.0]]], pool, 2, 2, 3, 1, seed=0)
+    assert result.success is not None and result.success.tolist() == [[True, True], [False, False]]
+
+
+def test_an_environment_that_knows_no_success_has_returns_only() -> None:
+    with EnvironmentPool(partial(Reworded, None), 4) as pool:
+        result = evaluate(lambda o: np.ones((2, 2, 3)), pool, 2, 2, 3, 1, seed=0)
+    assert result.success is None and (result.returns > 0).all()
+    assert "return" in result.as_metrics() and not [name for name in result.as_metrics() if "success" in name]
+    for asked in (result.success_rate, result.interval, result.pooled_interval):
+        with pytest.raises(QamError, match="never says whether an episode succeeded: compare the returns"):
+            asked()
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import struct
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from qam_torch.data.archive import Header, open_archive
 from qam_torch.types import QamError
 
 __all__ = ["OPTIONAL_KEYS", "REQUIRED_KEYS", "file_hash", "kept_rows", "read_npz", "write_npz_atomic"]
@@ -25,18 +23,8 @@ OPTIONAL_KEYS = ("button_states",)
 
 Arrays = dict[str, np.ndarray]
 
-# What numpy and zipfile raise on damaged or hostile members; anything else is a bug and may surface as one.
-_UNREADABLE = (
-    ValueError,
-    KeyError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-)
+_KINDS = {"terminals": "biuf", "button_states": "iu"}
+_KIND_NAMES = {"f": "floating-point numbers", "iu": "integers", "biuf": "booleans"}
 
 
 def kept_rows(terminals: np.ndarray) -> np.ndarray:
@@ -44,82 +32,68 @@ def kept_rows(terminals: np.ndarray) -> np.ndarray:
     return ~terminals.astype(bool)
 
 
-def read_npz(path: str | os.PathLike[str], observation_dim: int | None = None, action_dim: int | None = None) -> Arrays:
+def read_npz(
+    path: str | os.PathLike[str],
+    observation_dim: int | None = None,
+    action_dim: int | None = None,
+    only: Collection[str] | None = None,
+) -> Arrays:
     """Read one OGBench file and check everything that can be wrong with it. Nothing in it is ever unpickled.
 
     path             the file
     observation_dim  int or None   the environment's observation size, checked when given
     action_dim       int or None   the environment's action size, checked when given
+    only             names of arrays   read no others; shapes and dtypes are checked of all
     ->  observations (rows, O) float32, actions (rows, A) float32, terminals (rows,) bool, qpos and qvel (rows, .)
         floating as in the file, button_states (rows, .) integer where the file has them
 
     Raises QamError for a file that is missing, damaged, incomplete, of wrong shapes, dtypes or sizes, not finite, or
     whose trajectories do not end.
     """
-    path = Path(path)
-    arrays = _load(path)
-    _check_layout(path, arrays)
-    _check_sizes(path, arrays, {"observations": observation_dim, "actions": action_dim})
-    _check_finite(path, arrays)
-    arrays["terminals"] = _checked_terminals(path, arrays["terminals"])
-    for key in ("observations", "actions"):
-        arrays[key] = arrays[key].astype(np.float32, copy=False)
+    with open_archive(path) as archive:
+        missing = [key for key in REQUIRED_KEYS if key not in archive.names]
+        if missing:
+            raise QamError(f"data file {path} has no '{missing[0]}': an OGBench file has {', '.join(REQUIRED_KEYS)}")
+        # Shapes and dtypes are agreed before a single number is unpacked.
+        headers = archive.headers([*REQUIRED_KEYS, *(key for key in OPTIONAL_KEYS if key in archive.names)])
+        _check_layout(archive.path, headers)
+        _check_sizes(archive.path, headers, {"observations": observation_dim, "actions": action_dim})
+        wanted = {key: header for key, header in headers.items() if only is None or key in only}
+        arrays = archive.arrays(wanted)
+    for key in arrays.keys() & {"observations", "actions"}:
+        with np.errstate(all="ignore"):  # what float32 cannot hold becomes infinite, and is told of below
+            arrays[key] = arrays[key].astype(np.float32, copy=False)
+    _check_finite(archive.path, arrays)
+    if "terminals" in arrays:
+        arrays["terminals"] = _checked_terminals(archive.path, arrays["terminals"])
     return arrays
 
 
-def _load(path: Path) -> Arrays:
-    if not path.exists():
-        raise QamError(f"data file {path} does not exist: check the path, or put the file there")
-    if not os.access(path, os.R_OK):
-        raise QamError(f"data file {path} may not be read: give yourself the permission")
-    if not path.is_file() or not zipfile.is_zipfile(path):
-        raise QamError(f"data file {path} is truncated or not an npz file: fetch or generate it again")
-    arrays: Arrays = {}
-    key = ""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in (*REQUIRED_KEYS, *(name for name in OPTIONAL_KEYS if name in file.files)):
-                if key not in file.files:
-                    raise QamError(f"data file {path} has no '{key}': an OGBench file has {', '.join(REQUIRED_KEYS)}")
-                arrays[key] = file[key]
-    except QamError:
-        raise
-    except _UNREADABLE as error:
-        if "Object arrays cannot be loaded" in str(error):
-            raise QamError(
-                f"data file {path}: '{key}' holds Python objects, which are never loaded: save plain numbers"
-            ) from None
-        raise QamError(
-            f"data file {path} is truncated or damaged (reading '{key or 'its index'}' failed): "
-            "fetch or generate it again"
-        ) from error
-    return arrays
-
-
-def _check_layout(path: Path, arrays: Arrays) -> None:
-    rows = arrays["observations"].shape[0] if arrays["observations"].ndim else 0
-    for key, array in arrays.items():
+def _check_layout(path: Path, headers: Mapping[str, Header]) -> None:
+    rows = headers["observations"].shape[0] if headers["observations"].shape else 0
+    for key, (shape, dtype, descr, _) in headers.items():
         expected = 1 if key == "terminals" else 2
-        if array.ndim != expected:
-            raise QamError(f"data file {path}: '{key}' has shape {array.shape}, expected {expected} dimension(s)")
-        if array.shape[0] != rows:
+        if len(shape) != expected:
+            raise QamError(f"data file {path}: '{key}' has shape {shape}, expected {expected} dimension(s)")
+        if shape[0] != rows:
             raise QamError(
-                f"data file {path}: '{key}' has {array.shape[0]} rows but 'observations' has {rows}: "
+                f"data file {path}: '{key}' has {shape[0]} rows but 'observations' has {rows}: "
                 "all arrays need one row per time step"
             )
-        wanted = {"terminals": "biuf", "button_states": "iu"}.get(key, "f")
-        if array.dtype.kind not in wanted:
-            names = {"f": "floating-point numbers", "iu": "integers", "biuf": "booleans"}[wanted]
-            raise QamError(f"data file {path}: '{key}' has dtype {array.dtype}, expected {names}")
+        kinds = _KINDS.get(key, "f")
+        if dtype is None or dtype.kind not in kinds:
+            raise QamError(f"data file {path}: '{key}' has dtype {dtype or descr}, expected {_KIND_NAMES[kinds]}")
+        if key in ("observations", "actions") and shape[1] == 0:
+            raise QamError(f"data file {path}: '{key}' has no columns: fetch or generate it again")
     if rows == 0:
         raise QamError(f"data file {path} has no rows: fetch or generate it again")
 
 
-def _check_sizes(path: Path, arrays: Arrays, dims: Mapping[str, int | None]) -> None:
+def _check_sizes(path: Path, headers: Mapping[str, Header], dims: Mapping[str, int | None]) -> None:
     for key, dim in dims.items():
-        if dim is not None and arrays[key].shape[1] != dim:
+        if dim is not None and headers[key].shape[1] != dim:
             raise QamError(
-                f"data file {path}: '{key}' has size {arrays[key].shape[1]} but the environment's is {dim}: "
+                f"data file {path}: '{key}' has size {headers[key].shape[1]} but the environment's is {dim}: "
                 "use the data set that belongs to this environment"
             )
 
@@ -135,7 +109,9 @@ def _check_finite(path: Path, arrays: Arrays) -> None:
 
 
 def _checked_terminals(path: Path, terminals: np.ndarray) -> np.ndarray:
-    if terminals.dtype.kind != "b" and not np.isin(terminals, (0, 1)).all():
+    # A damaged boolean's byte can be any; as numpy's bool it would be neither True nor False.
+    values = terminals.view(np.uint8) if terminals.dtype.kind == "b" else terminals
+    if not np.isin(values, (0, 1)).all():
         raise QamError(f"data file {path}: 'terminals' has values other than 0 and 1: use booleans")
     ends = np.flatnonzero(terminals)
     if len(ends) == 0:

@@ -1,47 +1,101 @@
 """Data sets made here, with OGBench's environments and oracles, in OGBench's file format.
 
-A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, runs them in
-worker processes, and writes the files, which therefore do not depend on the number of workers. Another family of
-environments is another recipe.
+A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, has them made
+in worker processes, and writes the files, which therefore depend neither on the number of workers nor on how often the
+work was interrupted. Another family of environments is another recipe.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+import contextlib
+import hashlib
+import importlib.metadata
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 
-from qam_torch.data.files import write_npz_atomic
-from qam_torch.data.pointmaze import MAZES, NavigateEpisode
+from qam_torch.data.catalogue import DATASET_URL, DataSet, data_set
+from qam_torch.data.files import file_hash, write_npz_atomic
+from qam_torch.data.manipulation import ManipulationEpisode
+from qam_torch.data.partition import Shard, shards, validation_path
+from qam_torch.data.pieces import Episode, Pieces, PiecesUnwritable, Recipe
+from qam_torch.data.pointmaze import NavigateEpisode, StitchEpisode
+from qam_torch.data.workers import WorkerDied, make_pieces
 from qam_torch.types import QamError
 
-__all__ = [
-    "EPISODE_TRANSITIONS",
-    "Recipe",
-    "episode_lengths",
-    "generate_dataset",
-    "generate_pointmaze",
-    "validation_path",
-]
+__all__ = ["Progress", "generate", "generate_pointmaze", "recipe", "validation_path"]
 
-EPISODE_TRANSITIONS = 1000
-"""Transitions of OGBench's episodes; a file has one row more."""
-
-Episode = dict[str, np.ndarray]
 Progress = Callable[[int, int], None]
-Recipe = Callable[[int, int, int], Episode]
-"""(seed, index, rows) -> arrays with `rows` rows each, `terminals` True on the last; picklable."""
+"""Called with (transitions made, transitions in all, validation included)."""
+
+_TOOLS = ("qam-torch", "ogbench", "mujoco", "gymnasium", "numpy", "scipy")
+"""Packages whose version can change an episode's bits."""
 
 
-def validation_path(path: str | os.PathLike[str]) -> Path:
-    """OGBench's name of the validation file that belongs to a training file: x.npz -> x-val.npz."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}-val.npz")
+def generate(
+    name: str,
+    path: str | os.PathLike[str],
+    transitions: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Make a data set by OGBench's recipe.
+
+    name         a data set of the catalogue that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
+    path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`).
+                 For a set of several shards: a directory, in which they get OGBench's names, one pair after the other
+    transitions  int >= 1, in episodes of the published length; if no multiple, episodes are made equally long (to one
+                 step) instead of leaving a stub that might be shorter than a chunk. As published when None
+    seed         int >= 0
+    workers      processes; one for each CPU when None; 1 works in this process
+    progress     called after each episode
+
+    The same (name, transitions, seed) gives the same bytes, as long as OGBench's and MuJoCo's versions are the same.
+    Each file appears in one piece, a training file after its validation file. Until then the finished episodes are kept
+    in a hidden directory beside `path`, where a call with the same arguments goes on after whatever ended the first.
+
+    Raises QamError for a data set that is unknown or needs trained experts, numbers out of range, a path that cannot be
+    written, or a worker that died.
+    """
+    entry = data_set(name)
+    workers = workers if workers is not None else _cpus()
+    transitions = transitions if transitions is not None else entry.transitions
+    for argument, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
+        if value < least:
+            raise QamError(f"{argument}={value} is out of range: give at least {least}")
+    path, make = Path(path), recipe(entry)
+    plan = shards(entry, path, transitions)
+    count = _Counter(progress, sum(rows - 1 for shard in plan for _, rows in shard.episodes))
+    try:
+        with _kept_until_done(path, [name, transitions, seed]) as directory:
+            for number, shard in enumerate(plan):
+                _make_shard(shard, Pieces(directory / f"{number:03d}", make, seed), workers, count)
+    except PiecesUnwritable as error:
+        raise QamError(
+            f"cannot write data set {path} ({error}): free some space or choose another directory"
+        ) from error
+    except WorkerDied as error:
+        raise QamError(
+            f"a worker that generates data died ({error}): see its message above, check the memory, or use workers=1"
+        ) from error
+
+
+def recipe(entry: DataSet) -> Recipe:
+    """What makes the episodes of a data set; raises QamError where that takes trained experts."""
+    if not entry.generated_by_oracle:
+        raise QamError(
+            f"data set '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
+            f"ship: fetch {DATASET_URL}/{entry.files[0]}"
+        )
+    if entry.family == "pointmaze":
+        episode = {"navigate": NavigateEpisode, "stitch": StitchEpisode}[entry.kind]
+        return episode(entry.environment.split("-")[1])
+    return ManipulationEpisode(entry.environment, "play" if entry.kind == "play" else "noisy")
 
 
 def generate_pointmaze(
@@ -52,77 +106,75 @@ def generate_pointmaze(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Make a pointmaze navigate data set by OGBench's recipe (see `pointmaze.NavigateEpisode`).
-
-    path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`)
-    maze         "medium", "large", "giant" or "teleport"
-    transitions  int >= 1, in episodes of 1000; if no multiple, episodes are made equally long (to one step) instead of
-                 leaving a stub that might be shorter than a chunk
-    seed, workers, progress  see `generate_dataset`
-    """
-    if maze not in MAZES:
-        raise QamError(f"unknown maze '{maze}': expected one of {', '.join(MAZES)}")
-    generate_dataset(path, NavigateEpisode(maze), transitions, seed, workers, progress)
+    """`generate` for "pointmaze-{maze}-navigate-v0"."""
+    generate(f"pointmaze-{maze}-navigate-v0", path, transitions, seed, workers, progress)
 
 
-def generate_dataset(
-    path: str | os.PathLike[str],
-    recipe: Recipe,
-    transitions: int,
-    seed: int = 0,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """Run a recipe for as many episodes as needed and write the training and validation files, each in one piece.
-
-    seed      int >= 0
-    workers   processes; all CPUs when None; 1 works in this process
-    progress  called with (transitions made, transitions in all, validation included) after each episode
-
-    Raises QamError for numbers out of range, an unwritable path, or a worker that died.
-    """
-    workers = workers if workers is not None else (os.cpu_count() or 1)
-    for name, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
-        if value < least:
-            raise QamError(f"{name}={value} is out of range: give at least {least}")
-    lengths = episode_lengths(transitions)
-    held_out = max(1, len(lengths) // 10)
-    rows = [length + 1 for length in lengths + [lengths[0]] * held_out]
-    total, made = sum(rows) - len(rows), 0
-    episodes: list[Episode] = []
-    for episode in _run(recipe, seed, rows, workers):
-        episodes.append(episode)
-        made += len(episode["terminals"]) - 1
-        if progress is not None:
-            progress(made, total)
-    # The validation file first: whoever finds the training file finds both.
-    write_npz_atomic(validation_path(path), _joined(episodes[len(lengths) :]))
-    write_npz_atomic(path, _joined(episodes[: len(lengths)]))
-
-
-def episode_lengths(transitions: int) -> list[int]:
-    """As few episodes of at most 1000 transitions as hold them all, equally long to one step, longer ones first."""
-    episodes = -(-transitions // EPISODE_TRANSITIONS)
-    short, longer = divmod(transitions, episodes)
-    return [short + 1] * longer + [short] * (episodes - longer)
-
-
-def _joined(episodes: list[Episode]) -> Episode:
-    return {key: np.concatenate([episode[key] for episode in episodes]) for key in episodes[0]}
-
-
-def _run(recipe: Recipe, seed: int, rows: list[int], workers: int) -> Iterator[Episode]:
-    """Episode `index` has rows[index] rows; they come in this order."""
-    workers, arguments = min(workers, len(rows)), ([seed] * len(rows), range(len(rows)), rows)
-    if workers == 1:
-        yield from map(recipe, *arguments)
+def _make_shard(shard: Shard, pieces: Pieces, workers: int, count: _Counter) -> None:
+    record = pieces.directory.with_suffix(".written")
+    if _is_written(shard, record):
+        count.add(shard.episodes)
         return
-    context = multiprocessing.get_context("spawn")  # a forked child of a process with threads (torch) may hang
+    with contextlib.closing(make_pieces(pieces, shard.episodes, min(workers, len(shard.episodes)))) as made:
+        for episode in made:
+            count.add([episode])
+    for file in (shard.validation, shard.training):  # whoever finds the training file finds both
+        write_npz_atomic(file.path, _joined(pieces, file.episodes))
+    with contextlib.suppress(OSError):  # no harm but a shard made twice, should the work be interrupted later
+        record.write_text(" ".join(file_hash(file.path) for file in shard))
+    shutil.rmtree(pieces.directory, ignore_errors=True)
+
+
+def _is_written(shard: Shard, record: Path) -> bool:
+    """Whether the record, the hashes of a shard's two files, is there and true."""
     try:
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            yield from pool.map(recipe, *arguments)
-    except BrokenProcessPool as error:
-        raise QamError(
-            "a worker process that generates data died: call from under `if __name__ == '__main__':` in a script, "
-            "check the memory, or use workers=1"
-        ) from error
+        return record.read_bytes().split() == [file_hash(file.path).encode() for file in shard]
+    except OSError:
+        return False
+
+
+def _joined(pieces: Pieces, episodes: list[tuple[int, int]]) -> Episode:
+    """All in a row, none held twice."""
+    arrays: Episode = {}
+    row, total = 0, sum(rows for _, rows in episodes)
+    for index, rows in episodes:
+        for key, values in pieces.episode(index, rows).items():
+            if row == 0:
+                arrays[key] = np.empty((total, *values.shape[1:]), values.dtype)
+            arrays[key][row : row + rows] = values
+        row += rows
+    return arrays
+
+
+@contextlib.contextmanager
+def _kept_until_done(path: Path, made: list[str | int]) -> Iterator[Path]:
+    """A directory for unfinished work, which whoever makes the same again with the same tools finds again."""
+    tools = [importlib.metadata.version(tool) for tool in _TOOLS]
+    prefix = f".{path.name}.parts-"
+    directory = path.parent / (prefix + hashlib.sha256(json.dumps([made, tools]).encode()).hexdigest()[:16])
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PiecesUnwritable(error.strerror or str(error)) from error
+    yield directory
+    for old in path.parent.iterdir():
+        if old.name.startswith(prefix):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+class _Counter:
+    """Tells how many transitions there are by now."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._made, self._total = progress, 0, total
+
+    def add(self, episodes: list[tuple[int, int]]) -> None:
+        for _, rows in episodes:
+            self._made += rows - 1
+            if self._progress is not None:
+                self._progress(self._made, self._total)
+
+
+def _cpus() -> int:
+    """CPUs that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

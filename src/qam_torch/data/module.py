@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningDataModule
 
 from qam_torch.data.sampler import ChunkSampler
+from qam_torch.data.shards import Rotation, Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.types import Batch, QamError
+from qam_torch.data.windows import ChunkWindows
+from qam_torch.types import Batch, QamError, require
 
 __all__ = ["OfflineData"]
 
@@ -19,18 +23,20 @@ Plan = Callable[[int], int]
 class OfflineData(LightningDataModule):
     """Offline training data: each trainer step receives the stacked batches of the next few updates.
 
-    transitions, horizon_length, discount, batch_size, seeds   see `ChunkSampler`
-    plan       done updates -> number U of updates in the next trainer step; 0 when the run is finished
-    num_steps  trainer steps of the whole run, from update 0: the length of its one epoch
+    transitions  the data set, or the `Shards` that it is kept in, which then take turns
+    horizon_length, discount, batch_size, seeds   see `ChunkSampler`
+    plan         done updates -> number U of updates in the next trainer step; 0 when the run is finished
+    num_steps    trainer steps of the whole run, from update 0: the length of its one epoch
 
     `updates_done` counts the updates drawn so far. It and the generators move when a batch is drawn, so a checkpoint
-    taken between trainer steps (on_train_batch_end, say) holds exactly what the next step will draw.
+    taken between trainer steps (on_train_batch_end, say) holds exactly what the next step will draw. Which shard an
+    update draws from depends on the update alone, so a step may cross exchanges, and a run may continue at any update.
     """
 
     def __init__(
         self,
         *,
-        transitions: Transitions,
+        transitions: Transitions | Shards,
         horizon_length: int,
         discount: float,
         batch_size: int,
@@ -39,23 +45,67 @@ class OfflineData(LightningDataModule):
         num_steps: int,
     ) -> None:
         super().__init__()
-        if num_steps < 1:
-            raise QamError(f"num_steps={num_steps} is out of range: give at least 1")
-        self.sampler = ChunkSampler(transitions, horizon_length, discount, batch_size, seeds)
+        require("num_steps", num_steps >= 1, num_steps, "an integer >= 1")
+        windows = partial(ChunkWindows, horizon_length=horizon_length, discount=discount)
+        self.rotation: Rotation | None = None
+        if isinstance(transitions, Shards):
+            self.rotation = Rotation(transitions, windows)
+            first = self.rotation.take(0)
+        else:
+            first = windows(transitions)
+        self.sampler = ChunkSampler.over(first, batch_size, seeds)
+        self.fingerprint = transitions.fingerprint
         self.plan = plan
         self.num_steps = num_steps
         self.updates_done = 0
+
+    def draw(self, updates: int) -> Batch:
+        """The stacked batches (U, P, B, ...) of the next updates; on the CPU they do not depend on the grouping."""
+        pieces, end = [], self.updates_done + updates
+        while self.updates_done < end:
+            stop = end if self.rotation is None else min(end, self._take_turn(self.rotation))
+            pieces.append(self.sampler.sample(stop - self.updates_done))
+            self.updates_done = stop
+        return pieces[0] if len(pieces) == 1 else Batch(*map(torch.cat, zip(*pieces, strict=True)))
+
+    def _take_turn(self, rotation: Rotation) -> int:
+        """Put the next update's shard in place, see to the one after it, and return the update that will need that."""
+        update, shards = self.updates_done, rotation.shards
+        if rotation.file != shards.file(update):
+            self.sampler.windows = rotation.take(update)
+        swap = shards.next_swap(update)
+        if self.plan(swap) > 0:  # the run goes on that long
+            rotation.read_ahead(update)
+        return swap
 
     def train_dataloader(self) -> ChunkLoader:
         """An iterable of batches (U, P, B, ...), with a length."""
         return ChunkLoader(self)
 
+    def close(self) -> None:
+        """End what goes on in the background; drawing may go on, and starts it again."""
+        if self.rotation is not None:
+            self.rotation.close()
+
+    def teardown(self, stage: str) -> None:
+        """Lightning's hook at the end of training."""
+        self.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Lightning's hook where training raised or was interrupted."""
+        self.close()
+
     def state_dict(self) -> dict[str, Any]:
-        """Generators and `updates_done`, for Lightning's checkpoint."""
-        return {"sampler": self.sampler.state_dict(), "updates_done": self.updates_done}
+        """Generators, `updates_done` and what tells the data apart from others, for Lightning's checkpoint."""
+        return {"sampler": self.sampler.state_dict(), "updates_done": self.updates_done, "data": self.fingerprint}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from a checkpoint."""
+        """Continue from a checkpoint; raises QamError if it was written with other data or another sampler."""
+        if state_dict["data"] != self.fingerprint:
+            raise QamError(
+                "checkpoint was written with other data: resume with the same data set, or the same shards in the "
+                "same order and the same swap_every"
+            )
         self.sampler.load_state_dict(state_dict["sampler"])
         self.updates_done = int(state_dict["updates_done"])
 
@@ -78,9 +128,7 @@ class ChunkLoader:
     def __iter__(self) -> Iterator[Batch]:
         data = self._data
         while (updates := data.plan(data.updates_done)) > 0:
-            batch = data.sampler.sample(updates)
-            data.updates_done += updates
-            yield batch
+            yield data.draw(updates)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` compares."""

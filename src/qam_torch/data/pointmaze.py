@@ -1,70 +1,116 @@
-"""OGBench's navigate recipe for the point mass in a maze: one episode of a noisy oracle that visits goal after goal."""
+"""OGBench's recipes for the point mass in a maze: one episode of a noisy oracle.
+
+Imported in worker processes: no torch.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-import gymnasium
 import numpy as np
-import ogbench  # noqa: F401  registers the environments
 
-__all__ = ["ACTION_NOISE", "MAZES", "MAX_ROWS", "NavigateEpisode", "Subgoals", "vertex_cells"]
+from qam_torch.data.pieces import Episode
+from qam_torch.data.seeding import integer_seed, numpy_seeded
+from qam_torch.data.worlds import make_world
+
+__all__ = [
+    "ACTION_NOISE",
+    "MAZES",
+    "STITCH_DISTANCE",
+    "NavigateEpisode",
+    "PointMazeEpisode",
+    "StitchEpisode",
+    "Subgoals",
+    "cells_at_distance",
+    "vertex_cells",
+]
 
 MAZES = ("medium", "large", "giant", "teleport")
 ACTION_NOISE = 0.5
 """Standard deviation of the noise on the oracle's unit direction (OGBench's value)."""
-MAX_ROWS = 1001
+STITCH_DISTANCE = 4
+"""Steps between cells from the start of a stitch episode to its goal (OGBench's value)."""
 
 Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class NavigateEpisode:
-    """Makes one episode: from a random cell to random vertices of the maze, one after the other.
+class PointMazeEpisode(ABC):
+    """Makes one episode of the oracle, which walks to a goal along the shortest way; a subclass names the goals.
 
     maze  one of MAZES
 
-    Calling it with (seed, index, rows), rows in [2, 1001], returns observations, actions, terminals, qpos, qvel with
-    `rows` rows each, `terminals` True on the last. The result depends on these numbers alone; numpy's global generator,
-    which OGBench draws from, is left as it was.
+    Calling it with (seed, index, rows), rows >= 2, returns observations, actions, terminals, qpos, qvel with `rows`
+    rows each, `terminals` True on the last. The result depends on these numbers alone; numpy's global generator, which
+    OGBench draws from, is left as it was.
 
-    Source: Park et al. 2025 (OGBench), pointmaze navigate data.
+    Source: Park et al. 2025 (OGBench), pointmaze data.
     """
 
     maze: str
 
-    def __call__(self, seed: int, index: int, rows: int) -> dict[str, np.ndarray]:
-        assert 2 <= rows <= MAX_ROWS
-        env, subgoals = _environment(self.maze)
-        world: Any = env.unwrapped
-        free, vertices = _free_cells(world.maze_map), vertex_cells(world.maze_map)
+    @abstractmethod
+    def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
+        """The goal's cell of an episode that starts in this cell."""
+
+    @abstractmethod
+    def next_goal(self, rng: np.random.Generator, maze_map: np.ndarray) -> Cell | None:
+        """The goal's cell after one has been reached; None to stay with the old one."""
+
+    def __call__(self, seed: int, index: int, rows: int) -> Episode:
+        assert rows >= 2
+        world, subgoals = _world(self.maze)
+        maze_map, free = world.maze_map, _free_cells(world.maze_map)
         global_seed, reset_seed, space_seed, own_seed = np.random.SeedSequence([seed, index]).spawn(4)
         rng = np.random.default_rng(own_seed)
         record: dict[str, list[np.ndarray]] = {key: [] for key in ("observations", "actions", "qpos", "qvel")}
-        with _numpy_seed(global_seed):
-            world.action_space.seed(_integer(space_seed))
-            task = {"init_ij": free[rng.integers(len(free))], "goal_ij": vertices[rng.integers(len(vertices))]}
-            observation, _ = env.reset(seed=_integer(reset_seed), options={"task_info": task})
+        with numpy_seeded(global_seed):
+            world.action_space.seed(integer_seed(space_seed))
+            start = free[rng.integers(len(free))]
+            task = {"init_ij": start, "goal_ij": self.first_goal(rng, maze_map, start)}
+            observation, _ = world.reset(seed=integer_seed(reset_seed), options={"task_info": task})
             for _ in range(rows):
                 position = world.get_xy()
                 direction = subgoals(position, world.cur_goal_xy) - position
                 direction = direction / (np.linalg.norm(direction) + 1e-6)
                 action = np.clip(direction + rng.normal(0.0, ACTION_NOISE, direction.shape), -1.0, 1.0)
-                following, _, _, _, info = env.step(action)
+                following, _, _, _, info = world.step(action)
                 record["observations"].append(observation)
                 record["actions"].append(action)
                 record["qpos"].append(info["prev_qpos"])
                 record["qvel"].append(info["prev_qvel"])
-                if info["success"]:
-                    world.set_goal(goal_ij=vertices[rng.integers(len(vertices))])
+                if info["success"] and (goal := self.next_goal(rng, maze_map)) is not None:
+                    world.set_goal(goal_ij=goal)
                 observation = following
         arrays = {key: np.asarray(values, dtype=np.float32) for key, values in record.items()}
         arrays["terminals"] = np.arange(rows) == rows - 1
         return arrays
+
+
+class NavigateEpisode(PointMazeEpisode):
+    """Visits random vertices of the maze, one after the other."""
+
+    def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
+        return self.next_goal(rng, maze_map)
+
+    def next_goal(self, rng: np.random.Generator, maze_map: np.ndarray) -> Cell:
+        vertices = vertex_cells(maze_map)
+        return vertices[rng.integers(len(vertices))]
+
+
+class StitchEpisode(PointMazeEpisode):
+    """Walks to a cell nearby and stays there."""
+
+    def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
+        near = cells_at_distance(maze_map, start, STITCH_DISTANCE) or [start]
+        return near[rng.integers(len(near))]
+
+    def next_goal(self, rng: np.random.Generator, maze_map: np.ndarray) -> None:
+        return None
 
 
 class Subgoals:
@@ -95,25 +141,21 @@ def vertex_cells(maze_map: np.ndarray) -> list[Cell]:
     return _free_cells(np.where(vertical | horizontal, 1, maze_map))
 
 
+def cells_at_distance(maze_map: np.ndarray, start: Cell, distance: int) -> list[Cell]:
+    """Free cells to which the shortest way from `start` has `distance` steps: up, down, left or right."""
+    steps, queue = {start: 0}, deque([start])
+    free = set(_free_cells(maze_map))
+    while queue:
+        i, j = queue.popleft()
+        for cell in ((i - 1, j), (i, j - 1), (i + 1, j), (i, j + 1)):
+            if cell in free and cell not in steps:
+                steps[cell] = steps[i, j] + 1
+                queue.append(cell)
+    return [cell for cell, count in steps.items() if count == distance]
+
+
 @functools.lru_cache(maxsize=1)
-def _environment(maze: str) -> tuple[gymnasium.Env, Subgoals]:
+def _world(maze: str) -> tuple[Any, Subgoals]:
     """One environment a process: compiling the model costs as much as an episode."""
-    env = gymnasium.make(
-        f"pointmaze-{maze}-v0", terminate_at_goal=False, max_episode_steps=MAX_ROWS, disable_env_checker=True
-    )
-    return env, Subgoals(env.unwrapped)
-
-
-def _integer(seed: np.random.SeedSequence) -> int:
-    return int(seed.generate_state(1)[0] >> 1)
-
-
-@contextlib.contextmanager
-def _numpy_seed(seed: np.random.SeedSequence) -> Iterator[None]:
-    """Seed numpy's global generator, and put it back as it was."""
-    before = np.random.get_state()
-    np.random.seed(seed.generate_state(4))
-    try:
-        yield
-    finally:
-        np.random.set_state(before)
+    world = make_world(f"pointmaze-{maze}-v0")
+    return world, Subgoals(world)

@@ -1,4 +1,4 @@
-"""Draws action chunks from a data set on its device: everything a window needs is precomputed per start."""
+"""Draws action chunks for a population: which windows a batch holds is a matter of the members' generators alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from qam_torch.data.transitions import Transitions
-from qam_torch.types import Batch, QamError
+from qam_torch.data.windows import ChunkWindows
+from qam_torch.types import Batch, QamError, require
 
 __all__ = ["ChunkSampler"]
 
@@ -19,22 +19,15 @@ _STREAM = 0x5A3B1E
 
 
 class ChunkSampler:
-    """Windows of h consecutive transitions, drawn uniformly over all starts 0..N-h, per member of a population.
+    """Windows of h consecutive transitions, drawn uniformly over all starts, per member of a population.
 
-    transitions          the data set
-    horizon_length       int >= 1   h, steps in a chunk
-    discount             float in [0, 1]   per step
-    batch_size           int >= 1   B, windows per member and update
-    seeds                one non-negative int per member; a member draws the same windows in any population
-    allow_short_episodes build even where an episode is shorter than h (its windows all have valid = 0)
+    transitions, horizon_length, discount, allow_short_episodes   see `ChunkWindows`
+    batch_size  int >= 1   B, windows per member and update
+    seeds       one non-negative int per member; a member draws the same windows in any population
 
-    A window starting at i takes n_j = min(j, e - i) steps inside its episode, which ends at e. Column j holds
-    rewards sum_{k <= n_j} discount^k r_{i+k}, masks min_{k <= n_j} m_{i+k}, valid 1 if i + j <= e else 0, and the
-    state after transition i + n_j. The batch carries the last column, j = h - 1; actions are the raw
-    a_i..a_{i+h-1} even past the end, where valid = 0 takes the window out of every loss.
+    `windows` is what it draws from, and may be exchanged between two draws for others on the same device.
 
-    Raises QamError for sizes below 1, a discount out of range, bad seeds, and h longer than the shortest episode.
-    Source: Li & Levine 2026, the reference's sampler of action sequences.
+    Raises QamError for what `ChunkWindows` refuses, a batch size below 1, and bad seeds.
     """
 
     def __init__(
@@ -46,55 +39,29 @@ class ChunkSampler:
         seeds: Sequence[int],
         allow_short_episodes: bool = False,
     ) -> None:
-        for name, value in (("horizon_length", horizon_length), ("batch_size", batch_size)):
-            if value < 1:
-                raise QamError(f"{name}={value} is out of range: give at least 1")
-        if not 0.0 <= discount <= 1.0:
-            raise QamError(f"discount={discount} is out of range: give a number in [0, 1]")
-        shortest = transitions.shortest_episode
-        if horizon_length > shortest and not allow_short_episodes:
-            raise QamError(
-                f"horizon_length={horizon_length} exceeds the shortest episode ({shortest} steps): "
-                "lower it or drop short episodes"
-            )
-        if transitions.num_transitions < horizon_length:
-            raise QamError(
-                f"{transitions.num_transitions} transitions are fewer than one window of "
-                f"horizon_length={horizon_length}: lower it or use more data"
-            )
-        self.transitions = transitions
-        self.horizon_length = horizon_length
-        self.discount = discount
-        self.batch_size = batch_size
-        self.num_starts = transitions.num_transitions - horizon_length + 1
-        self.generators = [_member_generator(seed, transitions.device) for seed in seeds]
-        if not self.generators:
+        windows = ChunkWindows(transitions, horizon_length, discount, allow_short_episodes)
+        self._start(windows, batch_size, seeds)
+
+    @classmethod
+    def over(cls, windows: ChunkWindows, batch_size: int, seeds: Sequence[int]) -> ChunkSampler:
+        """A sampler of windows that are made already."""
+        sampler = cls.__new__(cls)
+        sampler._start(windows, batch_size, seeds)
+        return sampler
+
+    def _start(self, windows: ChunkWindows, batch_size: int, seeds: Sequence[int]) -> None:
+        require("batch_size", batch_size >= 1, batch_size, "an integer >= 1")
+        if len(seeds) == 0:
             raise QamError("seeds is empty: give one seed per member")
-        self._precompute()
+        self.windows = windows
+        self.batch_size = batch_size
+        self.device = windows.transitions.device
+        self.generators = [_member_generator(seed, self.device) for seed in seeds]
 
     @property
     def num_members(self) -> int:
         """P."""
         return len(self.generators)
-
-    def _precompute(self) -> None:
-        """Per start the last column's reward, mask and validity (S, 3) and its two state rows (2, S)."""
-        data, steps, last = self.transitions, self.horizon_length, self.num_starts
-        starts = torch.arange(last, device=data.device)
-        ends = data.episode_ends[:last]
-        rewards = torch.zeros(last, dtype=torch.float64, device=data.device)
-        masks = torch.ones(last, dtype=data.dtype, device=data.device)
-        for k in range(steps):
-            inside = starts + k <= ends
-            rewards += torch.where(inside, self.discount**k * data.rewards[k : last + k].double(), 0.0)
-            masks = torch.where(inside, torch.minimum(masks, data.masks[k : last + k]), masks)
-        final = torch.minimum(starts + steps - 1, ends)
-        valid = (final == starts + steps - 1).to(data.dtype)
-        self._columns = torch.stack([rewards.to(data.dtype), masks, valid])
-        self._rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
-        size = data.action_dim
-        # Row i is a_i..a_{i+h-1}, time-major: a view, so the actions are stored once however long the chunk is.
-        self._chunks = data.actions.contiguous().as_strided((last, steps * size), (size, 1))
 
     def sample(self, updates: int = 1) -> Batch:
         """Draw a stack of `updates` batches; fields are (U, P, B, ...). Nothing is read back to the host.
@@ -102,76 +69,35 @@ class ChunkSampler:
         Every member draws from its own generator, (U, B) starts at a time: on the CPU a member's stream of windows
         does not depend on how updates are grouped into calls.
         """
-        if updates < 1:
-            raise QamError(f"updates={updates} is out of range: give at least 1")
+        require("updates", updates >= 1, updates, "an integer >= 1")
         shape = (updates, self.batch_size)
         draws = [
-            torch.randint(self.num_starts, shape, generator=generator, device=self.transitions.device)
+            torch.randint(self.windows.num_starts, shape, generator=generator, device=self.device)
             for generator in self.generators
         ]
-        return self._gather(torch.stack(draws, dim=1))
-
-    def windows(self, starts: Tensor) -> Batch:
-        """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
-        return self._gather(self._checked(starts))
-
-    def _gather(self, starts: Tensor) -> Batch:
-        index = starts.reshape(-1)
-        rows = self._rows.index_select(1, index).reshape(-1)
-        states = self.transitions.states.index_select(0, rows).reshape(2, *starts.shape, -1)
-        columns = self._columns.index_select(1, index).reshape(3, *starts.shape)
-        actions = self._chunks.index_select(0, index).reshape(*starts.shape, -1)
-        return Batch(states[0], actions, columns[0], columns[1], columns[2], states[1])
-
-    def window_steps(self, starts: Tensor) -> dict[str, Tensor]:
-        """Every column of the windows at `starts` (...), not only the last: for study and for tests, not for training.
-
-        ->  observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
-            terminals (..., h); terminals is 1 from the episode's last transition on
-        """
-        starts, data = self._checked(starts), self.transitions
-        offsets = torch.arange(self.horizon_length, device=data.device)
-        raw = starts[..., None] + offsets
-        steps = torch.minimum(raw, data.episode_ends[starts][..., None])
-        inside = (raw == steps).to(data.dtype)
-        discounts = torch.tensor(
-            [self.discount**k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
-        )
-        return {
-            "observations": data.states[data.state_rows[starts]],
-            "actions": data.actions[raw],
-            "rewards": torch.cumsum(discounts * data.rewards[steps] * inside, dim=-1),
-            "masks": torch.cummin(data.masks[steps], dim=-1).values,
-            "valid": inside,
-            "terminals": data.terminals[steps].to(data.dtype),
-            "next_observations": data.states[data.next_rows[steps]],
-        }
-
-    def _checked(self, starts: Tensor) -> Tensor:
-        starts = torch.as_tensor(starts, dtype=torch.int64, device=self.transitions.device)
-        if starts.numel() and (int(starts.min()) < 0 or int(starts.max()) >= self.num_starts):
-            raise QamError(
-                f"window starts span {int(starts.min())}..{int(starts.max())}, expected 0..{self.num_starts - 1}"
-            )
-        return starts
+        return self.windows.gather(torch.stack(draws, dim=1))
 
     def state_dict(self) -> dict[str, Any]:
-        """The members' generator states; a sampler that loads them draws exactly the windows this one would."""
+        """The members' generators; over the same windows, a sampler that loads them draws what this one would."""
         return {
             "generators": [generator.get_state() for generator in self.generators],
-            "num_starts": self.num_starts,
             "batch_size": self.batch_size,
+            "horizon_length": self.windows.horizon_length,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`'s result; raises QamError if members, batch size, chunk or data set differ."""
-        own = {"members": self.num_members, "batch_size": self.batch_size, "num_starts": self.num_starts}
-        saved = {**{key: state[key] for key in ("batch_size", "num_starts")}, "members": len(state["generators"])}
+        """Continue from `state_dict`'s result; raises QamError if members, batch size or chunk differ."""
+        own = {
+            "members": self.num_members,
+            "batch_size": self.batch_size,
+            "horizon_length": self.windows.horizon_length,
+        }
+        saved = {**state, "members": len(state["generators"])}
         for name, value in own.items():
             if saved[name] != value:
                 raise QamError(
                     f"checkpoint's sampler has {name}={saved[name]} but this run has {value}: "
-                    "resume with the same seeds, batch size, horizon_length and data set"
+                    "resume with the same seeds, batch size and horizon_length"
                 )
         for generator, generator_state in zip(self.generators, state["generators"], strict=True):
             generator.set_state(generator_state.cpu())

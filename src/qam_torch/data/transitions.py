@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -73,6 +74,9 @@ class Transitions:
             if low < 0 or high >= self.states.shape[0]:
                 raise QamError(f"{name} spans {low}..{high}, expected rows of states in 0..{self.states.shape[0] - 1}")
         for name in ("states", "actions", "rewards", "masks"):
+            # A sum needs no memory and is finite only if all summands are; a finite array's own may overflow, though.
+            if bool(getattr(self, name).sum().isfinite()):
+                continue
             finite = torch.isfinite(getattr(self, name))
             if not bool(finite.all()):
                 row = int(torch.argmin(finite.reshape(finite.shape[0], -1).all(dim=1).long()))
@@ -203,6 +207,15 @@ class Transitions:
         lengths = self._lengths.to(self.device)
         return torch.repeat_interleave(torch.cumsum(lengths, 0) - 1, lengths)
 
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the sizes and of up to a thousand transitions spread evenly: other data have another one."""
+        rows = torch.arange(0, self.num_transitions, max(1, self.num_transitions // 1000), device=self.device)
+        digest = hashlib.sha256(repr((tuple(self.states.shape), tuple(self.actions.shape), self.dtype)).encode())
+        for part in (self.states[self.state_rows[rows]], self.actions[rows], self.rewards[rows], self.masks[rows]):
+            digest.update(part.double().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def proportion(self, fraction: float) -> Transitions:
         """The first int(fraction * N) transitions, fraction in (0, 1]; states nobody refers to any more are dropped."""
         count = int(self.num_transitions * fraction) if 0.0 < fraction <= 1.0 else 0
@@ -210,6 +223,8 @@ class Transitions:
             raise QamError(
                 f"dataset fraction {fraction} of {self.num_transitions} transitions leaves none: give one in (0, 1]"
             )
+        if count == self.num_transitions:
+            return self
         last = max(int(self.state_rows[:count].max()), int(self.next_rows[:count].max()))
         fields: dict[str, Any] = {
             name: getattr(self, name)[:count].clone()

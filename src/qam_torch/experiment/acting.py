@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import gymnasium
 import numpy as np
 import torch
 
 from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
+from qam_torch.experiment.environments import environment_maker
 from qam_torch.types import Policy, QamError
 
 __all__ = ["LoadedPolicy", "PopulationActor", "load_policy"]
@@ -49,7 +51,7 @@ class LoadedPolicy:
     """One member's policy: `policy(observation) -> action chunk`.
 
     algorithm       a population of one
-    environment     what it was trained on: `env_name`, `task`, `reward`
+    environment     what it was trained on: `env_name` and how to make it, see `make_environment`
     horizon_length  h, steps of a chunk, to be executed open loop
     action_dim      A
     """
@@ -59,6 +61,13 @@ class LoadedPolicy:
         self.observation_dim = algorithm.observation_dim
         self.horizon_length = algorithm.horizon_length
         self._actor = PopulationActor(algorithm, seeds=(seed,))
+
+    def make_environment(self, **options: Any) -> gymnasium.Env:
+        """The environment it was trained for, not yet reset, which takes the policy's actions in [-1, 1] as they are.
+
+        options  further keywords of the environment, e.g. render_mode="rgb_array" for one of Gymnasium's
+        """
+        return environment_maker(self.environment)(**options)
 
     def __call__(self, observation: np.ndarray | torch.Tensor) -> np.ndarray:
         """(O,) -> (h, A), or (E, O) -> (E, h, A), in [-1, 1]; h = 1 in n-step mode.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class RunCallback(L.Callback):
             smoothing=0.05,
         )
         if self.best:
-            self.bar.set_postfix_str(f"best success {self.best['success']:.2f}")
+            self.bar.set_postfix_str(f"best {_headline(self.best)}")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -140,17 +140,18 @@ class RunCallback(L.Callback):
 
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, update: int) -> None:
         self.latest = self.evaluator(algorithm, update)
-        rate = float(self.latest.success_rate().mean())
-        low, high = self.latest.pooled_interval()
-        line = (
-            f"update {update:>9,}   success {rate:.2f} [{low:.2f}, {high:.2f}]   "
-            f"return {self.latest.returns.mean():8.1f}   {self.seconds:6.0f} s"
-        )
-        tqdm.write(line)
+        outcome = {"update": update, "return": float(self.latest.returns.mean())}
+        if self.latest.success is None:
+            told = f"{_headline(outcome)} [{self.latest.returns.min():.1f}, {self.latest.returns.max():.1f}]"
+        else:
+            outcome["success"] = float(self.latest.success_rate().mean())
+            low, high = self.latest.pooled_interval()
+            told = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
+        tqdm.write(f"update {update:>9,}   {told}   {self.seconds:6.0f} s")
         if self.bar is not None:
-            self.bar.set_postfix_str(f"success {rate:.2f}")
-        if not self.best or rate > self.best["success"]:
-            self.best = {"update": update, "success": rate}
+            self.bar.set_postfix_str(_headline(outcome))
+        if _is_better(outcome, self.best):
+            self.best = outcome
             self._save(trainer, algorithm, self.best_path)
 
     def _log(self, algorithm: Algorithm, update: int, evaluated: bool) -> None:
@@ -158,11 +159,12 @@ class RunCallback(L.Callback):
         evaluation: dict[str, np.ndarray] = {}
         if evaluated and self.latest is not None:
             evaluation = {
-                "evaluation/success": self.latest.success_rate(),
                 "evaluation/return": self.latest.returns.mean(1),
                 "evaluation/length": self.latest.lengths.mean(1),
                 "evaluation/seconds": np.full(algorithm.members, self.latest.seconds),
             }
+            if self.latest.success is not None:
+                evaluation["evaluation/success"] = self.latest.success_rate()
         self.metrics.write(update, self.seconds, training, evaluation)
         flat = {name: float(value.mean()) for name, value in {**training, **evaluation}.items()}
         if algorithm.members > 1:
@@ -207,3 +209,17 @@ class RunCallback(L.Callback):
         self.metrics.restart(section["update"])
         # A run that had reached its end may go on to a later one.
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
+
+def _headline(outcome: Mapping[str, float]) -> str:
+    """What an evaluation is judged by, in words."""
+    return f"success {outcome['success']:.2f}" if "success" in outcome else f"return {outcome['return']:.1f}"
+
+
+def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether an evaluation beats the best so far: by success where the environment tells it, else by return."""
+    if not best:
+        return True
+    if "success" in outcome or "success" in best:
+        return outcome.get("success", 0.0) > best.get("success", 0.0)
+    return outcome["return"] > best["return"]

@@ -35,20 +35,52 @@ def check(config: DictConfig) -> None:
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
         value = config[name]
         require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
-    require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
+    _check_source(config)
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
-    require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
-    for name, least in (("generate_transitions", 1), ("seed", 0)):
+    for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
         require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
     proportion = config.data.proportion
     require("data.proportion", _is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    require("data.download", isinstance(config.data.download, bool), config.data.download, "true or false")
+    mirrors = config.data.mirrors
+    listed = mirrors is None or (OmegaConf.is_list(mirrors) and all(isinstance(url, str) for url in mirrors))
+    require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
     require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
     for seed in seeds_of(config):
         require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
     if config.logger.wandb and importlib.util.find_spec("wandb") is None:
         raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
+
+
+_NEEDED = {
+    "minari": {"dataset": "mujoco/hopper/medium-v0"},
+    "npz": {"path": "my.npz", "env_id": "Pendulum-v1"},
+}
+"""Source -> the keys that it cannot do without, each with an example."""
+
+
+def _check_source(config: DictConfig) -> None:
+    """What the source needs is there, and nothing is asked of it that only OGBench has."""
+    source = config.env.get("source")
+    if source == "ogbench":
+        require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
+        require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
+        return
+    require("env.source", source in _NEEDED, source, f"ogbench, {' or '.join(_NEEDED)}")
+    for name, example in _NEEDED[source].items():
+        value = config.env[name]
+        if not isinstance(value, str) or not value:
+            got = "without it" if value is None else f"{name}={value}"
+            raise QamError(f"env={source} needs {name}=..., e.g. {name}={example}, and got {got}")
+    if config.task is not None:
+        raise QamError(f"task={config.task} is one of OGBench's single tasks: leave it out with env={source}")
+    if config.data.path is not None:
+        instead = "give the file as path=..." if source == "npz" else "leave it out, or use env=npz path=..."
+        raise QamError(f"data.path={config.data.path} is for files in OGBench's format: {instead}")
+    if source == "minari" and importlib.util.find_spec("minari") is None:
+        raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
 
 
 def _is_integer(value: Any, least: int) -> bool:

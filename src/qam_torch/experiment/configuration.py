@@ -32,6 +32,8 @@ NEUTRAL = (
     "runs_root",
     "run_dir",
     "data.directory",
+    "data.download",
+    "data.mirrors",
     "eval_workers",
     "num_threads",
     "compile",
@@ -50,6 +52,11 @@ def _seed_name(seed: int, seeds: Sequence[int] | None) -> str:
     return "seeds" + ("-".join(map(str, seeds)) if OmegaConf.is_list(seeds) else str(seeds))
 
 
+def _environment_name(name: str, task: int | None) -> str:
+    """Directory of an environment's runs: cube-triple-play-task2, or minari-mujoco_hopper_medium-v0."""
+    return _directory_name(name if task is None else f"{name}-task{task}")
+
+
 def _directory_name(text: str) -> str:
     """One directory's name for any text: no slashes, and where it is too long its start and a hash of all of it."""
     name = text.replace("/", "_")
@@ -60,6 +67,7 @@ def _directory_name(text: str) -> str:
 
 
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)
+OmegaConf.register_new_resolver("environment_name", _environment_name, replace=True)
 OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 
 

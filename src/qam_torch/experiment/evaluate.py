@@ -6,20 +6,18 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
+from qam_torch.experiment.environments import environment_maker, film_maker, title
 from qam_torch.experiment.parts import build_pool
 from qam_torch.experiment.records import prepare_directory, write_json
-from qam_torch.rollout.environments import make_environment
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rollout.evaluation import evaluate as run_episodes
 from qam_torch.types import QamError, require
@@ -62,7 +60,7 @@ def evaluate(
     workers         int or None  processes that step the environments; None = one a core
     device          where the policy runs
     video           render `video_episodes` episodes of the (first) member to this .mp4 or .gif
-    ->              Evaluation: success, returns, lengths (P, E), intervals
+    ->              Evaluation: success (None where the environment never says), returns, lengths (P, E), intervals
 
     Raises QamError when the checkpoint cannot be used, or rendering is asked for and impossible.
     """
@@ -82,8 +80,7 @@ def evaluate(
     algorithm = load_algorithm(checkpoint, member).to(device)
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
-    make = partial(make_environment, run["env_name"], task=run["task"], reward=run["reward"])
-    with build_pool(make, algorithm.members * episodes, workers) as pool:
+    with build_pool(environment_maker(run), algorithm.members * episodes, workers) as pool:
         outcome = run_episodes(
             PopulationActor(algorithm, attribute, f"evaluate/{seed}"),
             pool,
@@ -99,7 +96,7 @@ def evaluate(
         lone = load_algorithm(checkpoint, member or 0).to(device)
         render_episodes(
             PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
-            partial(make, draft=True, width=320, height=320),
+            film_maker(run),
             video_episodes,
             Path(video),
             algorithm.horizon_length,
@@ -139,14 +136,23 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _show(outcome: Evaluation, seeds: Sequence[int]) -> None:
-    print(f"  {'seed':>6}  {'success':>7}  95 % interval   {'return':>8}  {'length':>7}")
-    intervals = outcome.interval()
+    rates = [""] * len(seeds)
+    heading = ""
+    if outcome.success is not None:
+        heading = f"  {'success':>7}  95 % interval "
+        both = zip(outcome.success_rate(), outcome.interval(), strict=True)
+        rates = [f"  {rate:7.2f}  [{low:.2f}, {high:.2f}]  " for rate, (low, high) in both]
+    print(f"  {'seed':>6}{heading}  {'return':>8}  {'length':>7}")
     for p, seed in enumerate(seeds):
-        low, high = intervals[p]
-        print(
-            f"  {seed:>6}  {outcome.success[p].mean():7.2f}  [{low:.2f}, {high:.2f}]    "
-            f"{outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}"
-        )
+        print(f"  {seed:>6}{rates[p]}  {outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}")
+
+
+def _as_json(outcome: Evaluation) -> dict[str, Any]:
+    """Lists with an entry for each member; without success where the environment never says."""
+    lists = {"return": outcome.returns.mean(axis=1).tolist(), "length": outcome.lengths.mean(axis=1).tolist()}
+    if outcome.success is None:
+        return lists
+    return {"success": outcome.success_rate().tolist(), "success_95": outcome.interval().tolist(), **lists}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,22 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         seeds = section["arguments"]["seeds"]
         seeds = seeds if options["member"] is None else [seeds[options["member"]]]
         run = section["run"]
-        print(f"{section['algorithm']} on {run['env_name']}, task {run['task']}, update {section['update']:,}")
+        print(f"{section['algorithm']} on {title(run)}, update {section['update']:,}")
         _show(outcome, seeds)
         if options["video"] is not None:
             print(f"  video: {options['video']}")
         if target is not None:
-            write_json(
-                Path(target),
-                {
-                    "seeds": list(seeds),
-                    "episodes": options["episodes"],
-                    "success": outcome.success_rate().tolist(),
-                    "success_95": outcome.interval().tolist(),
-                    "return": np.mean(outcome.returns, axis=1).tolist(),
-                    "length": np.mean(outcome.lengths, axis=1).tolist(),
-                },
-            )
+            found = {"seeds": list(seeds), "episodes": options["episodes"], **_as_json(outcome)}
+            write_json(Path(target), found)
     except (QamError, OSError) as error:
         print(f"qam-eval: {error}", file=sys.stderr)
         return 1

@@ -1,68 +1,29 @@
-"""Pictures of a run: success over updates, losses, and a maze with the paths taken in it.
-
-Figures are made without pyplot, so neither the backend nor any global state of matplotlib is touched.
-"""
+"""Curves of a run: success or return over updates, and losses."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from qam_torch.experiment.drawing import BLUE, GREEN, INK, VERMILION, entitle, save_figure, styled
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.types import QamError, require
-
-if TYPE_CHECKING:
-    from qam_torch.rollout.maze import MazeLayout
 
 __all__ = [
     "losses_figure",
     "plot_losses",
+    "plot_return",
     "plot_success",
-    "plot_trajectories",
-    "read_metrics",
+    "return_figure",
     "success_figure",
-    "trajectories_figure",
 ]
-
-DPI = 130
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
-BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
-_STYLE: Any = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "figure.titlesize": 11,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": "#999999",
-    "xtick.color": "#666666",
-    "ytick.color": "#666666",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.7,
-    "lines.solid_capstyle": "round",
-    "legend.frameon": False,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-}
-_styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside the function only
 
 _FEW, _WIDEST_WINDOW = 30, 101  # logged values: so few are shown as they are; a running median spans no more
 
@@ -92,35 +53,6 @@ _PANELS = (
 )
 
 
-def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
-    """Read a run's metrics.csv.
-
-    path  the file; a last line that is still being written is left out
-    ->    column -> (rows,) float64, nan where the file is blank
-
-    Raises QamError if the file cannot be read, has no header, or has a cell that is no number.
-    """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        header, *rows = list(csv.reader(text.splitlines())) or [[]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise QamError(f"'{path}' cannot be read ({reason}): expected the metrics.csv of a run") from None
-    if not {"update", "seed"} <= set(header):
-        raise QamError(f"'{path}' has no header with the columns update and seed: expected the metrics.csv of a run")
-    if rows and len(rows[-1]) < len(header) and not text.endswith("\n"):
-        del rows[-1]
-    table = np.full((len(rows), len(header)), np.nan)
-    for i, row in enumerate(rows):
-        try:
-            table[i] = [float(cell) if cell else math.nan for cell in row]
-        except ValueError:
-            raise QamError(
-                f"line {i + 2} of '{path}' is damaged: expected {len(header)} numbers or blanks, remove the line"
-            ) from None
-    return dict(zip(header, table.T.copy(), strict=True))
-
-
 def plot_success(
     metrics: Mapping[str, np.ndarray],
     episodes: int,
@@ -129,27 +61,26 @@ def plot_success(
     title: str | None = None,
 ) -> bool:
     """Save `success_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
-    return _save(success_figure(metrics, episodes, behavior, title), path)
+    return save_figure(success_figure(metrics, episodes, behavior, title), path)
+
+
+def plot_return(
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    path: str | Path,
+    behavior: float | None = None,
+    title: str | None = None,
+) -> bool:
+    """Save `return_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    return save_figure(return_figure(metrics, episodes, behavior, title), path)
 
 
 def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str | None = None) -> bool:
     """Save `losses_figure` as a PNG, whole or not at all; False, and nothing written, if no value was logged."""
-    return _save(losses_figure(metrics, title), path)
+    return save_figure(losses_figure(metrics, title), path)
 
 
-def plot_trajectories(
-    layout: MazeLayout,
-    trajectories: Sequence[np.ndarray],
-    success: Sequence[bool] | np.ndarray,
-    path: str | Path,
-    title: str | None = None,
-    compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
-) -> bool:
-    """Save `trajectories_figure` as a PNG, whole or not at all; always True."""
-    return _save(trajectories_figure(layout, trajectories, success, title, compare), path)
-
-
-@_styled
+@styled
 def success_figure(
     metrics: Mapping[str, np.ndarray],
     episodes: int,
@@ -190,21 +121,45 @@ def success_figure(
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
         axes.vlines(updates, *band.T, color=BLUE, alpha=0.4, linewidth=5, label=interval, clip_on=False)
-    if seeds > 1:
-        for p, member in enumerate(rates.T):
-            label = "_" if p else "each seed"
-            axes.plot(*_finite(updates, member), color=BLUE, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
-    marker = "o" if len(updates) <= _FEW else ""
-    mean = np.nanmean(rates, axis=1)
-    label = "policy, mean over seeds" if seeds > 1 else "policy"
-    axes.plot(updates, mean, color=BLUE, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4)
+    _draw_policy(axes, updates, rates)
     _count_updates(axes, metrics)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
-    _entitle(figure, title)
+    entitle(figure, title)
     return figure
 
 
-@_styled
+@styled
+def return_figure(
+    metrics: Mapping[str, np.ndarray], episodes: int, behavior: float | None = None, title: str | None = None
+) -> Figure | None:
+    """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
+
+    metrics   from `read_metrics`
+    episodes  int >= 1 behind each seed's return
+    behavior  return of the behaviour flow alone
+    title     above the figure
+    ->        Figure, None if nothing was evaluated yet
+
+    Raises QamError for a missing column.
+    """
+    updates, returns = _by_seed(metrics, "evaluation/return")
+    if not len(updates):
+        return None
+    seeds = returns.shape[1]
+    sample = f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.add_subplot(xlabel="updates", ylabel=f"mean return of {sample}")
+    if behavior is not None:
+        label = f"behaviour flow alone ({behavior:.1f})"
+        axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
+    _draw_policy(axes, updates, returns)
+    _count_updates(axes, metrics)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
+    entitle(figure, title)
+    return figure
+
+
+@styled
 def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
     """Training metrics as small multiples: every logged value faint, their running median strong.
 
@@ -235,47 +190,21 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
     elif max(len(updates) for updates, _ in curves.values()) >= _FEW:
         note = "   (faint: every logged value; strong: running median)"
     figure.supxlabel(f"updates{note}", fontsize=9)
-    _entitle(figure, title)
+    entitle(figure, title)
     return figure
 
 
-@_styled
-def trajectories_figure(
-    layout: MazeLayout,
-    trajectories: Sequence[np.ndarray],
-    success: Sequence[bool] | np.ndarray,
-    title: str | None = None,
-    compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
-) -> Figure:
-    """Paths over the map of a maze, coloured by whether they reached the goal.
-
-    layout        from `maze_layout`
-    trajectories  positions (L, 2) of each episode, in the maze's coordinates
-    success       (episodes,) bool
-    title         above the figure
-    compare       the same of another policy, and its name, for a second panel
-    ->            Figure
-
-    Raises QamError if the trajectories have another shape or are not as many as `success`.
-    """
-    shown = [(trajectories, success, "policy"), *([compare] if compare else [])]
-    rows, columns = layout.walls.shape
-    figure = Figure(figsize=(4.6 * len(shown), 4.2 * rows / columns + 1.2), layout="constrained")
-    for i, (paths, solved, name) in enumerate(shown):
-        paths, solved = [np.asarray(path) for path in paths], np.asarray(solved, bool)
-        if len(paths) != solved.size or any(path.ndim != 2 or path.shape[1] != 2 or not len(path) for path in paths):
-            raise QamError(
-                f"got {len(paths)} trajectories of shapes {sorted({path.shape for path in paths})} and {solved.size} "
-                "outcomes: expected positions (length >= 1, 2), and an outcome for each trajectory"
-            )
-        reached = f"{solved.sum()} of {len(paths)} reached the goal"
-        axes = figure.add_subplot(1, len(shown), i + 1, title=f"{name}: {reached}", xlabel="x (m)")
-        axes.set_ylabel("" if i else "y (m)")
-        _draw_maze(axes, layout)
-        _draw_paths(axes, paths, solved)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
-    _entitle(figure, title)
-    return figure
+def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray) -> None:
+    """What evaluations gave (updates, seeds): the mean strong, and several seeds faint."""
+    seeds = values.shape[1]
+    if seeds > 1:
+        for p, member in enumerate(values.T):
+            label = "_" if p else "each seed"
+            axes.plot(*_finite(updates, member), color=BLUE, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
+    marker = "o" if len(updates) <= _FEW else ""
+    mean = np.nanmean(values, axis=1)
+    label = "policy, mean over seeds" if seeds > 1 else "policy"
+    axes.plot(updates, mean, color=BLUE, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4)
 
 
 def _draw_panel(axes: Axes, panel: _Panel, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
@@ -308,31 +237,6 @@ def _draw_panel(axes: Axes, panel: _Panel, curves: Mapping[str, tuple[np.ndarray
     if any(panel.metrics.values()):
         place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0.1}
         axes.legend(**place, ncols=3, fontsize=8, handlelength=0.9, handletextpad=0.4, columnspacing=0.8)
-
-
-def _draw_maze(axes: Axes, layout: MazeLayout) -> None:
-    """Walls, start and goal."""
-    walls = ListedColormap(["white", "#C9CDD2"])
-    axes.imshow(layout.walls, cmap=walls, vmin=0, vmax=1, origin="lower", extent=layout.extent, zorder=0)
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0)
-    top: dict[str, Any] = {"linestyle": "", "markeredgecolor": "white", "markeredgewidth": 1, "zorder": 6}
-    axes.plot(*layout.start, **top, marker="o", markersize=9, color=INK, label="start")
-    axes.plot(*layout.goal, **top, marker="*", markersize=13, color=ORANGE, label="goal")
-    axes.add_patch(Circle(layout.goal, layout.goal_radius, facecolor=ORANGE + "40", edgecolor=ORANGE, zorder=5))
-
-
-def _draw_paths(axes: Axes, paths: Sequence[np.ndarray], solved: np.ndarray) -> None:
-    """Paths by outcome, the rarer outcome on top; those that failed end in a cross."""
-    for outcome, color, label in ((True, BLUE, "reached the goal"), (False, VERMILION, "did not, × where it ended")):
-        group = [path for path, reached in zip(paths, solved, strict=True) if reached == outcome]
-        alpha, zorder = (0.8, 3) if 2 * len(group) < len(paths) else (0.45, 2)
-        axes.add_collection(LineCollection(group, colors=color, linewidths=0.9, alpha=alpha, zorder=zorder))
-        axes.plot([], [], color=color, linewidth=1.8, label=label)
-        if not outcome and group:
-            ends = np.array([path[-1] for path in group])
-            axes.scatter(ends[:, 0], ends[:, 1], marker="x", s=18, color=color, linewidths=1.2, zorder=4)
 
 
 def _by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -378,25 +282,3 @@ def _count_updates(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
     axes.set_xlim(0, max(1.0, float(np.max(metrics["update"], initial=0))))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-
-
-def _entitle(figure: Figure, title: str | None) -> None:
-    if title:
-        figure.suptitle(title, fontweight="bold")
-
-
-@_styled
-def _save(figure: Figure | None, path: str | Path) -> bool:
-    if figure is None:
-        return False
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        figure.savefig(temporary, format="png", dpi=DPI)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        reason = error.strerror or error
-        raise QamError(f"could not write '{path}' ({reason}): give a writable directory with free space") from None
-    return True

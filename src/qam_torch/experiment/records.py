@@ -6,6 +6,7 @@ import contextlib
 import csv
 import importlib.metadata
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,15 @@ import torch
 
 from qam_torch.types import QamError
 
-__all__ = ["EVALUATION_COLUMNS", "MetricsFile", "prepare_directory", "versions", "write_json", "write_text"]
+__all__ = [
+    "EVALUATION_COLUMNS",
+    "MetricsFile",
+    "prepare_directory",
+    "read_metrics",
+    "versions",
+    "write_json",
+    "write_text",
+]
 
 EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
 
@@ -107,3 +116,32 @@ class MetricsFile:
                     writer.writerow([update, seed, round(seconds, 3), *cells])
         except OSError as error:
             raise QamError(f"could not write '{self.path}' ({error.strerror}): free some disk space") from error
+
+
+def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a run's metrics.csv.
+
+    path  the file; a last line that is still being written is left out
+    ->    column -> (rows,) float64, nan where the file is blank
+
+    Raises QamError if the file cannot be read, has no header, or has a cell that is no number.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        header, *rows = list(csv.reader(text.splitlines())) or [[]]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise QamError(f"'{path}' cannot be read ({reason}): expected the metrics.csv of a run") from None
+    if not {"update", "seed"} <= set(header):
+        raise QamError(f"'{path}' has no header with the columns update and seed: expected the metrics.csv of a run")
+    if rows and len(rows[-1]) < len(header) and not text.endswith("\n"):
+        del rows[-1]
+    table = np.full((len(rows), len(header)), np.nan)
+    for i, row in enumerate(rows):
+        try:
+            table[i] = [float(cell) if cell else math.nan for cell in row]
+        except ValueError:
+            raise QamError(
+                f"line {i + 2} of '{path}' is damaged: expected {len(header)} numbers or blanks, remove the line"
+            ) from None
+    return dict(zip(header, table.T.copy(), strict=True))

@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
+from qam_torch.data.windows import ChunkWindows
 from qam_torch.experiment.reference_names import CONSTANT_MODULES, METRICS, algorithm_for, parameter_name
 from qam_torch.types import Batch, QamError
 
@@ -194,19 +194,12 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
         dtype=torch.float64,
         clip_actions=False,
     )
-    sampler = ChunkSampler(
-        transitions,
-        case["horizon_length"],
-        case["config"]["discount"],
-        batch_size=1,
-        seeds=(0,),
-        allow_short_episodes=True,
-    )
+    windows = ChunkWindows(transitions, case["horizon_length"], case["config"]["discount"], allow_short_episodes=True)
     starts = torch.as_tensor(report.take("starts"))
-    if not torch.equal(starts, torch.arange(sampler.num_starts)):
+    if not torch.equal(starts, torch.arange(windows.num_starts)):
         raise QamError("the case's starts are not every possible window start: expected 0, 1, ..., N - h")
-    batch = sampler.windows(starts)
-    for name, steps in sampler.window_steps(starts).items():
+    batch = windows(starts)
+    for name, steps in windows.steps(starts).items():
         report.check("every step", f"window/{name}", steps)
     for name in ("rewards", "masks", "valid", "next_observations"):
         last = report.arrays[f"window/{name}"][:, -1]

@@ -22,14 +22,15 @@ Act = Callable[[np.ndarray], np.ndarray]
 class Evaluation:
     """The outcome of E episodes of each of P members.
 
-    success       (P, E) bool     whether the task was solved in the episode
+    success       (P, E) bool     whether the task was solved in the episode; None where the environment, as most of
+                                  Gymnasium's, never says: there the returns are all there is to compare
     returns       (P, E) float64  undiscounted sum of rewards
     lengths       (P, E) int64    steps until the episode's end
     seconds       wall time of the episodes
     trajectories  the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless asked for
     """
 
-    success: np.ndarray
+    success: np.ndarray | None
     returns: np.ndarray
     lengths: np.ndarray
     seconds: float
@@ -41,35 +42,41 @@ class Evaluation:
         return int(self.lengths.sum())
 
     def success_rate(self) -> np.ndarray:
-        """Share of solved episodes of each member, (P,) in [0, 1]."""
-        return self.success.mean(axis=1)
+        """Share of solved episodes of each member, (P,) in [0, 1]; QamError where the environment never says."""
+        return self._solved().mean(axis=1)
 
     def interval(self, level: float = 0.95) -> np.ndarray:
         """Wilson interval of each member's success rate, (P, 2): lower and upper end."""
-        return np.array([wilson_interval(int(row.sum()), row.size, level) for row in self.success])
+        return np.array([wilson_interval(int(row.sum()), row.size, level) for row in self._solved()])
 
     def pooled_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Wilson interval of the success rate of all members' episodes together.
 
         It takes the episodes as independent, so it tells nothing of the spread between members.
         """
-        return wilson_interval(int(self.success.sum()), self.success.size, level)
+        solved = self._solved()
+        return wilson_interval(int(solved.sum()), solved.size, level)
 
     def as_metrics(self) -> dict[str, float]:
         """Numbers to log: pooled over the members, and with more than one member `success_<p>` of each."""
-        low, high = self.pooled_interval()
         metrics = {
-            "success": float(self.success.mean()),
-            "success_low": low,
-            "success_high": high,
             "return": float(self.returns.mean()),
             "length": float(self.lengths.mean()),
             "environment_steps": float(self.environment_steps),
             "seconds": self.seconds,
         }
+        if self.success is None:
+            return metrics
+        low, high = self.pooled_interval()
+        metrics |= {"success": float(self.success.mean()), "success_low": low, "success_high": high}
         if len(self.success) > 1:
-            metrics.update({f"success_{p}": float(rate) for p, rate in enumerate(self.success_rate())})
+            metrics |= {f"success_{p}": float(rate) for p, rate in enumerate(self.success_rate())}
         return metrics
+
+    def _solved(self) -> np.ndarray:
+        if self.success is None:
+            raise QamError("the environment never says whether an episode succeeded: compare the returns")
+        return self.success
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -138,7 +145,8 @@ def evaluate(
     if pool.max_episode_steps is None:
         raise QamError("the environment has no time limit, so an episode may never end: wrap it in a TimeLimit")
     record = ("positions",) if record_positions else ()
-    returns, lengths, success = np.zeros(pool.count), np.zeros(pool.count, np.int64), np.zeros(pool.count, bool)
+    returns, lengths = np.zeros(pool.count), np.zeros(pool.count, np.int64)
+    success, judged = np.zeros(pool.count, bool), False
     paths: list[list[np.ndarray]] = [[] for _ in range(episodes)]
     active = np.arange(pool.count) < rows
     seeds = np.zeros(pool.count, np.int64)
@@ -156,6 +164,7 @@ def evaluate(
         returns += result.rewards
         lengths += result.steps
         success |= result.success
+        judged |= bool(result.judged.any())
         if result.positions is not None:
             for path, piece in zip(paths, result.positions, strict=False):
                 if piece is not None:
@@ -164,7 +173,7 @@ def evaluate(
 
     shape = (members, episodes)
     return Evaluation(
-        success[:rows].reshape(shape),
+        success[:rows].reshape(shape) if judged else None,
         returns[:rows].reshape(shape),
         lengths[:rows].reshape(shape),
         time.perf_counter() - started,

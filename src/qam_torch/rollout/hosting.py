@@ -43,7 +43,8 @@ class ChunkResult(NamedTuple):
     observations  (n, O) float32  state after the chunk, or the last one known
     rewards       (n,)   float64  sum of the rewards of the steps taken
     steps         (n,)   int64    steps taken, at most h
-    success       (n,)   bool     whether info["success"] was set at any of these steps
+    success       (n,)   bool     whether info["success"], or info["is_success"], was true at any of these steps
+    judged        (n,)   bool     whether any of these steps had such a word; most Gymnasium environments know none
     terminated    (n,)   bool     the episode reached an end of its own
     truncated     (n,)   bool     the episode reached its time limit
     positions     per row (k, 2): xy after each step, in an episode's first chunk also before it; None unless recorded
@@ -55,6 +56,7 @@ class ChunkResult(NamedTuple):
     rewards: np.ndarray
     steps: np.ndarray
     success: np.ndarray
+    judged: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
     positions: list[np.ndarray | None] | None = None
@@ -98,7 +100,7 @@ class Host:
         """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
         count = len(self.indices)
         rewards, steps = np.zeros(count), np.zeros(count, np.int64)
-        success, terminated, truncated = (np.zeros(count, bool) for _ in range(3))
+        success, judged, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
         positions: list[np.ndarray | None] = [None] * count
         frames: list[np.ndarray | None] = [None] * count
         with _numpy_state_kept():
@@ -113,7 +115,9 @@ class Host:
                         observation, reward, end, limit, info = environment.step(action)
                         rewards[row] += float(reward)
                         steps[row] += 1
-                        success[row] |= bool(info.get("success", False))
+                        word = info.get("success", info.get("is_success"))
+                        success[row] |= bool(word)
+                        judged[row] |= word is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if end or limit:
@@ -127,6 +131,7 @@ class Host:
             rewards,
             steps,
             success,
+            judged,
             terminated,
             truncated,
             positions if "positions" in record else None,

@@ -99,7 +99,7 @@ def render_episodes(
         raise QamError(f"episodes={episodes}, every={every}, fps={fps}: expected all to be positive")
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = _WRITERS[path.suffix.lower()](path, fps)
-    outcomes: list[tuple[bool, float, int]] = []
+    outcomes: list[tuple[bool | None, float, int]] = []
     started = time.perf_counter()
     try:
         backend = choose_renderer()
@@ -111,8 +111,14 @@ def render_episodes(
         writer.close()
         path.unlink(missing_ok=True)
         raise
-    success, returns, lengths = (np.array([values]) for values in zip(*outcomes, strict=True))
-    return Evaluation(success, returns, lengths, time.perf_counter() - started)
+    success, returns, lengths = zip(*outcomes, strict=True)
+    judged = any(word is not None for word in success)
+    return Evaluation(
+        np.array([success], bool) if judged else None,
+        np.array([returns]),
+        np.array([lengths]),
+        time.perf_counter() - started,
+    )
 
 
 def _film(
@@ -123,10 +129,11 @@ def _film(
     writer: _Writer,
     every: int,
     max_steps: int | None,
-) -> tuple[bool, float, int]:
-    """One episode -> success, return, length."""
+) -> tuple[bool | None, float, int]:
+    """One episode -> success (None if the environment never says), return, length."""
     observations = pool.reset([seed])
-    success, total, length, done = False, 0.0, 0, False
+    success: bool | None = None
+    total, length, done = 0.0, 0, False
     while not done:
         actions = chunk_from(act(observations[None]), (1, 1), horizon_length, pool)
         result = pool.step_chunk(actions, record=("frames",), frame_every=every)
@@ -134,7 +141,8 @@ def _film(
         for frame in result.frames[0] if result.frames[0] is not None else ():
             writer.add(frame)
         observations = result.observations
-        success |= bool(result.success[0])
+        if result.judged[0]:
+            success = bool(success or result.success[0])
         total += float(result.rewards[0])
         length += int(result.steps[0])
         done = bool(result.terminated[0] | result.truncated[0]) or (max_steps is not None and length >= max_steps)

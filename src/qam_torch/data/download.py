@@ -1,0 +1,215 @@
+"""Fetching published files: mirrors in order, tries that continue one another, and a file that is whole or not there.
+
+.NAME.part, .NAME.part.json   what has come so far, kept over tries, mirrors and kills (`transfer`)
+.NAME.lock                    held with flock while a process fetches NAME; a killed process holds it no longer
+NAME                          the file, renamed to when all of it has come and can be read
+NAME.sha256                   its checksum (`checksums`)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import time
+import urllib.parse
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from qam_torch.data.catalogue import DATASET_URL, DataSet
+from qam_torch.data.checksums import record_checksum
+from qam_torch.data.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.types import QamError
+
+__all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]
+
+MIRRORS_VARIABLE = "QAM_DATA_MIRRORS"
+"""Environment variable with base URLs to fetch from, separated by commas."""
+
+WAITS = (1.0, 2.0, 4.0, 8.0)
+"""Seconds before a server is asked again, one number for each further try."""
+
+TIMEOUT = 30.0
+"""Seconds a server may be silent."""
+
+_NUMPYS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+FileProgress = Callable[[str, int, int | None], None]
+"""progress(file, bytes there, bytes in all or None)"""
+
+
+def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Base URLs to fetch from, in order: the given ones, else those of QAM_DATA_MIRRORS, else OGBench's own.
+
+    Raises QamError for one that is not http or https.
+    """
+    listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
+    urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
+    for url in urls:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise QamError(f"mirror '{url}' is no http or https address: give one like {DATASET_URL}")
+    return urls
+
+
+def fetch_data_set(
+    entry: DataSet,
+    directory: str | os.PathLike[str],
+    mirrors: Sequence[str] | None = None,
+    progress: FileProgress | None = None,
+    waits: Sequence[float] = WAITS,
+    timeout: float = TIMEOUT,
+) -> None:
+    """Fetch all files of a data set that are not there yet, training files first.
+
+    directory  data directory; the files of a sharded set go into directory / name
+    mirrors, waits, timeout  see `fetch_file`
+
+    Raises QamError as `fetch_file` does, or for a data set that is not published.
+    """
+    require_published(entry)
+    for file in entry.files:
+        one = (lambda done, total, file=file: progress(file, done, total)) if progress is not None else None
+        fetch_file(file, directory, mirrors, one, waits, timeout)
+
+
+def require_published(entry: DataSet) -> None:
+    """Raise QamError for a data set that can only be made."""
+    if not entry.published:
+        raise QamError(
+            f"data set '{entry.name}' is not published as such: make it with `qam-data generate {entry.name}`"
+        )
+
+
+def fetch_file(
+    file: str,
+    directory: str | os.PathLike[str],
+    mirrors: Sequence[str] | None = None,
+    progress: Progress | None = None,
+    waits: Sequence[float] = WAITS,
+    timeout: float = TIMEOUT,
+) -> Path:
+    """Fetch one file, unless it is there.
+
+    file       path below the mirrors' URLs and below `directory`, e.g. "cube-single-play-v0.npz"
+    mirrors    base URLs, see `mirror_urls`
+    progress   called with (bytes there, bytes in all or None)
+    waits      s   pauses before a mirror is tried again; a try that brought a megabyte of news starts them anew
+    timeout    s   longest silence of a server
+    ->         directory / file
+
+    Raises QamError, naming the file to fetch by hand, when no mirror has it; what came is kept for the next call.
+    """
+    target, urls = Path(directory).expanduser() / file, [f"{mirror}/{file}" for mirror in mirror_urls(mirrors)]
+    if target.is_file():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.with_name(f".{target.name}.lock")):
+            if not target.is_file():  # else another process has just fetched it
+                partial = Partial(target)
+                _from_first(urls, file, target, partial, progress, waits, timeout)
+                record_checksum(target, now_at=partial.path)
+                os.replace(partial.path, target)
+                partial.finish()
+    except OSError as error:
+        raise QamError(
+            f"cannot write {target} ({error.strerror or error}): free some space or choose another directory"
+        ) from error
+    return target
+
+
+def _from_first(
+    urls: Sequence[str],
+    file: str,
+    target: Path,
+    partial: Partial,
+    progress: Progress | None,
+    waits: Sequence[float],
+    timeout: float,
+) -> None:
+    """Complete the partial file from the first mirror that can."""
+    failures = []
+    for url in urls:
+        try:
+            _from_one(url, partial, progress, waits, timeout)
+            return
+        except NotFetched as failure:
+            failures.append((url, failure))
+    if not partial.size:
+        partial.discard()
+    by_hand = (
+        f"fetch {DATASET_URL}/{file} by hand and put it at {target}, or name another mirror with {MIRRORS_VARIABLE}"
+    )
+    if all(failure.status in (404, 410) for _, failure in failures):
+        raise QamError(f"no mirror has {file} (HTTP status 404 for {', '.join(urls)}): {by_hand}")
+    told = ", nor ".join(f"{url} ({failure})" for url, failure in failures)
+    raise QamError(f"cannot fetch {told}: {by_hand}")
+
+
+def _from_one(url: str, partial: Partial, progress: Progress | None, waits: Sequence[float], timeout: float) -> None:
+    """Complete the partial file from one mirror, with a few tries."""
+    before = longest = partial.size
+    tries = 0
+    while True:
+        resumed = partial.size > 0
+        try:
+            transfer(url, partial, progress, timeout)
+            _check(partial, resumed)
+            return
+        except NotFetched as failure:
+            if failure.status == 416:
+                partial.discard()
+            if partial.size >= longest + BLOCK:
+                longest, tries = partial.size, 0
+            lost = isinstance(failure, Unreachable) and partial.size > before  # it was reached a moment ago
+            if not (failure.again or lost) or tries == len(waits):
+                raise
+            time.sleep(waits[tries])
+            tries += 1
+
+
+def _check(partial: Partial, resumed: bool) -> None:
+    """Discard a file that is not an intact zip of npy arrays, and make sure that the disk has one that is.
+
+    Its members' CRCs are read in full: no checksums are published to compare with, and they alone notice pieces of
+    different files, or of a file that a power cut left with holes. It costs less than any download.
+    """
+    try:
+        with zipfile.ZipFile(partial.path) as archive:
+            members = archive.infolist()
+            expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPYS for m in members)
+            intact = bool(members) and expected and archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError):
+        intact = False
+    if not intact:
+        partial.discard()
+        raise NotFetched("what it sent is not an intact npz file", again=resumed)
+    with open(partial.path, "ab") as file:
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds this lock file, and hold it; the system lets go of it when a process dies."""
+    import fcntl  # not on Windows
+
+    while True:
+        with open(lock, "ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is_at(file.fileno(), lock):  # its holder removed it while this process waited
+                continue
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+            return
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,53 @@
+"""Rows and episodes of a data file that are there more than once, compared byte by byte in float32."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["common_rows", "repeated_episodes"]
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+_ROWS_AT_ONCE = 1 << 16
+
+
+def common_rows(data: Rows, other: Rows) -> int:
+    """How many rows of `data` also stand in `other`.
+
+    data, other  pairs of observations (rows, O) and actions (rows, A), O and A the same in both
+    """
+    known = set(_row_bytes(*other))
+    return sum(row in known for row in _row_bytes(*data))
+
+
+def repeated_episodes(data: Rows, ends: np.ndarray) -> list[tuple[int, int]]:
+    """Episodes that equal an earlier one in every row -> pairs (number of the first such, number of the repetition).
+
+    data  observations (rows, O) and actions (rows, A)
+    ends  (episodes,)  row after each episode's last, the last of them `rows`; episodes of one row are left out
+    """
+    first: dict[bytes, int] = {}
+    repeated: list[tuple[int, int]] = []
+    rows, start = _row_bytes(*data), 0
+    for episode, end in enumerate(ends):
+        digest = hashlib.blake2b(digest_size=16)
+        for _ in range(start, end):
+            digest.update(next(rows))
+        if end - start > 1 and (earlier := first.setdefault(digest.digest(), episode)) != episode:
+            repeated.append((earlier, episode))
+        start = end
+    return repeated
+
+
+def _row_bytes(observations: np.ndarray, actions: np.ndarray) -> Iterator[bytes]:
+    """Each row's (observation, action) in float32; adding 0 makes -0 and 0 the same."""
+    width = 4 * (observations.shape[1] + actions.shape[1])
+    for start in range(0, len(observations), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is found elsewhere
+            joined = np.concatenate([observations[part], actions[part]], axis=1).astype(np.float32) + np.float32(0)
+        data = joined.tobytes()
+        yield from (data[i : i + width] for i in range(0, len(data), width))

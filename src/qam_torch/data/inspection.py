@@ -1,0 +1,246 @@
+"""Everything that is wrong with a data file, and what is worth knowing about it: all findings, not only the first.
+
+`files.read_npz` stops at the first problem, as training must; this module goes on with whatever can still be read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+
+from qam_torch.data.agreement import Extent, check_buttons, check_positions, check_spaces
+from qam_torch.data.catalogue import DataSet
+from qam_torch.data.checksums import record_path
+from qam_torch.data.duplicates import common_rows, repeated_episodes
+from qam_torch.data.files import OPTIONAL_KEYS, REQUIRED_KEYS, file_hash
+from qam_torch.data.findings import Finding, Level
+from qam_torch.data.partition import validation_path
+from qam_torch.data.salvage import salvage_arrays
+from qam_torch.data.transitions import ACTION_LIMIT
+
+__all__ = ["inspect_file"]
+
+Arrays = dict[str, np.ndarray]
+
+_KINDS = {"terminals": ("biuf", "booleans"), "button_states": ("iu", "integers")}
+_FLOATS = ("f", "floating-point numbers")
+_STRAY_SHARE = 0.01  # a point mass pressed into a corner repeats a row now and then; more than this is a copy
+
+
+def inspect_file(
+    path: str | os.PathLike[str],
+    environment: gymnasium.Env | None = None,
+    published: DataSet | None = None,
+    extent: Extent | None = None,
+) -> list[Finding]:
+    """Look at one OGBench file from every side. Nothing in it is ever unpickled.
+
+    path         the file; its validation file and its checksum ("x.npz.sha256") are looked for beside it
+    environment  the one it should fit, or None to leave that out; asked for its spaces, which may reset it
+    published    the catalogue's entry it claims to be, or None
+    extent       left, right, bottom, top edge that positions (qpos[:, :2]) must keep to, for mazes
+    ->           findings in a fixed order of checks; a check may have several, one for each problem
+    """
+    path = Path(path)
+    arrays, damage = salvage_arrays(path)
+    findings = [*_file(path, arrays, damage), *_checksum(path)]
+    if "" in damage:
+        return findings
+    findings += _keys([*arrays, *damage])
+    known = {key: arrays[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in arrays}
+    findings += _layout(known)
+    sound = {key: array for key, array in known.items() if not _misfit(key, array) and len(array)}
+    findings += [*_numbers(sound), *_action_range(sound), *_terminals(sound), *_episodes(sound, path, published)]
+    findings += [*_repeats(sound), *_held_out(path, sound)]
+    if environment is not None:
+        findings += [*check_spaces(sound, environment), *check_buttons(sound, environment)]
+    if extent is not None:
+        findings += check_positions(sound, extent)
+    return findings
+
+
+def _file(path: Path, arrays: Arrays, damage: Mapping[str, str]) -> Iterator[Finding]:
+    yield from (Finding("file", "error", told) for told in damage.values())
+    if not damage:
+        yield Finding("file", "ok", f"{path.stat().st_size / 1e6:,.2f} MB, {len(arrays)} arrays")
+
+
+def _checksum(path: Path) -> Iterator[Finding]:
+    """The recorded SHA-256, whatever tool wrote it, against the file's bytes."""
+    record = record_path(path)
+    try:
+        text = record.read_text(errors="replace")
+        actual = file_hash(path)
+    except FileNotFoundError:
+        yield Finding("checksum", "note", f"none recorded in a {record.suffix} file beside it")
+        return
+    except OSError as error:
+        yield Finding("checksum", "error", f"cannot be compared with {record.name} ({error.strerror or error})")
+        return
+    match = re.search(r"\b[0-9a-f]{64}\b", text.lower())
+    if match is None:
+        yield Finding("checksum", "error", f"{record.name} holds no SHA-256: remove it")
+    elif match[0] != actual:
+        yield Finding("checksum", "error", f"recorded was sha256 {match[0][:12]}..., the file's is {actual[:12]}...")
+    else:
+        yield Finding("checksum", "ok", f"sha256 {actual[:12]}... as recorded")
+
+
+def _keys(names: Collection[str]) -> Iterator[Finding]:
+    missing = [key for key in REQUIRED_KEYS if key not in names]
+    unknown = [key for key in names if key not in (*REQUIRED_KEYS, *OPTIONAL_KEYS)]
+    if missing:
+        yield Finding("arrays", "error", f"missing: {', '.join(missing)}")
+    if unknown:
+        yield Finding("arrays", "note", f"unknown and ignored: {', '.join(unknown)}")
+    if not missing and not unknown:
+        yield Finding("arrays", "ok", ", ".join(names))
+
+
+def _misfit(key: str, array: np.ndarray) -> str:
+    """What is wrong with an array's dimensions or dtype; "" for nothing."""
+    dimensions = 1 if key == "terminals" else 2
+    if array.ndim != dimensions:
+        return f"has shape {array.shape}, expected {dimensions} dimension(s)"
+    if dimensions == 2 and not array.shape[1]:
+        return "has no columns"
+    kinds, name = _KINDS.get(key, _FLOATS)
+    return "" if array.dtype.kind in kinds else f"has dtype {array.dtype}, expected {name}"
+
+
+def _layout(known: Arrays) -> Iterator[Finding]:
+    misfits = {key: misfit for key, array in known.items() if (misfit := _misfit(key, array))}
+    rows = {key: len(array) for key, array in known.items() if array.ndim}
+    for key, misfit in misfits.items():
+        yield Finding("shapes", "error", f"'{key}' {misfit}")
+    if len(set(rows.values())) > 1:
+        told = ", ".join(f"{key} {count:,}" for key, count in rows.items())
+        yield Finding("shapes", "error", f"rows differ: {told}")
+    elif not any(rows.values()):
+        yield Finding("shapes", "error", "no rows")
+    elif not misfits:
+        columns = ", ".join(
+            f"{key} {array.shape[1]} {array.dtype}" if array.ndim == 2 else f"{key} {array.dtype}"
+            for key, array in known.items()
+        )
+        yield Finding("shapes", "ok", f"{max(rows.values()):,} rows of {columns}")
+
+
+def _numbers(arrays: Arrays) -> Iterator[Finding]:
+    damaged = False
+    for key, array in arrays.items():
+        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            damaged = True
+            first = int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
+            nan = int(np.isnan(array).sum())
+            infinite = int((~finite).sum()) - nan
+            yield Finding(
+                "numbers", "error", f"'{key}' has {nan:,} NaN and {infinite:,} infinite, first in row {first}"
+            )
+    if arrays and not damaged:
+        yield Finding("numbers", "ok", "all finite")
+
+
+def _action_range(arrays: Arrays) -> Iterator[Finding]:
+    if "actions" not in arrays:
+        return
+    size = np.abs(arrays["actions"])
+    outside, clipped = int((size > 1).sum()), int((size > ACTION_LIMIT).sum())
+    if outside:
+        row = int(np.argmax((size > 1).any(axis=1)))
+        told = (
+            f"{outside:,} of {size.size:,} numbers outside [-1, 1], first in row {row}, largest {np.nanmax(size):.4g}"
+        )
+        yield Finding("actions", "error", told)
+    elif clipped:
+        share = clipped / size.size
+        told = f"in [-1, 1]; {clipped:,} numbers ({share:.1%}) beyond 1 - 1e-5 are clipped when loaded"
+        yield Finding("actions", "note", told)
+    else:
+        yield Finding("actions", "ok", "in [-1, 1]")
+
+
+def _terminals(arrays: Arrays) -> Iterator[Finding]:
+    if "terminals" not in arrays:
+        return
+    flags = arrays["terminals"]
+    strange = int((~np.isin(flags, (0, 1))).sum())
+    if strange:
+        yield Finding("terminals", "error", f"{strange:,} values other than 0 and 1")
+    if not flags.any():
+        yield Finding("terminals", "error", "nowhere set: it belongs on the last row of every episode")
+    elif not flags[-1]:
+        dangling = len(flags) - 1 - int(np.flatnonzero(flags)[-1])
+        yield Finding("terminals", "error", f"last row is not terminal: {dangling:,} rows belong to no ended episode")
+    elif not strange:
+        yield Finding("terminals", "ok", "0 or 1, last row terminal")
+
+
+def _episode_ends(arrays: Arrays) -> np.ndarray:
+    """Row after each episode's last, an unfinished last episode included."""
+    return np.union1d(np.flatnonzero(arrays["terminals"]) + 1, [len(arrays["terminals"])])
+
+
+def _episodes(arrays: Arrays, path: Path, published: DataSet | None) -> Iterator[Finding]:
+    if "terminals" not in arrays:
+        return
+    lengths = np.diff(_episode_ends(arrays), prepend=0) - 1
+    least, middle, most = int(lengths.min()), float(np.median(lengths)), int(lengths.max())
+    told = f"{len(lengths):,} of {least:,} to {most:,} transitions, median {middle:,.0f}; {lengths.sum():,} in all"
+    if not most:
+        yield Finding("episodes", "error", "no row starts a transition: terminals belong on last rows only")
+        return
+    yield Finding("episodes", "ok", told)
+    if empty := int((lengths == 0).sum()):
+        yield Finding("episodes", "note", f"{empty:,} have no transition (a single, terminal row)")
+    if published is not None:
+        episodes = published.episodes // 10 if path.stem.endswith("-val") else published.episodes
+        if (len(lengths), least, most) != (episodes, published.steps, published.steps):
+            told = f"{published.name} as published has {episodes:,} of {published.steps:,} transitions each"
+            yield Finding("episodes", "note", told)
+
+
+def _paired(arrays: Arrays, *more: str) -> bool:
+    """Whether observations, actions and the named arrays are there, with as many rows."""
+    keys = ("observations", "actions", *more)
+    return all(key in arrays for key in keys) and len({len(arrays[key]) for key in keys}) == 1
+
+
+def _repeats(arrays: Arrays) -> Iterator[Finding]:
+    if not _paired(arrays, "terminals"):
+        return
+    ends = _episode_ends(arrays)
+    if twins := repeated_episodes((arrays["observations"], arrays["actions"]), ends):
+        first, again = twins[0]
+        told = f"{len(twins):,} of {len(ends):,} repeated: number {again} equals number {first}, counted from 0"
+        yield Finding("repeats", "error", told)
+    else:
+        yield Finding("repeats", "ok", "no episode equals an earlier one")
+
+
+def _held_out(path: Path, arrays: Arrays) -> Iterator[Finding]:
+    """Rows that also stand in the validation file."""
+    if path.stem.endswith("-val") or not _paired(arrays):
+        return
+    other = validation_path(path)
+    if not other.is_file():
+        yield Finding("validation", "note", "no -val file beside it")
+        return
+    held_out, _ = salvage_arrays(other)
+    comparable = _paired(held_out) and all(
+        not _misfit(key, held_out[key]) and held_out[key].shape[1] == arrays[key].shape[1]
+        for key in ("observations", "actions")
+    )
+    if not comparable:
+        yield Finding("validation", "note", "its -val file cannot be compared: check that, too")
+        return
+    mine, theirs = ((each["observations"], each["actions"]) for each in (arrays, held_out))
+    common = common_rows(mine, theirs)
+    told = f"{common:,} rows also stand in its -val file (of {len(theirs[0]):,} rows)"
+    level: Level = "ok" if not common else "note" if common <= _STRAY_SHARE * len(theirs[0]) else "error"
+    yield Finding("validation", level, told)

@@ -1,0 +1,164 @@
+"""Data sets of the minari package: recorded episodes of Gymnasium environments, and which environment it was.
+
+The package is an extra and is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+import torch
+
+from qam_torch.data.actions import unit_actions
+from qam_torch.data.files import file_hash
+from qam_torch.data.transitions import Transitions
+from qam_torch.types import QamError
+
+if TYPE_CHECKING:
+    from minari import MinariDataset
+
+__all__ = ["dataset_hash", "environment_spec", "minari_transitions", "open_minari"]
+
+_GOAL_PARTS = ("observation", "desired_goal")
+
+# What h5py and minari raise on damaged files.
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, AssertionError)
+
+
+def open_minari(name: str, download: bool = True) -> MinariDataset:
+    """Find a data set in Minari's directory, or fetch it.
+
+    name      e.g. "mujoco/hopper/medium-v0"
+    download  whether it may be fetched if it is not there
+
+    Raises QamError when the package is missing, or the data set can neither be read nor fetched.
+    """
+    try:
+        import minari
+    except ImportError:
+        raise QamError("Minari's data sets need the minari package: pip install 'qam-torch[minari]'") from None
+    try:
+        return minari.load_dataset(name, download=download)
+    except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same
+        reason = " ".join(str(error).split()).rstrip(".")[:200]
+        raise QamError(
+            f"Minari data set '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
+            f"remote`, and run `minari download {name}` where there is a network"
+        ) from error
+
+
+def environment_spec(dataset: MinariDataset) -> str:
+    """The environment that the data set is to be evaluated in, as Gymnasium's EnvSpec in JSON.
+
+    That is the one named for evaluation where there is one (mazes are recorded without an end, for example), else the
+    one that it was recorded in. Raises QamError when the data set names none, or its package is not installed.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # packages of other versions than it was recorded with
+            named = dataset.storage.metadata.get("eval_env_spec") is not None
+            environment = dataset.recover_environment(eval_env=named, disable_env_checker=True)
+            environment.close()
+    except (gymnasium.error.Error, ImportError, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise QamError(
+            f"the environment of Minari data set '{dataset.id}' cannot be made ({reason}): install the package that "
+            "has it, or export the data for env=npz"
+        ) from error
+    assert environment.spec is not None
+    return environment.spec.to_json()
+
+
+def minari_transitions(
+    dataset: MinariDataset,
+    low: np.ndarray,
+    high: np.ndarray,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Transitions:
+    """All steps of a data set, every state once, on the device.
+
+    dataset    from `open_minari`
+    low, high  (A,)  bounds of the environment's actions, which are scaled to [-1, 1]
+    ->         Transitions. Rewards are as recorded, masks 0 where a step terminated; an episode ends where a step
+               terminated or was truncated, and with its record. Goal-conditioned observations become the observation
+               followed by the desired goal
+
+    Raises QamError for other observations than vectors, actions out of bounds, numbers that are not finite, or
+    episodes without a state after their last step.
+    """
+    source = f"Minari data set '{dataset.id}'"
+    try:
+        arrays = _arrays(dataset, source)
+    except _UNREADABLE as error:
+        if isinstance(error, QamError):
+            raise
+        reason = " ".join(str(error).split()).rstrip(".")[:200]
+        raise QamError(f"{source} is damaged ({reason}): delete it and fetch or make it again") from error
+    actions = unit_actions(arrays["actions"], low, high, source)
+    try:
+        return Transitions(
+            states=torch.as_tensor(arrays["states"]).to(device, dtype),
+            state_rows=torch.as_tensor(arrays["rows"]),
+            next_rows=torch.as_tensor(arrays["rows"] + 1),
+            actions=torch.as_tensor(actions),
+            rewards=torch.as_tensor(arrays["rewards"]),
+            masks=torch.as_tensor(~arrays["terminations"].astype(bool)),
+            terminals=torch.as_tensor(arrays["ends"]),
+        )
+    except QamError as error:
+        raise QamError(f"{source}: {error}") from error
+
+
+def dataset_hash(dataset: MinariDataset) -> str:
+    """SHA-256 of the names and bytes of all the data set's files."""
+    directory = Path(dataset.storage.data_path)
+    files = sorted(path for path in directory.rglob("*") if path.is_file())
+    lines = (f"{path.relative_to(directory).as_posix()} {file_hash(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _arrays(dataset: MinariDataset, source: str) -> dict[str, np.ndarray]:
+    """All states; and of each step its state's row, action, reward, whether it terminated, whether its episode ends."""
+    pieces: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("states", "rows", "actions", "rewards", "terminations", "ends")
+    }
+    held = 0
+    for number, observations, episode in _episodes(dataset, source):
+        steps = len(episode.rewards)
+        if len(observations) != steps + 1:
+            raise QamError(
+                f"{source}: episode {number} has {len(observations)} observations of {steps} steps, expected "
+                f"{steps + 1}, the first and one after each step: record the state after the last step too"
+            )
+        ends = np.asarray(episode.terminations, bool) | np.asarray(episode.truncations, bool)
+        ends[-1:] = True
+        found = (observations, held + np.arange(steps), episode.actions, episode.rewards, episode.terminations, ends)
+        for piece, array in zip(pieces.values(), found, strict=True):
+            piece.append(np.asarray(array))
+        held += steps + 1
+    if held == 0:
+        raise QamError(f"{source} has no episodes: choose another")
+    return {name: np.concatenate(piece) for name, piece in pieces.items()}
+
+
+def _episodes(dataset: MinariDataset, source: str) -> Iterator[tuple[int, np.ndarray, Any]]:
+    """Number, observations (steps + 1, O) and record of each episode."""
+    for number, episode in enumerate(dataset.iterate_episodes()):
+        observations = episode.observations
+        if isinstance(observations, dict) and observations.keys() >= set(_GOAL_PARTS):
+            parts = [observations[part] for part in _GOAL_PARTS]
+            if all(isinstance(part, np.ndarray) and part.ndim == 2 for part in parts):
+                observations = np.concatenate(parts, axis=1)
+        if not isinstance(observations, np.ndarray) or observations.ndim != 2:
+            raise QamError(
+                f"{source} is observed by {dataset.observation_space}, expected vectors or a goal-conditioned "
+                "dictionary of such: images and nested dictionaries cannot be trained on"
+            )
+        yield number, observations, episode

@@ -1,0 +1,26 @@
+"""Randomness of a generated episode: from one SeedSequence, though OGBench draws from numpy's global generator."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+
+__all__ = ["integer_seed", "numpy_seeded"]
+
+
+def integer_seed(seed: np.random.SeedSequence) -> int:
+    """A seed for gymnasium, which takes integers: in [0, 2^31)."""
+    return int(seed.generate_state(1)[0] >> 1)
+
+
+@contextlib.contextmanager
+def numpy_seeded(seed: np.random.SeedSequence) -> Iterator[None]:
+    """Seed numpy's global generator, and put it back as it was."""
+    before = np.random.get_state()
+    np.random.seed(seed.generate_state(4))
+    try:
+        yield
+    finally:
+        np.random.set_state(before)

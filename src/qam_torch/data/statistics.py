@@ -1,0 +1,121 @@
+"""Numbers that describe a data set: how long its episodes are, how often they succeed at a task, what they do.
+
+Everything is first summed up per episode, so that the shards of a large set are read one after the other and their
+episodes joined (`joined`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from qam_torch.data.files import kept_rows
+
+__all__ = [
+    "ACTION_BINS", "RETURN_PERCENTILES", "Episodes", "Outcomes", "episode_lengths", "episode_sums", "joined",
+    "length_summary", "outcome_summary", "summarize_episodes",
+]  # fmt: skip
+
+ACTION_BINS = 10
+"""Equal bins of [-1, 1] in an action histogram."""
+
+RETURN_PERCENTILES = (5, 25, 50, 75, 95)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What one task's rewards make of E episodes.
+
+    returns    (E,) float64  undiscounted sum of an episode's rewards
+    successes  (E,) int64    transitions of an episode that start in a success state (mask 0)
+    """
+
+    returns: np.ndarray
+    successes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """E episodes with at least one transition each.
+
+    lengths   (E,) int64               transitions
+    outcomes  task -> Outcomes
+    actions   (A, ACTION_BINS) int64   how many of the transitions' actions lie in each bin
+    """
+
+    lengths: np.ndarray
+    outcomes: Mapping[int, Outcomes]
+    actions: np.ndarray
+
+
+def summarize_episodes(
+    arrays: Mapping[str, np.ndarray], rewards: Mapping[int, tuple[np.ndarray, np.ndarray]]
+) -> Episodes:
+    """Sum up one file.
+
+    arrays   raw file (see `files.read_npz`): actions (rows, A), terminals (rows,)
+    rewards  task -> rewards (N,) and masks (N,) of the transitions (see `relabel.task_rewards`)
+    """
+    lengths = episode_lengths(arrays["terminals"])
+    outcomes = {
+        task: Outcomes(episode_sums(reward, lengths), episode_sums(mask == 0, lengths).astype(np.int64))
+        for task, (reward, mask) in rewards.items()
+    }
+    return Episodes(lengths, outcomes, _action_counts(arrays["actions"][kept_rows(arrays["terminals"])]))
+
+
+def episode_lengths(terminals: np.ndarray) -> np.ndarray:
+    """Transitions of each episode that has any; terminals (rows,), True on every episode's last row -> (E,) int64."""
+    lengths = np.diff(np.flatnonzero(terminals), prepend=-1) - 1
+    return lengths[lengths > 0]
+
+
+def episode_sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Sum per episode in float64; values (N,) of the transitions, lengths (E,) that sum to N -> (E,)."""
+    assert len(values) == lengths.sum()
+    return np.add.reduceat(values.astype(np.float64), np.cumsum(lengths) - lengths)
+
+
+def _action_counts(actions: np.ndarray) -> np.ndarray:
+    """Actions (N, A) -> (A, ACTION_BINS); what lies outside [-1, 1] counts in the outermost bins."""
+    edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
+    return np.stack([np.histogram(np.clip(column, -1.0, 1.0), edges)[0] for column in actions.T])
+
+
+def joined(parts: Sequence[Episodes]) -> Episodes:
+    """The episodes of several files, in order; all parts have the same tasks and action size."""
+    outcomes = {
+        task: Outcomes(
+            np.concatenate([part.outcomes[task].returns for part in parts]),
+            np.concatenate([part.outcomes[task].successes for part in parts]),
+        )
+        for task in parts[0].outcomes
+    }
+    actions = np.sum([part.actions for part in parts], axis=0)
+    return Episodes(np.concatenate([part.lengths for part in parts]), outcomes, actions)
+
+
+def length_summary(episodes: Episodes) -> dict[str, float]:
+    """Minimum, quartiles and maximum of the episodes' lengths, in transitions."""
+    values = np.percentile(episodes.lengths, (0, 25, 50, 75, 100))
+    return dict(zip(("min", "p25", "p50", "p75", "max"), values.tolist(), strict=True))
+
+
+def outcome_summary(episodes: Episodes, task: int) -> dict[str, float]:
+    """What a task pays on this data.
+
+    ->  success_transitions  share of the transitions that start in a success state, in [0, 1]
+        success_episodes     share of the episodes that have such a transition, in [0, 1]
+        mean_reward          mean over transitions
+        return_p5 ...        percentiles of the undiscounted return over episodes, see RETURN_PERCENTILES
+    """
+    outcomes, transitions = episodes.outcomes[task], int(episodes.lengths.sum())
+    percentiles = np.percentile(outcomes.returns, RETURN_PERCENTILES).tolist()
+    return {
+        "success_transitions": float(outcomes.successes.sum()) / transitions,
+        "success_episodes": float(np.mean(outcomes.successes > 0)),
+        "mean_reward": float(outcomes.returns.sum()) / transitions,
+        **{f"return_p{percent}": value for percent, value in zip(RETURN_PERCENTILES, percentiles, strict=True)},
+    }

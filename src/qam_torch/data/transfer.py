@@ -1,0 +1,165 @@
+"""One HTTP transfer into a partial file, continued where an earlier one ended.
+
+Beside `.NAME.part`, `.NAME.part.json` says which version of the file it is the beginning of: the entity tag, which only
+the server that gave it understands, and the modification time, which faithful mirrors share. The rest is asked for with
+Range and If-Range, so a server whose file is another one, or that knows no ranges, sends all of it, from the start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+__all__ = ["BLOCK", "NotFetched", "Partial", "Progress", "Unreachable", "transfer"]
+
+BLOCK = 1 << 20
+"""Bytes read at most at once."""
+
+Progress = Callable[[int, int | None], None]
+"""progress(bytes there, bytes in all, None if the server does not say)"""
+
+_TRY_AGAIN = (408, 416, 425, 429)
+"""HTTP statuses below 500 that may be another one soon; after 416 (no such range) the file starts afresh."""
+
+
+class NotFetched(Exception):
+    """A transfer that did not bring the whole file.
+
+    again   whether the same server may do better at another try
+    status  HTTP status, if there was one
+    """
+
+    def __init__(self, reason: str, again: bool, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.again, self.status = again, status
+
+
+class Unreachable(NotFetched):
+    """There was no connection: no network, no such host, nobody listening."""
+
+
+class Partial:
+    """What has come so far of a file.
+
+    target  the file's final path, in the same directory
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.path = target.with_name(f".{target.name}.part")
+        self._about = target.with_name(f".{target.name}.part.json")
+        self._version: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):  # cut short by a kill: no version known, so starts afresh
+            self._version = dict(json.loads(self._about.read_text()))
+
+    @property
+    def size(self) -> int:
+        """Bytes there."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    @property
+    def total(self) -> int | None:
+        """Bytes of the whole file, where known."""
+        return self._version.get("total")
+
+    def conditions(self, url: str) -> dict[str, str]:
+        """Request headers that ask for the rest of this very version; none when all must be asked for."""
+        etag = self._version.get("etag") if self._version.get("url") == url else None
+        validator = etag or self._version.get("last_modified")
+        return {"Range": f"bytes={self.size}-", "If-Range": validator} if self.size and validator else {}
+
+    def restart(self, url: str, headers: http.client.HTTPMessage) -> None:
+        """Empty the file, and remember the version that comes now."""
+        etag, length = headers["ETag"], headers["Content-Length"]
+        self._version = {
+            "url": url,
+            "etag": None if etag is None or etag.startswith("W/") else etag,  # a weak one does not vouch for bytes
+            "last_modified": headers["Last-Modified"],
+            "total": int(length) if length and length.isdecimal() else None,
+        }
+        self.path.write_bytes(b"")
+        self._about.write_text(json.dumps(self._version))
+
+    def discard(self) -> None:
+        """Remove what came."""
+        self.path.unlink(missing_ok=True)
+        self.finish()
+
+    def finish(self) -> None:
+        """Remove what is known about the version: the file has been renamed."""
+        self._about.unlink(missing_ok=True)
+        self._version = {}
+
+
+def transfer(url: str, partial: Partial, progress: Progress | None, timeout: float) -> None:
+    """Bring the partial file to its full size, or as far as the connection goes.
+
+    url       http or https
+    timeout   s   longest silence of the server
+
+    Raises NotFetched; OSError when the disk does not take the file.
+    """
+    if partial.size and partial.size == partial.total:  # killed between the last byte and the renaming
+        return
+    with _open(url, partial.conditions(url), timeout) as response:
+        if response.status != 206:
+            partial.restart(url, response.headers)
+        elif not _continues(response.headers["Content-Range"], partial):
+            partial.discard()
+            raise NotFetched("it sent another part of the file than was asked for", again=True)
+        with open(partial.path, "ab") as file:
+            while block := _read(response, timeout):
+                file.write(block)
+                if progress is not None:
+                    progress(file.tell(), partial.total)
+    if partial.total is not None and partial.size != partial.total:
+        raise NotFetched(f"the connection ended after {partial.size} of {partial.total} bytes", again=True)
+
+
+def _continues(content_range: str | None, partial: Partial) -> bool:
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", content_range or "")
+    return match is not None and int(match[1]) == partial.size and match[2] in ("*", str(partial.total))
+
+
+def _open(url: str, headers: dict[str, str], timeout: float) -> http.client.HTTPResponse:
+    request = urllib.request.Request(url, headers={"User-Agent": "qam-torch", **headers})
+    try:
+        return urllib.request.urlopen(request, timeout=timeout)
+    except urllib.error.HTTPError as error:
+        again = error.code >= 500 or error.code in _TRY_AGAIN
+        raise NotFetched(f"HTTP status {error.code} {error.reason}".rstrip(), again, error.code) from error
+    except urllib.error.URLError as error:  # while connecting
+        if isinstance(error.reason, ConnectionResetError):
+            raise NotFetched(_reason(error.reason, timeout), again=True) from error
+        raise Unreachable(_reason(error.reason, timeout), again=False) from error
+    except (OSError, http.client.HTTPException) as error:  # while waiting for the answer
+        raise NotFetched(_reason(error, timeout), again=True) from error
+
+
+def _read(response: http.client.HTTPResponse, timeout: float) -> bytes:
+    try:
+        return response.read1(BLOCK)  # what has arrived, so that a connection that breaks loses nothing
+    except (OSError, http.client.HTTPException) as error:
+        raise NotFetched(_reason(error, timeout), again=True) from error
+
+
+def _reason(error: BaseException | str, timeout: float) -> str:
+    """An exception of the network's in a few words."""
+    if isinstance(error, TimeoutError):
+        return f"no answer for {timeout:g} s"
+    if isinstance(error, socket.gaierror):
+        return "host not found: no network?"
+    if isinstance(error, http.client.IncompleteRead | http.client.RemoteDisconnected | ConnectionResetError):
+        return "the connection was closed early"
+    if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):  # its numbers are its own
+        return os.strerror(error.errno).lower()
+    return str(error) or type(error).__name__

@@ -1,0 +1,115 @@
+"""Windows of consecutive transitions: everything that a batch needs of a start is computed once, when it is built."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from qam_torch.data.transitions import Transitions
+from qam_torch.types import Batch, QamError, require
+
+__all__ = ["ChunkWindows"]
+
+
+class ChunkWindows:
+    """All windows of h consecutive transitions of a data set, one for each start 0..N-h.
+
+    transitions          the data set
+    horizon_length       int >= 1   h, steps in a chunk
+    discount             float in [0, 1]   per step
+    allow_short_episodes build even where an episode is shorter than h (its windows all have valid = 0)
+
+    A window starting at i takes n_j = min(j, e - i) steps inside its episode, which ends at e. Column j holds
+    rewards sum_{k <= n_j} discount^k r_{i+k}, masks min_{k <= n_j} m_{i+k}, valid 1 if i + j <= e else 0, and the
+    state after transition i + n_j. The batch carries the last column, j = h - 1; actions are the raw
+    a_i..a_{i+h-1} even past the end, where valid = 0 takes the window out of every loss.
+
+    Raises QamError for h below 1, a discount out of range, and h longer than the shortest episode.
+    Source: Li & Levine 2026, the reference's sampler of action sequences.
+    """
+
+    def __init__(
+        self, transitions: Transitions, horizon_length: int, discount: float, allow_short_episodes: bool = False
+    ) -> None:
+        require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
+        require("discount", 0.0 <= discount <= 1.0, discount, "a number in [0, 1]")
+        shortest = transitions.shortest_episode
+        if horizon_length > shortest and not allow_short_episodes:
+            raise QamError(
+                f"horizon_length={horizon_length} exceeds the shortest episode ({shortest} steps): "
+                "lower it or drop short episodes"
+            )
+        if transitions.num_transitions < horizon_length:
+            raise QamError(
+                f"{transitions.num_transitions} transitions are fewer than one window of "
+                f"horizon_length={horizon_length}: lower it or use more data"
+            )
+        self.transitions = transitions
+        self.horizon_length = horizon_length
+        self.discount = discount
+        self.num_starts = transitions.num_transitions - horizon_length + 1
+        self._precompute()
+
+    def _precompute(self) -> None:
+        """Per start the last column's reward, mask and validity (3, S) and its two state rows (2, S)."""
+        data, steps, last = self.transitions, self.horizon_length, self.num_starts
+        starts = torch.arange(last, device=data.device)
+        ends = data.episode_ends[:last]
+        rewards = torch.zeros(last, dtype=torch.float64, device=data.device)
+        masks = torch.ones(last, dtype=data.dtype, device=data.device)
+        for k in range(steps):
+            inside = starts + k <= ends
+            rewards += torch.where(inside, self.discount**k * data.rewards[k : last + k].double(), 0.0)
+            masks = torch.where(inside, torch.minimum(masks, data.masks[k : last + k]), masks)
+        final = torch.minimum(starts + steps - 1, ends)
+        valid = (final == starts + steps - 1).to(data.dtype)
+        self._columns = torch.stack([rewards.to(data.dtype), masks, valid])
+        self._rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
+        size = data.action_dim
+        # Row i is a_i..a_{i+h-1}, time-major: a view, so the actions are stored once however long the chunk is.
+        self._chunks = data.actions.contiguous().as_strided((last, steps * size), (size, 1))
+
+    def __call__(self, starts: Tensor) -> Batch:
+        """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
+        return self.gather(self._checked(starts))
+
+    def gather(self, starts: Tensor) -> Batch:
+        """The same for starts that are known to be in range and on the device: nothing is read back to the host."""
+        index = starts.reshape(-1)
+        rows = self._rows.index_select(1, index).reshape(-1)
+        states = self.transitions.states.index_select(0, rows).reshape(2, *starts.shape, -1)
+        columns = self._columns.index_select(1, index).reshape(3, *starts.shape)
+        actions = self._chunks.index_select(0, index).reshape(*starts.shape, -1)
+        return Batch(states[0], actions, columns[0], columns[1], columns[2], states[1])
+
+    def steps(self, starts: Tensor) -> dict[str, Tensor]:
+        """Every column of the windows at `starts` (...), not only the last: for study and for tests, not for training.
+
+        ->  observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
+            terminals (..., h); terminals is 1 from the episode's last transition on
+        """
+        starts, data = self._checked(starts), self.transitions
+        offsets = torch.arange(self.horizon_length, device=data.device)
+        raw = starts[..., None] + offsets
+        steps = torch.minimum(raw, data.episode_ends[starts][..., None])
+        inside = (raw == steps).to(data.dtype)
+        discounts = torch.tensor(
+            [self.discount**k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
+        )
+        return {
+            "observations": data.states[data.state_rows[starts]],
+            "actions": data.actions[raw],
+            "rewards": torch.cumsum(discounts * data.rewards[steps] * inside, dim=-1),
+            "masks": torch.cummin(data.masks[steps], dim=-1).values,
+            "valid": inside,
+            "terminals": data.terminals[steps].to(data.dtype),
+            "next_observations": data.states[data.next_rows[steps]],
+        }
+
+    def _checked(self, starts: Tensor) -> Tensor:
+        starts = torch.as_tensor(starts, dtype=torch.int64, device=self.transitions.device)
+        if starts.numel() and (int(starts.min()) < 0 or int(starts.max()) >= self.num_starts):
+            raise QamError(
+                f"window starts span {int(starts.min())}..{int(starts.max())}, expected 0..{self.num_starts - 1}"
+            )
+        return starts

@@ -1,0 +1,138 @@
+"""The end of a run: its final evaluation, pictures, summary.json, and a short table on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.callbacks import Evaluator, RunCallback
+from qam_torch.experiment.environments import title
+from qam_torch.experiment.inputs import Data
+from qam_torch.experiment.maps import plot_trajectories
+from qam_torch.experiment.plots import plot_losses, plot_return, plot_success
+from qam_torch.experiment.records import read_metrics, versions, write_json
+from qam_torch.rollout.evaluation import Evaluation
+
+__all__ = ["conclude", "show_table"]
+
+
+def conclude(
+    config: DictConfig,
+    directory: Path,
+    data: Data,
+    algorithm: Algorithm,
+    callback: RunCallback,
+    evaluator: Evaluator,
+) -> dict[str, Any]:
+    """Final evaluation with trajectories, the behaviour flow beside it, plots and summary.json."""
+    maze = data.layout is not None
+    updates = callback.clock.updates
+    # The last training evaluation again, with the same noise and episodes, where its trajectories are to be drawn.
+    latest = callback.latest if callback.latest is not None and not maze else None
+    final = latest or evaluator(algorithm, updates, record_positions=maze)
+    behavior = None
+    if config.compare_behavior and algorithm.behavior_policy is not None:
+        behavior = evaluator(algorithm, updates, "behavior_policy", record_positions=maze)
+    plots = _plots(config, directory, data, final, behavior)
+    summary = {
+        "algorithm": config.algo_name,
+        "environment": data.environment["env_name"],
+        "task": data.environment.get("task"),
+        "reward": data.environment.get("reward"),
+        "seeds": list(algorithm.seeds),
+        "updates": updates,
+        "wall_seconds": round(callback.seconds, 1),
+        "episodes": config.eval_episodes,
+        "final": _outcome(final),
+        "best": callback.best,
+        "behavior": None if behavior is None else _outcome(behavior),
+        "data": data.source,
+        "plots": plots,
+        "versions": versions(),
+    }
+    write_json(directory / "summary.json", summary)
+    return summary
+
+
+def _outcome(evaluation: Evaluation) -> dict[str, Any]:
+    """What came out; without the keys of success where the environment never says."""
+    outcome = {
+        "return": float(evaluation.returns.mean()),
+        "return_by_seed": evaluation.returns.mean(axis=1).tolist(),
+        "return_range": [float(evaluation.returns.min()), float(evaluation.returns.max())],
+        "length": float(evaluation.lengths.mean()),
+    }
+    if evaluation.success is None:
+        return outcome
+    low, high = evaluation.pooled_interval()
+    return {
+        "success": float(evaluation.success_rate().mean()),
+        "success_95": [low, high],
+        "success_by_seed": evaluation.success_rate().tolist(),
+        "success_95_by_seed": evaluation.interval().tolist(),
+        **outcome,
+    }
+
+
+def _plots(
+    config: DictConfig, directory: Path, data: Data, final: Evaluation, behavior: Evaluation | None
+) -> list[str]:
+    heading = f"{config.algo_name}, {title(data.environment)}"
+    folder = directory / "plots"
+    folder.mkdir(exist_ok=True)
+    if config.logger.csv:
+        metrics = read_metrics(directory / "metrics.csv")
+        if final.success is None:
+            level = None if behavior is None else float(behavior.returns.mean())
+            plot_return(metrics, config.eval_episodes, folder / "return.png", behavior=level, title=heading)
+        else:
+            rate = None
+            if behavior is not None and behavior.success is not None:
+                rate = (float(behavior.success_rate().mean()), *behavior.pooled_interval())
+            plot_success(metrics, config.eval_episodes, folder / "success.png", behavior=rate, title=heading)
+        plot_losses(metrics, folder / "losses.png", title=heading)
+    if data.layout is not None and final.trajectories is not None and final.success is not None:
+        compare = None
+        if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
+            compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
+        plot_trajectories(
+            data.layout,
+            list(final.trajectories),
+            final.success[0],
+            folder / "trajectories.png",
+            title=heading,
+            compare=compare,
+        )
+    return sorted(str(path.relative_to(directory)) for path in folder.glob("*.png"))
+
+
+def show_table(directory: Path, summary: dict[str, Any]) -> None:
+    """A few lines at the end that say what came out and where everything is."""
+
+    def outcome(part: dict[str, Any]) -> str:
+        if "success" in part:
+            return "{:.2f} [{:.2f}, {:.2f}]".format(part["success"], *part["success_95"])
+        return "{:.1f} [{:.1f}, {:.1f}]".format(part["return"], *part["return_range"])
+
+    final = summary["final"]
+    what, digits, span = ("success", 2, "95 % interval") if "success" in final else ("return", 1, "mean and range")
+    rows = [(what, f"{outcome(final)}  ({span}, {summary['episodes']} episodes a seed)")]
+    if len(summary["seeds"]) > 1:
+        by_seed = zip(summary["seeds"], final[f"{what}_by_seed"], strict=True)
+        rows.append(("by seed", "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in by_seed)))
+    if summary["behavior"] is not None:
+        rows.append(("behaviour flow", outcome(summary["behavior"])))
+    rows += [
+        ("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"),
+        ("results", f"{directory}/"),
+        ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
+        ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
+        ("watch again", f"qam-eval {shlex.quote(f'ckpt={directory}/checkpoints/last.ckpt')} video=episodes.mp4"),
+    ]
+    print()
+    for name, value in rows:
+        print(f"  {name:15} {value}")

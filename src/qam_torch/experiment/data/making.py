@@ -1,0 +1,87 @@
+"""`qam-data generate`: data sets made here, with OGBench's environments and oracles."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qam_torch.experiment.data.telling import Bars
+
+if TYPE_CHECKING:
+    from qam_torch.data.catalogue import DataSet
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """\
+Make a data set with OGBench's own environments and oracles, in OGBench's format: training and validation files. The
+same name, seed and number of transitions give the same bytes, whatever the number of workers. What was interrupted, or
+even killed, continues with the same command.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command's subparsers."""
+    parser = subparsers.add_parser(
+        "generate", help="make data sets with OGBench's oracles", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", help="cube, scene, puzzle or pointmaze; `qam-data list` has all")
+    parser.add_argument("--transitions", type=int, metavar="N", help="training transitions (default as published)")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes (default one a CPU)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="an integer >= 0 (default 0)")
+    parser.add_argument(
+        "--output",
+        metavar="PATH",
+        help="the training file, or the directory of a data set of many files "
+        "(default DIR/NAME.generated-N-seedS.npz, where `qam-train` looks for it)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the data set unless it is there, and tell how to train on it."""
+    from qam_torch.data.catalogue import data_set
+    from qam_torch.data.checksums import record_checksum
+    from qam_torch.data.generate import generate
+    from qam_torch.data.sources import generated_path, is_made
+    from qam_torch.types import QamError
+
+    entry = data_set(options.name)
+    transitions = entry.transitions if options.transitions is None else options.transitions
+    path = generated_path(entry.name, options.directory, transitions, options.seed)
+    if options.output is not None:
+        path = Path(options.output).expanduser()
+    if entry.shards == 1 and path.suffix != ".npz":
+        raise QamError(f"--output {path} is no .npz file: give a name that ends in .npz")
+    path = path.absolute()
+    if is_made(entry, path, transitions):
+        print(f"{path} is there already: remove it to make it again")
+    else:
+        started, made = time.perf_counter(), 0
+        with Bars(" transitions") as bars:
+
+            def progress(done: int, total: int) -> None:
+                nonlocal made
+                made = done
+                bars(f"making {entry.name}", done, total)
+
+            generate(entry.name, path, transitions, options.seed, options.workers, progress)
+        seconds = time.perf_counter() - started
+        if path.is_file():
+            record_checksum(path)
+        print(f"{path}  {made} transitions in {seconds:.0f} s, {made / seconds:.0f} a second")
+    print(f"train on it with: qam-train {_environment(entry)} data.path={path}")
+    return 0
+
+
+def _environment(entry: DataSet) -> str:
+    """The overrides of `qam-train` that choose the data set: its own config, or a relative's with another data set."""
+    from qam_torch.experiment.configuration import options_of
+
+    name, body, known = entry.name.removesuffix("-v0"), entry.environment.removesuffix("-v0"), options_of("env")
+    if name in known:
+        return f"env={name}"
+    (kin, *_) = [option for start in (body, entry.family) for option in known if option.startswith(start)]
+    return f"env={kin} env.dataset={entry.name}"

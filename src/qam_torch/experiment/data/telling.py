@@ -1,0 +1,54 @@
+"""How the verbs tell people about bytes and about work that takes a while."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from tqdm import tqdm
+
+__all__ = ["Bars", "readable_size"]
+
+
+class Bars:
+    """A progress bar on stderr for one thing after the other, where stderr is a terminal.
+
+    unit     e.g. "B"
+    options  more of tqdm's
+
+        with Bars("B", unit_scale=True) as bars:
+            bars("x.npz", 1000, 2000)   # what, how much of it is done, how much there is or None
+    """
+
+    def __init__(self, unit: str, **options: Any) -> None:
+        self._options: dict[str, Any] = {"unit": unit, "disable": None, **options}
+        self._bar: tqdm | None = None
+        self._what = ""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if self._bar is None or what != self._what:
+            self.close()
+            self._bar, self._what = tqdm(total=total, initial=done, desc=what, **self._options), what
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def readable_size(size: int) -> str:
+    """A number of bytes in at most eight characters: 734 B, 12.3 MB."""
+    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
+    while number >= 999.95 and len(units) > 1:
+        number /= 1000
+        units.pop(0)
+    return f"{number:.0f} B" if units[0] == "B" else f"{number:.1f} {units[0]}"

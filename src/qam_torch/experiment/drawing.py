@@ -1,0 +1,71 @@
+"""What all pictures share: the style, the colours, and being saved whole or not at all.
+
+Figures are made without pyplot, so neither the backend nor any global state of matplotlib is touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from qam_torch.types import QamError
+
+__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "entitle", "save_figure", "styled"]
+
+DPI = 130
+# Okabe and Ito's colours, which people with any colour vision can tell apart.
+BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
+_STYLE: Any = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#999999",
+    "xtick.color": "#666666",
+    "ytick.color": "#666666",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.7,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside the function only
+
+
+def entitle(figure: Figure, title: str | None) -> None:
+    """Put the title, if there is one, above the figure."""
+    if title:
+        figure.suptitle(title, fontweight="bold")
+
+
+@styled
+def save_figure(figure: Figure | None, path: str | Path) -> bool:
+    """Save as a PNG; False, and nothing written, where there is no figure.
+
+    Raises QamError where it cannot be written; a file that was there stays.
+    """
+    if figure is None:
+        return False
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        figure.savefig(temporary, format="png", dpi=DPI)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise QamError(f"could not write '{path}' ({reason}): give a writable directory with free space") from None
+    return True

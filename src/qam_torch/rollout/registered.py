@@ -1,0 +1,133 @@
+"""Any registered Gymnasium environment of vectors, acted in with numbers in [-1, 1].
+
+This module is imported by the processes that host environments, so it must not import torch.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.spaces import Box
+
+__all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
+
+GOAL_PARTS = ("observation", "desired_goal")
+"""What is kept of a goal-conditioned environment's observation, in this order."""
+
+
+class GoalObservation(gymnasium.ObservationWrapper):
+    """A goal-conditioned environment's dictionary as one vector: the observation, then the desired goal."""
+
+    def __init__(self, environment: gymnasium.Env) -> None:
+        super().__init__(environment)
+        low, high = (
+            np.concatenate([getattr(environment.observation_space[part], end) for part in GOAL_PARTS])  # type: ignore[index]
+            for end in ("low", "high")
+        )
+        self.observation_space = Box(low, high, dtype=low.dtype.type)
+
+    def observation(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+        """Dictionary -> (O,)."""
+        return np.concatenate([observation[part] for part in GOAL_PARTS])
+
+
+class UnitAction(gymnasium.ActionWrapper):
+    """Takes actions in [-1, 1], each stretched to the bounds of the environment's own.
+
+    low, high  (A,)  the environment's bounds, finite
+
+    Gymnasium's RescaleAction, but that neither rounding nor an action beyond [-1, 1] leaves the bounds.
+    """
+
+    def __init__(self, environment: gymnasium.Env) -> None:
+        super().__init__(environment)
+        space = environment.action_space
+        assert isinstance(space, Box)
+        self.low, self.high, self._dtype = space.low.astype(np.float64), space.high.astype(np.float64), space.dtype
+        self.action_space = Box(-1.0, 1.0, space.shape, np.float32)
+
+    def action(self, action: np.ndarray) -> np.ndarray:
+        """(A,) in [-1, 1] -> (A,) in the environment's box."""
+        centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return np.clip(centre + half * action, self.low, self.high).astype(self._dtype)
+
+
+def make_registered(spec: str, max_episode_steps: int | None = None, **options: Any) -> UnitAction:
+    """Make an environment by its name in Gymnasium's registry, or by its specification.
+
+    spec               "Pendulum-v1"; "package.module:Name-v0", whose module is imported first; or an EnvSpec as JSON
+    max_episode_steps  time limit in place of the environment's own
+    options            further keywords of the environment, e.g. render_mode="rgb_array"
+    ->                 a gymnasium environment, not yet reset, with a vector to observe and actions in [-1, 1]; a
+                       goal-conditioned one is wrapped in `GoalObservation`
+
+    Raises QamError when there is no such environment, or its observations or actions are not of these kinds.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that there are newer versions: the data set decides
+            environment = gymnasium.make(
+                EnvSpec.from_json(spec) if spec.startswith("{") else spec,
+                max_episode_steps=max_episode_steps,
+                disable_env_checker=True,
+                **options,
+            )
+    except (gymnasium.error.Error, ImportError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise _error(
+            f"environment {_name(spec)!r} cannot be made ({reason}): install what registers it, and name it "
+            "package.module:Name-v0 if that module has to be imported first"
+        ) from error
+    try:
+        return UnitAction(_checked(environment, _name(spec)))
+    except BaseException:
+        environment.close()
+        raise
+
+
+def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
+    """The environment with vectors to observe, or QamError."""
+    observed, acted = environment.observation_space, environment.action_space
+    if isinstance(observed, gymnasium.spaces.Dict) and all(_is_vector(observed.get(part)) for part in GOAL_PARTS):
+        environment = GoalObservation(environment)
+    elif not _is_vector(observed):
+        raise _error(
+            f"environment {name!r} is observed by {_brief(observed)}, expected a Box with one axis or a "
+            "goal-conditioned dictionary of such: flatten it by a wrapper that you register"
+        )
+    if not _is_vector(acted) or acted.dtype.kind != "f":  # type: ignore[union-attr]
+        raise _error(
+            f"environment {name!r} is acted in with {_brief(acted)}, expected a Box of real numbers with one axis: "
+            "only continuous actions can be learned here"
+        )
+    assert isinstance(acted, Box)
+    if not (np.isfinite(acted.low) & np.isfinite(acted.high) & (acted.low < acted.high)).all():
+        raise _error(
+            f"environment {name!r} has actions without finite bounds, {_brief(acted)}, which cannot be scaled to "
+            "[-1, 1]: register it with a wrapper that bounds them"
+        )
+    return environment
+
+
+def _is_vector(space: gymnasium.Space | None) -> bool:
+    return isinstance(space, Box) and len(space.shape) == 1
+
+
+def _name(spec: str) -> str:
+    return EnvSpec.from_json(spec).id if spec.startswith("{") else spec
+
+
+def _brief(space: gymnasium.Space) -> str:
+    """A space in a few words; the bounds of a large box fill pages."""
+    text = " ".join(str(space).split())
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+def _error(sentence: str) -> Exception:
+    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
+
+    return QamError(sentence)
