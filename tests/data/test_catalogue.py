@@ -97,7 +97,7 @@ def test_an_unknown_name_tells_the_nearest(name: str, near: str) -> None:
 def test_images_are_refused(name: str) -> None:
     with pytest.raises(QamError, match=f"^data set '{name}' holds images, .*: choose one of states$"):
         data_set(name)
-    with pytest.raises(QamError, match=f"'{name}'"):
+    with pytest.raises(QamError, match=f"'{name}' holds images"):
         make_environment(name, 1)
 
 

@@ -13,15 +13,15 @@ import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data import generate as generate_module
-from qam_torch.data import pieces
 from qam_torch.data.catalogue import DataSet
 from qam_torch.data.files import file_hash, read_npz
-from qam_torch.data.generate import generate, validation_path
-from qam_torch.data.partition import episode_lengths
-from qam_torch.data.pieces import Pieces, PiecesUnwritable
-from qam_torch.data.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.workers import make_pieces
+from qam_torch.data.generation import generate as generate_module
+from qam_torch.data.generation import pieces
+from qam_torch.data.generation.generate import generate, validation_path
+from qam_torch.data.generation.partition import episode_lengths
+from qam_torch.data.generation.pieces import Pieces, PiecesUnwritable
+from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
+from qam_torch.data.generation.workers import make_pieces
 from qam_torch.types import QamError
 
 NAVIGATE, STITCH = "pointmaze-medium-navigate-v0", "pointmaze-medium-stitch-v0"
@@ -196,8 +196,12 @@ def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_workers_do_without_torch() -> None:
-    code = "import sys, qam_torch.data.workers, qam_torch.data.manipulation, qam_torch.data.pointmaze as pointmaze\n"
-    code += "pointmaze.NavigateEpisode('medium')(0, 0, 2); assert 'torch' not in sys.modules"
+    code = """
+import sys
+from qam_torch.data.generation import manipulation, pointmaze, workers
+pointmaze.NavigateEpisode("medium")(0, 0, 2)
+assert "torch" not in sys.modules
+"""
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
 
 

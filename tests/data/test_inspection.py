@@ -14,8 +14,8 @@ import ogbench  # noqa: F401  registers the environments
 import pytest
 
 from qam_torch.data.catalogue import CATALOGUE
-from qam_torch.data.findings import Finding
-from qam_torch.data.inspection import inspect_file
+from qam_torch.data.inspection.checks import inspect_file
+from qam_torch.data.inspection.findings import Finding
 
 ROWS, EPISODE = 60, 20
 Arrays = dict[str, np.ndarray]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qam_torch.data import pointmaze
-from qam_torch.data.pointmaze import (
+from qam_torch.data.generation import pointmaze
+from qam_torch.data.generation.pointmaze import (
     MAZES,
     NavigateEpisode,
     PointMazeEpisode,
@@ -17,7 +17,7 @@ from qam_torch.data.pointmaze import (
     cells_at_distance,
     vertex_cells,
 )
-from qam_torch.data.worlds import make_world
+from qam_torch.data.generation.worlds import make_world
 
 CORRIDORS = np.array(
     [

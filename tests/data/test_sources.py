@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from mirror import Mirror, npz, serving
 
-from qam_torch.data import checksums, download, sources
+from qam_torch.data import checksums, sources
 from qam_torch.data.catalogue import CATALOGUE, DATASET_URL, DataSet
 from qam_torch.data.checksums import checksum
+from qam_torch.data.fetching import download
 from qam_torch.data.files import read_npz
 from qam_torch.data.sources import dataset_checksum, dataset_path, ensure_dataset, generated_files, generated_path
 from qam_torch.types import QamError

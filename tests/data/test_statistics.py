@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qam_torch.data.statistics import (
+from qam_torch.data.inspection.statistics import (
     ACTION_BINS,
     Episodes,
     episode_lengths,

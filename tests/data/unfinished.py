@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from qam_torch.data.generate import generate
+from qam_torch.data.generation.generate import generate
 
 
 def say(made: int, total: int) -> None:

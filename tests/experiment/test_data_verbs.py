@@ -16,9 +16,9 @@ import ogbench
 import pytest
 
 from qam_torch.data.files import read_npz, write_npz_atomic
-from qam_torch.data.generate import generate_pointmaze
+from qam_torch.data.generation.generate import generate_pointmaze
+from qam_torch.data.inspection.statistics import summarize_episodes
 from qam_torch.data.relabel import task_rewards
-from qam_torch.data.statistics import summarize_episodes
 from qam_torch.experiment.data import main
 from qam_torch.experiment.data.examples import choose_examples
 from qam_torch.experiment.data.figure import data_set_figure

@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_runs import Fit, one_sentence
 
-from qam_torch.data.generate import generate
+from qam_torch.data.generation.generate import generate
 from qam_torch.experiment.checkpoints import read_checkpoint
 
 

@@ -1,6 +1,10 @@
-"""From OGBench files to batches of action chunks on the training device.
+"""From data files to batches of action chunks on the training device.
 
-The names live in the modules: `files` (npz), `sources` (where files are, or are generated), `generate` and
-`pointmaze`, `relabel` (rewards of a task), `transitions`, `sampler`, `module` (LightningDataModule). Nothing is
-imported here, so that a worker process that only generates data does not load the trainer.
+Where data come from: `catalogue` (what OGBench publishes), `sources` (finding a data set's files), and the packages
+`fetching` (the network) and `generation` (OGBench's oracles). What is in them: `files` (OGBench's format, over
+`archive`, which believes nothing), `checksums`, `relabel` (rewards of a task), `own` and `minari` (anybody else's data,
+with `actions` scaled), and the package `inspection`. What training sees: `transitions`, `windows`, `sampler`, `shards`
+(files that take turns) and `module` (LightningDataModule).
+
+Nothing is imported here, so that a worker process that only generates data does not load the trainer.
 """

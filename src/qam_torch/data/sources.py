@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 
 from qam_torch.data.catalogue import DATASET_URL, DataSet, data_set
 from qam_torch.data.checksums import checksum, record_checksum, record_path
-from qam_torch.data.download import FileProgress, fetch_data_set
-from qam_torch.data.generate import Progress, generate
-from qam_torch.data.partition import validation_path
+from qam_torch.data.fetching.download import FileProgress, fetch_data_set
+from qam_torch.data.generation.generate import Progress, generate
+from qam_torch.data.generation.partition import validation_path
 from qam_torch.types import QamError
 
 __all__ = [

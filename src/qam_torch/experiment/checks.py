@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.clock import clock_of
 from qam_torch.experiment.parts import build_algorithm, method_of, seeds_of
+from qam_torch.rollout.environments import environment_id
 from qam_torch.types import QamError, require
 
 __all__ = ["check"]
@@ -67,6 +68,7 @@ def _check_source(config: DictConfig) -> None:
     if source == "ogbench":
         require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
         require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
+        environment_id(str(config.env.dataset), config.task)
         return
     require("env.source", source in _NEEDED, source, f"ogbench, {' or '.join(_NEEDED)}")
     for name, example in _NEEDED[source].items():

@@ -17,6 +17,8 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
+from qam_torch.types import QamError
+
 __all__ = ["SparseReward", "data_set_names", "environment_id", "make_environment"]
 
 # Data-set types of each family, the word that OGBench removes from a data set's name to get the environment's.
@@ -67,7 +69,7 @@ def make_environment(
     """
     identifier = environment_id(env_name, task)
     if reward not in _REWARDS:
-        raise _error(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
+        raise QamError(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
     with warnings.catch_warnings(), _temporary_files_removed():
         warnings.simplefilter("ignore")  # no display for GLFW, a box cast to float32: neither says anything here
         environment = gymnasium.make(identifier, disable_env_checker=True, **options)
@@ -88,12 +90,14 @@ def environment_id(env_name: str, task: int | None = None) -> str:
     Raises QamError for a name without a registered environment of vector observations, or a task not in 1 to 5.
     """
     if task is not None and (isinstance(task, bool) or task not in _TASKS):
-        raise _error(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
+        raise QamError(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
+    if env_name.startswith(("visual-", "powderworld-")):
+        raise QamError(f"'{env_name}' holds images, which this library does not train on: choose a data set of states")
     known = data_set_names()
     name = _SIZE.sub("", env_name)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-        raise _error(f"unknown environment {env_name!r}: the nearest known data-set names are {', '.join(nearest)}")
+        raise QamError(f"unknown environment {env_name!r}: the nearest known data-set names are {', '.join(nearest)}")
     *base, _, version = name.split("-")
     return "-".join([*base, "singletask", *([f"task{task}"] if task is not None else []), version])
 
@@ -145,9 +149,3 @@ def _temporary_files_removed() -> Iterator[None]:
                 os.close(descriptor)
             with contextlib.suppress(OSError):
                 os.unlink(path)
-
-
-def _error(sentence: str) -> Exception:
-    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
-
-    return QamError(sentence)

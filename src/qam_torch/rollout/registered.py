@@ -13,6 +13,8 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
+from qam_torch.types import QamError
+
 __all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
 
 GOAL_PARTS = ("observation", "desired_goal")
@@ -78,7 +80,7 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
             )
     except (gymnasium.error.Error, ImportError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise _error(
+        raise QamError(
             f"environment {_name(spec)!r} cannot be made ({reason}): install what registers it, and name it "
             "package.module:Name-v0 if that module has to be imported first"
         ) from error
@@ -95,18 +97,18 @@ def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
     if isinstance(observed, gymnasium.spaces.Dict) and all(_is_vector(observed.get(part)) for part in GOAL_PARTS):
         environment = GoalObservation(environment)
     elif not _is_vector(observed):
-        raise _error(
+        raise QamError(
             f"environment {name!r} is observed by {_brief(observed)}, expected a Box with one axis or a "
             "goal-conditioned dictionary of such: flatten it by a wrapper that you register"
         )
     if not _is_vector(acted) or acted.dtype.kind != "f":  # type: ignore[union-attr]
-        raise _error(
+        raise QamError(
             f"environment {name!r} is acted in with {_brief(acted)}, expected a Box of real numbers with one axis: "
             "only continuous actions can be learned here"
         )
     assert isinstance(acted, Box)
     if not (np.isfinite(acted.low) & np.isfinite(acted.high) & (acted.low < acted.high)).all():
-        raise _error(
+        raise QamError(
             f"environment {name!r} has actions without finite bounds, {_brief(acted)}, which cannot be scaled to "
             "[-1, 1]: register it with a wrapper that bounds them"
         )
@@ -125,9 +127,3 @@ def _brief(space: gymnasium.Space) -> str:
     """A space in a few words; the bounds of a large box fill pages."""
     text = " ".join(str(space).split())
     return text if len(text) <= 80 else f"{text[:80]}..."
-
-
-def _error(sentence: str) -> Exception:
-    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
-
-    return QamError(sentence)

@@ -11,6 +11,8 @@ import os
 import subprocess
 import sys
 
+from qam_torch.types import QamError
+
 __all__ = ["choose_renderer", "prepare_renderer"]
 
 _OFF = ("disable", "disabled", "off", "false", "0")
@@ -42,7 +44,7 @@ def choose_renderer() -> str:
     """
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
     if chosen in _OFF:
-        raise _error(f"MUJOCO_GL={chosen} switches rendering off: unset it or set it to egl or osmesa")
+        raise QamError(f"MUJOCO_GL={chosen} switches rendering off: unset it or set it to egl or osmesa")
     if chosen or sys.platform != "linux":
         return chosen
     display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
@@ -57,7 +59,7 @@ def prepare_renderer() -> str:
     Raises QamError where `choose_renderer` does, or if mujoco was already imported with another backend.
     """
     if "mujoco" in sys.modules and sys.platform == "linux" and not os.environ.get("MUJOCO_GL"):
-        raise _error(
+        raise QamError(
             "mujoco was imported before a renderer was chosen: set MUJOCO_GL=egl (or osmesa) before starting, "
             "or render in a worker process (EnvironmentPool with workers=1)"
         )
@@ -72,7 +74,7 @@ def _first_working(backends: tuple[str, ...]) -> str:
     for backend in backends:
         if _renders(backend):
             return backend
-    raise _error(
+    raise QamError(
         f"no OpenGL backend renders on this machine (tried {', '.join(backends)}): install one, "
         "for example with `apt-get install libegl1 libgl1` or `apt-get install libosmesa6`, or set MUJOCO_GL"
     )
@@ -87,9 +89,3 @@ def _renders(backend: str) -> bool:
         return False
     # Not the exit status: drivers are known to crash at exit, after the image was made.
     return b"rendered" in probe.stdout
-
-
-def _error(sentence: str) -> Exception:
-    from qam_torch.types import QamError  # here, because it imports torch, which worker processes do without
-
-    return QamError(sentence)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import gymnasium
 
-    from qam_torch.data.agreement import Extent
-    from qam_torch.data.findings import Finding
+    from qam_torch.data.inspection.agreement import Extent
+    from qam_torch.data.inspection.findings import Finding
 
 __all__ = ["add_parser"]
 
@@ -81,8 +81,8 @@ def _fit(name: str) -> _Fit:
 
 def _check_file(file: Path, given: str | None) -> list[Finding]:
     from qam_torch.data.catalogue import CATALOGUE
-    from qam_torch.data.findings import Finding
-    from qam_torch.data.inspection import inspect_file
+    from qam_torch.data.inspection.checks import inspect_file
+    from qam_torch.data.inspection.findings import Finding
     from qam_torch.experiment.data.locating import data_set_name
     from qam_torch.types import QamError
 

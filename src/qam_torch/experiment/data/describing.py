@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qam_torch.data.statistics import Episodes
+    from qam_torch.data.inspection.statistics import Episodes
     from qam_torch.experiment.data.examples import Examples
 
 __all__ = ["add_parser"]
@@ -64,8 +64,8 @@ def describe(arguments: argparse.Namespace) -> int:
 def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> tuple[Episodes, Examples]:
     """Sum up file after file, so that only one is in memory; the examples come from the first."""
     from qam_torch.data.files import read_npz
+    from qam_torch.data.inspection.statistics import joined, summarize_episodes
     from qam_torch.data.relabel import task_rewards
-    from qam_torch.data.statistics import joined, summarize_episodes
     from qam_torch.experiment.data.examples import choose_examples
     from qam_torch.experiment.data.scene import scene_of
     from qam_torch.rollout.environments import environment_id, make_environment
@@ -92,7 +92,7 @@ def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> 
 
 
 def _numbers(episodes: Episodes) -> dict[str, Any]:
-    from qam_torch.data.statistics import length_summary, outcome_summary
+    from qam_torch.data.inspection.statistics import length_summary, outcome_summary
 
     counts = episodes.actions
     return {

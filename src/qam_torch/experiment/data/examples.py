@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qam_torch.data.files import kept_rows
-from qam_torch.data.statistics import episode_lengths, episode_sums
+from qam_torch.data.inspection.statistics import episode_lengths, episode_sums
 from qam_torch.experiment.data.scene import Scene
 
 __all__ = ["Example", "Examples", "choose_examples"]

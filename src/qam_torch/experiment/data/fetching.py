@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fetch one data set after the other, and tell where each is."""
     from qam_torch.data.catalogue import data_set
-    from qam_torch.data.download import fetch_data_set, mirror_urls, require_published
+    from qam_torch.data.fetching.download import fetch_data_set, mirror_urls, require_published
     from qam_torch.data.sources import dataset_checksum, dataset_path, training_files
 
     entries, mirrors = [data_set(name) for name in options.names], mirror_urls(options.mirror)

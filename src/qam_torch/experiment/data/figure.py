@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from qam_torch.data.statistics import ACTION_BINS, Episodes
+from qam_torch.data.inspection.statistics import ACTION_BINS, Episodes
 from qam_torch.experiment.data.examples import Example, Examples
 from qam_torch.experiment.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, save_figure, styled
 from qam_torch.experiment.maps import draw_maze

@@ -79,7 +79,7 @@ def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
 
 def _at(root: Path) -> list[Path]:
     """A file with its validation file, if there is one; or all files of a directory."""
-    from qam_torch.data.partition import validation_path
+    from qam_torch.data.generation.partition import validation_path
 
     if root.is_dir():
         return sorted(root.glob("*.npz"))

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Make the data set unless it is there, and tell how to train on it."""
     from qam_torch.data.catalogue import data_set
     from qam_torch.data.checksums import record_checksum
-    from qam_torch.data.generate import generate
+    from qam_torch.data.generation.generate import generate
     from qam_torch.data.sources import generated_path, is_made
     from qam_torch.types import QamError
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from qam_torch.data.catalogue import DATASET_URL, DataSet
 from qam_torch.data.checksums import record_checksum
-from qam_torch.data.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
 from qam_torch.types import QamError
 
 __all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]

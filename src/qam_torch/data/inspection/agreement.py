@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from qam_torch.data.findings import Finding
+from qam_torch.data.inspection.findings import Finding
 
 __all__ = ["Extent", "check_buttons", "check_positions", "check_spaces"]
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from qam_torch.data.pieces import Pieces, PiecesUnwritable
+from qam_torch.data.generation.pieces import Pieces, PiecesUnwritable
 
 __all__ = ["WorkerDied", "make_pieces", "serve"]
 
@@ -22,7 +22,7 @@ __all__ = ["WorkerDied", "make_pieces", "serve"]
 _MAIN = """
 import pickle, sys
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from qam_torch.data.workers import serve
+from qam_torch.data.generation.workers import serve
 serve()
 """
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

@@ -20,11 +20,11 @@ import numpy as np
 
 from qam_torch.data.catalogue import DATASET_URL, DataSet, data_set
 from qam_torch.data.files import file_hash, write_npz_atomic
-from qam_torch.data.manipulation import ManipulationEpisode
-from qam_torch.data.partition import Shard, shards, validation_path
-from qam_torch.data.pieces import Episode, Pieces, PiecesUnwritable, Recipe
-from qam_torch.data.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.workers import WorkerDied, make_pieces
+from qam_torch.data.generation.manipulation import ManipulationEpisode
+from qam_torch.data.generation.partition import Shard, shards, validation_path
+from qam_torch.data.generation.pieces import Episode, Pieces, PiecesUnwritable, Recipe
+from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
+from qam_torch.data.generation.workers import WorkerDied, make_pieces
 from qam_torch.types import QamError
 
 __all__ = ["Progress", "generate", "generate_pointmaze", "recipe", "validation_path"]
