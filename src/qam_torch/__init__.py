@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qam_torch.experiment.run import RunResult, fit
     from qam_torch.types import QamError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 __all__ = ["LoadedPolicy", "QamError", "RunResult", "__version__", "compose", "evaluate", "fit", "load_policy"]
 
 _HOME = {
