@@ -19,7 +19,7 @@ import pytest
 from omegaconf import OmegaConf
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench"}
+COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data"}
 DISTRIBUTION = "qam_torch-"
 
 pytestmark = pytest.mark.slow
