@@ -187,6 +187,14 @@ def test_a_bad_data_file(
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
+def test_a_pipe_is_not_waited_for(
+    tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    assert train(*tiny(tmp_path / "run", f"data.path={tmp_path}/pipe.npz")) == 1
+    assert "is not a file" in one_sentence(capsys.readouterr().err)
+
+
 # A full disk
 
 

@@ -12,6 +12,7 @@ from small_runs import Fit, one_sentence
 
 from qam_torch.data.generation.generate import generate
 from qam_torch.experiment.checkpoints import read_checkpoint
+from qam_torch.types import QamError
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +64,27 @@ def test_a_damaged_file_among_good_ones_is_named(
     words = [f"data.path={directory}", "data.swap_every=6", "updates_per_step=1", "algo.flow_steps=2"]
     assert train(*tiny(tmp_path / "run", *words)) == 1
     assert f"data file {directory}/part-1.npz is truncated" in one_sentence(capsys.readouterr().err)
+
+
+def test_a_file_of_ones_own_may_change_between_runs(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
+    """And nothing is written beside it."""
+    mine = tmp_path / "data" / "mine.npz"
+    mine.parent.mkdir()
+    hashes = []
+    for number in range(2):
+        mine.write_bytes((shards / f"part-{number}.npz").read_bytes())
+        run = tiny_fit(tmp_path / f"run{number}", f"data.path={mine}", "updates=10")
+        hashes.append(run.summary["data"]["sha256"])
+    assert hashes[0] != hashes[1]
+    assert list(mine.parent.iterdir()) == [mine]
+
+
+def test_a_checkpoint_without_the_datas_fingerprint(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
+    words = [f"data.path={shards}/part-0.npz", "updates=20"]
+    tiny_fit(tmp_path / "run", *words, "updates=10")
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = read_checkpoint(path)
+    del content["OfflineData"]["data"]
+    torch.save(content, path)
+    with pytest.raises(QamError, match="checkpoint was written with other data"):
+        tiny_fit(tmp_path / "run", *words, "resume=auto")

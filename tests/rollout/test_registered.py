@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.spaces import Box, Dict, Discrete
 
 from qam_torch.data.actions import unit_actions
@@ -113,3 +116,40 @@ def test_other_spaces_are_refused(name: str, spaces: dict[str, Any], told: str) 
 def test_an_environment_that_is_not_registered(name: str) -> None:
     with pytest.raises(QamError, match=f"environment '{name}' cannot be made .* package.module:Name-v0"):
         make_registered(name)
+
+
+class Broken(gymnasium.Env):
+    """Does not even start."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("no licence")
+
+
+gymnasium.register("qam_tests/Broken-v0", Broken)
+
+
+def wrapped(entry_point: str) -> str:
+    wrapper = WrapperSpec(name="w", entry_point=entry_point, kwargs={})
+    return replace(gymnasium.spec("Pendulum-v1"), additional_wrappers=(wrapper,)).to_json()
+
+
+def test_a_strangers_specification_runs_nothing_else(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    arguments = {"args": ["touch", str(marker)]}
+    specs = [
+        EnvSpec(id="Stranger-v0", entry_point="subprocess:call", kwargs=arguments).to_json(),
+        EnvSpec(id="Pendulum-v1", entry_point="subprocess:call", kwargs=arguments).to_json(),
+    ]
+    for spec in specs:
+        with pytest.raises(QamError, match="made by subprocess:call, which is not what is registered under this name"):
+            make_registered(spec)
+    with pytest.raises(QamError, match="wrapped by os:_exit, which is not one of Gymnasium's"):
+        make_registered(wrapped("os:_exit"))
+    assert not marker.exists()
+    make_registered(gymnasium.spec("Pendulum-v1").to_json()).close()
+
+
+@pytest.mark.parametrize("spec", ["qam_tests/Broken-v0", "a:b:c", ".x:Foo-v0", "{", '{"id": 1}'])
+def test_whatever_goes_wrong_in_making_it_is_one_sentence(spec: str) -> None:
+    with pytest.raises(QamError, match="cannot be made"):
+        make_registered(spec)

@@ -101,7 +101,7 @@ class OfflineData(LightningDataModule):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from a checkpoint; raises QamError if it was written with other data or another sampler."""
-        if state_dict["data"] != self.fingerprint:
+        if state_dict.get("data") != self.fingerprint:
             raise QamError(
                 "checkpoint was written with other data: resume with the same data set, or the same shards in the "
                 "same order and the same swap_every"

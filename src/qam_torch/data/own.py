@@ -55,6 +55,16 @@ def own_transitions(
     source = f"data file {path}"
     arrays = _read(path)
     actions = unit_actions(arrays["actions"], low, high, source)
+    try:
+        return _transitions(arrays, actions, source, device, dtype)
+    except QamError as error:
+        told = str(error)
+        raise error if told.startswith(source) else QamError(f"{source}: {told}") from error
+
+
+def _transitions(
+    arrays: Arrays, actions: np.ndarray, source: str, device: torch.device | str, dtype: torch.dtype
+) -> Transitions:
     ended = arrays["terminals"]
     over = ended | arrays.get("timeouts", arrays.get("truncations", np.zeros_like(ended)))
     over[-1] = True

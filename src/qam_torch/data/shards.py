@@ -61,7 +61,7 @@ class Shards:
     def front(self, fraction: float) -> Shards:
         """The first files: as many as make up this fraction in (0, 1] of them, and at least one."""
         require("fraction", 0.0 < fraction <= 1.0, fraction, "a number in (0, 1]")
-        return Shards(self.files[: max(1, int(fraction * len(self.files)))], self.load, self.swap_every)
+        return Shards(self.files[: max(1, round(fraction * len(self.files)))], self.load, self.swap_every)
 
     def file(self, update: int) -> Path:
         """The file that this update draws from."""

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from qam_torch.data.files import file_hash, read_npz
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
@@ -29,6 +28,7 @@ from qam_torch.data.sources import (
 )
 from qam_torch.data.transitions import Transitions
 from qam_torch.experiment.configuration import absolute
+from qam_torch.experiment.data.telling import Bars
 from qam_torch.experiment.environments import environment_maker
 from qam_torch.experiment.records import prepare_directory
 from qam_torch.rollout.maze import MazeLayout, maze_layout
@@ -77,8 +77,7 @@ def _ogbench(config: DictConfig, device: torch.device, dtype: torch.dtype) -> Da
     if config.data.path is None:
         path, origin, sha256 = _ensure(config)
     else:
-        path, origin = absolute(config.data.path), "given"
-        sha256 = dataset_checksum(path) if path.exists() else ""  # reading it says what is wrong
+        path, origin, sha256 = absolute(config.data.path), "given", ""
     environment = environment_maker(known)()
     try:
         assert environment.spec is not None
@@ -90,6 +89,8 @@ def _ogbench(config: DictConfig, device: torch.device, dtype: torch.dtype) -> Da
         environment.close()
     load = partial(load_file, sizes=sizes, rewards=rewards, device=device, dtype=dtype)
     transitions = Shards(shard_files(path), load, config.data.swap_every) if path.is_dir() else load(path)
+    if not sha256:  # only now, when it has been seen to be a file and not a pipe
+        sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
     source = {"name": config.env.dataset, "path": str(path), "origin": origin, "sha256": sha256}
     return Data(transitions, *sizes, source, known, layout)
 
@@ -109,35 +110,26 @@ def load_file(
 
 def _ensure(config: DictConfig) -> tuple[Path, str, str]:
     """Make or fetch with a progress bar where needed."""
-    bars: dict[str, tqdm] = {}
-
-    def show(what: str, unit: str, done: int, total: int | None) -> None:
-        if what not in bars:
-            bars[what] = tqdm(total=total, desc=what, unit=unit, unit_scale=unit == "B", disable=None)
-        bars[what].update(done - bars[what].n)
-
     name, data = config.env.dataset, config.data
     directory = absolute(data.directory or DEFAULT_DIRECTORY)
     if not dataset_path(name, directory).exists():
         prepare_directory(directory, "data directory", "data.directory=...")
     try:
-        return ensure_dataset(
-            name,
-            directory,
-            data.generate_transitions,
-            data.seed,
-            progress=lambda made, total: show(f"making {name}", " transitions", made, total),
-            download=data.download,
-            mirrors=data.mirrors,
-            fetching=lambda file, there, total: show(f"fetching {file}", "B", there, total),
-        )
+        with Bars(" transitions") as making, Bars("B", unit_scale=True) as fetching:
+            return ensure_dataset(
+                name,
+                directory,
+                data.generate_transitions,
+                data.seed,
+                progress=lambda made, total: making(f"making {name}", made, total),
+                download=data.download,
+                mirrors=data.mirrors,
+                fetching=lambda file, there, total: fetching(f"fetching {file}", there, total),
+            )
     except OSError as error:
         raise QamError(
             f"data directory '{directory}' cannot be used ({error.strerror}): give another with data.directory=..."
         ) from error
-    finally:
-        for bar in bars.values():
-            bar.close()
 
 
 # Any other Gymnasium environment
@@ -175,7 +167,8 @@ def _registered(
         transitions = load(environment.low, environment.high)
         assert environment.observation_space.shape
         size = environment.observation_space.shape[0]
-        limited = environment.has_wrapper_attr("_max_episode_steps")  # a TimeLimit's
+        limit = "_max_episode_steps"  # a TimeLimit's; others may have it, and say None
+        limited = environment.has_wrapper_attr(limit) and environment.get_wrapper_attr(limit) is not None
     finally:
         environment.close()
     if transitions.observation_dim != size:
@@ -183,8 +176,8 @@ def _registered(
             f"the data have observations of size {transitions.observation_dim} but environment '{name}' gives {size}: "
             "use the data that belong to this environment"
         )
-    limit = None if limited else transitions.longest_episode
-    return transitions, {"env_name": name, "env_spec": spec, "max_episode_steps": limit}
+    steps = None if limited else transitions.longest_episode
+    return transitions, {"env_name": name, "env_spec": spec, "max_episode_steps": steps}
 
 
 _SOURCES: dict[str, Callable[[DictConfig, torch.device, torch.dtype], Data]] = {

@@ -5,6 +5,7 @@ This module is imported by the processes that host environments, so it must not 
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from typing import Any
 
@@ -67,22 +68,26 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
     ->                 a gymnasium environment, not yet reset, with a vector to observe and actions in [-1, 1]; a
                        goal-conditioned one is wrapped in `GoalObservation`
 
-    Raises QamError when there is no such environment, or its observations or actions are not of these kinds.
+    A specification makes only what is registered under its name, so that none from a stranger's data set or checkpoint
+    can run other code. Raises QamError when there is no such environment, it fails to start, or its observations or
+    actions are not of these kinds.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that there are newer versions: the data set decides
             environment = gymnasium.make(
-                EnvSpec.from_json(spec) if spec.startswith("{") else spec,
+                _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
                 max_episode_steps=max_episode_steps,
                 disable_env_checker=True,
                 **options,
             )
-    except (gymnasium.error.Error, ImportError) as error:
+    except QamError:
+        raise
+    except Exception as error:  # an environment's constructor is anybody's code
         reason = " ".join(str(error).split()).rstrip(".")
         raise QamError(
-            f"environment {_name(spec)!r} cannot be made ({reason}): install what registers it, and name it "
-            "package.module:Name-v0 if that module has to be imported first"
+            f"environment {_name(spec)!r} cannot be made ({type(error).__name__}: {reason}): install what registers "
+            "it, and name it package.module:Name-v0 if that module has to be imported first"
         ) from error
     try:
         return UnitAction(_checked(environment, _name(spec)))
@@ -119,8 +124,34 @@ def _is_vector(space: gymnasium.Space | None) -> bool:
     return isinstance(space, Box) and len(space.shape) == 1
 
 
+def _trusted(spec: EnvSpec) -> EnvSpec:
+    """The specification, if it makes what is registered under its name, in Gymnasium's own wrappers.
+
+    It comes from a data set's or a checkpoint's author, and an entry point may name any function there is.
+    """
+    point = str(spec.entry_point)
+    if spec.id not in gymnasium.registry:  # a package registers its environments when it is imported
+        importlib.import_module(point.split(":")[0].split(".")[0])
+    registered = gymnasium.registry.get(spec.id)
+    if registered is None or registered.entry_point != spec.entry_point:
+        raise QamError(
+            f"environment {spec.id!r} is to be made by {point}, which is not what is registered under this name: "
+            "install and register it, and only use data and checkpoints that you trust"
+        )
+    for wrapper in spec.additional_wrappers:
+        if not wrapper.entry_point.startswith("gymnasium.wrappers."):
+            raise QamError(
+                f"environment {spec.id!r} is to be wrapped by {wrapper.entry_point}, which is not one of Gymnasium's: "
+                "register the wrapped environment under a name of its own"
+            )
+    return spec
+
+
 def _name(spec: str) -> str:
-    return EnvSpec.from_json(spec).id if spec.startswith("{") else spec
+    try:
+        return EnvSpec.from_json(spec).id if spec.startswith("{") else spec
+    except Exception:  # not a specification; what was wrong with it is told by whoever asks for the name
+        return spec[:80]
 
 
 def _brief(space: gymnasium.Space) -> str:

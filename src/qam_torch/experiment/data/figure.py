@@ -55,7 +55,7 @@ def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: 
     parts: Any = figure.subfigures(2, 1, height_ratios=(upper, lower), hspace=0.04)
     above, below = parts
     above.suptitle(f"{title}, task {examples.task}", fontweight="bold")
-    (draw_mazes if maze else _draw_arms)(above, examples)
+    (_draw_mazes if maze else _draw_arms)(above, examples)
     where, returns, actions = below.subplots(1, 3)
     (_draw_map if maze else _draw_table)(where, examples)
     _draw_returns(returns, episodes.outcomes[examples.task].returns, reward)
@@ -68,7 +68,7 @@ def _outcome(example: Example) -> str:
     return f"episode {example.number}: " + (f"success in {solved} of {steps} steps" if solved else "no success")
 
 
-def draw_mazes(figure: SubFigure, examples: Examples) -> None:
+def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
     """A map an episode, the path coloured by time."""
     layout = examples.scene.layout
     assert layout is not None
