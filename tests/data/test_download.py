@@ -335,7 +335,7 @@ def test_mirrors_come_from_the_argument_the_variable_or_ogbench(monkeypatch: pyt
     monkeypatch.setenv("QAM_DATA_MIRRORS", "http://one/data/ , https://two,")
     assert mirror_urls() == ("http://one/data", "https://two")
     assert mirror_urls(["http://three"]) == ("http://three",)
-    for bad in ("ftp://x", "file:///etc", "example.org/data", "http://"):
+    for bad in ("ftp://x", "file:///etc", "example.org/data", "http://", "http://[::1", "http://hö/ä"):
         with pytest.raises(QamError, match="is no http or https address: give one like"):
             mirror_urls([bad])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qam_torch.data.files import file_hash, read_npz, write_npz_atomic
+from qam_torch.data.files import content_mark, file_hash, read_npz, write_npz_atomic
 from qam_torch.types import QamError
 
 ROWS = 12
@@ -207,3 +207,14 @@ def _source_path() -> dict[str, str]:
     import qam_torch.types
 
     return {"PYTHONPATH": str(Path(qam_torch.types.__file__).parents[1])}
+
+
+def test_a_mark_tells_files_of_one_size_apart(tmp_path: Path) -> None:
+    """Also where the numbers that differ are far from the end."""
+    marks = set()
+    for value in (0.0, 1.0):
+        numbers = np.zeros(100_000)
+        numbers[10] = value
+        np.savez(tmp_path / "x.npz", numbers=numbers)
+        marks.add((content_mark(tmp_path / "x.npz"), (tmp_path / "x.npz").stat().st_size))
+    assert len({mark for mark, _ in marks}) == 2 and len({size for _, size in marks}) == 1

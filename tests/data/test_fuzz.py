@@ -18,6 +18,7 @@ from damage import DAMAGES, ROWS, Arrays, described, header, healthy, members, n
 from damaged_archives import entries
 
 from qam_torch.data.files import read_npz
+from qam_torch.data.inspection.checks import inspect_file
 from qam_torch.types import QamError
 
 SECONDS = 5.0  # for one file
@@ -71,6 +72,23 @@ def test_damaged_files(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[s
         if isinstance(outcome, dict):
             assert_same(outcome, made.arrays)
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_what_the_loader_refuses_the_inspection_finds(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "file.npz"
+    for number in range(5):
+        path.write_bytes(DAMAGES[name][1](np.random.default_rng([number, *name.encode()])).data)
+        if isinstance(read(path), QamError):
+            assert any(finding.level == "error" for finding in inspect_file(path)), f"{name}, {number}"
+
+
+def test_numbers_that_float32_cannot_hold_are_found(tmp_path: Path) -> None:
+    arrays = healthy()
+    arrays["observations"] = arrays["observations"].astype(np.float64)
+    arrays["observations"][3, 0] = 1e300
+    np.savez(tmp_path / "x.npz", **arrays)
+    assert ("numbers", "error") in {finding[:2] for finding in inspect_file(tmp_path / "x.npz")}
 
 
 HARMLESS = {"bytes_around", "fortran_order", "more_than_needed", "another_dtype", "one_bit_anywhere"}

@@ -209,6 +209,7 @@ assert "torch" not in sys.modules
     ("name", "options", "sentence"),
     [
         (NAVIGATE, {"transitions": 0}, "transitions=0 is out of range"),
+        (NAVIGATE, {"transitions": 10**12}, "transitions=1000000000000 is out of range: give at most 20,000,000"),
         (NAVIGATE, {"seed": -1}, "seed=-1 is out of range"),
         (NAVIGATE, {"workers": 0}, "workers=0 is out of range"),
         ("cube-octuple-play-100m-v0", {"transitions": 10**8 + 1}, "transitions=100000001 is out of range"),

@@ -16,7 +16,16 @@ import numpy as np
 from qam_torch.data.archive import Header, open_archive
 from qam_torch.types import QamError
 
-__all__ = ["OPTIONAL_KEYS", "REQUIRED_KEYS", "file_hash", "kept_rows", "read_npz", "write_npz_atomic"]
+__all__ = [
+    "OPTIONAL_KEYS",
+    "REQUIRED_KEYS",
+    "are_flags",
+    "content_mark",
+    "file_hash",
+    "kept_rows",
+    "read_npz",
+    "write_npz_atomic",
+]
 
 REQUIRED_KEYS = ("observations", "actions", "terminals", "qpos", "qvel")
 OPTIONAL_KEYS = ("button_states",)
@@ -108,10 +117,16 @@ def _check_finite(path: Path, arrays: Arrays) -> None:
             )
 
 
+def are_flags(array: np.ndarray) -> np.ndarray:
+    """Which entries are 0 or 1; any shape -> the same, bool.
+
+    A damaged boolean's byte can be any; as numpy's bool it would be neither True nor False.
+    """
+    return np.isin(array.view(np.uint8) if array.dtype.kind == "b" else array, (0, 1))
+
+
 def _checked_terminals(path: Path, terminals: np.ndarray) -> np.ndarray:
-    # A damaged boolean's byte can be any; as numpy's bool it would be neither True nor False.
-    values = terminals.view(np.uint8) if terminals.dtype.kind == "b" else terminals
-    if not np.isin(values, (0, 1)).all():
+    if not are_flags(terminals).all():
         raise QamError(f"data file {path}: 'terminals' has values other than 0 and 1: use booleans")
     ends = np.flatnonzero(terminals)
     if len(ends) == 0:
@@ -135,6 +150,14 @@ def file_hash(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def content_mark(path: str | os.PathLike[str]) -> str:
+    """What tells a large npz apart without reading it: a hash of its size and its end, which has all members' CRCs."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 4096))
+        return hashlib.sha256(str(size).encode() + file.read()).hexdigest()
 
 
 def write_npz_atomic(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:

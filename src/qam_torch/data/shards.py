@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from qam_torch.data.files import content_mark
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import QamError, require
@@ -36,7 +37,7 @@ class Shards:
                 holds besides while it reads comes on top of the two shards: better read, use and drop array by array
     swap_every  int >= 1   updates between exchanges
 
-    `fingerprint` is a hash of swap_every and of the files' names and sizes in order.
+    `fingerprint` is a hash of swap_every and of the files' names and `content_mark`s in order.
 
     Raises QamError for no files, a missing file, or swap_every below 1.
     """
@@ -55,7 +56,7 @@ class Shards:
             if not file.is_file():
                 raise QamError(f"data file {file} does not exist: check the path, or put the file there")
         self.load, self.swap_every = load, swap_every
-        about = [(file.name, file.stat().st_size) for file in self.files]
+        about = [(file.name, content_mark(file)) for file in self.files]
         self.fingerprint = hashlib.sha256(repr((swap_every, about)).encode()).hexdigest()
 
     def front(self, fraction: float) -> Shards:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from qam_torch.data.catalogue import DATASET_URL, DataSet, data_set
-from qam_torch.data.checksums import checksum, record_checksum, record_path
+from qam_torch.data.checksums import checksum, record_checksum
 from qam_torch.data.fetching.download import FileProgress, fetch_data_set
+from qam_torch.data.files import content_mark
 from qam_torch.data.generation.generate import Progress, generate
 from qam_torch.data.generation.partition import validation_path
 from qam_torch.types import QamError
@@ -86,16 +87,14 @@ def shard_files(directory: Path) -> list[Path]:
 
 
 def dataset_checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a training file; of a directory, one of its training shards' names and checksums.
+    """SHA-256 of a training file; of a directory, one of its training files' names and `content_mark`s.
 
-    A shard whose checksum was never recorded counts with its size: a hundred large files are not read to name them.
+    A hundred large files are not read to name them.
     """
     path = Path(path)
     if not path.is_dir():
         return checksum(path)
-    shards = shard_files(path)
-    marks = (checksum(shard) if record_path(shard).is_file() else shard.stat().st_size for shard in shards)
-    lines = (f"{shard.name} {mark}\n" for shard, mark in zip(shards, marks, strict=True))
+    lines = (f"{shard.name} {content_mark(shard)}\n" for shard in shard_files(path))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import gymnasium
 import numpy as np
 import torch
 
 from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
-from qam_torch.experiment.environments import environment_maker
 from qam_torch.types import Policy, QamError
+
+if TYPE_CHECKING:
+    import gymnasium
 
 __all__ = ["LoadedPolicy", "PopulationActor", "load_policy"]
 
@@ -67,6 +68,8 @@ class LoadedPolicy:
 
         options  further keywords of the environment, e.g. render_mode="rgb_array" for one of Gymnasium's
         """
+        from qam_torch.experiment.environments import environment_maker  # acting alone needs no environments
+
         return environment_maker(self.environment)(**options)
 
     def __call__(self, observation: np.ndarray | torch.Tensor) -> np.ndarray:

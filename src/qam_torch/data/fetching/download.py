@@ -48,8 +48,12 @@ def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
     listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
     urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
     for url in urls:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
+        try:
+            parts = urllib.parse.urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and url.isascii()
+        except ValueError:  # brackets or a port that make no address
+            usable = False
+        if not usable:
             raise QamError(f"mirror '{url}' is no http or https address: give one like {DATASET_URL}")
     return urls
 
@@ -182,7 +186,7 @@ def _check(partial: Partial, resumed: bool) -> None:
             members = archive.infolist()
             expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPYS for m in members)
             intact = bool(members) and expected and archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError):
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
         intact = False
     if not intact:
         partial.discard()
@@ -194,8 +198,11 @@ def _check(partial: Partial, resumed: bool) -> None:
 @contextlib.contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     """Wait until no other process holds this lock file, and hold it; the system lets go of it when a process dies."""
-    import fcntl  # not on Windows
-
+    try:
+        import fcntl
+    except ImportError:  # on Windows; renaming keeps the file whole there too, if two fetch it both do the work
+        yield
+        return
     while True:
         with open(lock, "ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -32,6 +32,9 @@ __all__ = ["Progress", "generate", "generate_pointmaze", "recipe", "validation_p
 Progress = Callable[[int, int], None]
 """Called with (transitions made, transitions in all, validation included)."""
 
+LARGEST = 20_000_000
+"""Transitions of one file at most: they are joined in memory. OGBench's largest file has five million."""
+
 _TOOLS = ("qam-torch", "ogbench", "mujoco", "gymnasium", "numpy", "scipy")
 """Packages whose version can change an episode's bits."""
 
@@ -49,8 +52,8 @@ def generate(
     name         a data set of the catalogue that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
     path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`).
                  For a set of several shards: a directory, in which they get OGBench's names, one pair after the other
-    transitions  int >= 1, in episodes of the published length; if no multiple, episodes are made equally long (to one
-                 step) instead of leaving a stub that might be shorter than a chunk. As published when None
+    transitions  int, 1 to LARGEST, in episodes of the published length; if no multiple, episodes are made equally long
+                 (to one step) instead of leaving a stub that might be shorter than a chunk. As published when None
     seed         int >= 0
     workers      processes; one for each CPU when None; 1 works in this process
     progress     called after each episode
@@ -68,6 +71,11 @@ def generate(
     for argument, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value < least:
             raise QamError(f"{argument}={value} is out of range: give at least {least}")
+    if transitions > LARGEST * entry.shards:
+        raise QamError(
+            f"transitions={transitions} is out of range: give at most {LARGEST:,} for a file, and make several files "
+            "with other seeds in one directory, which data.path can name"
+        )
     path, make = Path(path), recipe(entry)
     plan = shards(entry, path, transitions)
     count = _Counter(progress, sum(rows - 1 for shard in plan for _, rows in shard.episodes))

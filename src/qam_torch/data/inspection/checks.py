@@ -15,7 +15,7 @@ import numpy as np
 
 from qam_torch.data.catalogue import DataSet
 from qam_torch.data.checksums import record_path
-from qam_torch.data.files import OPTIONAL_KEYS, REQUIRED_KEYS, file_hash
+from qam_torch.data.files import OPTIONAL_KEYS, REQUIRED_KEYS, are_flags, file_hash
 from qam_torch.data.generation.partition import validation_path
 from qam_torch.data.inspection.agreement import Extent, check_buttons, check_positions, check_spaces
 from qam_torch.data.inspection.duplicates import common_rows, repeated_episodes
@@ -134,6 +134,9 @@ def _layout(known: Arrays) -> Iterator[Finding]:
 def _numbers(arrays: Arrays) -> Iterator[Finding]:
     damaged = False
     for key, array in arrays.items():
+        if key in ("observations", "actions") and array.dtype.kind == "f":
+            with np.errstate(all="ignore"):  # what training's float32 cannot hold becomes infinite
+                array = array.astype(np.float32, copy=False)
         if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
             damaged = True
             first = int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
@@ -169,7 +172,7 @@ def _terminals(arrays: Arrays) -> Iterator[Finding]:
     if "terminals" not in arrays:
         return
     flags = arrays["terminals"]
-    strange = int((~np.isin(flags, (0, 1))).sum())
+    strange = int((~are_flags(flags)).sum())
     if strange:
         yield Finding("terminals", "error", f"{strange:,} values other than 0 and 1")
     if not flags.any():
