@@ -310,8 +310,6 @@ def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Override
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        # As from a terminal: a shell's background job, which these tests may be, hands down ignored interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         until = time.monotonic() + 120

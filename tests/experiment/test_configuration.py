@@ -90,6 +90,6 @@ def test_a_multirun_is_the_product_of_its_choices() -> None:
     assert jobs(["algo=qam,qam_f", "seed=1,2"]) == expected
     assert jobs(["algo=choice(qam,qam_f)", "seed=range(1,3)"]) == expected
     assert jobs(["seeds=[1,2]", "task=3"]) == [["seeds=[1,2]", "task=3"]]
-    assert [run[0] for run in jobs(["env=glob(cube-*)"])] == [
-        f"env=cube-{size}-play" for size in ("double", "quadruple", "single", "triple")
+    assert [run[0] for run in jobs(["env=glob(cube-*-noisy)"])] == [
+        f"env=cube-{size}-noisy" for size in ("double", "octuple", "quadruple", "single", "triple")
     ]
