@@ -15,5 +15,5 @@ from absl import logging as absl_logging
 # later job. Under pytest that is the stream of pytest's own capture; the process's real stderr it never closes.
 absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
-# As in a terminal: a shell's background job, which these tests may be, hands down ignored interrupts to all its children.
+# As in a terminal: a shell's background job, which these tests may be, hands down ignored interrupts to its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
