@@ -21,7 +21,6 @@ from qam_torch.data.catalogue import CATALOGUE
 from qam_torch.data.files import file_hash, read_npz
 from qam_torch.data.sources import ensure_dataset, generated_path
 from qam_torch.experiment.data import main
-from qam_torch.experiment.data.making import _environment
 from qam_torch.experiment.data.telling import readable_size
 
 CUBE = "cube-single-play-v0"
@@ -192,11 +191,6 @@ def test_generate_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", [POINT, "pointmaze-teleport-stitch-v0", "cube-octuple-noisy-v0", "scene-noisy-v0"])
-def test_advice_on_training_names_the_data_set(name: str) -> None:
-    assert qam_torch.compose(_environment(CATALOGUE[name]).split()).env.dataset == name
-
-
 def test_list_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / f"{CUBE}.npz").write_bytes(bytes(1_234_567))
     (tmp_path / "scene-play-v0.npz").write_bytes(b"training")
@@ -251,3 +245,12 @@ def test_sizes() -> None:
     assert [readable_size(size) for size in sizes] == [
         "0 B", "999 B", "1.0 kB", "999.9 kB", "1.0 MB", "1.2 GB", "12345.7 TB"
     ]  # fmt: skip
+
+
+def test_a_file_of_another_name_is_not_taken_for_the_one_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("generate", POINT, "--transitions", "20", "--workers", "1", "--output", str(tmp_path / "x.npz"))
+    printed(capsys, *words)
+    assert main([*words, "--seed", "1"]) == 1
+    assert "x.npz is there already, and nothing says what it is" in capsys.readouterr().err

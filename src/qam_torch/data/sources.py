@@ -115,7 +115,7 @@ def ensure_dataset(
     directory  where files live
     transitions, seed   which generated files are meant
     workers, progress   for making point maze data, see `generate.generate`
-    download, mirrors, fetching   whether to fetch what is missing; from where, and telling whom, see `download`
+    download, mirrors, fetching   whether to fetch missing training files; from where, and telling whom, see `download`
 
     Official files are preferred to generated ones, and point mazes are never waited for: they are made. Raises
     QamError, saying what to fetch by hand or to make, when there is nothing that can be trained on.
@@ -127,12 +127,12 @@ def ensure_dataset(
     if is_made(entry, made, transitions):
         return DatasetInfo(made, "generated", dataset_checksum(made))
     if entry.family == "pointmaze":
-        generate(name, made, transitions, seed, workers, progress)
+        generate(name, made, transitions, seed, workers, progress, keep=True)
         return DatasetInfo(made, "generated", record_checksum(made))
     if not (download and entry.published):
         raise QamError(f"data set '{name}' is not in {official.parent}: {_advice(entry, made, transitions, seed)}")
     try:
-        fetch_data_set(entry, directory, mirrors, fetching)
+        fetch_data_set(entry, directory, mirrors, fetching, validation=False)
     except QamError as error:
         told = f", or {_how_to_make(entry, made, transitions, seed)}" if entry.generated_by_oracle else ""
         raise QamError(f"{error}{told}") from error

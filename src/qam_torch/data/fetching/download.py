@@ -1,26 +1,26 @@
 """Fetching published files: mirrors in order, tries that continue one another, and a file that is whole or not there.
 
 .NAME.part, .NAME.part.json   what has come so far, kept over tries, mirrors and kills (`transfer`)
-.NAME.lock                    held with flock while a process fetches NAME; a killed process holds it no longer
+.NAME.lock                    held while a process fetches NAME (`locking`)
 NAME                          the file, renamed to when all of it has come and can be read
 NAME.sha256                   its checksum (`checksums`)
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import struct
 import time
 import urllib.parse
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qam_torch.data.catalogue import DATASET_URL, DataSet
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.data.locking import alone
 from qam_torch.types import QamError
 
 __all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]
@@ -43,7 +43,7 @@ FileProgress = Callable[[str, int, int | None], None]
 def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
     """Base URLs to fetch from, in order: the given ones, else those of QAM_DATA_MIRRORS, else OGBench's own.
 
-    Raises QamError for one that is not http or https.
+    Raises QamError for one that is no http or https address in ASCII with a host.
     """
     listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
     urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
@@ -65,16 +65,18 @@ def fetch_data_set(
     progress: FileProgress | None = None,
     waits: Sequence[float] = WAITS,
     timeout: float = TIMEOUT,
+    validation: bool = True,
 ) -> None:
-    """Fetch all files of a data set that are not there yet, training files first.
+    """Fetch the files of a data set that are not there yet, training files first.
 
     directory  data directory; the files of a sharded set go into directory / name
     mirrors, waits, timeout  see `fetch_file`
+    validation  whether its validation files, which training does not read, are fetched too
 
     Raises QamError as `fetch_file` does, or for a data set that is not published.
     """
     require_published(entry)
-    for file in entry.files:
+    for file in entry.files if validation else entry.files[: entry.shards]:
         one = (lambda done, total, file=file: progress(file, done, total)) if progress is not None else None
         fetch_file(file, directory, mirrors, one, waits, timeout)
 
@@ -111,7 +113,7 @@ def fetch_file(
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(target.with_name(f".{target.name}.lock")):
+        with alone(target):
             if not target.is_file():  # else another process has just fetched it
                 partial = Partial(target)
                 _from_first(urls, file, target, partial, progress, waits, timeout)
@@ -193,30 +195,3 @@ def _check(partial: Partial, resumed: bool) -> None:
         raise NotFetched("what it sent is not an intact npz file", again=resumed)
     with open(partial.path, "ab") as file:
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Wait until no other process holds this lock file, and hold it; the system lets go of it when a process dies."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows; renaming keeps the file whole there too, if two fetch it both do the work
-        yield
-        return
-    while True:
-        with open(lock, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is_at(file.fileno(), lock):  # its holder removed it while this process waited
-                continue
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-            return
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False

@@ -8,6 +8,7 @@ work was interrupted. Another family of environments is another recipe.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import importlib.metadata
 import json
@@ -25,15 +26,19 @@ from qam_torch.data.generation.partition import Shard, shards, validation_path
 from qam_torch.data.generation.pieces import Episode, Pieces, PiecesUnwritable, Recipe
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import WorkerDied, make_pieces
+from qam_torch.data.locking import alone
 from qam_torch.types import QamError
 
-__all__ = ["Progress", "generate", "generate_pointmaze", "recipe", "validation_path"]
+__all__ = ["Progress", "generate", "recipe", "validation_path"]
 
 Progress = Callable[[int, int], None]
 """Called with (transitions made, transitions in all, validation included)."""
 
 LARGEST = 20_000_000
 """Transitions of one file at most: they are joined in memory. OGBench's largest file has five million."""
+
+_PARTS = ".{}.parts-"
+"""How the names of directories for unfinished work start."""
 
 _TOOLS = ("qam-torch", "ogbench", "mujoco", "gymnasium", "numpy", "scipy")
 """Packages whose version can change an episode's bits."""
@@ -46,7 +51,8 @@ def generate(
     seed: int = 0,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> None:
+    keep: bool = False,
+) -> bool:
     """Make a data set by OGBench's recipe.
 
     name         a data set of the catalogue that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
@@ -57,10 +63,13 @@ def generate(
     seed         int >= 0
     workers      processes; one for each CPU when None; 1 works in this process
     progress     called after each episode
+    keep         leave a data set whose files are all there, perhaps since another process has just made it, as it is
+    ->           whether it was made
 
     The same (name, transitions, seed) gives the same bytes, as long as OGBench's and MuJoCo's versions are the same.
     Each file appears in one piece, a training file after its validation file. Until then the finished episodes are kept
     in a hidden directory beside `path`, where a call with the same arguments goes on after whatever ended the first.
+    Of two processes that make the same `path`, one waits for the other.
 
     Raises QamError for a data set that is unknown or needs trained experts, numbers out of range, a path that cannot be
     written, or a worker that died.
@@ -78,11 +87,17 @@ def generate(
         )
     path, make = Path(path), recipe(entry)
     plan = shards(entry, path, transitions)
+    if keep and _is_there(plan) and not _leftovers(path, plan):  # nothing to write: the directory may be read-only
+        return False
     count = _Counter(progress, sum(rows - 1 for shard in plan for _, rows in shard.episodes))
     try:
-        with _kept_until_done(path, [name, transitions, seed]) as directory:
-            for number, shard in enumerate(plan):
+        with _held(path):
+            needed = not (keep and _is_there(plan))
+            directory = _unfinished(path, [name, transitions, seed])
+            for number, shard in enumerate(plan if needed else ()):
                 _make_shard(shard, Pieces(directory / f"{number:03d}", make, seed), workers, count)
+            _remove_leftovers(path, plan)
+            return needed
     except PiecesUnwritable as error:
         raise QamError(
             f"cannot write data set {path} ({error}): free some space or choose another directory"
@@ -104,18 +119,6 @@ def recipe(entry: DataSet) -> Recipe:
         episode = {"navigate": NavigateEpisode, "stitch": StitchEpisode}[entry.kind]
         return episode(entry.environment.split("-")[1])
     return ManipulationEpisode(entry.environment, "play" if entry.kind == "play" else "noisy")
-
-
-def generate_pointmaze(
-    path: str | os.PathLike[str],
-    maze: str = "medium",
-    transitions: int = 200_000,
-    seed: int = 0,
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> None:
-    """`generate` for "pointmaze-{maze}-navigate-v0"."""
-    generate(f"pointmaze-{maze}-navigate-v0", path, transitions, seed, workers, progress)
 
 
 def _make_shard(shard: Shard, pieces: Pieces, workers: int, count: _Counter) -> None:
@@ -154,20 +157,45 @@ def _joined(pieces: Pieces, episodes: list[tuple[int, int]]) -> Episode:
     return arrays
 
 
-@contextlib.contextmanager
-def _kept_until_done(path: Path, made: list[str | int]) -> Iterator[Path]:
-    """A directory for unfinished work, which whoever makes the same again with the same tools finds again."""
+def _unfinished(path: Path, made: list[str | int]) -> Path:
+    """The directory for unfinished work, which whoever makes the same again with the same tools finds again."""
     tools = [importlib.metadata.version(tool) for tool in _TOOLS]
-    prefix = f".{path.name}.parts-"
-    directory = path.parent / (prefix + hashlib.sha256(json.dumps([made, tools]).encode()).hexdigest()[:16])
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PiecesUnwritable(error.strerror or str(error)) from error
-    yield directory
-    for old in path.parent.iterdir():
-        if old.name.startswith(prefix):
-            shutil.rmtree(old, ignore_errors=True)
+    return path.with_name(
+        _PARTS.format(path.name) + hashlib.sha256(json.dumps([made, tools]).encode()).hexdigest()[:16]
+    )
+
+
+def _is_there(plan: list[Shard]) -> bool:
+    return all(file.path.is_file() for shard in plan for file in shard)
+
+
+def _leftovers(path: Path, plan: list[Shard]) -> list[Path]:
+    """What is of no more use beside a data set that is whole, though it may be another process's for a moment yet."""
+    found = [*path.parent.glob(_PARTS.format(glob.escape(path.name)) + "*"), path.with_name(f".{path.name}.lock")]
+    for file in (file.path for shard in plan for file in shard):
+        found += file.parent.glob(f".{glob.escape(file.name)}.[0-9]*.tmp")  # see `write_npz_atomic`
+    return [file for file in found if file.exists()]
+
+
+def _remove_leftovers(path: Path, plan: list[Shard]) -> None:
+    for found in _leftovers(path, plan):
+        if found.is_dir():
+            shutil.rmtree(found, ignore_errors=True)
+        elif found.suffix == ".tmp":
+            with contextlib.suppress(OSError):
+                found.unlink()
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """The lock of a data set, in a directory made if needed."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(alone(path))
+        except OSError as error:
+            raise PiecesUnwritable(error.strerror or str(error)) from error
+        yield
 
 
 class _Counter:

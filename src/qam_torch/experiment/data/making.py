@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qam_torch.experiment.data.telling import Bars
-
-if TYPE_CHECKING:
-    from qam_torch.data.catalogue import DataSet
 
 __all__ = ["add_parser"]
 
@@ -50,13 +47,14 @@ def run(options: argparse.Namespace) -> int:
 
     entry = data_set(options.name)
     transitions = entry.transitions if options.transitions is None else options.transitions
-    path = generated_path(entry.name, options.directory, transitions, options.seed)
-    if options.output is not None:
-        path = Path(options.output).expanduser()
+    named = generated_path(entry.name, options.directory, transitions, options.seed).absolute()
+    path = named if options.output is None else Path(options.output).expanduser()
     if entry.shards == 1 and path.suffix != ".npz":
         raise QamError(f"--output {path} is no .npz file: give a name that ends in .npz")
     path = path.absolute()
     if is_made(entry, path, transitions):
+        if path != named:
+            raise QamError(f"{path} is there already, and nothing says what it is: remove it, or give another --output")
         print(f"{path} is there already: remove it to make it again")
     else:
         started, made = time.perf_counter(), 0
@@ -72,16 +70,5 @@ def run(options: argparse.Namespace) -> int:
         if path.is_file():
             record_checksum(path)
         print(f"{path}  {made} transitions in {seconds:.0f} s, {made / seconds:.0f} a second")
-    print(f"train on it with: qam-train {_environment(entry)} data.path={path}")
+    print(f"train on it with: qam-train env={entry.name.removesuffix('-v0')} data.path={path}")
     return 0
-
-
-def _environment(entry: DataSet) -> str:
-    """The overrides of `qam-train` that choose the data set: its own config, or a relative's with another data set."""
-    from qam_torch.experiment.configuration import options_of
-
-    name, body, known = entry.name.removesuffix("-v0"), entry.environment.removesuffix("-v0"), options_of("env")
-    if name in known:
-        return f"env={name}"
-    (kin, *_) = [option for start in (body, entry.family) for option in known if option.startswith(start)]
-    return f"env={kin} env.dataset={entry.name}"
