@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from qam_torch.data.checksums import checksum, record_path
 from qam_torch.data.fetching import download, transfer
 from qam_torch.data.fetching.download import fetch_data_set, fetch_file, mirror_urls
 from qam_torch.data.files import file_hash
+from qam_torch.data.locking import alone
 from qam_torch.types import QamError
 
 FILE = "x-v0.npz"
@@ -29,7 +32,7 @@ class Killed(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv(download.MIRRORS_VARIABLE, raising=False)
 
@@ -299,7 +302,7 @@ def test_lock_removed_while_waiting_is_no_lock(tmp_path: Path) -> None:
     def enter() -> None:
         nonlocal inside, most
         for _ in range(50):
-            with download._alone(tmp_path / "lock"):
+            with alone(tmp_path / "x"):
                 inside += 1
                 most = max(most, inside)
                 threading.Event().wait(0.0002)
@@ -311,6 +314,19 @@ def test_lock_removed_while_waiting_is_no_lock(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert most == 1 and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("missing", ["module", "in the file system"])
+def test_file_is_fetched_where_there_are_no_locks(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    def unsupported(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    there = SimpleNamespace(flock=unsupported, LOCK_EX=2)
+    monkeypatch.setitem(sys.modules, "fcntl", None if missing == "module" else there)
+    fetch(mirror, tmp_path)
+    assert_whole(tmp_path)
 
 
 def test_directory_that_cannot_be_used(mirror: Mirror, tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +103,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
         run.send_signal(number)
         run.communicate(timeout=30)  # until its workers, which share its standard error, are gone too
     assert run.returncode == -number
-    (parts,) = tmp_path.iterdir()  # neither file
+    (parts,) = (entry for entry in tmp_path.iterdir() if entry.suffix != ".lock")  # neither file
     kept = sorted((parts / "000").glob("*.piece"), key=lambda piece: int(piece.stem))
     assert 4 <= len(kept) < 33
     content = kept[0].read_bytes()
@@ -144,6 +146,37 @@ def test_unfinished_work_of_another_seed_is_not_used(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x-val.npz", "x.npz"]
     generate(NAVIGATE, tmp_path / "y.npz", 300, seed=1, workers=1)
     assert hashes(tmp_path / "x.npz") == hashes(tmp_path / "y.npz")
+
+
+def test_two_at_once_make_it_once(tmp_path: Path) -> None:
+    path, steps, results = tmp_path / "x.npz", [], []
+
+    def make() -> None:
+        results.append(generate(STITCH, path, 1000, workers=1, progress=lambda made, _: steps.append(made), keep=True))
+
+    both = [threading.Thread(target=make) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert sorted(results) == [False, True]
+    assert steps == sorted(set(steps))
+    assert names(tmp_path) == ["x-val.npz", "x.npz"]
+
+
+def test_what_a_kill_left_beside_a_whole_set_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.npz"
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda *_, **__: None)
+        assert generate(NAVIGATE, path, 20, workers=1)
+    before = path.stat()
+    for file in (".x.npz.123.tmp", ".x-val.npz.123.tmp", ".x.npz.lock", ".y.npz.123.tmp"):
+        (tmp_path / file).touch()
+    (tmp_path / ".y.npz.parts-0").mkdir()
+    assert len(names(tmp_path)) == 8
+    assert not generate(NAVIGATE, path, 20, workers=1, keep=True)
+    assert names(tmp_path) == [".y.npz.123.tmp", ".y.npz.parts-0", "x-val.npz", "x.npz"]
+    assert path.stat() == before
 
 
 def test_shards_are_made_one_after_the_other_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

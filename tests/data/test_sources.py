@@ -76,17 +76,18 @@ def test_official_file_is_preferred(tmp_path: Path) -> None:
 def test_point_mazes_are_made_rather_than_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     calls: list[tuple[object, ...]] = []
 
-    def record(name: str, path: Path, *rest: object) -> None:
-        calls.append((name, *rest))
+    def record(name: str, path: Path, *rest: object, keep: bool) -> None:
+        calls.append((name, *rest, keep))
         path.write_bytes(b"")
 
     monkeypatch.setattr(sources, "generate", record)
     monkeypatch.setattr(sources, "fetch_data_set", lambda *arguments: pytest.fail("fetched"))
     ensure_dataset(name, tmp_path, transitions=60, seed=1, workers=2, download=True)
-    assert calls == [(name, 60, 1, 2, None)]
+    assert calls == [(name, 60, 1, 2, None, True)]
 
 
-def test_everything_else_is_fetched_where_allowed(tmp_path: Path, cube: Mirror) -> None:
+def test_training_files_of_everything_else_are_fetched_where_allowed(tmp_path: Path, cube: Mirror) -> None:
+    del cube.files["cube-single-play-v0-val.npz"]
     seen: list[tuple[str, int, int | None]] = []
     found = ensure_dataset(
         "cube-single-play-v0", tmp_path, download=True, mirrors=[cube.url], fetching=lambda *now: seen.append(now)
@@ -96,7 +97,7 @@ def test_everything_else_is_fetched_where_allowed(tmp_path: Path, cube: Mirror) 
     assert found.path.read_bytes() == body
     assert {file for file, _, _ in seen} == set(cube.files)
     assert ensure_dataset("cube-single-play-v0", tmp_path) == found
-    assert len(cube.requests) == 2
+    assert len(cube.requests) == 1
 
 
 def test_generated_file_is_trained_on_where_the_official_one_is_missing(tmp_path: Path, cube: Mirror) -> None:
@@ -122,7 +123,7 @@ def test_changed_file_is_noticed(tmp_path: Path, cube: Mirror) -> None:
 def test_what_is_missing_says_what_to_fetch_or_make(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, download: bool
 ) -> None:
-    def cannot(*_: object) -> None:
+    def cannot(*_: object, **__: object) -> None:
         raise QamError("cannot fetch it")
 
     monkeypatch.setattr(sources, "fetch_data_set", cannot)

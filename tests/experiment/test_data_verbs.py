@@ -16,7 +16,7 @@ import ogbench
 import pytest
 
 from qam_torch.data.files import read_npz, write_npz_atomic
-from qam_torch.data.generation.generate import generate_pointmaze
+from qam_torch.data.generation.generate import generate
 from qam_torch.data.inspection.statistics import summarize_episodes
 from qam_torch.data.relabel import task_rewards
 from qam_torch.experiment.data import main
@@ -33,7 +33,7 @@ POINT, CUBE, QUADRUPLE = "pointmaze-medium-navigate-v0", "cube-double-play-v0", 
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small point maze data set under its official name."""
     path = tmp_path_factory.mktemp("made") / f"{POINT}.npz"
-    generate_pointmaze(path, transitions=6000, workers=1)
+    generate(POINT, path, transitions=6000, workers=1)
     return path
 
 

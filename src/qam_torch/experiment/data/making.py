@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     from qam_torch.data.catalogue import data_set
     from qam_torch.data.checksums import record_checksum
     from qam_torch.data.generation.generate import generate
-    from qam_torch.data.sources import generated_path, is_made
+    from qam_torch.data.sources import generated_path
     from qam_torch.types import QamError
 
     entry = data_set(options.name)
@@ -52,23 +52,23 @@ def run(options: argparse.Namespace) -> int:
     if entry.shards == 1 and path.suffix != ".npz":
         raise QamError(f"--output {path} is no .npz file: give a name that ends in .npz")
     path = path.absolute()
-    if is_made(entry, path, transitions):
-        if path != named:
-            raise QamError(f"{path} is there already, and nothing says what it is: remove it, or give another --output")
-        print(f"{path} is there already: remove it to make it again")
-    else:
-        started, made = time.perf_counter(), 0
-        with Bars(" transitions") as bars:
+    started, made = time.perf_counter(), 0
+    with Bars(" transitions") as bars:
 
-            def progress(done: int, total: int) -> None:
-                nonlocal made
-                made = done
-                bars(f"making {entry.name}", done, total)
+        def progress(done: int, total: int) -> None:
+            nonlocal made
+            made = done
+            bars(f"making {entry.name}", done, total)
 
-            generate(entry.name, path, transitions, options.seed, options.workers, progress)
+        new = generate(entry.name, path, transitions, options.seed, options.workers, progress, keep=True)
+    if new:
         seconds = time.perf_counter() - started
         if path.is_file():
             record_checksum(path)
         print(f"{path}  {made} transitions in {seconds:.0f} s, {made / seconds:.0f} a second")
+    elif path == named:
+        print(f"{path} is there already: remove it to make it again")
+    else:
+        raise QamError(f"{path} is there already, and nothing says what it is: remove it, or give another --output")
     print(f"train on it with: qam-train env={entry.name.removesuffix('-v0')} data.path={path}")
     return 0
