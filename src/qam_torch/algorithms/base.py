@@ -126,13 +126,17 @@ class Algorithm(L.LightningModule):
             name, lone or len(values) == self.members, value, f"one number, or one for each of {self.members} seeds"
         )
         require(name, all(v > 0 or (v == 0 and not positive) for v in values), value, f"> 0{' or 0' * (not positive)}")
-        self.register_buffer(f"{name}_values", None if lone else torch.tensor(values), persistent=False)
+        # In float64, so that a member's number is the very one it would have alone; `.to(dtype)` rounds both alike.
+        numbers = None if lone else torch.tensor(values, dtype=torch.float64)
+        self.register_buffer(f"{name}_values", numbers, persistent=False)
         self.common_values[name] = float(values[0])
 
     def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
         """The number for all members, or (P, 1, ..) with ndim axes where they differ."""
         values = getattr(self, f"{name}_values")
-        return self.common_values[name] if values is None else values.view(-1, *(1,) * (ndim - 1))
+        if values is None:
+            return self.common_values[name]
+        return values.to(next(self.networks.parameters()).dtype).view(-1, *(1,) * (ndim - 1))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The named noise one update consumes, `next_*` being the policy's in the TD target."""

@@ -58,18 +58,24 @@ class MemorylessPath(NamedTuple):
 
 
 def sample_memoryless(
-    velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
+    velocity: Velocity,
+    base_velocity: Velocity,
+    x_0: Tensor,
+    noise: Tensor,
+    flow_steps: int,
+    differentiable: bool = False,
 ) -> MemorylessPath:
     """Sample the memoryless process of a flow with T Euler-Maruyama steps.
 
-    The states carry no gradient, but `velocity` is evaluated in the caller's gradient mode: whoever needs its values
-    at X_0 .. X_{T-2} for a loss can keep them as they are computed here.
+    Unless asked for, the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode: whoever
+    needs its values at X_0 .. X_{T-2} for a loss can keep them as they are computed here.
 
     velocity       v(x, t) of the sampled flow
     base_velocity  v(x, t) of the base flow; the LAST step is a plain ODE step with it (Li & Levine 2026)
     x_0            (..., D)              standard normal
     noise          (>= T - 1, ..., D)    standard normal; row i enters step i
     flow_steps     int >= 1              T
+    differentiable  bool                 let gradients pass through the whole path, as back-propagation through it needs
     ->             MemorylessPath
 
     Source: Li & Levine 2026, the memoryless SDE of the fine-tuned flow.
@@ -79,11 +85,11 @@ def sample_memoryless(
     xs = [x]
     for i in range(flow_steps - 1):
         t = i * dt
-        value = velocity(x, t).detach()
+        value = velocity(x, t) if differentiable else velocity(x, t).detach()
         # x + dt (2 v - x / (t + dt)) + sqrt(dt) sigma_t eps, with the two terms in x gathered.
         x = torch.add(x * (1 - dt / (t + dt)), value, alpha=2 * dt)
         x = x.add_(noise[i], alpha=dt**0.5 * memoryless_sigma(t, dt))
         xs.append(x)
-    with torch.no_grad():
+    with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
         last = base_velocity(x, 1 - dt)
         return MemorylessPath(torch.stack(xs), torch.add(x, last, alpha=dt), last)

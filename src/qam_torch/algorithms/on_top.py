@@ -1,0 +1,105 @@
+"""Policies trained on top of a flow, whichever method trains the flow: a one-step policy, and an edit policy.
+
+Each extends the losses of the class it is combined with: `class QAMF(OneStepOnTop, QAM)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.actor_critic import FlowActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.networks import OneStepNetwork, TanhGaussian, Temperature
+from qam_torch.objectives import distillation_loss, entropy_loss, temperature_loss, value_maximization
+from qam_torch.policies import EditedPolicy, OneStepPolicy
+from qam_torch.types import Batch, Draw, Noise
+
+__all__ = ["EditOnTop", "OneStepOnTop"]
+
+
+class OneStepOnTop(FlowActorCritic):
+    """A one-step policy distilled from the flow while it climbs the critic; it is the one that acts.
+
+    fql_alpha        float > 0, or one a member   weight of the distillation against the critic
+    other arguments  see the class it is combined with
+
+    Source: Park et al. 2025 (flow Q-learning).
+    """
+
+    def __init__(self, *, fql_alpha: float | Sequence[float] = 300.0, **flow: Any) -> None:
+        super().__init__(**flow)
+        self.set_member_value("fql_alpha", fql_alpha)
+        network = OneStepNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("one_step", network)
+        self.act_with(OneStepPolicy(network, self.chunk_dim))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The flow method's, and the noise shared by the flow and the one-step policy."""
+        return {**super().draws(batch_size), "onestep_noise": Draw((batch_size, self.chunk_dim))}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The flow method's, then fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
+        z = noise["onestep_noise"]
+        actions = self.network("one_step")(batch.observations, z)
+        with torch.no_grad():
+            flow_actions = self.flow_policy(batch.observations, {"noise": z})
+        distillation, distillation_metrics = distillation_loss(actions, flow_actions, "one_step")
+        climb = value_maximization(self.network("critic"), batch.observations, actions.clamp(-1, 1), "one_step")
+        return [
+            *super().losses(batch, noise),
+            LossTerm(self.member_value("fql_alpha") * distillation, distillation_metrics, ("one_step",)),
+            LossTerm(*climb, ("one_step",)),
+        ]
+
+
+class EditOnTop(FlowActorCritic):
+    """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
+
+    edit_scale                         float > 0, or one a member   largest edit of a coordinate
+    edit_target_entropy_multiplier     float                        target entropy is minus this times D
+    other arguments                    see the class it is combined with
+
+    Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
+    """
+
+    def __init__(
+        self,
+        *,
+        edit_scale: float | Sequence[float] = 0.1,
+        edit_target_entropy_multiplier: float = 0.5,
+        **flow: Any,
+    ) -> None:
+        super().__init__(**flow)
+        self.set_member_value("edit_scale", edit_scale)
+        self.target_entropy = -edit_target_entropy_multiplier * self.chunk_dim
+        editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("edit", editor)
+        self.add_network("edit_alpha", Temperature(self.members))
+        self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
+
+    def edit(self, actions: Tensor, edits: Tensor) -> Tensor:
+        """clip(a + edit_scale e, -1, 1): actions and edits (P, B, D), edits in (-1, 1)."""
+        return (actions + self.member_value("edit_scale", ndim=3) * edits).clamp(-1, 1)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The flow method's, and the noise of the flow's action and of its edit."""
+        chunk = (batch_size, self.chunk_dim)
+        return {**super().draws(batch_size), "edit_flow_noise": Draw(chunk), "edit_noise": Draw(chunk)}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The flow method's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
+        with torch.no_grad():
+            actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
+        edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
+        edited = self.edit(actions, edits.value)
+        alpha = self.network("edit_alpha")()
+        return [
+            *super().losses(batch, noise),
+            LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
+            LossTerm(*entropy_loss(alpha, edits.log_prob, "edit"), ("edit",)),
+            LossTerm(*temperature_loss(alpha, edits.log_prob, self.target_entropy, "edit"), ("edit_alpha",)),
+        ]
