@@ -1,4 +1,4 @@
-"""How the reference implementation's names map to the library's: modules, parameters, metrics, options.
+"""How the reference implementation's names map to the library's: methods, modules, parameters, metrics, options.
 
 This table is all that the parity check knows about the methods.
 """
@@ -6,40 +6,27 @@ This table is all that the parity check knows about the methods.
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm
+from qam_torch import algorithms as ours
+from qam_torch.algorithms import Algorithm
 from qam_torch.types import QamError
 
-__all__ = ["CONSTANT_MODULES", "METRICS", "algorithm_for", "parameter_name"]
+__all__ = ["CONSTANT_MODULES", "Names", "algorithm_for", "names_for"]
 
-AGENTS = ("qam",)
-"""The reference's names of methods; its one agent `qam` is QAM, QAM-F or QAM-E by its options."""
-
-MODULES = {
-    "critic": "critic",
-    "actor_slow": "f_beta",
-    "actor_fast": "f_theta",
-    "one_step_actor": "one_step",
-    "edit_actor": "edit",
-    "edit_alpha": "edit_alpha",
-}
-
-CONSTANT_MODULES = ("target_actor_fast",)
-"""Modules the reference keeps but never uses: all the check can do is see that they never move."""
-
-PARTS = [
+PARTS = (
     (r"(?:mlp|value_net)\.(.*)", r"mlp.\1"),
     (r"MLP_0\.(.*)", r"trunk.\1"),
     (r"OutputDenseMean\.(.*)", r"mean.Dense_0.\1"),
     (r"OutputDenseLogStd\.(.*)", r"log_std.Dense_0.\1"),
-]
-LEAVES = [
+)
+LEAVES = (
     (r"Dense_(\d+)\.kernel", r"kernels.\1"),
     (r"Dense_(\d+)\.bias", r"biases.\1"),
     (r"LayerNorm_(\d+)\.scale", r"scales.\1"),
     (r"LayerNorm_(\d+)\.bias", r"shifts.\1"),
-]
+)
 
 METRICS = {
     "critic/critic_loss": "critic/loss",
@@ -47,6 +34,68 @@ METRICS = {
     "critic/q_max": "critic/q_max",
     "critic/q_min": "critic/q_min",
     "actor/flow_loss": "behavior/loss",
+    "actor/bc_flow_loss": "behavior/loss",
+    "actor/edit_q_loss": "edit/q_loss",
+    "actor/edit_entropy_loss": "edit/entropy_loss",
+    "actor/edit_entropy": "edit/entropy",
+    "actor/edit_alpha_loss": "edit/alpha_loss",
+    "actor/edit_alpha": "edit/alpha",
+}
+"""The reference's metric -> the library's, in every method."""
+
+OPTIONS = {"tau": "target_update_rate"}
+"""The reference's option -> the library's, in every method; others have the same name."""
+
+SIZES = frozenset({"agent_name", "batch_size", "action_dim", "ob_dims", "edit_target_entropy"})
+"""Entries of a recorded configuration that are no options of a constructor: sizes and derived numbers."""
+
+CONSTANT_MODULES = ("target_actor_fast",)
+"""Modules the reference keeps but never uses: all the check can do is see that they never move."""
+
+
+class Names(NamedTuple):
+    """One method's names: the reference's on the left, the library's on the right.
+
+    kind     the library's class
+    modules  module -> network
+    options  option -> constructor argument
+    metrics  metric -> the library's metric
+    totals   metric -> networks; it is the sum of the losses that move these
+    parts    patterns of parameter names inside a module, before those all methods share
+    unused   options that the method has in the reference and does not read
+    built_in options that have one value here -> that value
+    """
+
+    kind: type[Algorithm]
+    modules: Mapping[str, str]
+    options: Mapping[str, str] = {}
+    metrics: Mapping[str, str] = {}
+    totals: Mapping[str, tuple[str, ...]] = {}
+    parts: tuple[tuple[str, str], ...] = ()
+    unused: frozenset[str] = frozenset()
+    built_in: Mapping[str, Any] = {}
+
+    def parameter(self, reference: str) -> str:
+        """'target_critic.value_net.Dense_0.kernel' -> 'targets.critic.mlp.kernels.0'."""
+        module, _, rest = reference.partition(".")
+        root = "targets" if module.startswith("target_") else "networks"
+        network = {"critic": "critic", **self.modules}[module.removeprefix("target_")]
+        for pattern, replacement in (*self.parts, *PARTS, *LEAVES):
+            rest = re.sub(pattern, replacement, rest)
+        return f"{root}.{network}.{rest}"
+
+    def metric(self, reference: str, metrics: Mapping[str, Any], losses: Mapping[tuple[str, ...], Any]) -> Any:
+        """The value of a metric.
+
+        metrics  the library's metrics by name
+        losses   names of the networks that a loss moves -> the sum of such losses
+        """
+        if reference in self.totals:
+            return sum(loss for trains, loss in losses.items() if set(trains) <= set(self.totals[reference]))
+        return metrics[{**METRICS, **self.metrics}[reference]]
+
+
+_QAM_METRICS = {
     "actor/adj_loss": "adjoint/loss",
     "actor/fast_loss": "adjoint/loss",
     "actor/adj_mean": "adjoint/terminal_mean",
@@ -54,44 +103,61 @@ METRICS = {
     "actor/adj_max": "adjoint/terminal_max",
     "actor/fql_distill_loss": "one_step/distillation_loss",
     "actor/fql_q_loss": "one_step/q_loss",
-    "actor/edit_q_loss": "edit/q_loss",
-    "actor/edit_entropy_loss": "edit/entropy_loss",
-    "actor/edit_entropy": "edit/entropy",
-    "actor/edit_alpha_loss": "edit/alpha_loss",
-    "actor/edit_alpha": "edit/alpha",
 }
+_EDIT = {"edit_actor": "edit", "edit_alpha": "edit_alpha"}
+_FLOWS = {"actor_slow": "f_beta", "actor_fast": "f_theta"}
+_NO_EDIT = frozenset({"edit_scale", "edit_target_entropy_multiplier"})
 
-OPTIONS = {"tau": "target_update_rate"}
-SIZES = {"agent_name", "batch_size", "action_dim", "ob_dims", "edit_target_entropy"}
-"""Entries of a recorded configuration that are no options of a constructor: sizes and derived numbers."""
+METHODS = {
+    "qam": Names(ours.QAM, _FLOWS, metrics=_QAM_METRICS, unused=_NO_EDIT | {"fql_alpha"}),
+    "qam_f": Names(ours.QAMF, {**_FLOWS, "one_step_actor": "one_step"}, metrics=_QAM_METRICS, unused=_NO_EDIT),
+    "qam_e": Names(ours.QAME, {**_FLOWS, **_EDIT}, metrics=_QAM_METRICS, unused=frozenset({"fql_alpha"})),
+    "fql": Names(
+        ours.FQL,
+        {"actor_bc_flow": "f_beta", "actor_onestep_flow": "one_step"},
+        options={"alpha": "fql_alpha"},
+        metrics={"actor/distill_loss": "one_step/distillation_loss"},
+        totals={"actor/actor_loss": ("f_beta", "one_step")},
+    ),
+    "fedit": Names(
+        ours.FEdit,
+        {"actor_bc_flow": "f_beta", "edit_actor": "edit", "alpha": "edit_alpha"},
+        totals={"actor/actor_loss": ("f_beta", "edit", "edit_alpha")},
+    ),
+    "fbrac": Names(
+        ours.FBRAC,
+        {"actor_flow": "f_theta"},
+        options={"alpha": "fbrac_alpha"},
+        totals={"actor/actor_loss": ("f_theta",)},
+    ),
+}
+"""Every method; a case's is found by its agent, or by what `VARIANTS` says of its agent."""
+
+VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "qam": lambda config: "qam_f" if config.get("fql_alpha") else "qam_e" if config.get("edit_scale") else "qam",
+}
+"""Agents of the reference that are several methods here -> which one, by the case's configuration."""
 
 
-def parameter_name(reference: str) -> str:
-    """'target_critic.value_net.Dense_0.kernel' -> 'targets.critic.mlp.kernels.0'."""
-    module, _, rest = reference.partition(".")
-    root = "targets" if module.startswith("target_") else "networks"
-    for pattern, replacement in (*PARTS, *LEAVES):
-        rest = re.sub(pattern, replacement, rest)
-    return f"{root}.{MODULES[module.removeprefix('target_')]}.{rest}"
+def names_for(case: Mapping[str, Any]) -> Names:
+    """The names of a recorded case's method; raises QamError when the method is not here."""
+    agent = case["agent"]
+    name = VARIANTS[agent](case["config"]) if agent in VARIANTS else agent
+    if name not in METHODS:
+        raise QamError(f"the case's method '{name}' is unknown: expected one of {', '.join(METHODS)}")
+    return METHODS[name]
 
 
-def algorithm_for(case: dict[str, Any]) -> Algorithm:
+def algorithm_for(case: Mapping[str, Any]) -> Algorithm:
     """The library's ordinary class for a recorded case, with one member.
 
-    Raises QamError when the case is of a method that is not here.
+    Raises QamError when the case is of a method, or has an option, that is not here.
     """
-    if case["agent"] not in AGENTS:
-        raise QamError(f"the case's method '{case['agent']}' is unknown: expected {' or '.join(AGENTS)}")
-    config = case["config"]
-    options = {OPTIONS.get(name, name): value for name, value in config.items() if name not in SIZES}
-    variants: dict[str, type[Algorithm]] = {"fql_alpha": QAMF, "edit_scale": QAME}
-    chosen: type[Algorithm] = QAM
-    for option, variant in variants.items():
-        if options.get(option):
-            chosen = variant
-        else:
-            options.pop(option, None)
-    if chosen is not QAME:
-        options.pop("edit_target_entropy_multiplier", None)
+    names, options = names_for(case), {}
+    for name, value in case["config"].items():
+        if name in names.built_in and value != names.built_in[name]:
+            raise QamError(f"the case has {name}={value}: only {names.built_in[name]} is known here")
+        if name not in SIZES | names.unused | names.built_in.keys():
+            options[names.options.get(name, OPTIONS.get(name, name))] = value
     options["horizon_length"] = case["horizon_length"]
-    return chosen(observation_dim=case["obs_dim"], action_dim=case["action_dim"], seeds=(0,), **options)
+    return names.kind(observation_dim=case["obs_dim"], action_dim=case["action_dim"], seeds=(0,), **options)

@@ -22,7 +22,7 @@ from torch import Tensor
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
-from qam_torch.experiment.reference_names import CONSTANT_MODULES, METRICS, algorithm_for, parameter_name
+from qam_torch.experiment.reference_names import CONSTANT_MODULES, Names, algorithm_for, names_for
 from qam_torch.types import Batch, QamError
 
 __all__ = ["Report", "main", "verify_case"]
@@ -92,12 +92,12 @@ def _as_tensor(array: np.ndarray) -> Tensor:
     return torch.as_tensor(np.asarray(array, dtype=np.float64))
 
 
-def _load_parameters(algorithm: Algorithm, recorded: dict[str, np.ndarray]) -> None:
+def _load_parameters(algorithm: Algorithm, names: Names, recorded: dict[str, np.ndarray]) -> None:
     own = dict(algorithm.named_parameters())
     given = {}
     for name, array in recorded.items():
         if name.split(".")[0] not in CONSTANT_MODULES:
-            given[parameter_name(name)] = _as_tensor(array)
+            given[names.parameter(name)] = _as_tensor(array)
     if own.keys() != given.keys():
         difference = ", ".join(sorted(own.keys() ^ given.keys())[:3])
         raise QamError(f"the case's parameters are not those of {type(algorithm).__name__}: {difference} differ")
@@ -147,8 +147,8 @@ def _check_gradient_statistics(report: Report, u: int, gradients: dict[str, Tens
 
 
 def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
-    algorithm = algorithm_for(case).double()
-    _load_parameters(algorithm, report.under("params0/"))
+    algorithm, names = algorithm_for(case).double(), names_for(case)
+    _load_parameters(algorithm, names, report.under("params0/"))
     algorithm.configure_optimizers()
     batch_size = case["batch_size"]
     for u in range(case["updates"]):
@@ -159,18 +159,21 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
                 report.check(name, f"trace0/{name}", trace)
         terms = algorithm.compute_gradients(batch, noise)
         metrics = {name: value for term in terms for name, value in term.metrics().items()}
+        losses: dict[tuple[str, ...], Tensor] = {}
+        for term in terms:
+            losses[term.trains] = losses.get(term.trains, 0) + term.loss
         for name in [key for key in report.arrays if key.startswith(f"info{u}/") and "/grad/" not in key]:
-            report.check("losses", name, metrics[METRICS[name.removeprefix(f"info{u}/")]])
+            report.check("losses", name, names.metric(name.removeprefix(f"info{u}/"), metrics, losses))
         gradients = {name: p.grad for name, p in algorithm.named_parameters() if p.grad is not None}
         _check_gradient_statistics(report, u, gradients)
         for key in [key for key in report.arrays if key.startswith(f"grad{u}/")]:
-            report.check("gradients", key, gradients[parameter_name(key.removeprefix(f"grad{u}/"))])
+            report.check("gradients", key, gradients[names.parameter(key.removeprefix(f"grad{u}/"))])
         algorithm.apply_gradients()
         own = dict(algorithm.named_parameters())
         for key in [key for key in report.arrays if key.startswith(f"params{u + 1}/")]:
             name = key.removeprefix(f"params{u + 1}/")
             constant = name.split(".")[0] in CONSTANT_MODULES
-            value = report.arrays[f"params0/{name}"] if constant else own[parameter_name(name)]
+            value = report.arrays[f"params0/{name}"] if constant else own[names.parameter(name)]
             report.check("constants" if constant else "parameters", key, value)
     acting = report.under("act/")
     expected = acting.pop("actions")

@@ -1,0 +1,19 @@
+"""FEdit: a behaviour flow whose actions are edited.
+
+Source: Li & Levine 2026, FEdit: QAM-E's edit policy without the fine-tuned flow.
+"""
+
+from __future__ import annotations
+
+from qam_torch.algorithms.on_top import EditOnTop
+
+__all__ = ["FEdit"]
+
+
+class FEdit(EditOnTop):
+    """A behaviour flow by flow matching, and an edit policy that moves its actions within a small box, up the critic.
+
+    arguments  see `EditOnTop` and `FlowActorCritic`
+
+    Source: Li & Levine 2026, FEdit.
+    """

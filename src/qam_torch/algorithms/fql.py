@@ -1,0 +1,19 @@
+"""FQL: flow Q-learning.
+
+Source: Park et al. 2025, "Flow Q-learning"; Li & Levine 2026 for the setting it is compared in.
+"""
+
+from __future__ import annotations
+
+from qam_torch.algorithms.on_top import OneStepOnTop
+
+__all__ = ["FQL"]
+
+
+class FQL(OneStepOnTop):
+    """A behaviour flow by flow matching, and a one-step policy distilled from it while it climbs the critic.
+
+    arguments  see `OneStepOnTop` and `FlowActorCritic`
+
+    Source: Park et al. 2025.
+    """
