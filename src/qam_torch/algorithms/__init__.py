@@ -1,15 +1,19 @@
 """One short LightningModule a method, over the one update of `base`."""
 
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
+from qam_torch.algorithms.fawac import FAWAC
 from qam_torch.algorithms.fbrac import FBRAC
 from qam_torch.algorithms.fedit import FEdit
 from qam_torch.algorithms.fql import FQL
+from qam_torch.algorithms.ifql import IFQL
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.algorithms.qam import QAM, QAME, QAMF
 
 __all__ = [
+    "FAWAC",
     "FBRAC",
     "FQL",
+    "IFQL",
     "QAM",
     "QAME",
     "QAMF",

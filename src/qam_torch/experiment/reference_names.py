@@ -130,6 +130,24 @@ METHODS = {
         options={"alpha": "fbrac_alpha"},
         totals={"actor/actor_loss": ("f_theta",)},
     ),
+    "fawac": Names(
+        ours.FAWAC,
+        {"actor": "f_theta", "value": "value"},
+        metrics={"actor/actor_loss": "behavior/loss", "critic/value_loss": "value/loss"},
+        unused=frozenset({"ac_action_dim"}),
+    ),
+    "ifql": Names(
+        ours.IFQL,
+        {"actor_flow": "f_beta", "value": "value"},
+        options={"num_samples": "best_of_n"},
+        metrics={
+            "actor/actor_loss": "behavior/loss",
+            "value/value_loss": "value/loss",
+            **{f"value/v_{which}": f"value/v_{which}" for which in ("mean", "max", "min")},
+            # What the reference calls q here is the critics' target.
+            **{f"critic/q_{which}": f"critic/target_{which}" for which in ("mean", "max", "min")},
+        },
+    ),
 }
 """Every method; a case's is found by its agent, or by what `VARIANTS` says of its agent."""
 

@@ -1,4 +1,4 @@
-"""An ensemble of K independent critics for each of P members."""
+"""Action values by an ensemble of K independent critics for each of P members; state values by one network each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qam_torch.networks.mlp import MLP
 
-__all__ = ["CriticEnsemble"]
+__all__ = ["CriticEnsemble", "ValueNetwork"]
 
 
 class CriticEnsemble(nn.Module):
@@ -44,3 +44,27 @@ class CriticEnsemble(nn.Module):
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """(P, B, O), (P, B, D) -> (P, K, B)."""
         return self.mlp(torch.cat([observations, actions], dim=-1)).squeeze(-1)
+
+
+class ValueNetwork(nn.Module):
+    """An MLP on s with LayerNorm: the state value V(s).
+
+    members          int   P
+    observation_dim  int   O
+    hidden_dims      ints  widths of the hidden layers
+    layer_norm       bool  LayerNorm after each hidden activation
+
+    Source: Li & Levine 2026, value networks of FAWAC and IFQL.
+    """
+
+    def __init__(self, members: int, observation_dim: int, hidden_dims: Sequence[int], layer_norm: bool = True) -> None:
+        super().__init__()
+        self.mlp = MLP((members,), observation_dim, hidden_dims, 1, layer_norm)
+
+    def initialize(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw fresh parameters, member p from generators[p]."""
+        self.mlp.initialize(generators)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """(P, B, O) -> (P, B)."""
+        return self.mlp(observations).squeeze(-1)

@@ -54,6 +54,9 @@ def td_loss(
             "critic/q_mean": values.mean(-1),
             "critic/q_max": values.amax(-1),
             "critic/q_min": values.amin(-1),
+            "critic/target_mean": target.mean(-1),
+            "critic/target_max": target.amax(-1),
+            "critic/target_min": target.amin(-1),
         }
 
     return loss, metrics

@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from qam_torch.types import Critic, Draw, Noise, Policy, QamError
 
-__all__ = ["BestOfN"]
+__all__ = ["BestOfN", "least_of_critics", "mean_of_critics"]
+
+
+def mean_of_critics(q: Tensor) -> Tensor:
+    """mean_k Q: (P, K, B) -> (P, B)."""
+    return q.mean(-2)
+
+
+def least_of_critics(q: Tensor) -> Tensor:
+    """min_k Q: (P, K, B) -> (P, B)."""
+    return q.amin(-2)
 
 
 class BestOfN:
-    """Of N independent candidates per state, the one with the highest mean_k Q(s, a).
+    """Of N independent candidates per state, the one with the highest mean_k Q(s, a), or what else is to be highest.
 
     policy     the policy that proposes
     critic     (P, B, O), (P, B, D) -> (P, K, B)
     best_of_n  int >= 1
+    judge      (P, K, B) -> (P, B), what the ensemble says of a candidate
 
     Source: Li & Levine 2026, best-of-N action selection with the online critic.
     """
 
-    def __init__(self, policy: Policy, critic: Critic, best_of_n: int) -> None:
+    def __init__(
+        self, policy: Policy, critic: Critic, best_of_n: int, judge: Callable[[Tensor], Tensor] = mean_of_critics
+    ) -> None:
         if best_of_n < 1:
             raise QamError(f"best_of_n={best_of_n} draws no candidate: give at least 1")
-        self.policy, self.critic, self.best_of_n = policy, critic, best_of_n
+        self.policy, self.critic, self.best_of_n, self.judge = policy, critic, best_of_n, judge
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The proposing policy's noise for B * N rows, the N candidates of a state side by side."""
@@ -35,6 +50,6 @@ class BestOfN:
         members, batch, _ = observations.shape
         repeated = observations.repeat_interleave(self.best_of_n, dim=1)
         candidates = self.policy(repeated, noise)
-        value = self.critic(repeated, candidates).mean(-2).view(members, batch, self.best_of_n)
+        value = self.judge(self.critic(repeated, candidates)).view(members, batch, self.best_of_n)
         best = value.argmax(-1)[..., None, None].expand(-1, -1, 1, candidates.shape[-1])
         return candidates.view(members, batch, self.best_of_n, -1).gather(2, best).squeeze(2)

@@ -1,0 +1,59 @@
+"""IFQL: implicit Q-learning with a flow.
+
+Source: Kostrikov et al. 2022 (IQL); Hansen-Estruch et al. 2023 (IDQL), Park et al. 2025 and Li & Levine 2026 for the
+version with a flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.actor_critic import FlowActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.networks import ValueNetwork
+from qam_torch.objectives import expectile_loss, pessimistic_value
+from qam_torch.policies import BestOfN, least_of_critics
+from qam_torch.types import Batch, Draw, Noise, Policy, require
+
+__all__ = ["IFQL"]
+
+
+class IFQL(FlowActorCritic):
+    """A behaviour flow, of whose candidates the critics' favourite acts; V(s), an expectile, stands for the next value.
+
+    kappa            float in (0, 1), or one a member   the expectile
+    best_of_n        int >= 1                           candidates per action; the one with the highest min_k Q is taken
+    other arguments  see `FlowActorCritic`
+
+    Source: Park et al. 2025 and Li & Levine 2026, IFQL.
+    """
+
+    def __init__(self, *, kappa: float | Sequence[float] = 0.9, best_of_n: int = 32, **flow: Any) -> None:
+        super().__init__(best_of_n=best_of_n, **flow)
+        self.set_member_value("kappa", kappa)
+        kappas = [kappa] if isinstance(kappa, (int, float)) else kappa
+        require("kappa", max(kappas) < 1, kappa, "a number in (0, 1)")
+        self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
+
+    def act_with(self, policy: Policy) -> None:
+        """Act with the best of N candidates by min_k Q."""
+        self.policy = BestOfN(policy, self.network("critic"), self.best_of_n, judge=least_of_critics)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of flow matching; the TD target needs none."""
+        return {name: draw for name, draw in super().draws(batch_size).items() if not name.startswith("next_")}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss + flow-matching loss + expectile loss of V(s) on (mean_k - rho std_k) Q_target(s, a)."""
+        with torch.no_grad():
+            q = pessimistic_value(self.target("critic")(batch.observations, batch.actions), self.rho)
+        value = expectile_loss(self.network("value")(batch.observations), q, self.member_value("kappa", ndim=2))
+        return [*super().losses(batch, noise), LossTerm(*value, ("value",))]
+
+    def next_value(self, batch: Batch, noise: Noise) -> Tensor:
+        """V(s'): (P, B)."""
+        return self.network("value")(batch.next_observations)

@@ -1,0 +1,22 @@
+"""Weights by advantage: imitate the better actions of the data more."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+__all__ = ["LARGEST_WEIGHT", "advantage_weights"]
+
+LARGEST_WEIGHT = 100.0
+"""No row counts more than this, however good its action."""
+
+
+def advantage_weights(q: Tensor, value: Tensor, inv_temp: float | Tensor) -> Tensor:
+    """min(exp(inv_temp (Q(s, a) - V(s))), 100).
+
+    q, value  (P, B)           constants
+    inv_temp  float or (P, 1)  > 0
+    ->        (P, B)
+
+    Source: Peng et al. 2019 (advantage-weighted regression); the limit follows Li & Levine 2026, FAWAC.
+    """
+    return (inv_temp * (q - value)).exp().clamp(max=LARGEST_WEIGHT)
