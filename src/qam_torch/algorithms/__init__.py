@@ -1,5 +1,6 @@
 """One short LightningModule a method, over the one update of `base`."""
 
+from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
 from qam_torch.algorithms.fawac import FAWAC
 from qam_torch.algorithms.fbrac import FBRAC
@@ -10,6 +11,7 @@ from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.algorithms.qam import QAM, QAME, QAMF
 
 __all__ = [
+    "BAM",
     "FAWAC",
     "FBRAC",
     "FQL",

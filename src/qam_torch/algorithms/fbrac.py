@@ -19,7 +19,7 @@ __all__ = ["FBRAC"]
 class FBRAC(FlowActorCritic):
     """One flow that climbs the critic by back-propagation through all its solver steps, held back by flow matching.
 
-    fbrac_alpha      float > 0, or one a member   weight of flow matching against the critic, whose loss is divided by it
+    fbrac_alpha      float > 0, or one a member   the critic's loss is divided by it
     other arguments  see `FlowActorCritic`
 
     Source: Park et al. 2025 and Li & Levine 2026, FBRAC.

@@ -112,6 +112,7 @@ METHODS = {
     "qam": Names(ours.QAM, _FLOWS, metrics=_QAM_METRICS, unused=_NO_EDIT | {"fql_alpha"}),
     "qam_f": Names(ours.QAMF, {**_FLOWS, "one_step_actor": "one_step"}, metrics=_QAM_METRICS, unused=_NO_EDIT),
     "qam_e": Names(ours.QAME, {**_FLOWS, **_EDIT}, metrics=_QAM_METRICS, unused=frozenset({"fql_alpha"})),
+    "bam": Names(ours.BAM, _FLOWS, metrics={"actor/bam_loss": "control/loss", "actor/bc_loss": "control/energy"}),
     "fql": Names(
         ours.FQL,
         {"actor_bc_flow": "f_beta", "actor_onestep_flow": "one_step"},

@@ -5,6 +5,7 @@ from qam_torch.objectives.advantage import advantage_weights
 from qam_torch.objectives.behavior import behavior_loss
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
+from qam_torch.objectives.path_control import path_control_loss
 from qam_torch.objectives.td import pessimistic_value, td_loss, td_target
 from qam_torch.objectives.value import expectile_loss, value_regression
 from qam_torch.objectives.value_maximization import value_maximization
@@ -18,6 +19,7 @@ __all__ = [
     "entropy_loss",
     "expectile_loss",
     "matching_targets",
+    "path_control_loss",
     "pessimistic_value",
     "td_loss",
     "td_target",

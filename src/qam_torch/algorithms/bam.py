@@ -1,0 +1,44 @@
+"""BAM: QAM with back-propagation through the memoryless SDE in the place of adjoint matching.
+
+Source: Li & Levine 2026, BAM.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.fine_tuned import FineTunedFlow
+from qam_torch.objectives import path_control_loss, pessimistic_value
+from qam_torch.types import Batch, Noise, require
+
+__all__ = ["BAM"]
+
+
+class BAM(FineTunedFlow):
+    """A critic by TD, a behaviour flow f_beta by flow matching, a policy flow f_theta by back-propagation.
+
+    flow_steps       int >= 2  solver steps, T, of which the last is f_beta's
+    other arguments  see `FineTunedFlow`
+
+    Source: Li & Levine 2026, BAM.
+    """
+
+    def __init__(self, *, flow_steps: int = 10, **fine_tuned: Any) -> None:
+        require("flow_steps", flow_steps >= 2, flow_steps, "an integer >= 2, the last step being f_beta's")
+        super().__init__(flow_steps=flow_steps, **fine_tuned)
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss + flow-matching loss of f_beta + control cost of f_theta's path."""
+        observations, critic = batch.observations, self.network("critic")
+        control = path_control_loss(
+            self.network("f_theta").bind(observations),
+            self.base_flow(observations),
+            lambda actions: pessimistic_value(critic(observations, actions), self.rho),
+            noise["sde_x0"],
+            self.sde_noise(noise),
+            self.flow_steps,
+            self.member_value("inv_temp", ndim=2),
+            residual=self.residual,
+        )
+        return [*super().losses(batch, noise), LossTerm(*control, ("f_theta",))]

@@ -1,0 +1,59 @@
+"""Fine-tune a flow by back-propagation through its memoryless SDE: what adjoint matching replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from qam_torch.flows import node_sigmas, sample_memoryless, stochastic_control_loss
+from qam_torch.types import Metrics, Velocity
+
+__all__ = ["path_control_loss"]
+
+
+def path_control_loss(
+    f_theta: Velocity,
+    f_beta: Velocity,
+    value: Callable[[Tensor], Tensor],
+    x_0: Tensor,
+    noise: Tensor,
+    flow_steps: int,
+    inv_temp: float | Tensor,
+    residual: bool = False,
+) -> tuple[Tensor, Metrics]:
+    """Mean over rows of - inv_temp value(X_1) + sum_i 2 / sigma_i^2 ||u_i||^2 over the stochastic steps i < T - 1.
+
+    u_i = f_theta - f_beta at X_i. The last step, a plain one with f_beta, has no control to pay for. The energy is not
+    multiplied by dt: the reference's scale.
+
+    f_theta     fine-tuned flow with the observations bound, gradient enabled
+    f_beta      base flow with the observations bound, a constant of its parameters, differentiable in x
+    value       actions (P, B, D) -> (P, B), taken at X_1 as it is, also outside the action box
+    x_0         (P, B, D)            standard normal
+    noise       (>= T - 1, P, B, D)  standard normal
+    flow_steps  int >= 2             T
+    inv_temp    float or (P, 1)      >= 0
+    residual    bool                 f_theta is a correction on top of f_beta
+    ->          (P,), metrics
+
+    Source: Li & Levine 2026, BAM; the problem is that of Domingo-Enrich et al. 2025.
+    """
+    controls: list[Tensor] = []
+
+    def sampled(x: Tensor, t: float | Tensor) -> Tensor:
+        own, base = f_theta(x, t), f_beta(x, t)
+        controls.append(own if residual else own - base)
+        return own + base if residual else own
+
+    path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps, differentiable=True)
+    correction = torch.stack(controls)
+    cost = -inv_temp * value(path.x_1)
+    loss = stochastic_control_loss(correction, cost, node_sigmas(flow_steps, correction)[:-1], dt=1.0)
+
+    def metrics() -> dict[str, Tensor]:
+        costs = cost.detach().mean(-1)
+        return {"control/loss": loss.detach(), "control/cost": costs, "control/energy": loss.detach() - costs}
+
+    return loss, metrics
