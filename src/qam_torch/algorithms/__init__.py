@@ -2,6 +2,7 @@
 
 from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
+from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex
 from qam_torch.algorithms.fawac import FAWAC
 from qam_torch.algorithms.fbrac import FBRAC
 from qam_torch.algorithms.fedit import FEdit
@@ -12,6 +13,8 @@ from qam_torch.algorithms.qam import QAM, QAME, QAMF
 
 __all__ = [
     "BAM",
+    "CGQL",
+    "CGQLMSE",
     "FAWAC",
     "FBRAC",
     "FQL",
@@ -20,6 +23,7 @@ __all__ = [
     "QAME",
     "QAMF",
     "Algorithm",
+    "CGQLLinex",
     "DivergedError",
     "FEdit",
     "LossTerm",

@@ -107,12 +107,29 @@ _QAM_METRICS = {
 _EDIT = {"edit_actor": "edit", "edit_alpha": "edit_alpha"}
 _FLOWS = {"actor_slow": "f_beta", "actor_fast": "f_theta"}
 _NO_EDIT = frozenset({"edit_scale", "edit_target_entropy_multiplier"})
+_CGQL = {"separate": False, "target_guidance": True}
+_CGQL_MODE = frozenset({"mode"})
 
 METHODS = {
     "qam": Names(ours.QAM, _FLOWS, metrics=_QAM_METRICS, unused=_NO_EDIT | {"fql_alpha"}),
     "qam_f": Names(ours.QAMF, {**_FLOWS, "one_step_actor": "one_step"}, metrics=_QAM_METRICS, unused=_NO_EDIT),
     "qam_e": Names(ours.QAME, {**_FLOWS, **_EDIT}, metrics=_QAM_METRICS, unused=frozenset({"fql_alpha"})),
     "bam": Names(ours.BAM, _FLOWS, metrics={"actor/bam_loss": "control/loss", "actor/bc_loss": "control/energy"}),
+    "cgql": Names(ours.CGQL, {"actor": "f_beta"}, unused=_CGQL_MODE | {"noisy_coef", "isd_clip"}, built_in=_CGQL),
+    "cgql_mse": Names(
+        ours.CGQLMSE,
+        {"actor": "f_beta"},
+        metrics={"critic/noisy_critic_loss": "noisy_critic/loss"},
+        unused=_CGQL_MODE | {"isd_clip"},
+        built_in=_CGQL,
+    ),
+    "cgql_linex": Names(
+        ours.CGQLLinex,
+        {"actor": "f_beta"},
+        metrics={"critic/noisy_critic_loss": "noisy_critic/loss", "critic/exp_bias": "noisy_critic/exp_bias"},
+        unused=_CGQL_MODE,
+        built_in={**_CGQL, "isd_clip": 5.0},
+    ),
     "fql": Names(
         ours.FQL,
         {"actor_bc_flow": "f_beta", "actor_onestep_flow": "one_step"},
@@ -153,6 +170,7 @@ METHODS = {
 """Every method; a case's is found by its agent, or by what `VARIANTS` says of its agent."""
 
 VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "cgql": lambda config: {"simple": "cgql"}.get(config["mode"], f"cgql_{config['mode']}"),
     "qam": lambda config: "qam_f" if config.get("fql_alpha") else "qam_e" if config.get("edit_scale") else "qam",
 }
 """Agents of the reference that are several methods here -> which one, by the case's configuration."""

@@ -1,6 +1,7 @@
 """Flow matching and adjoint matching on tensors and callables: torch and torchdiffeq, no RL, no trainer."""
 
 from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
+from qam_torch.flows.guidance import guidance_velocity, value_gradient
 from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochastic_control_loss
 from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
 from qam_torch.flows.ode import integrate, integrate_path, sample_flow
@@ -10,6 +11,7 @@ __all__ = [
     "MemorylessPath",
     "adjoint_matching_loss",
     "flow_matching_loss",
+    "guidance_velocity",
     "integrate",
     "integrate_path",
     "interpolate",
@@ -22,4 +24,5 @@ __all__ = [
     "solve_lean_adjoint",
     "stochastic_control_loss",
     "terminal_adjoint",
+    "value_gradient",
 ]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from qam_torch.flows.guidance import value_gradient
 from qam_torch.flows.ode import integrate_path
 from qam_torch.types import Velocity
 
@@ -29,9 +30,7 @@ def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: f
     inv_temp  float or broadcastable to (..., D), >= 0
     ->        (..., D)
     """
-    values, pullback = torch.func.vjp(value, x_1)[:2]
-    (gradient,) = pullback(torch.ones_like(values))
-    return -inv_temp * gradient
+    return -inv_temp * value_gradient(value, x_1)
 
 
 def solve_lean_adjoint(

@@ -1,6 +1,6 @@
 """Networks whose parameters all have a leading population axis P."""
 
-from qam_torch.networks.critic import CriticEnsemble, ValueNetwork
+from qam_torch.networks.critic import CriticEnsemble, TimedCriticEnsemble, ValueNetwork
 from qam_torch.networks.gaussian import GaussianSample, TanhGaussian, Temperature
 from qam_torch.networks.mlp import MLP
 from qam_torch.networks.onestep import OneStepNetwork
@@ -15,6 +15,7 @@ __all__ = [
     "OneStepNetwork",
     "TanhGaussian",
     "Temperature",
+    "TimedCriticEnsemble",
     "ValueNetwork",
     "VelocityField",
     "polyak_copy",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qam_torch.networks.mlp import MLP
 
-__all__ = ["CriticEnsemble", "ValueNetwork"]
+__all__ = ["CriticEnsemble", "TimedCriticEnsemble", "ValueNetwork"]
 
 
 class CriticEnsemble(nn.Module):
@@ -25,6 +25,8 @@ class CriticEnsemble(nn.Module):
     Source: Li & Levine 2026, K = 10 critics of the reference implementation.
     """
 
+    extra_inputs = 0
+
     def __init__(
         self,
         members: int,
@@ -35,7 +37,8 @@ class CriticEnsemble(nn.Module):
         layer_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.mlp = MLP((members, num_qs), observation_dim + action_dim, hidden_dims, 1, layer_norm)
+        inputs = observation_dim + action_dim + self.extra_inputs
+        self.mlp = MLP((members, num_qs), inputs, hidden_dims, 1, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
         """Draw fresh parameters, member p from generators[p]."""
@@ -44,6 +47,20 @@ class CriticEnsemble(nn.Module):
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
         """(P, B, O), (P, B, D) -> (P, K, B)."""
         return self.mlp(torch.cat([observations, actions], dim=-1)).squeeze(-1)
+
+
+class TimedCriticEnsemble(CriticEnsemble):
+    """A critic ensemble with the flow time as a further input, so that it also values half-denoised actions.
+
+    Source: Li & Levine 2026, critic of CGQL.
+    """
+
+    extra_inputs = 1
+
+    def forward(self, observations: Tensor, actions: Tensor, t: float | Tensor = 1.0) -> Tensor:
+        """(P, B, O), (P, B, D), a number or (P, B, 1) in [0, 1], 1 for real actions -> (P, K, B)."""
+        time = t if isinstance(t, Tensor) else torch.full_like(actions[..., :1], t)
+        return self.mlp(torch.cat([observations, actions, time], dim=-1)).squeeze(-1)
 
 
 class ValueNetwork(nn.Module):

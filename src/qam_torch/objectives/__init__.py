@@ -5,6 +5,7 @@ from qam_torch.objectives.advantage import advantage_weights
 from qam_torch.objectives.behavior import behavior_loss
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
+from qam_torch.objectives.noisy_value import linex_loss, noisy_value_regression
 from qam_torch.objectives.path_control import path_control_loss
 from qam_torch.objectives.td import pessimistic_value, td_loss, td_target
 from qam_torch.objectives.value import expectile_loss, value_regression
@@ -18,7 +19,9 @@ __all__ = [
     "distillation_loss",
     "entropy_loss",
     "expectile_loss",
+    "linex_loss",
     "matching_targets",
+    "noisy_value_regression",
     "path_control_loss",
     "pessimistic_value",
     "td_loss",

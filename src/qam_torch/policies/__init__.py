@@ -2,7 +2,15 @@
 
 from qam_torch.policies.best_of_n import BestOfN, least_of_critics
 from qam_torch.policies.edited import EditedPolicy
-from qam_torch.policies.flow import FlowPolicy, sum_of_fields
+from qam_torch.policies.flow import FlowPolicy, guided_field, sum_of_fields
 from qam_torch.policies.onestep import OneStepPolicy
 
-__all__ = ["BestOfN", "EditedPolicy", "FlowPolicy", "OneStepPolicy", "least_of_critics", "sum_of_fields"]
+__all__ = [
+    "BestOfN",
+    "EditedPolicy",
+    "FlowPolicy",
+    "OneStepPolicy",
+    "guided_field",
+    "least_of_critics",
+    "sum_of_fields",
+]

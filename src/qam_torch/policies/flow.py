@@ -9,7 +9,7 @@ from torch import Tensor
 from qam_torch.flows import sample_flow
 from qam_torch.types import Draw, Noise, Velocity
 
-__all__ = ["FlowPolicy", "sum_of_fields"]
+__all__ = ["FlowPolicy", "guided_field", "sum_of_fields"]
 
 Field = Callable[[Tensor], Velocity]
 """Binds observations (P, B, O) to a velocity f(s, ., .)."""
@@ -21,6 +21,27 @@ def sum_of_fields(*fields: Field) -> Field:
     def bind(observations: Tensor) -> Velocity:
         velocities = [field(observations) for field in fields]
         return lambda x, t: sum((velocity(x, t) for velocity in velocities[1:]), velocities[0](x, t))
+
+    return bind
+
+
+def guided_field(field: Field, guidance: Callable[[Tensor, Tensor, float], Tensor]) -> Field:
+    """The field with a guiding velocity added at every solver step but the first, t = 0, where there is none.
+
+    field     binds observations to a velocity
+    guidance  observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D)
+
+    Source: Li & Levine 2026, CGQL.
+    """
+
+    def bind(observations: Tensor) -> Velocity:
+        velocity = field(observations)
+
+        def guided(x: Tensor, t: float | Tensor) -> Tensor:
+            time = float(t)
+            return velocity(x, t) + guidance(observations, x, time) if time > 0 else velocity(x, t)
+
+        return guided
 
     return bind
 

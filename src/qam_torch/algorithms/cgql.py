@@ -1,0 +1,115 @@
+"""CGQL: critic-guided Q-learning, a behaviour flow steered by the critic's gradient as it acts; and two variants whose
+critic also learns the values of half-denoised actions.
+
+Source: Li & Levine 2026, CGQL, CGQL-M (mse) and CGQL-L (linex).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.actor_critic import FlowActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.flows import guidance_velocity, interpolate, value_gradient
+from qam_torch.networks import TimedCriticEnsemble
+from qam_torch.objectives import linex_loss, noisy_value_regression
+from qam_torch.policies import FlowPolicy, guided_field
+from qam_torch.types import Batch, Draw, Metrics, Noise
+
+__all__ = ["CGQL", "CGQLMSE", "CGQLLinex"]
+
+
+class CGQL(FlowActorCritic):
+    """A behaviour flow, whose Polyak copy acts, guided by the online critic as if half-denoised actions were real ones.
+
+    inv_temp         float > 0, or one a member    weight of the critic's gradient in the guidance
+    guidance_coef    float >= 0, or one a member   weight of the guidance against the flow
+    other arguments  see `FlowActorCritic`
+
+    Source: Li & Levine 2026, CGQL.
+    """
+
+    critic_class = TimedCriticEnsemble
+    flow_copy = True
+
+    def __init__(
+        self,
+        *,
+        inv_temp: float | Sequence[float] = 10.0,
+        guidance_coef: float | Sequence[float] = 0.1,
+        **flow: Any,
+    ) -> None:
+        super().__init__(**flow)
+        self.set_member_value("inv_temp", inv_temp)
+        self.set_member_value("guidance_coef", guidance_coef, positive=False)
+        field = guided_field(self.target("f_beta").bind, self.guidance)
+        self.act_with(FlowPolicy(field, self.chunk_dim, self.flow_steps))
+
+    def guidance(self, observations: Tensor, x: Tensor, t: float) -> Tensor:
+        """Velocity towards higher values, weighted: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""
+        critic, time = self.network("critic"), self.guidance_time(t)
+        gradient = value_gradient(lambda actions: critic(observations, actions, time).mean(-2), x)
+        velocity = guidance_velocity(gradient, x, t, self.member_value("inv_temp", ndim=3))
+        return self.member_value("guidance_coef", ndim=3) * velocity
+
+    def guidance_time(self, t: float) -> float:
+        """The time at which the critic is asked about x_t: 1, that of real actions."""
+        return 1.0
+
+
+class CGQLMSE(CGQL):
+    """CGQL-M: guided by the critic's own value of half-denoised actions, learned by mean square.
+
+    noisy_coef       float > 0, or one a member   weight of that loss against the TD loss
+    other arguments  see `CGQL`
+
+    Source: Li & Levine 2026, CGQL-M.
+    """
+
+    def __init__(self, *, noisy_coef: float | Sequence[float] = 0.1, **cgql: Any) -> None:
+        super().__init__(**cgql)
+        self.set_member_value("noisy_coef", noisy_coef)
+
+    def guidance_time(self, t: float) -> float:
+        """The flow's own time."""
+        return t
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """CGQL's, and the noise and times of the half-denoised actions."""
+        noisy = {
+            "noisy_critic_t": Draw((batch_size, 1), uniform=True),
+            "noisy_critic_noise": Draw((batch_size, self.chunk_dim)),
+        }
+        return {**super().draws(batch_size), **noisy}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """CGQL's, then noisy_coef times the loss of the critic at half-denoised actions."""
+        t = noise["noisy_critic_t"]
+        x_t = interpolate(noise["noisy_critic_noise"], batch.actions, t)
+        noisy_q = self.network("critic")(batch.observations, x_t, t)
+        with torch.no_grad():
+            q = self.target("critic")(batch.observations, batch.actions)
+        loss, metrics = self.noisy_loss(noisy_q, q, batch.valid)
+        term = LossTerm(self.member_value("noisy_coef") * loss, metrics, ("critic",))
+        return [*super().losses(batch, noise), term]
+
+    def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
+        """Of Q(s, x_t, t) on Q_target(s, a, 1)."""
+        return noisy_value_regression(noisy_q, q, valid)
+
+
+class CGQLLinex(CGQLMSE):
+    """CGQL-L: as CGQL-M, but the value of half-denoised actions is the soft one, learned by the linex loss.
+
+    arguments  see `CGQLMSE`
+
+    Source: Li & Levine 2026, CGQL-L.
+    """
+
+    def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
+        """Of Q(s, x_t, t) on Q_target(s, a, 1)."""
+        return linex_loss(noisy_q, q, valid, self.member_value("inv_temp", ndim=3))

@@ -1,0 +1,39 @@
+"""Steer a flow by the gradient of a value: the velocity that an energy adds to a flow on the straight path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["guidance_velocity", "value_gradient"]
+
+
+def value_gradient(value: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """dV/dx, row by row, a constant of the value's parameters under `no_grad`.
+
+    value  (..., D) -> (...)  one number a row, e.g. the mean over an ensemble of critics
+    x      (..., D)
+    ->     (..., D)
+    """
+    values, pullback = torch.func.vjp(value, x)[:2]
+    (gradient,) = pullback(torch.ones_like(values))
+    return gradient
+
+
+def guidance_velocity(gradient: Tensor, x: Tensor, t: float, inv_temp: float | Tensor) -> Tensor:
+    """Velocity at X_t = x of the flow whose score is inv_temp times the value's gradient.
+
+    On the straight path score and velocity are tied by v = ((1 - t) score + x) / t, so that adding a multiple of this
+    to a flow mixes the two scores.
+
+    gradient  (..., D)                         of the value at x
+    x         (..., D)
+    t         float in (0, 1]                  flow time; at t = 0 there is no such velocity
+    inv_temp  float or broadcastable to (..., D)
+    ->        (..., D)
+
+    Source: Li & Levine 2026, guidance of CGQL.
+    """
+    return ((1 - t) * inv_temp * gradient + x) / t
