@@ -34,7 +34,7 @@ def test_one_step_and_edited_policies() -> None:
     ]
 
     def editor(s: torch.Tensor, a: torch.Tensor, noise: torch.Tensor) -> GaussianSample:
-        return GaussianSample(noise.tanh(), noise.sum(-1))
+        return GaussianSample(noise.tanh(), noise.sum(-1), torch.ones_like(noise))
 
     edited = EditedPolicy(one_step, editor, lambda a, e: (a + 0.1 * e).clamp(-1, 1), 1)
     assert set(edited.draws(3)) == {"noise", "edit_noise"}

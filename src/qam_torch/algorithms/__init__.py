@@ -3,6 +3,7 @@
 from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
 from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex
+from qam_torch.algorithms.dsrl import DSRL
 from qam_torch.algorithms.fawac import FAWAC
 from qam_torch.algorithms.fbrac import FBRAC
 from qam_torch.algorithms.fedit import FEdit
@@ -10,11 +11,14 @@ from qam_torch.algorithms.fql import FQL
 from qam_torch.algorithms.ifql import IFQL
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.algorithms.qam import QAM, QAME, QAMF
+from qam_torch.algorithms.rebrac import ReBRAC
+from qam_torch.algorithms.rlpd import RLPD
 
 __all__ = [
     "BAM",
     "CGQL",
     "CGQLMSE",
+    "DSRL",
     "FAWAC",
     "FBRAC",
     "FQL",
@@ -22,11 +26,13 @@ __all__ = [
     "QAM",
     "QAME",
     "QAMF",
+    "RLPD",
     "Algorithm",
     "CGQLLinex",
     "DivergedError",
     "FEdit",
     "LossTerm",
     "NamedNoise",
+    "ReBRAC",
     "member_generators",
 ]

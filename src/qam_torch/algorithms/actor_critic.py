@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms.base import Algorithm, LossTerm
-from qam_torch.networks import CriticEnsemble, VelocityField
-from qam_torch.objectives import behavior_loss, pessimistic_value, td_loss, td_target
+from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
+from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
 from qam_torch.policies import BestOfN, FlowPolicy
 from qam_torch.types import Batch, Draw, Noise, Policy, require
 
@@ -74,9 +74,29 @@ class ActorCritic(Algorithm):
         critic = self.critic_class(self.members, num_qs, observation_dim, self.chunk_dim, **self.value_network)
         self.add_network("critic", critic, polyak=True)
 
+    def best_of(self, policy: Policy) -> Policy:
+        """The best of N candidates of a policy, by mean_k Q."""
+        return BestOfN(policy, self.network("critic"), self.best_of_n)
+
     def act_with(self, policy: Policy) -> None:
         """Act, in the TD target too, with the best of N candidates of this policy."""
-        self.policy = BestOfN(policy, self.network("critic"), self.best_of_n)
+        self.policy = self.best_of(policy)
+
+    def add_temperature(self, name: str, target_entropy_multiplier: float) -> None:
+        """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D."""
+        self.add_network(f"{name}_alpha", Temperature(self.members))
+        self.target_entropy = -target_entropy_multiplier * self.chunk_dim
+
+    def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
+        """The entropy term, which moves the policy of this name, and the loss of its temperature.
+
+        log_prob  (P, B)  of draws of the policy
+        """
+        alpha = self.network(f"{name}_alpha")()
+        return [
+            LossTerm(*entropy_loss(alpha, log_prob, name), (name,)),
+            LossTerm(*temperature_loss(alpha, log_prob, self.target_entropy, name), (f"{name}_alpha",)),
+        ]
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss."""

@@ -186,6 +186,10 @@ class Algorithm(L.LightningModule):
             p.grad = g
         return terms
 
+    def polyak_rate(self) -> float | Tensor:
+        """How far the targets move in this update: a number, or a tensor () where it depends on the update."""
+        return self.target_update_rate
+
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
         """Move the targets, then clip and step the optimiser; returns the gradient's norm before clipping, (P,).
@@ -193,7 +197,7 @@ class Algorithm(L.LightningModule):
         Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
         by one update: the reference's order.
         """
-        polyak_update(self._averages, self._sources, self.target_update_rate)
+        polyak_update(self._averages, self._sources, self.polyak_rate())
         gradients = [p.grad for p in self._online if p.grad is not None]
         norm = _member_norms(gradients)
         if self.clip_grad:

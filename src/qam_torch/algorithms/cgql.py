@@ -16,7 +16,7 @@ from qam_torch.algorithms.actor_critic import FlowActorCritic
 from qam_torch.algorithms.base import LossTerm
 from qam_torch.flows import guidance_velocity, interpolate, value_gradient
 from qam_torch.networks import TimedCriticEnsemble
-from qam_torch.objectives import linex_loss, noisy_value_regression
+from qam_torch.objectives import linex_loss, value_regression
 from qam_torch.policies import FlowPolicy, guided_field
 from qam_torch.types import Batch, Draw, Metrics, Noise
 
@@ -99,7 +99,7 @@ class CGQLMSE(CGQL):
 
     def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
         """Of Q(s, x_t, t) on Q_target(s, a, 1)."""
-        return noisy_value_regression(noisy_q, q, valid)
+        return value_regression(noisy_q, q, valid, "noisy_critic")
 
 
 class CGQLLinex(CGQLMSE):

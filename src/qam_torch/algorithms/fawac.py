@@ -40,8 +40,8 @@ class FAWAC(FlowActorCritic):
         """Critic loss + weighted flow-matching loss + mean square of V(s) - Q_target(s, a)."""
         with torch.no_grad():
             q = self.target("critic")(batch.observations, batch.actions)
-        value = value_regression(self.network("value")(batch.observations), q, batch.valid)
-        return [*super().losses(batch, noise), LossTerm(*value, ("value",))]
+        value = self.network("value")(batch.observations).unsqueeze(-2)
+        return [*super().losses(batch, noise), LossTerm(*value_regression(value, q, batch.valid, "value"), ("value",))]
 
     @torch.no_grad()
     def flow_weights(self, batch: Batch) -> Tensor:

@@ -39,9 +39,9 @@ class IFQL(FlowActorCritic):
         require("kappa", max(kappas) < 1, kappa, "a number in (0, 1)")
         self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
 
-    def act_with(self, policy: Policy) -> None:
-        """Act with the best of N candidates by min_k Q."""
-        self.policy = BestOfN(policy, self.network("critic"), self.best_of_n, judge=least_of_critics)
+    def best_of(self, policy: Policy) -> Policy:
+        """The best of N candidates of a policy, by min_k Q."""
+        return BestOfN(policy, self.network("critic"), self.best_of_n, judge=least_of_critics)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of flow matching; the TD target needs none."""

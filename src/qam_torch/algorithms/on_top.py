@@ -13,8 +13,8 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import FlowActorCritic
 from qam_torch.algorithms.base import LossTerm
-from qam_torch.networks import OneStepNetwork, TanhGaussian, Temperature
-from qam_torch.objectives import distillation_loss, entropy_loss, temperature_loss, value_maximization
+from qam_torch.networks import OneStepNetwork, TanhGaussian
+from qam_torch.objectives import distillation_loss, value_maximization
 from qam_torch.policies import EditedPolicy, OneStepPolicy
 from qam_torch.types import Batch, Draw, Noise
 
@@ -75,10 +75,9 @@ class EditOnTop(FlowActorCritic):
     ) -> None:
         super().__init__(**flow)
         self.set_member_value("edit_scale", edit_scale)
-        self.target_entropy = -edit_target_entropy_multiplier * self.chunk_dim
         editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
         self.add_network("edit", editor)
-        self.add_network("edit_alpha", Temperature(self.members))
+        self.add_temperature("edit", edit_target_entropy_multiplier)
         self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
 
     def edit(self, actions: Tensor, edits: Tensor) -> Tensor:
@@ -96,10 +95,8 @@ class EditOnTop(FlowActorCritic):
             actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
         edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
         edited = self.edit(actions, edits.value)
-        alpha = self.network("edit_alpha")()
         return [
             *super().losses(batch, noise),
             LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
-            LossTerm(*entropy_loss(alpha, edits.log_prob, "edit"), ("edit",)),
-            LossTerm(*temperature_loss(alpha, edits.log_prob, self.target_entropy, "edit"), ("edit_alpha",)),
+            *self.entropy_terms("edit", edits.log_prob),
         ]

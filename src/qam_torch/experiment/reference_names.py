@@ -59,8 +59,9 @@ class Names(NamedTuple):
     kind     the library's class
     modules  module -> network
     options  option -> constructor argument
-    metrics  metric -> the library's metric
+    metrics  metric -> the library's, "-" before one that has the other sign, " + " between several
     totals   metric -> networks; it is the sum of the losses that move these
+    constants  metric -> its value, which no draw or parameter changes
     parts    patterns of parameter names inside a module, before those all methods share
     unused   options that the method has in the reference and does not read
     built_in options that have one value here -> that value
@@ -71,6 +72,7 @@ class Names(NamedTuple):
     options: Mapping[str, str] = {}
     metrics: Mapping[str, str] = {}
     totals: Mapping[str, tuple[str, ...]] = {}
+    constants: Mapping[str, float] = {}
     parts: tuple[tuple[str, str], ...] = ()
     unused: frozenset[str] = frozenset()
     built_in: Mapping[str, Any] = {}
@@ -84,15 +86,15 @@ class Names(NamedTuple):
             rest = re.sub(pattern, replacement, rest)
         return f"{root}.{network}.{rest}"
 
-    def metric(self, reference: str, metrics: Mapping[str, Any], losses: Mapping[tuple[str, ...], Any]) -> Any:
-        """The value of a metric.
-
-        metrics  the library's metrics by name
-        losses   names of the networks that a loss moves -> the sum of such losses
-        """
+    def metric(self, reference: str, reported: Mapping[str, Any]) -> Any:
+        """The value of a metric, given all that the algorithm reports: its metrics, and `loss/<i>/<network>`."""
         if reference in self.totals:
-            return sum(loss for trains, loss in losses.items() if set(trains) <= set(self.totals[reference]))
-        return metrics[{**METRICS, **self.metrics}[reference]]
+            losses = [name.split("/") for name in reported if name.startswith("loss/")]
+            return sum(reported["/".join(name)] for name in losses if name[-1] in self.totals[reference])
+        if reference in self.constants:
+            return self.constants[reference]
+        names = {**METRICS, **self.metrics}[reference].split(" + ")
+        return sum(-reported[name[1:]] if name.startswith("-") else reported[name] for name in names)
 
 
 _QAM_METRICS = {
@@ -130,6 +132,23 @@ METHODS = {
         unused=_CGQL_MODE,
         built_in={**_CGQL, "isd_clip": 5.0},
     ),
+    "dsrl": Names(
+        ours.DSRL,
+        {"actor": "latent", "actor_bc_flow": "f_beta", "alpha": "latent_alpha", "z_critic": "latent_critic"},
+        metrics={
+            "actor/action_std": "latent/std",
+            "actor/q": "-latent/q_loss",
+            "critic/distill_loss": "latent_critic/loss",
+            **{f"actor/{name}": f"latent/{name}" for name in ("alpha", "alpha_loss", "entropy")},
+        },
+        totals={
+            "actor/actor_loss": ("latent",),
+            "actor/total_loss": ("latent", "latent_alpha", "f_beta"),
+            "critic/total_loss": ("critic", "latent_critic"),
+        },
+        unused=frozenset({"target_entropy"}),
+        built_in={"use_target_latent": True},
+    ),
     "fql": Names(
         ours.FQL,
         {"actor_bc_flow": "f_beta", "actor_onestep_flow": "one_step"},
@@ -165,6 +184,33 @@ METHODS = {
             # What the reference calls q here is the critics' target.
             **{f"critic/q_{which}": f"critic/target_{which}" for which in ("mean", "max", "min")},
         },
+    ),
+    "rebrac": Names(
+        ours.ReBRAC,
+        {"actor": "actor"},
+        options={"actor_freq": "target_update_every"},
+        metrics={
+            "actor/actor_loss": "actor/q_loss",
+            "actor/mse": "actor/squared_distance",
+            "actor/bc_loss": "loss/2/actor",
+        },
+        totals={"actor/total_loss": ("actor",)},
+        constants={"actor/action_std": 1.0},
+        parts=((r"actor_net\.(.*)", r"trunk.\1"), (r"mean_net\.(.*)", r"mean.Dense_0.\1")),
+        built_in={"actor_fc_scale": 0.01},
+    ),
+    "rlpd": Names(
+        ours.RLPD,
+        {"actor": "actor", "alpha": "actor_alpha"},
+        metrics={
+            "actor/q": "-actor/q_loss",
+            "actor/actor_loss": "actor/q_loss + actor/entropy_loss",
+            "actor/bc_loss": "loss/4/actor",
+            **{f"actor/{name}": f"actor/{name}" for name in ("alpha", "alpha_loss", "entropy")},
+        },
+        totals={"actor/total_loss": ("actor", "actor_alpha")},
+        unused=frozenset({"target_entropy"}),
+        built_in={"init_temp": 1.0},
     ),
 }
 """Every method; a case's is found by its agent, or by what `VARIANTS` says of its agent."""

@@ -158,18 +158,19 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
             for name, trace in algorithm.traces(batch, noise).items():
                 report.check(name, f"trace0/{name}", trace)
         terms = algorithm.compute_gradients(batch, noise)
-        metrics = {name: value for term in terms for name, value in term.metrics().items()}
-        losses: dict[tuple[str, ...], Tensor] = {}
-        for term in terms:
-            losses[term.trains] = losses.get(term.trains, 0) + term.loss
+        reported = {**algorithm.report(terms, diagnose=True), **algorithm.report(terms, diagnose=False)}
         for name in [key for key in report.arrays if key.startswith(f"info{u}/") and "/grad/" not in key]:
-            report.check("losses", name, names.metric(name.removeprefix(f"info{u}/"), metrics, losses))
+            report.check("losses", name, names.metric(name.removeprefix(f"info{u}/"), reported))
         gradients = {name: p.grad for name, p in algorithm.named_parameters() if p.grad is not None}
         _check_gradient_statistics(report, u, gradients)
         for key in [key for key in report.arrays if key.startswith(f"grad{u}/")]:
             report.check("gradients", key, gradients[names.parameter(key.removeprefix(f"grad{u}/"))])
-        algorithm.apply_gradients()
         own = dict(algorithm.named_parameters())
+        before = {name: p.clone() for name, p in own.items() if name.startswith("targets.")}
+        algorithm.apply_gradients()
+        if f"full_update{u}" in report.arrays:  # recorded where the targets do not move at every update
+            moved = any(not torch.equal(own[name], target) for name, target in before.items())
+            report.check("targets moved", f"full_update{u}", moved)
         for key in [key for key in report.arrays if key.startswith(f"params{u + 1}/")]:
             name = key.removeprefix(f"params{u + 1}/")
             constant = name.split(".")[0] in CONSTANT_MODULES

@@ -1,7 +1,8 @@
 """Networks whose parameters all have a leading population axis P."""
 
 from qam_torch.networks.critic import CriticEnsemble, TimedCriticEnsemble, ValueNetwork
-from qam_torch.networks.gaussian import GaussianSample, TanhGaussian, Temperature
+from qam_torch.networks.deterministic import DeterministicNetwork
+from qam_torch.networks.gaussian import GaussianSample, SquashedGaussian, TanhGaussian, Temperature
 from qam_torch.networks.mlp import MLP
 from qam_torch.networks.onestep import OneStepNetwork
 from qam_torch.networks.polyak import polyak_copy, polyak_update
@@ -11,8 +12,10 @@ __all__ = [
     "MLP",
     "BoundVelocity",
     "CriticEnsemble",
+    "DeterministicNetwork",
     "GaussianSample",
     "OneStepNetwork",
+    "SquashedGaussian",
     "TanhGaussian",
     "Temperature",
     "TimedCriticEnsemble",

@@ -37,6 +37,7 @@ class CriticEnsemble(nn.Module):
         layer_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.num_qs = num_qs
         inputs = observation_dim + action_dim + self.extra_inputs
         self.mlp = MLP((members, num_qs), inputs, hidden_dims, 1, layer_norm)
 

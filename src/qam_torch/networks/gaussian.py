@@ -12,9 +12,10 @@ from torch.nn import functional as F
 
 from qam_torch.networks.mlp import MLP
 
-__all__ = ["GaussianSample", "TanhGaussian", "Temperature"]
+__all__ = ["GaussianSample", "SquashedGaussian", "TanhGaussian", "Temperature"]
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
+LARGEST_VALUE = 1 - 1e-6
 
 
 class GaussianSample(NamedTuple):
@@ -22,10 +23,39 @@ class GaussianSample(NamedTuple):
 
     value     (P, B, D) in (-1, 1)
     log_prob  (P, B)     log density of the draw, summed over dimensions
+    std       (P, B, D)  standard deviation before squashing
     """
 
     value: Tensor
     log_prob: Tensor
+    std: Tensor
+
+
+class SquashedGaussian(NamedTuple):
+    """The distribution of tanh(raw), raw ~ N(mean, exp(log_std)^2), dimension by dimension.
+
+    mean, log_std  (P, B, D)
+    """
+
+    mean: Tensor
+    log_std: Tensor
+
+    def draw(self, noise: Tensor) -> GaussianSample:
+        """Standard normal noise (P, B, D) -> a reparametrised draw."""
+        std = self.log_std.exp()
+        raw = torch.addcmul(self.mean, std, noise)
+        return GaussianSample(raw.tanh(), self._log_density(raw, noise), std)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density (P, B) of a value (P, B, D) in [-1, 1]; at most LARGEST_VALUE from 0, so that it is finite."""
+        raw = value.clamp(-LARGEST_VALUE, LARGEST_VALUE).atanh()
+        return self._log_density(raw, (raw - self.mean) * (-self.log_std).exp())
+
+    def _log_density(self, raw: Tensor, standard: Tensor) -> Tensor:
+        """log N(raw) - log |d tanh / d raw| where raw = mean + std * standard, summed over D."""
+        normal = -0.5 * standard.square() - self.log_std - 0.5 * math.log(2 * math.pi)
+        log_det = 2 * (math.log(2.0) - raw - F.softplus(-2 * raw))  # the stable form of log (1 - tanh^2)
+        return (normal - log_det).sum(-1)
 
 
 class TanhGaussian(nn.Module):
@@ -52,15 +82,14 @@ class TanhGaussian(nn.Module):
         for part in (self.trunk, self.mean, self.log_std):
             part.initialize(generators)
 
+    def at(self, *inputs: Tensor) -> SquashedGaussian:
+        """The distribution for inputs (P, B, *), concatenated."""
+        features = self.trunk(torch.cat(inputs, dim=-1))
+        return SquashedGaussian(self.mean(features), self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX))
+
     def forward(self, *inputs: Tensor, noise: Tensor) -> GaussianSample:
         """Inputs (P, B, *), concatenated, and standard normal noise (P, B, D) -> a reparametrised draw."""
-        features = self.trunk(torch.cat(inputs, dim=-1))
-        log_std = self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX)
-        raw = torch.addcmul(self.mean(features), log_std.exp(), noise)
-        # log N(raw) - log |d tanh / d raw|, the latter in its stable form 2 (log 2 - raw - softplus(-2 raw)).
-        normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-        log_det = 2 * (math.log(2.0) - raw - F.softplus(-2 * raw))
-        return GaussianSample(raw.tanh(), (normal - log_det).sum(-1))
+        return self.at(*inputs).draw(noise)
 
 
 class Temperature(nn.Module):

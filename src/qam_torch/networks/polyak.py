@@ -17,6 +17,12 @@ def polyak_copy(module: nn.Module) -> nn.Module:
 
 
 @torch.no_grad()
-def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate: float) -> None:
-    """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call."""
-    torch._foreach_lerp_(list(averages), list(parameters), rate)
+def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate: float | Tensor) -> None:
+    """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call.
+
+    rate  a number, or a tensor () that is never read on the host
+    """
+    if isinstance(rate, Tensor):
+        torch._foreach_lerp_(list(averages), list(parameters), [rate] * len(averages))
+    else:
+        torch._foreach_lerp_(list(averages), list(parameters), rate)

@@ -3,13 +3,15 @@
 from qam_torch.objectives.adjoint_matching import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.objectives.advantage import advantage_weights
 from qam_torch.objectives.behavior import behavior_loss
+from qam_torch.objectives.cloning import likelihood_loss, squared_distance_loss
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
-from qam_torch.objectives.noisy_value import linex_loss, noisy_value_regression
+from qam_torch.objectives.expectile import expectile_loss
+from qam_torch.objectives.linex import linex_loss
 from qam_torch.objectives.path_control import path_control_loss
+from qam_torch.objectives.regression import value_regression
 from qam_torch.objectives.td import pessimistic_value, td_loss, td_target
-from qam_torch.objectives.value import expectile_loss, value_regression
-from qam_torch.objectives.value_maximization import value_maximization
+from qam_torch.objectives.value_maximization import normalized_value_maximization, value_maximization
 
 __all__ = [
     "AdjointTargets",
@@ -19,11 +21,13 @@ __all__ = [
     "distillation_loss",
     "entropy_loss",
     "expectile_loss",
+    "likelihood_loss",
     "linex_loss",
     "matching_targets",
-    "noisy_value_regression",
+    "normalized_value_maximization",
     "path_control_loss",
     "pessimistic_value",
+    "squared_distance_loss",
     "td_loss",
     "td_target",
     "temperature_loss",

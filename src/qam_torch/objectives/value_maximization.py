@@ -4,21 +4,41 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from qam_torch.objectives.td import pessimistic_value
 from qam_torch.types import Critic, Metrics
 
-__all__ = ["value_maximization"]
+__all__ = ["normalized_value_maximization", "value_maximization"]
 
 
-def value_maximization(critic: Critic, observations: Tensor, actions: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of mean_k Q(s, a), differentiable in the actions.
+def value_maximization(
+    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float = 0.0
+) -> tuple[Tensor, Metrics]:
+    """Minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
 
     critic        the online ensemble; its parameters are no target of this loss
     observations  (P, B, O)
     actions       (P, B, D)  from the policy, in [-1, 1], with gradient
     name          prefix of the metric
+    rho           float >= 0  ensemble standard deviations taken off
     ->            (P,), metrics
 
     Source: Li & Levine 2026, policy losses of QAM-F and QAM-E; Lillicrap et al. 2016 (deterministic policy gradient).
     """
-    loss = -critic(observations, actions).mean((-2, -1))
+    q = critic(observations, actions)
+    loss = -pessimistic_value(q, rho).mean(-1) if rho else -q.mean((-2, -1))
+    return loss, lambda: {f"{name}/q_loss": loss.detach()}
+
+
+def normalized_value_maximization(
+    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float = 0.0
+) -> tuple[Tensor, Metrics]:
+    """As `value_maximization`, divided by the values' mean magnitude, a constant: free of the rewards' scale.
+
+    arguments  as for `value_maximization`
+    ->         (P,), metrics
+
+    Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC); Li & Levine 2026 for rho.
+    """
+    value = pessimistic_value(critic(observations, actions), rho)
+    loss = -value.mean(-1) / value.detach().abs().mean(-1)
     return loss, lambda: {f"{name}/q_loss": loss.detach()}

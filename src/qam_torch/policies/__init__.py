@@ -3,12 +3,17 @@
 from qam_torch.policies.best_of_n import BestOfN, least_of_critics
 from qam_torch.policies.edited import EditedPolicy
 from qam_torch.policies.flow import FlowPolicy, guided_field, sum_of_fields
+from qam_torch.policies.gaussian import DisturbedPolicy, GaussianPolicy
+from qam_torch.policies.latent import LatentPolicy
 from qam_torch.policies.onestep import OneStepPolicy
 
 __all__ = [
     "BestOfN",
+    "DisturbedPolicy",
     "EditedPolicy",
     "FlowPolicy",
+    "GaussianPolicy",
+    "LatentPolicy",
     "OneStepPolicy",
     "guided_field",
     "least_of_critics",

@@ -1,4 +1,4 @@
-"""Teach a time-conditioned critic the values of half-denoised actions, from those of the actions they come from."""
+"""Teach a critic the soft value of half-denoised actions, from the values of the actions they come from."""
 
 from __future__ import annotations
 
@@ -7,27 +7,13 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["LINEAR_BEYOND", "linex_loss", "noisy_value_regression"]
+__all__ = ["LINEAR_BEYOND", "linex_loss"]
 
 LINEAR_BEYOND = 5.0
 """Scaled error from which on the linex loss is linear, so that no single row's exponential rules the batch."""
 
 LARGEST_EXPONENT = 80.0
 """Of the diagnostic, which would else be infinite in float32."""
-
-
-def noisy_value_regression(noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid (Q(s, x_t, t) - Q(s, a, 1))^2: the mean value of what x_t may become.
-
-    noisy_q  (P, K, B)  Q(s, x_t, t), with gradient
-    q        (P, K, B)  Q(s, a, 1), constants
-    valid    (P, B)     0 drops the row; the mean still divides by all rows
-    ->       (P,), metrics
-
-    Source: Li & Levine 2026, CGQL-M.
-    """
-    loss = (valid.unsqueeze(-2) * (noisy_q - q).square()).mean((-2, -1))
-    return loss, lambda: {"noisy_critic/loss": loss.detach()}
 
 
 def linex_loss(noisy_q: Tensor, q: Tensor, valid: Tensor, inv_temp: float | Tensor) -> tuple[Tensor, Metrics]:

@@ -1,0 +1,81 @@
+"""DSRL: reinforcement learning in the latent space of a behaviour flow.
+
+Source: Wagenmaker et al. 2025, "Steering your diffusion policy with latent space reinforcement learning"; Li & Levine
+2026 for the setting it is compared in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.actor_critic import FlowActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.networks import CriticEnsemble, TanhGaussian
+from qam_torch.objectives import value_maximization, value_regression
+from qam_torch.policies import FlowPolicy, LatentPolicy
+from qam_torch.types import Batch, Draw, Noise
+
+__all__ = ["DSRL"]
+
+
+class DSRL(FlowActorCritic):
+    """A policy that picks where the behaviour flow's Polyak copy starts, up a critic of such latents, with entropy.
+
+    The latent critic is distilled from the critic on standard normal latents.
+
+    noise_scale                float > 0, or one a member   largest coordinate of a latent that the policy may pick
+    target_entropy_multiplier  float                        target entropy is minus this times D
+    other arguments            see `FlowActorCritic`
+
+    Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
+    """
+
+    flow_copy = True
+
+    def __init__(
+        self,
+        *,
+        noise_scale: float | Sequence[float] = 1.0,
+        target_entropy_multiplier: float = 0.5,
+        **flow: Any,
+    ) -> None:
+        super().__init__(**flow)
+        self.set_member_value("noise_scale", noise_scale)
+        sizes = (self.observation_dim, self.chunk_dim)
+        num_qs = self.network("critic").num_qs
+        self.add_network("latent_critic", CriticEnsemble(self.members, num_qs, *sizes, **self.value_network))
+        self.add_network("latent", TanhGaussian(self.members, *sizes, **self.actor_network))
+        self.add_temperature("latent", target_entropy_multiplier)
+        self.steered_flow = FlowPolicy(self.target("f_beta").bind, self.chunk_dim, self.flow_steps)
+        self.act_with(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
+
+    def latent(self, observations: Tensor, noise: Tensor) -> Tensor:
+        """A draw of where the flow starts: (P, B, O), (P, B, D) -> (P, B, D) in (-noise_scale, noise_scale)."""
+        return self.member_value("noise_scale", ndim=3) * self.network("latent")(observations, noise=noise).value
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of the TD target and of flow matching, latents to distil on, and noise of the latent policy."""
+        chunk = Draw((batch_size, self.chunk_dim))
+        return {**super().draws(batch_size), "latent_critic_noise": chunk, "latent_noise": chunk}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic and flow-matching losses, the latent critic's, - mean of it at the policy's latents, entropy terms."""
+        observations, latent_critic = batch.observations, self.network("latent_critic")
+        z = noise["latent_critic_noise"]
+        with torch.no_grad():
+            q = self.network("critic")(observations, self.steered_flow(observations, {"noise": z}))
+        distilled = value_regression(latent_critic(observations, z), q, None, "latent_critic")
+        draw = self.network("latent")(observations, noise=noise["latent_noise"])
+        latents = self.member_value("noise_scale", ndim=3) * draw.value
+        loss, q_metrics = value_maximization(latent_critic, observations, latents, "latent")
+        std = draw.std.detach()
+        return [
+            *super().losses(batch, noise),
+            LossTerm(*distilled, ("latent_critic",)),
+            LossTerm(loss, lambda: {**q_metrics(), "latent/std": std.mean((-2, -1))}, ("latent",)),
+            *self.entropy_terms("latent", draw.log_prob),
+        ]

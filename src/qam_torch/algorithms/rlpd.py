@@ -1,0 +1,61 @@
+"""RLPD: soft actor-critic with prior data.
+
+Source: Haarnoja et al. 2018 (SAC); Ball et al. 2023, "Efficient online reinforcement learning with offline data"; Li &
+Levine 2026 for the setting it is compared in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qam_torch.algorithms.actor_critic import ActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.networks import TanhGaussian
+from qam_torch.objectives import likelihood_loss, value_maximization
+from qam_torch.policies import GaussianPolicy
+from qam_torch.types import Batch, Draw, Noise
+
+__all__ = ["RLPD"]
+
+
+class RLPD(ActorCritic):
+    """A tanh-Gaussian policy up the pessimistic critic with entropy; meant for online training on mixed batches.
+
+    bc_alpha                   float >= 0, or one a member   weight of the data's actions' log-likelihood
+    target_entropy_multiplier  float                         target entropy is minus this times D
+    other arguments            see `ActorCritic`
+
+    Source: Ball et al. 2023; Li & Levine 2026, RLPD.
+    """
+
+    def __init__(
+        self,
+        *,
+        bc_alpha: float | Sequence[float] = 0.0,
+        target_entropy_multiplier: float = 0.5,
+        **actor_critic: Any,
+    ) -> None:
+        super().__init__(**actor_critic)
+        self.set_member_value("bc_alpha", bc_alpha, positive=False)
+        actor = TanhGaussian(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("actor", actor)
+        self.add_temperature("actor", target_entropy_multiplier)
+        self.act_with(GaussianPolicy(actor, self.chunk_dim))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of the TD target and of the policy's loss."""
+        return {**super().draws(batch_size), "policy_noise": Draw((batch_size, self.chunk_dim))}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss - pessimistic value of a draw + entropy terms - bc_alpha * log-likelihood of the data."""
+        observations, actor = batch.observations, self.network("actor").at(batch.observations)
+        draw = actor.draw(noise["policy_noise"])
+        climb = value_maximization(self.network("critic"), observations, draw.value, "actor", self.rho)
+        cloning, metrics = likelihood_loss(actor.log_prob(batch.actions), batch.valid, "actor")
+        return [
+            *super().losses(batch, noise),
+            LossTerm(*climb, ("actor",)),
+            *self.entropy_terms("actor", draw.log_prob),
+            LossTerm(self.member_value("bc_alpha") * cloning, metrics, ("actor",)),
+        ]

@@ -1,0 +1,52 @@
+"""A deterministic policy network, squashed by tanh."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from qam_torch.networks.mlp import MLP
+
+__all__ = ["DeterministicNetwork"]
+
+LAST_LAYER_VARIANCE = 0.01
+"""Of the last layer's first weights, against Xavier's: the policy starts near the middle of the action box."""
+
+
+class DeterministicNetwork(nn.Module):
+    """tanh of an MLP on s, the mode of a tanh-Gaussian.
+
+    members          int   P
+    observation_dim  int   O
+    action_dim       int   D
+    hidden_dims      ints  widths of the hidden layers
+    layer_norm       bool  LayerNorm after each hidden activation
+
+    Source: Tarasov et al. 2023 (ReBRAC), the actor; Li & Levine 2026 for its sizes.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dims: Sequence[int],
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.trunk = MLP((members,), observation_dim, hidden_dims, None, layer_norm)
+        self.mean = MLP((members,), hidden_dims[-1], (), action_dim)
+
+    def initialize(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw fresh parameters, member p from generators[p]."""
+        for part in (self.trunk, self.mean):
+            part.initialize(generators)
+        with torch.no_grad():
+            self.mean.kernels[0].mul_(math.sqrt(LAST_LAYER_VARIANCE))
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """(P, B, O) -> (P, B, D) in (-1, 1)."""
+        return self.mean(self.trunk(observations)).tanh()

@@ -1,0 +1,38 @@
+"""Behaviour cloning without a flow: stay near the data's actions, or make them likely."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Metrics
+
+__all__ = ["likelihood_loss", "squared_distance_loss"]
+
+
+def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
+    """Mean over rows of valid ||pi(s) - a||^2, summed over dimensions.
+
+    actions  (P, B, D)  of the policy, with gradient
+    data     (P, B, D)
+    valid    (P, B)     0 drops the row; the mean still divides by all rows
+    name     prefix of the metric
+    ->       (P,), metrics
+
+    Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC).
+    """
+    loss = (valid * (actions - data).square().sum(-1)).mean(-1)
+    return loss, lambda: {f"{name}/squared_distance": loss.detach()}
+
+
+def likelihood_loss(log_prob: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
+    """Minus the mean over rows of valid log pi(a | s).
+
+    log_prob  (P, B)  of the data's actions, with gradient
+    valid     (P, B)  0 drops the row; the mean still divides by all rows
+    name      prefix of the metric
+    ->        (P,), metrics
+
+    Source: Li & Levine 2026, optional behaviour-cloning term of RLPD.
+    """
+    loss = -(valid * log_prob).mean(-1)
+    return loss, lambda: {f"{name}/likelihood_loss": loss.detach()}

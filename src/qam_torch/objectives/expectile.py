@@ -1,0 +1,35 @@
+"""Expectile regression: a state value near the best of the data's actions, without acting."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Metrics
+
+__all__ = ["expectile_loss"]
+
+
+def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
+    """Mean over rows of |kappa - 1(q < V)| (q - V)^2: V becomes the kappa-expectile of the data's actions' values.
+
+    value  (P, B)                      V(s), with gradient
+    q      (P, B)                      of the data's actions, constants; rows over an episode's end count, too
+    kappa  float or (P, 1) in (0, 1)   1/2 is half the mean square; towards 1, V nears the best action's value
+    ->     (P,), metrics
+
+    Source: Kostrikov et al. 2022 (IQL), eq. 5; Li & Levine 2026 for IFQL.
+    """
+    error = q - value
+    weight = (kappa - (error < 0).to(error.dtype)).abs()
+    loss = (weight * error.square()).mean(-1)
+
+    def metrics() -> dict[str, Tensor]:
+        v = value.detach()
+        return {
+            "value/loss": loss.detach(),
+            "value/v_mean": v.mean(-1),
+            "value/v_max": v.amax(-1),
+            "value/v_min": v.amin(-1),
+        }
+
+    return loss, metrics

@@ -1,0 +1,57 @@
+"""Act with Gaussian noise: a draw of a tanh-Gaussian, or a deterministic action that is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from qam_torch.types import Draw, Noise
+
+__all__ = ["DisturbedPolicy", "GaussianPolicy"]
+
+
+class GaussianPolicy:
+    """A draw of a tanh-squashed Gaussian.
+
+    network     (observations, noise=) -> a draw with `.value` (P, B, D) in (-1, 1)
+    action_dim  int  D
+
+    Source: Haarnoja et al. 2018 (SAC).
+    """
+
+    def __init__(self, network: Callable[..., Any], action_dim: int) -> None:
+        self.network, self.action_dim = network, action_dim
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """noise (B, D)."""
+        return {"noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        return self.network(observations, noise=noise["noise"]).value
+
+
+class DisturbedPolicy:
+    """clip(pi(s) + disturbance, -1, 1).
+
+    network      (P, B, O) -> (P, B, D)
+    disturbance  standard normal noise (P, B, D) -> what is added (P, B, D)
+    action_dim   int  D
+
+    Source: Fujimoto et al. 2018 (TD3); Tarasov et al. 2023 (ReBRAC).
+    """
+
+    def __init__(
+        self, network: Callable[[Tensor], Tensor], disturbance: Callable[[Tensor], Tensor], action_dim: int
+    ) -> None:
+        self.network, self.disturbance, self.action_dim = network, disturbance, action_dim
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """noise (B, D)."""
+        return {"noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        return (self.network(observations) + self.disturbance(noise["noise"])).clamp(-1, 1)

@@ -1,0 +1,33 @@
+"""Act by choosing the noise that a flow starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from qam_torch.types import Draw, Noise, Policy
+
+__all__ = ["LatentPolicy"]
+
+
+class LatentPolicy:
+    """A draw of the latent policy in the place of the flow's noise.
+
+    flow        Policy that turns `noise` into an action
+    latent      observations (P, B, O), standard normal noise (P, B, D) -> where the flow starts (P, B, D)
+    action_dim  int  D
+
+    Source: Wagenmaker et al. 2025 (DSRL); Li & Levine 2026.
+    """
+
+    def __init__(self, flow: Policy, latent: Callable[[Tensor, Tensor], Tensor], action_dim: int) -> None:
+        self.flow, self.latent, self.action_dim = flow, latent, action_dim
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """latent_noise (B, D)."""
+        return {"latent_noise": Draw((batch_size, self.action_dim))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        return self.flow(observations, {"noise": self.latent(observations, noise["latent_noise"])})
