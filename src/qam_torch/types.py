@@ -56,12 +56,14 @@ class Batch(NamedTuple):
 class Draw(NamedTuple):
     """A random draw that a loss or a policy asks for by name.
 
-    shape    shape of one member's draw, e.g. (B, D)
-    uniform  uniform on [0, 1) instead of standard normal
+    shape     shape of one member's draw, e.g. (B, D)
+    uniform   uniform on [0, 1) instead of standard normal
+    integers  uniform on 1, 2, ..., integers instead, as floating-point numbers
     """
 
     shape: tuple[int, ...]
     uniform: bool = False
+    integers: int | None = None
 
 
 Noise = Mapping[str, "Tensor"]

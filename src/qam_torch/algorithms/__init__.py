@@ -3,6 +3,7 @@
 from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
 from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex
+from qam_torch.algorithms.diffusion import DAC, QSM
 from qam_torch.algorithms.dsrl import DSRL
 from qam_torch.algorithms.fawac import FAWAC
 from qam_torch.algorithms.fbrac import FBRAC
@@ -18,6 +19,7 @@ __all__ = [
     "BAM",
     "CGQL",
     "CGQLMSE",
+    "DAC",
     "DSRL",
     "FAWAC",
     "FBRAC",
@@ -26,6 +28,7 @@ __all__ = [
     "QAM",
     "QAME",
     "QAMF",
+    "QSM",
     "RLPD",
     "Algorithm",
     "CGQLLinex",

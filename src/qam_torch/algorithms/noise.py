@@ -29,6 +29,11 @@ def member_generators(seeds: Sequence[int], stream: str, device: torch.device | 
     return generators
 
 
+def _flat(draw: Draw) -> bool:
+    """Whether it is made of uniform numbers."""
+    return draw.uniform or draw.integers is not None
+
+
 class NamedNoise:
     """Draws every named noise of a number of updates at once.
 
@@ -47,10 +52,10 @@ class NamedNoise:
     ) -> None:
         self.draws, self.dtype, self.device = dict(draws), dtype, torch.device(device)
         self.generators = member_generators(seeds, stream, device)
-        self.sizes = {kind: sum(math.prod(d.shape) for d in draws.values() if d.uniform == kind) for kind in (0, 1)}
+        self.sizes = {kind: sum(math.prod(d.shape) for d in draws.values() if _flat(d) == kind) for kind in (0, 1)}
 
     def sample(self, updates: int) -> dict[str, Tensor]:
-        """-> name -> (updates, P, *shape); uniform draws lie in [0, 1), the others are standard normal."""
+        """-> name -> (updates, P, *shape), distributed as each `Draw` says."""
         flat = {}
         for uniform, size in self.sizes.items():
             out = torch.empty(updates, len(self.generators), size, dtype=self.dtype, device=self.device)
@@ -60,9 +65,12 @@ class NamedNoise:
             flat[uniform] = out
         named, used = {}, {0: 0, 1: 0}
         for name, draw in self.draws.items():
-            start, size = used[draw.uniform], math.prod(draw.shape)
-            used[draw.uniform] += size
-            named[name] = flat[draw.uniform][..., start : start + size].unflatten(-1, draw.shape)
+            kind, size = _flat(draw), math.prod(draw.shape)
+            start = used[kind]
+            used[kind] += size
+            drawn = flat[kind][..., start : start + size].unflatten(-1, draw.shape)
+            # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
+            named[name] = drawn if draw.integers is None else (drawn * draw.integers).floor() + 1
         return named
 
     def state_dict(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from qam_torch import algorithms as ours
 from qam_torch.algorithms import Algorithm
 from qam_torch.types import QamError
 
-__all__ = ["CONSTANT_MODULES", "Names", "algorithm_for", "names_for"]
+__all__ = ["CONSTANT_MODULES", "ONE_DRAW_MORE", "Names", "algorithm_for", "names_for"]
 
 PARTS = (
     (r"(?:mlp|value_net)\.(.*)", r"mlp.\1"),
@@ -51,6 +51,9 @@ SIZES = frozenset({"agent_name", "batch_size", "action_dim", "ob_dims", "edit_ta
 
 CONSTANT_MODULES = ("target_actor_fast",)
 """Modules the reference keeps but never uses: all the check can do is see that they never move."""
+
+ONE_DRAW_MORE = ("sde_noise", "ddpm_noise", "next_ddpm_noise")
+"""Draws of solver steps, of which the reference makes one for the last step, too, where it enters nothing."""
 
 
 class Names(NamedTuple):
@@ -111,6 +114,13 @@ _FLOWS = {"actor_slow": "f_beta", "actor_fast": "f_theta"}
 _NO_EDIT = frozenset({"edit_scale", "edit_target_entropy_multiplier"})
 _CGQL = {"separate": False, "target_guidance": True}
 _CGQL_MODE = frozenset({"mode"})
+_DIFFUSION = {"beta_schedule": "vp", "use_target_critic_grad": True, "clip_grad_norm": 1.0}
+_DIFFUSION_METRICS = {"actor/actor_loss": "actor/score_loss", "critic/q": "critic/q_mean"}
+_DIFFUSION_PARTS = (
+    (r"FourierFeatures_0\.kernel", r"frequencies"),
+    (r"MLP_0\.(.*)", r"time.\1"),
+    (r"MLP_1\.(.*)", r"mlp.\1"),
+)
 
 METHODS = {
     "qam": Names(ours.QAM, _FLOWS, metrics=_QAM_METRICS, unused=_NO_EDIT | {"fql_alpha"}),
@@ -148,6 +158,24 @@ METHODS = {
         },
         unused=frozenset({"target_entropy"}),
         built_in={"use_target_latent": True},
+    ),
+    "qsm": Names(
+        ours.QSM,
+        metrics=_DIFFUSION_METRICS,
+        options={"alpha": "bc_alpha"},
+        modules={"actor": "actor"},
+        parts=_DIFFUSION_PARTS,
+        unused=frozenset({"actor_loss_type"}),
+        built_in={**_DIFFUSION, "clip_sampler_before": False, "clip_sampler_after": True},
+    ),
+    "dac": Names(
+        ours.DAC,
+        metrics=_DIFFUSION_METRICS,
+        options={"alpha": "bc_alpha"},
+        modules={"actor": "actor"},
+        parts=_DIFFUSION_PARTS,
+        unused=frozenset({"actor_loss_type", "inv_temp"}),
+        built_in={**_DIFFUSION, "clip_sampler_before": True, "clip_sampler_after": False},
     ),
     "fql": Names(
         ours.FQL,
@@ -217,6 +245,7 @@ METHODS = {
 
 VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cgql": lambda config: {"simple": "cgql"}.get(config["mode"], f"cgql_{config['mode']}"),
+    "dcgql": lambda config: config["actor_loss_type"],
     "qam": lambda config: "qam_f" if config.get("fql_alpha") else "qam_e" if config.get("edit_scale") else "qam",
 }
 """Agents of the reference that are several methods here -> which one, by the case's configuration."""

@@ -22,8 +22,8 @@ from torch import Tensor
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
-from qam_torch.experiment.reference_names import CONSTANT_MODULES, Names, algorithm_for, names_for
-from qam_torch.types import Batch, QamError
+from qam_torch.experiment.reference_names import CONSTANT_MODULES, ONE_DRAW_MORE, Names, algorithm_for, names_for
+from qam_torch.types import Batch, Draw, QamError
 
 __all__ = ["Report", "main", "verify_case"]
 
@@ -119,16 +119,18 @@ def _batch(report: Report, u: int) -> Batch:
     )
 
 
+def _draw(name: str, draw: Draw, recorded: np.ndarray) -> Tensor:
+    array = _as_tensor(recorded)
+    return (array[: draw.shape[0]] if name in ONE_DRAW_MORE else array).reshape(1, *draw.shape)
+
+
 def _noise(algorithm: Algorithm, recorded: dict[str, np.ndarray], batch_size: int) -> dict[str, Tensor]:
-    """Recorded draws in the library's shapes; the SDE's last draw is recorded but enters nothing."""
+    """Recorded draws in the library's shapes."""
     named = {}
     for name, draw in algorithm.draws(batch_size).items():
         if name not in recorded:
             raise QamError(f"the case has no draw '{name}', which {type(algorithm).__name__} consumes")
-        array = _as_tensor(recorded[name])
-        if name == "sde_noise":
-            array = array[: draw.shape[0]]
-        named[name] = array.reshape(1, *draw.shape)
+        named[name] = _draw(name, draw, recorded[name])
     if extra := recorded.keys() - named.keys():
         raise QamError(f"the case records draws that {type(algorithm).__name__} does not consume: {sorted(extra)}")
     return named
@@ -180,7 +182,7 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
     expected = acting.pop("actions")
     observations = _as_tensor(acting.pop("observations"))[None]
     shapes = algorithm.policy.draws(observations.shape[1])
-    noise = {name: _as_tensor(array).reshape(1, *shapes[name].shape) for name, array in acting.items()}
+    noise = {name: _draw(name, shapes[name], array) for name, array in acting.items()}
     report.check("actions", "act/actions", algorithm.act(observations, noise))
     if expected.shape[-1] != algorithm.chunk_dim:
         raise QamError(f"the case acts with {expected.shape[-1]} numbers, the method with {algorithm.chunk_dim}")

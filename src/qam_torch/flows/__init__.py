@@ -1,6 +1,14 @@
 """Flow matching and adjoint matching on tensors and callables: torch and torchdiffeq, no RL, no trainer."""
 
 from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
+from qam_torch.flows.diffusion import (
+    clean_step,
+    diffuse,
+    posterior_step,
+    predict_clean,
+    sample_diffusion,
+    vp_alpha_bar,
+)
 from qam_torch.flows.guidance import guidance_velocity, value_gradient
 from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochastic_control_loss
 from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
@@ -10,6 +18,8 @@ from qam_torch.flows.path import flow_matching_loss, interpolate
 __all__ = [
     "MemorylessPath",
     "adjoint_matching_loss",
+    "clean_step",
+    "diffuse",
     "flow_matching_loss",
     "guidance_velocity",
     "integrate",
@@ -19,10 +29,14 @@ __all__ = [
     "memoryless_drift",
     "memoryless_sigma",
     "node_sigmas",
+    "posterior_step",
+    "predict_clean",
+    "sample_diffusion",
     "sample_flow",
     "sample_memoryless",
     "solve_lean_adjoint",
     "stochastic_control_loss",
     "terminal_adjoint",
     "value_gradient",
+    "vp_alpha_bar",
 ]

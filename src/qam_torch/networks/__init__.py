@@ -2,6 +2,7 @@
 
 from qam_torch.networks.critic import CriticEnsemble, TimedCriticEnsemble, ValueNetwork
 from qam_torch.networks.deterministic import DeterministicNetwork
+from qam_torch.networks.diffusion import NoisePredictor
 from qam_torch.networks.gaussian import GaussianSample, SquashedGaussian, TanhGaussian, Temperature
 from qam_torch.networks.mlp import MLP
 from qam_torch.networks.onestep import OneStepNetwork
@@ -14,6 +15,7 @@ __all__ = [
     "CriticEnsemble",
     "DeterministicNetwork",
     "GaussianSample",
+    "NoisePredictor",
     "OneStepNetwork",
     "SquashedGaussian",
     "TanhGaussian",

@@ -7,7 +7,7 @@ which are faster on a CPU; the numbers are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,8 @@ __all__ = ["MLP", "Layer", "affine", "apply_layers", "gelu"]
 LAYER_NORM_EPS = 1e-6
 GELU_LINEAR = 2 * math.sqrt(2 / math.pi)
 GELU_CUBIC = 0.044715 * GELU_LINEAR
+
+Activation = Callable[[Tensor], Tensor]
 
 
 class Layer(NamedTuple):
@@ -72,31 +74,34 @@ def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
     return torch.addmm(bias, x, kernel) if kernel.ndim == 2 else torch.baddbmm(bias, x, kernel)
 
 
-def activate(h: Tensor, layer: Layer) -> Tensor:
-    """GELU, then LayerNorm where the layer has one."""
-    h = gelu(h)
+def activate(h: Tensor, layer: Layer, activation: Activation = gelu) -> Tensor:
+    """The activation, then LayerNorm where the layer has one."""
+    h = activation(h)
     if layer.scale is None or layer.shift is None:
         return h
     return torch.addcmul(layer.shift, F.layer_norm(h, h.shape[-1:], eps=LAYER_NORM_EPS), layer.scale)
 
 
-def apply_layers(layers: Sequence[Layer], h: Tensor, activate_last: bool = False) -> Tensor:
+def apply_layers(
+    layers: Sequence[Layer], h: Tensor, activate_last: bool = False, activation: Activation = gelu
+) -> Tensor:
     """Run h (E, B, in), or (B, in) for a lone member, through the layers."""
     for i, layer in enumerate(layers):
         h = affine(h, layer.kernel, layer.bias)
         if activate_last or i < len(layers) - 1:
-            h = activate(h, layer)
+            h = activate(h, layer, activation)
     return h
 
 
 class MLP(nn.Module):
-    """Linear -> GELU -> optional LayerNorm after each hidden layer, then a plain linear layer.
+    """Linear -> activation -> optional LayerNorm after each hidden layer, then a plain linear layer.
 
     ensemble       (P,) or (P, K)  leading axes of every parameter
     in_dim         int             features of the input
     hidden_dims    ints            widths of the hidden layers
     out_dim        int or None     width of the linear output; None ends with the last hidden activation
     layer_norm     bool            LayerNorm (eps 1e-6) after each hidden activation
+    activation     Tensor -> Tensor, elementwise
 
     Source: Li & Levine 2026, networks of the reference implementation.
     """
@@ -108,9 +113,11 @@ class MLP(nn.Module):
         hidden_dims: Sequence[int],
         out_dim: int | None,
         layer_norm: bool = False,
+        activation: Activation = gelu,
     ) -> None:
         super().__init__()
         self.ensemble = tuple(ensemble)
+        self.activation = activation
         self.activate_last = out_dim is None
         widths = [in_dim, *hidden_dims, *([] if out_dim is None else [out_dim])]
         lead = self.ensemble
@@ -159,9 +166,9 @@ class MLP(nn.Module):
         """(P, B, in) -> (P, B, out) for an ensemble (P,), (P, K, B, out) for an ensemble (P, K)."""
         axes = len(self.ensemble)
         if math.prod(self.ensemble) == 1:
-            out = apply_layers(self.layers(), x.flatten(0, -2), self.activate_last)
+            out = apply_layers(self.layers(), x.flatten(0, -2), self.activate_last, self.activation)
         else:
             if axes > 1:
                 x = x.unsqueeze(1).expand(*self.ensemble, *x.shape[1:]).flatten(0, 1)
-            out = apply_layers(self.layers(), x, self.activate_last)
+            out = apply_layers(self.layers(), x, self.activate_last, self.activation)
         return out.view(*self.ensemble, -1, out.shape[-1])

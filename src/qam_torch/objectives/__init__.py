@@ -4,6 +4,7 @@ from qam_torch.objectives.adjoint_matching import AdjointTargets, adjoint_matchi
 from qam_torch.objectives.advantage import advantage_weights
 from qam_torch.objectives.behavior import behavior_loss
 from qam_torch.objectives.cloning import likelihood_loss, squared_distance_loss
+from qam_torch.objectives.denoising import denoising_loss, score_ascent_loss, score_matching_loss
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
 from qam_torch.objectives.expectile import expectile_loss
@@ -18,6 +19,7 @@ __all__ = [
     "adjoint_matching",
     "advantage_weights",
     "behavior_loss",
+    "denoising_loss",
     "distillation_loss",
     "entropy_loss",
     "expectile_loss",
@@ -27,6 +29,8 @@ __all__ = [
     "normalized_value_maximization",
     "path_control_loss",
     "pessimistic_value",
+    "score_ascent_loss",
+    "score_matching_loss",
     "squared_distance_loss",
     "td_loss",
     "td_target",

@@ -1,6 +1,7 @@
 """Rules that turn observations and named noise into action chunks."""
 
 from qam_torch.policies.best_of_n import BestOfN, least_of_critics
+from qam_torch.policies.diffusion import DiffusionPolicy
 from qam_torch.policies.edited import EditedPolicy
 from qam_torch.policies.flow import FlowPolicy, guided_field, sum_of_fields
 from qam_torch.policies.gaussian import DisturbedPolicy, GaussianPolicy
@@ -9,6 +10,7 @@ from qam_torch.policies.onestep import OneStepPolicy
 
 __all__ = [
     "BestOfN",
+    "DiffusionPolicy",
     "DisturbedPolicy",
     "EditedPolicy",
     "FlowPolicy",

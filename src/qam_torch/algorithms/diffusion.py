@@ -1,0 +1,127 @@
+"""QSM and DAC: diffusion policies whose noise predictor follows the critic's gradient.
+
+Source: Psenka et al. 2024, "Learning a diffusion model policy from rewards via Q-score matching"; Fang et al. 2024,
+"Diffusion actor-critic"; Li & Levine 2026 for the setting they are compared in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.actor_critic import ActorCritic
+from qam_torch.algorithms.base import LossTerm
+from qam_torch.flows import clean_step, diffuse, posterior_step, value_gradient, vp_alpha_bar
+from qam_torch.networks import NoisePredictor
+from qam_torch.objectives import denoising_loss, score_ascent_loss, score_matching_loss
+from qam_torch.policies import DiffusionPolicy
+from qam_torch.types import Batch, Draw, Metrics, Noise, require
+
+__all__ = ["DAC", "QSM", "DiffusionActorCritic"]
+
+
+class DiffusionActorCritic(ActorCritic):
+    """A noise predictor that imitates the data and, by the loss of a subclass, follows the critic.
+
+    bc_alpha         float >= 0, or one a member   weight of imitation against the critic
+    diffusion_steps  int >= 1                      denoising steps, T
+    time_dim         even int >= 2                 Fourier features of the step
+    other arguments  see `ActorCritic`
+
+    A subclass says in `move` how a denoising step is made.
+
+    Source: Li & Levine 2026, what QSM and DAC have in common.
+    """
+
+    move: ClassVar[Callable[..., Tensor]]
+
+    def __init__(
+        self,
+        *,
+        bc_alpha: float | Sequence[float] = 1.0,
+        diffusion_steps: int = 10,
+        time_dim: int = 64,
+        clip_grad: bool = True,
+        **actor_critic: Any,
+    ) -> None:
+        super().__init__(clip_grad=clip_grad, **actor_critic)
+        require("diffusion_steps", diffusion_steps >= 1, diffusion_steps, "an integer >= 1")
+        require("time_dim", time_dim >= 2 and time_dim % 2 == 0, time_dim, "an even integer >= 2")
+        self.set_member_value("bc_alpha", bc_alpha, positive=False)
+        self.diffusion_steps = diffusion_steps
+        actor = NoisePredictor(
+            self.members, self.observation_dim, self.chunk_dim, time_dim=time_dim, **self.actor_network
+        )
+        self.add_network("actor", actor)
+        self.act_with(DiffusionPolicy(actor, self.chunk_dim, diffusion_steps, type(self).move))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of the TD target, and how noisy the data's actions are made, with which noise."""
+        noisy = {
+            "diffusion_step": Draw((batch_size, 1), integers=self.diffusion_steps),
+            "diffusion_noise": Draw((batch_size, self.chunk_dim)),
+        }
+        return {**super().draws(batch_size), **noisy}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss + bc_alpha * denoising loss + the loss that follows the target critic's gradient."""
+        observations, eps, k = batch.observations, noise["diffusion_noise"], noise["diffusion_step"]
+        alpha_bar = vp_alpha_bar(k, self.diffusion_steps)
+        x = diffuse(batch.actions, eps, alpha_bar)
+        with torch.no_grad():
+            gradient = value_gradient(lambda actions: self.target("critic")(observations, actions).mean(-2), x)
+        predicted = self.network("actor")(observations, x, k)
+        imitation, metrics = denoising_loss(predicted, eps, batch.valid, "actor")
+        return [
+            *super().losses(batch, noise),
+            LossTerm(self.member_value("bc_alpha") * imitation, metrics, ("actor",)),
+            LossTerm(*self.score_loss(predicted, gradient, (1 - alpha_bar).sqrt(), batch.valid), ("actor",)),
+        ]
+
+    def score_loss(
+        self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        """The loss that follows the critic: (P, B, D), (P, B, D), (P, B, 1), (P, B) -> (P,), metrics."""
+        raise NotImplementedError
+
+
+class QSM(DiffusionActorCritic):
+    """Q-score matching: the predicted noise is regressed onto - inv_temp dQ/dx.
+
+    inv_temp         float > 0, or one a member   weight of the critic's gradient
+    other arguments  see `DiffusionActorCritic`
+
+    Source: Psenka et al. 2024; Li & Levine 2026, QSM.
+    """
+
+    move = staticmethod(clean_step)
+
+    def __init__(self, *, inv_temp: float | Sequence[float] = 1.0, **diffusion: Any) -> None:
+        super().__init__(**diffusion)
+        self.set_member_value("inv_temp", inv_temp)
+
+    def score_loss(
+        self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        """Regression onto the scaled gradient, see `objectives.score_matching_loss`."""
+        return score_matching_loss(predicted, gradient, self.member_value("inv_temp", ndim=3), valid, "actor")
+
+
+class DAC(DiffusionActorCritic):
+    """Diffusion actor-critic: the predicted noise is pushed against the critic's gradient, in noise levels.
+
+    arguments  see `DiffusionActorCritic`
+
+    Source: Fang et al. 2024; Li & Levine 2026, DAC.
+    """
+
+    move = staticmethod(posterior_step)
+
+    def score_loss(
+        self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        """Inner product with the gradient, see `objectives.score_ascent_loss`."""
+        return score_ascent_loss(predicted, gradient, noise_level, valid, "actor")

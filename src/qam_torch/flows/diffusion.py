@@ -1,0 +1,82 @@
+"""Denoising diffusion in discrete steps, from noise (k = T) to data (k = 0)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import Tensor
+
+__all__ = ["clean_step", "diffuse", "posterior_step", "predict_clean", "sample_diffusion", "vp_alpha_bar"]
+
+BETA_MIN, BETA_MAX = 0.1, 10.0
+
+Step = TypeVar("Step", float, Tensor)
+Move = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
+"""(x, predicted noise, disturbance, k, steps) -> x after step k."""
+
+
+def vp_alpha_bar(k: Step, steps: int) -> Step:
+    """Share of the data's variance that is left after k of T steps of the variance-preserving schedule.
+
+    k      number or tensor (*,) in [0, steps]
+    steps  int >= 1  T
+    ->     like k    exp(-(beta_min s + (beta_max - beta_min) s^2 / 2)) with s = k / T
+
+    Source: Song et al. 2021 (VP SDE); alpha_bar_k / alpha_bar_{k-1} is alpha_k of Wang et al. 2023 (Diffusion-QL).
+    """
+    s = k / steps
+    exponent = -(BETA_MIN * s + 0.5 * (BETA_MAX - BETA_MIN) * s * s)
+    return exponent.exp() if isinstance(exponent, Tensor) else math.exp(exponent)
+
+
+def diffuse(x_0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """x_k = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise, for alpha_bar (..., 1)."""
+    return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise
+
+
+def predict_clean(x: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
+    """The x_0 that `diffuse` makes x of with this noise."""
+    return (x - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
+
+
+def posterior_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
+    """One step of DDPM: the mean of x_{k-1} given x_k and the predicted x_0, clipped to [-1, 1]; then the disturbance.
+
+    Source: Ho et al. 2020, eq. 7; the clip is DAC's in Li & Levine 2026.
+    """
+    now, before = vp_alpha_bar(float(k), steps), vp_alpha_bar(float(k - 1), steps)
+    alpha, left = now / before, 1 - now
+    clean = predict_clean(x, noise, now).clamp(-1, 1)
+    return before**0.5 * (1 - alpha) / left * clean + alpha**0.5 * (1 - before) / left * x + disturbance
+
+
+def clean_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
+    """The predicted x_0 with the disturbance, clipped to [-1, 1].
+
+    Not the mean of x_{k-1}, but what the recorded runs of QSM do at every step (a test pins it).
+    """
+    return (predict_clean(x, noise, vp_alpha_bar(float(k), steps)) + disturbance).clamp(-1, 1)
+
+
+def sample_diffusion(
+    noise_prediction: Callable[[Tensor, float], Tensor], x: Tensor, noise: Tensor, steps: int, move: Move
+) -> Tensor:
+    """Denoise step by step.
+
+    noise_prediction  x (..., D), k in 1 .. T, a plain number -> the noise in it (..., D)
+    x                 (..., D)            standard normal, k = T
+    noise             (>= T - 1, ..., D)  standard normal; row i enters step k = T - i with weight sqrt(beta_k), the
+                                          last step k = 1 none
+    steps             int >= 1            T
+    move              `posterior_step` or `clean_step`
+    ->                (..., D)            k = 0
+
+    Source: Ho et al. 2020 (DDPM), algorithm 2.
+    """
+    for i, k in enumerate(range(steps, 0, -1)):
+        beta = 1 - vp_alpha_bar(float(k), steps) / vp_alpha_bar(float(k - 1), steps)
+        disturbance = beta**0.5 * noise[i] if k > 1 else 0.0
+        x = move(x, noise_prediction(x, float(k)), disturbance, k, steps)
+    return x

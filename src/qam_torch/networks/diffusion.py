@@ -1,0 +1,60 @@
+"""The network of a diffusion policy: predicts the noise in a noisy action."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from qam_torch.networks.mlp import MLP
+
+__all__ = ["NoisePredictor"]
+
+FREQUENCY_STD = 0.2
+
+
+class NoisePredictor(nn.Module):
+    """MLP on [x, s, time features]; the features are an MLP of learned Fourier features of the step; Mish throughout.
+
+    members          int       P
+    observation_dim  int       O
+    action_dim       int       D
+    hidden_dims      ints      widths of the hidden layers; also of the features' MLP, whose last one is linear
+    time_dim         even int  Fourier features
+    layer_norm       bool      LayerNorm after each hidden activation, not in the features' MLP
+
+    Source: Hansen-Estruch et al. 2023 (IDQL), network without residual blocks; Li & Levine 2026, QSM and DAC.
+    """
+
+    def __init__(
+        self,
+        members: int,
+        observation_dim: int,
+        action_dim: int,
+        hidden_dims: Sequence[int],
+        time_dim: int,
+        layer_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frequencies = nn.Parameter(torch.empty(members, 1, time_dim // 2))
+        *hidden, features = hidden_dims
+        self.time = MLP((members,), time_dim, hidden, features, activation=F.mish)
+        inputs = action_dim + observation_dim + features
+        self.mlp = MLP((members,), inputs, hidden_dims, action_dim, layer_norm, activation=F.mish)
+
+    def initialize(self, generators: Sequence[torch.Generator]) -> None:
+        """Draw fresh parameters, member p from generators[p]."""
+        with torch.no_grad():
+            for member, generator in zip(self.frequencies, generators, strict=True):
+                member.normal_(0, FREQUENCY_STD, generator=generator)
+        for part in (self.time, self.mlp):
+            part.initialize(generators)
+
+    def forward(self, observations: Tensor, x: Tensor, k: float | Tensor) -> Tensor:
+        """(P, B, O), (P, B, D), the step, a number or (P, B, 1) -> the noise in x, (P, B, D)."""
+        angles = 2 * math.pi * k * self.frequencies
+        features = self.time(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        return self.mlp(torch.cat([x, observations, features.expand(*x.shape[:-1], -1)], dim=-1))

@@ -1,0 +1,65 @@
+"""Train a noise predictor: to imitate the data, and to follow the critic's gradient."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Metrics
+
+__all__ = ["denoising_loss", "score_ascent_loss", "score_matching_loss"]
+
+
+def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
+    """Mean over rows of valid * mean over dimensions of (predicted noise - noise)^2.
+
+    predicted  (P, B, D)  noise found in a noisy action of the data, with gradient
+    noise      (P, B, D)  what was put in
+    valid      (P, B)     0 drops the row; the mean still divides by all rows
+    name       prefix of the metric
+    ->         (P,), metrics
+
+    Source: Ho et al. 2020, simplified objective.
+    """
+    loss = (valid * (predicted - noise).square().mean(-1)).mean(-1)
+    return loss, lambda: {f"{name}/denoising_loss": loss.detach()}
+
+
+def score_matching_loss(
+    predicted: Tensor, gradient: Tensor, inv_temp: float | Tensor, valid: Tensor, name: str
+) -> tuple[Tensor, Metrics]:
+    """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2; 1 for a row not valid.
+
+    predicted  (P, B, D)            with gradient
+    gradient   (P, B, D)            dQ/dx at the noisy action, a constant
+    inv_temp   float or (P, 1, 1)   > 0
+    valid      (P, B)
+    name       prefix of the metric
+    ->         (P,), metrics
+
+    Source: Psenka et al. 2024 (Q-score matching); Li & Levine 2026, QSM.
+    """
+    loss = _mean_of_rows((predicted + inv_temp * gradient).square().mean(-1), valid)
+    return loss, lambda: {f"{name}/score_loss": loss.detach()}
+
+
+def score_ascent_loss(
+    predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor, name: str
+) -> tuple[Tensor, Metrics]:
+    """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise; 1 for a row not valid.
+
+    predicted    (P, B, D)  with gradient
+    gradient     (P, B, D)  dQ/dx at the noisy action, a constant
+    noise_level  (P, B, 1)  sqrt(1 - alpha_bar)
+    valid        (P, B)
+    name         prefix of the metric
+    ->           (P,), metrics
+
+    Source: Fang et al. 2024 (diffusion actor-critic); Li & Levine 2026, DAC.
+    """
+    loss = _mean_of_rows((noise_level * gradient * predicted).mean(-1), valid)
+    return loss, lambda: {f"{name}/score_loss": loss.detach()}
+
+
+def _mean_of_rows(loss: Tensor, valid: Tensor) -> Tensor:
+    """Mean over rows; a row that is not valid counts as the constant 1: the recorded behaviour, without a gradient."""
+    return (valid * loss + (1 - valid)).mean(-1)

@@ -1,0 +1,45 @@
+"""Act by denoising step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from qam_torch.flows import sample_diffusion
+from qam_torch.types import Draw, Noise
+
+__all__ = ["DiffusionPolicy"]
+
+
+class DiffusionPolicy:
+    """A chain of T denoising steps, clipped to [-1, 1] at the end.
+
+    network          observations (P, B, O), x (P, B, D), k -> the noise in x (P, B, D)
+    action_dim       int       D
+    diffusion_steps  int >= 1  T
+    move             how a step is made, see `flows.sample_diffusion`
+
+    Source: Ho et al. 2020 (DDPM); Li & Levine 2026, QSM and DAC.
+    """
+
+    def __init__(
+        self,
+        network: Callable[..., Tensor],
+        action_dim: int,
+        diffusion_steps: int,
+        move: Callable[..., Tensor],
+    ) -> None:
+        self.network, self.action_dim, self.diffusion_steps, self.move = network, action_dim, diffusion_steps, move
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """noise (B, D), and ddpm_noise (T - 1, B, D) of the steps."""
+        chunk = (batch_size, self.action_dim)
+        return {"noise": Draw(chunk), "ddpm_noise": Draw((self.diffusion_steps - 1, *chunk))}
+
+    def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
+        """(P, B, O) -> (P, B, D)."""
+        steps_noise = noise["ddpm_noise"].transpose(0, 1)  # a draw leads with P, a path with time
+        return sample_diffusion(
+            lambda x, k: self.network(observations, x, k), noise["noise"], steps_noise, self.diffusion_steps, self.move
+        ).clamp(-1, 1)
