@@ -8,10 +8,33 @@ from typing import Any
 import pytest
 import torch
 
+from qam_torch import algorithms
 from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm, NamedNoise
+from qam_torch.experiment.arguments import annotations_of
 from qam_torch.types import Batch
 
 METHODS: dict[str, type[Algorithm]] = {"qam": QAM, "qam_f": QAMF, "qam_e": QAME}
+EVERY_METHOD: dict[str, dict[str, tuple[float, float]]] = {
+    "QAM": {"inv_temp": (0.5, 3.0)},
+    "QAMF": {"inv_temp": (0.5, 3.0), "fql_alpha": (3.0, 0.3)},
+    "QAME": {"inv_temp": (0.5, 3.0), "edit_scale": (0.1, 0.9)},
+    "BAM": {"inv_temp": (0.5, 3.0)},
+    "FQL": {"fql_alpha": (3.0, 0.3)},
+    "FEdit": {"edit_scale": (0.1, 0.9)},
+    "FBRAC": {"fbrac_alpha": (0.1, 10.0)},
+    "FAWAC": {"inv_temp": (0.8, 6.4)},
+    "IFQL": {"kappa": (0.7, 0.95)},
+    "CGQL": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0)},
+    "CGQLMSE": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0), "noisy_coef": (0.1, 1.0)},
+    "CGQLLinex": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0), "noisy_coef": (0.1, 1.0)},
+    "DSRL": {"noise_scale": (0.4, 1.4)},
+    "ReBRAC": {"alpha_actor": (0.01, 1.0), "actor_noise": (0.0, 0.2)},
+    "QSM": {"inv_temp": (1.0, 10.0), "bc_alpha": (1.0, 30.0)},
+    "DAC": {"bc_alpha": (0.3, 3.0)},
+    "RLPD": {"bc_alpha": (0.0, 0.3)},
+}
+"""Every method's class, with all the numbers that may differ between members, for two of them."""
+
 B, H = 6, 3
 OBSERVATION_DIM, ACTION_DIM = 3, 2
 
@@ -24,11 +47,13 @@ def make(kind: type[Algorithm], seeds: Sequence[int] = (0,), **options: Any) -> 
         "horizon_length": H,
         "num_qs": 3,
         "flow_steps": 4,
+        "diffusion_steps": 4,
         "inv_temp": 3.0,
         "actor_hidden_dims": (8, 8),
         "value_hidden_dims": (8, 8),
     }
-    algorithm = kind(**{**defaults, **options}).double()
+    taken = {name: value for name, value in defaults.items() if name in annotations_of(kind)}
+    algorithm = kind(**{**taken, **options}).double()
     algorithm.configure_optimizers()
     return algorithm
 
@@ -52,6 +77,10 @@ def make_batch(members: int, seed: int = 0, width: int = H * ACTION_DIM) -> Batc
 def make_noise(algorithm: Algorithm, updates: int = 1) -> dict[str, torch.Tensor]:
     source = NamedNoise(algorithm.draws(B), algorithm.seeds, "test", dtype=torch.float64)
     return source.sample(updates)
+
+
+def kind_of(name: str) -> type[Algorithm]:
+    return getattr(algorithms, name)
 
 
 @pytest.fixture(params=list(METHODS))

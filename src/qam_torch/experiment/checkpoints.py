@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 import qam_torch.algorithms
 from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.arguments import arguments_of_member
 from qam_torch.types import QamError
 
 __all__ = ["SECTION", "AtomicCheckpointIO", "describe", "load_algorithm", "read_checkpoint", "require_same_run"]
@@ -92,19 +93,16 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
     arguments = dict(section["arguments"])
     seeds = list(arguments["seeds"])
     state = checkpoint["state_dict"]
-    if member is not None:
-        if not 0 <= member < len(seeds):
-            raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(seeds) - 1} (seeds {seeds})")
-        state = {name: value[member : member + 1] for name, value in state.items()}
-        for name in ("inv_temp", "fql_alpha", "edit_scale"):
-            if isinstance(arguments.get(name), (list, tuple)):
-                arguments[name] = arguments[name][member]
-        arguments["seeds"] = [seeds[member]]
     kind = getattr(qam_torch.algorithms, section["algorithm"], None)
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
         raise QamError(
             f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch"
         )
+    if member is not None:
+        if not 0 <= member < len(seeds):
+            raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(seeds) - 1} (seeds {seeds})")
+        state = {name: value[member : member + 1] for name, value in state.items()}
+        arguments = arguments_of_member(kind, arguments, member)
     algorithm = kind(**arguments)
     try:
         algorithm.to(next(iter(state.values())).dtype).load_state_dict(state)

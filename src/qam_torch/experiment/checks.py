@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
-import inspect
 import math
 from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.clock import clock_of
 from qam_torch.experiment.parts import build_algorithm, method_of, seeds_of
 from qam_torch.rollout.environments import environment_id
@@ -101,7 +100,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda value: isinstance(value, list) and bool(value) and all(_is_integer(v, 1) for v in value),
         "a list of integers >= 1, such as [512,512]",
     ),
-    "float | Sequence[float]": (
+    PER_MEMBER: (
         lambda value: _is_number(value) or (isinstance(value, list) and bool(value) and all(map(_is_number, value))),
         "a finite number, or a list with one for each seed",
     ),
@@ -113,11 +112,7 @@ def _check_options(config: DictConfig) -> None:
     """The method's options are ones its constructor takes, of the kinds it says; ranges are its own affair."""
     options = OmegaConf.to_container(config.algo, resolve=True)
     assert isinstance(options, dict)
-    kind = method_of(config)
-    taken: dict[str, str] = {}
-    for base in reversed(kind.__mro__):
-        if "__init__" in vars(base) and issubclass(base, Algorithm):
-            taken |= {name: str(one.annotation) for name, one in inspect.signature(base.__init__).parameters.items()}
+    taken = annotations_of(method_of(config))
     for name, value in options.items():
         if name == "_target_":
             continue

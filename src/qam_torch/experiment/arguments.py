@@ -1,0 +1,38 @@
+"""What a method's constructor takes, also through the classes it is composed of."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from qam_torch.algorithms import Algorithm
+
+__all__ = ["PER_MEMBER", "annotations_of", "arguments_of_member"]
+
+PER_MEMBER = "float | Sequence[float]"
+"""Annotation of an argument that is one number for all members, or one for each."""
+
+
+def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
+    """Argument -> its annotation, those of the most basic class first."""
+    taken: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        if "__init__" in vars(base) and issubclass(base, Algorithm):
+            taken |= {name: str(one.annotation) for name, one in inspect.signature(base.__init__).parameters.items()}
+    return taken
+
+
+def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], member: int) -> dict[str, object]:
+    """The arguments that make one member of a population as a population of one.
+
+    arguments  the population's, `seeds` included
+    member     0 <= member < P
+    """
+    per_member = {name for name, annotation in annotations_of(kind).items() if annotation == PER_MEMBER}
+    alone = dict(arguments)
+    for name, value in arguments.items():
+        if name == "seeds" and isinstance(value, (list, tuple)):
+            alone[name] = [value[member]]
+        elif name in per_member and isinstance(value, (list, tuple)):
+            alone[name] = value[member]
+    return alone
