@@ -13,7 +13,7 @@ from obvious_qam import fresh_case, replay
 from qam_torch.experiment.verify import main, verify_case
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))
-METHODS = [path for path in GOLDEN if path.stem != "sampler"]
+QAM_FAMILY = [path for path in GOLDEN if path.stem.startswith("qam")]
 
 
 def load(path: Path) -> dict[str, np.ndarray]:
@@ -31,17 +31,19 @@ def golden(name: str) -> dict[str, np.ndarray]:
 
 
 def test_every_golden_case_passes(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {path.stem for path in GOLDEN} >= {"qam", "qam_e", "qam_f", "qam_nstep", "qam_options", "sampler"}
+    baselines = "bam cgql cgql_linex cgql_mse dac dsrl fawac fbrac fedit fql ifql qsm rebrac rlpd".split()
+    variants = "qam qam_bc qam_e qam_f qam_nstep qam_options qam_residual".split()
+    assert {path.stem for path in GOLDEN} == {*baselines, *variants, "sampler"}
     assert main([str(path) for path in GOLDEN]) == 0
     out = capsys.readouterr().out
     assert f"{len(GOLDEN)} of {len(GOLDEN)} cases" in out
     for path in GOLDEN:
         assert any(line.startswith(f"{path.stem} ") and " ok " in line for line in out.splitlines())
-    for group in ("losses", "gradients", "xs", "lean_adjoints", "parameters", "actions", "windows"):
+    for group in ("targets moved", "losses", "gradients", "xs", "lean_adjoints", "parameters", "actions", "windows"):
         assert group in out
 
 
-@pytest.mark.parametrize("path", METHODS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", QAM_FAMILY, ids=lambda path: path.stem)
 def test_the_obvious_implementation_reproduces_the_golden_cases(path: Path) -> None:
     arrays = load(path)
     computed = replay(json.loads(str(arrays["case_json"])), arrays)
@@ -104,6 +106,15 @@ DAMAGED = [
     ("qam_e", "act/edit_noise"),
     ("qam_f", "draw2/onestep_noise"),
     ("qam_f", "info0/actor/fql_distill_loss"),
+    ("bam", "info1/actor/bc_loss"),
+    ("cgql_linex", "info1/critic/exp_bias"),
+    ("dac", "act/ddpm_noise"),
+    ("dsrl", "act/latent_noise"),
+    ("fql", "info2/actor/actor_loss"),
+    ("ifql", "params0/value.value_net.Dense_0.kernel"),
+    ("qsm", "params0/actor.FourierFeatures_0.kernel"),
+    ("rebrac", "params2/target_actor.mean_net.bias"),
+    ("rlpd", "info0/actor/bc_loss"),
     ("sampler", "data/rewards"),
     ("sampler", "data/terminals"),
     ("sampler", "starts"),
@@ -160,6 +171,29 @@ def test_a_changed_option_fails(change: dict[str, Any], tmp_path: Path, capsys: 
     case["config"] |= change
     arrays["case_json"] = np.array(json.dumps(case))
     assert main([str(save(tmp_path / "qam.npz", arrays))]) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("cgql", {"separate": True}), ("qsm", {"beta_schedule": "linear"}), ("rlpd", {"init_temp": 2.0})],
+    ids=lambda value: str(value),
+)
+def test_an_option_that_has_one_value_here_is_told(
+    name: str, change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = golden(name)
+    case = json.loads(str(arrays["case_json"]))
+    case["config"] |= change
+    arrays["case_json"] = np.array(json.dumps(case))
+    assert main([str(save(tmp_path / f"{name}.npz", arrays))]) == 1
+    assert "is known here" in capsys.readouterr().out
+
+
+def test_targets_that_move_at_another_update_fail(tmp_path: Path) -> None:
+    arrays = golden("rebrac")
+    arrays["full_update1"] = np.array(not arrays["full_update1"])
+    report = verify_case(save(tmp_path / "rebrac.npz", arrays))
+    assert report.errors["targets moved"] == 1 and not report.passed()
 
 
 @pytest.mark.parametrize("key", ["info0/actor/mystery", "extra", "draw0/mystery", "grad1/unknown", "params7/x"])

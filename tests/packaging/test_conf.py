@@ -81,14 +81,10 @@ def test_any_two_choices_of_different_groups_compose() -> None:
     """No group knows three others; of the environments there is one of each protocol."""
     algos, envs = options("algo"), [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
     experiments, trainers, loggers = options("experiment"), options("trainer"), options("logger")
-    rows = [
-        (algos[(e + t) % len(algos)], env, experiments[e], trainers[t], logger)
-        for env, (e, t, logger) in zip(
-            itertools.cycle(envs),
-            itertools.product(range(len(experiments)), range(len(trainers)), loggers),
-            strict=False,
-        )
-    ]
+    rows = []
+    for (a, algo), (e, env) in itertools.product(enumerate(algos), enumerate(envs)):
+        experiment, trainer = experiments[(a + e) % len(experiments)], trainers[(a // 3 + e) % len(trainers)]
+        rows.append((algo, env, experiment, trainer, loggers[(a + e) % len(loggers)]))
     for first, second in itertools.combinations(zip(*rows, strict=True), 2):
         assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
 
@@ -97,7 +93,7 @@ def test_any_two_choices_of_different_groups_compose() -> None:
         config = composed(*groups, *OTHER_SOURCES.get(env, []))
         if env not in OTHER_SOURCES:
             assert config["env"]["dataset"] == f"{env}-v0"
-        assert config["algo"]["_target_"] == "qam_torch.algorithms." + algo.upper().replace("_", "")
+        assert config["algo"]["_target_"].lower() == "qam_torch.algorithms." + algo.replace("_", "")
         assert config["trainer"]["accelerator"] == trainer
         assert (config["algo_name"], config["env_name"].split("-")[0]) == (algo, env.split("-")[0])
         assert {"wandb", "wandb_project", "csv", "tensorboard"} == set(config["logger"])
