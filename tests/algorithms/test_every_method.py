@@ -1,4 +1,4 @@
-"""What must hold for each of the seventeen methods: the population axis, capture, n-step mode, who moves whom, loading."""
+"""What must hold for each of the seventeen methods, whatever it learns."""
 
 from __future__ import annotations
 

@@ -42,3 +42,16 @@ def test_continues_bit_for_bit_from_a_saved_state() -> None:
     other.load_state_dict(state)
     again = other.sample(2)
     assert all(torch.equal(expected[name], again[name]) for name in DRAWS)
+
+
+def test_integers_are_uniform_from_one_to_the_last() -> None:
+    noise = NamedNoise({"k": Draw((500, 1), integers=5), "t": Draw((2,), uniform=True)}, (0, 1), "s").sample(40)
+    counts = torch.bincount(noise["k"].flatten().long())
+    assert counts[0] == 0 and len(counts) == 6
+    assert (counts[1:] / counts.sum() - 0.2).abs().max() < 0.01
+    assert noise["k"].dtype == torch.float32 and torch.equal(noise["k"], noise["k"].round())
+
+
+def test_the_largest_uniform_number_below_one_is_not_rounded_up_to_another_integer() -> None:
+    largest = torch.tensor(1 - 2**-24)
+    assert all((largest * n).floor() + 1 <= n for n in range(1, 2000))

@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from qam_torch.networks import MLP, CriticEnsemble, TanhGaussian, VelocityField, polyak_copy, polyak_update
+from qam_torch.networks import (
+    MLP,
+    CriticEnsemble,
+    DeterministicNetwork,
+    NoisePredictor,
+    TanhGaussian,
+    TimedCriticEnsemble,
+    ValueNetwork,
+    VelocityField,
+    polyak_copy,
+    polyak_update,
+)
 from qam_torch.networks.mlp import gelu
 
 
@@ -127,3 +138,83 @@ def test_polyak_copy_is_constant_and_moves_by_the_rate() -> None:
     for average, parameter in zip(target.parameters(), mlp.parameters(), strict=True):
         assert not average.requires_grad
         torch.testing.assert_close(average, parameter - 0.9)
+
+
+def test_polyak_rate_may_be_a_tensor_that_is_zero() -> None:
+    averages, sources = [torch.zeros(2, 3, dtype=torch.float64)], [torch.ones(2, 3, dtype=torch.float64)]
+    for rate in (0.25, 0.0):
+        polyak_update(averages, sources, torch.tensor(rate, dtype=torch.float64))
+        torch.testing.assert_close(averages[0], torch.full((2, 3), 0.25, dtype=torch.float64), rtol=0, atol=0)
+
+
+def test_mlp_takes_another_activation() -> None:
+    mlp = MLP((2,), 3, (4,), 2, activation=nn.functional.mish).double()
+    mlp.initialize(generators(2))
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+    for p in range(2):
+        hidden = nn.functional.mish(x[p] @ mlp.kernels[0][p] + mlp.biases[0][p])
+        torch.testing.assert_close(mlp(x)[p], hidden @ mlp.kernels[1][p] + mlp.biases[1][p])
+
+
+def test_log_density_of_a_given_action_is_that_of_the_draw_that_makes_it() -> None:
+    network = TanhGaussian(2, 3, 2, (8,)).double()
+    network.initialize(generators(2))
+    distribution = network.at(torch.randn(2, 5, 3, dtype=torch.float64))
+    draw = distribution.draw(torch.randn(2, 5, 2, dtype=torch.float64))
+    torch.testing.assert_close(distribution.log_prob(draw.value), draw.log_prob)
+    torch.testing.assert_close(draw.std, distribution.log_std.exp())
+    edge = distribution.log_prob(torch.ones(2, 5, 2, dtype=torch.float64))
+    assert edge.isfinite().all()
+    torch.testing.assert_close(edge, distribution.log_prob(torch.full((2, 5, 2), 1 - 1e-6, dtype=torch.float64)))
+
+
+def test_timed_critics_take_real_actions_for_those_of_time_one() -> None:
+    critic = TimedCriticEnsemble(2, 3, 4, 2, (8,)).double()
+    critic.initialize(generators(2))
+    s, a = torch.randn(2, 5, 4, dtype=torch.float64), torch.randn(2, 5, 2, dtype=torch.float64)
+    times = torch.rand(2, 5, 1, dtype=torch.float64)
+    assert torch.equal(critic(s, a), critic(s, a, 1.0)) and critic(s, a).shape == (2, 3, 5)
+    for b in range(5):
+        lone = critic(s[:, b : b + 1], a[:, b : b + 1], times[:, b : b + 1])
+        torch.testing.assert_close(critic(s, a, times)[..., b : b + 1], lone)
+    assert not torch.allclose(critic(s, a), critic(s, a, 0.5))
+
+
+def test_value_network_is_one_number_a_state() -> None:
+    value = ValueNetwork(2, 4, (8,)).double()
+    value.initialize(generators(2))
+    s = torch.randn(2, 5, 4, dtype=torch.float64)
+    assert value(s).shape == (2, 5)
+    torch.testing.assert_close(value(s)[1], as_sequential(value.mlp, (1,))(s[1]).squeeze(-1))
+
+
+def test_deterministic_network_starts_near_the_middle() -> None:
+    plain = MLP((2,), 64, (), 64).double()
+    network = DeterministicNetwork(2, 4, 64, (64,)).double()
+    plain.initialize(generators(2))
+    network.initialize(generators(2))
+    bound = math.sqrt(6 / 128)
+    assert network.mean.kernels[0].abs().max().item() == pytest.approx(0.1 * bound, rel=0.01)
+    assert plain.kernels[0].abs().max().item() == pytest.approx(bound, rel=0.01)
+    assert network(100 * torch.randn(2, 5, 4, dtype=torch.float64)).abs().max() < 1
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_noise_predictor_by_hand(members: int) -> None:
+    network = NoisePredictor(members, 4, 2, (8, 6), time_dim=10).double()
+    network.initialize(generators(members))
+    s, x = torch.randn(members, 5, 4, dtype=torch.float64), torch.randn(members, 5, 2, dtype=torch.float64)
+    mish = nn.functional.mish
+    for k in (1.0, 3.0):
+        for p in range(members):
+            angles = 2 * math.pi * k * network.frequencies[p]
+            features = torch.cat([angles.cos(), angles.sin()], -1)
+            time, mlp = network.time, network.mlp
+            features = mish(features @ time.kernels[0][p] + time.biases[0][p]) @ time.kernels[1][p] + time.biases[1][p]
+            h = torch.cat([x[p], s[p], features.expand(5, -1)], -1)
+            for i in range(2):
+                h = mish(h @ mlp.kernels[i][p] + mlp.biases[i][p])
+            torch.testing.assert_close(network(s, x, k)[p], h @ mlp.kernels[2][p] + mlp.biases[2][p])
+        steps = torch.full((members, 5, 1), k, dtype=torch.float64)
+        torch.testing.assert_close(network(s, x, steps), network(s, x, k))
+    assert network.frequencies.std().item() == pytest.approx(0.2, abs=0.15)
