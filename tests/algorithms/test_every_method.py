@@ -149,6 +149,10 @@ def test_every_gradient_is_that_of_the_losses_which_name_the_network(method: typ
     for term in algorithm.losses(batch, noise):
         for name in term.trains:
             summands[name].append(term.loss.sum())
+            own = torch.autograd.grad(
+                term.loss.sum(), list(algorithm.networks[name].parameters()), retain_graph=True, allow_unused=True
+            )
+            assert any(gradient is not None for gradient in own), f"a loss names {name} and does not reach it"
     assert summands.keys() == set(algorithm.networks), "every network is moved by some loss"
     for name, losses in summands.items():
         parameters = list(algorithm.networks[name].parameters())
