@@ -135,10 +135,13 @@ def test_a_row_that_is_not_valid_adds_the_constant_one_to_the_score_losses(loss_
 
 
 def test_path_control_by_hand() -> None:
-    """T = 2, f_theta = 1, f_beta = 0 and no noise: X_1 = X_0 + (2 - X_0 / dt) dt = 1, one control of 2 / sigma_0^2."""
+    """T = 2, f_theta = 2, f_beta = 0, no noise: X_1 = X_0 + dt (4 - X_0 / dt) = 2, one control of 2 * 4 / sigma_0^2.
+
+    So neither is X_1 clipped, nor does the last step cost anything, nor is the energy multiplied by dt.
+    """
     gain = torch.ones((), requires_grad=True)
     loss, metrics = path_control_loss(
-        lambda x, t: gain * torch.ones_like(x),
+        lambda x, t: gain * torch.full_like(x, 2.0),
         lambda x, t: torch.zeros_like(x),
         lambda x: 5 * x.sum(-1),
         torch.zeros(1, 3, 1),
@@ -147,11 +150,11 @@ def test_path_control_by_hand() -> None:
         inv_temp=2.0,
     )
     sigma_squared = 2 * (1 - 0 + 0.5) / 0.5
-    energy = 2 / sigma_squared
-    assert loss.item() == pytest.approx(energy - 2 * 5 * 1)
+    energy = 2 * 4 / sigma_squared
+    assert loss.item() == pytest.approx(energy - 2 * 5 * 2)
     assert metrics()["control/energy"].item() == pytest.approx(energy, rel=1e-5)
-    (gradient,) = torch.autograd.grad(loss.sum(), gain)  # d/dg of g^2 energy - 10 g: through the path, too
-    assert gradient.item() == pytest.approx(2 * energy - 10)
+    (gradient,) = torch.autograd.grad(loss.sum(), gain)  # d/dg of g^2 energy - 20 g: through the path, too
+    assert gradient.item() == pytest.approx(2 * energy - 20)
 
 
 def test_path_control_of_a_residual_flow_pays_for_the_correction_alone() -> None:
