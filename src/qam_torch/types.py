@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-__all__ = ["Batch", "Critic", "Draw", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
+__all__ = ["Batch", "Critic", "Draw", "Experience", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
 
 
 class QamError(ValueError):
@@ -51,6 +52,27 @@ class Batch(NamedTuple):
     def update(self, u: int) -> Batch:
         """The batch of update u out of a stack of U batches."""
         return Batch(*(field[u] for field in self))
+
+
+class Experience(NamedTuple):
+    """What P members saw in E environments each during n steps, in the order of time, on the host.
+
+    observations       (n, P, E, O)  float32
+    actions            (n, P, E, A)  float32, as they were executed
+    rewards            (n, P, E)     float64
+    masks              (n, P, E)     float32, 0 where the step ended the episode by termination, else 1
+    begins             (n, P, E)     bool, true at an episode's first step
+    next_observations  (n, P, E, O)  float32, an episode's last one at its end and not the next one's first
+
+    Beginnings are told and not ends, so that an episode that had to be given up needs no word: the next one begins.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    masks: np.ndarray
+    begins: np.ndarray
+    next_observations: np.ndarray
 
 
 class Draw(NamedTuple):

@@ -53,8 +53,8 @@ MISTAKES = {
     "algo=3": "unknown algo '3'",
     "data=x": "data=x is out of range",
     "task=6": "task=6 is out of range",
-    "updates=0": "updates=0 is out of range",
-    "updates=1e4": "updates=10000.0 is out of range: expected an integer >= 1",
+    "offline_steps=0": "offline_steps=0 is out of range",
+    "offline_steps=1e4": "offline_steps=10000.0 is out of range: expected an integer >= 1",
     "batch_size=0": "batch_size=0 is out of range",
     "batch_size=many": "batch_size=many is out of range",
     "eval_every=0": "eval_every=0 is out of range",
@@ -306,7 +306,7 @@ def test_a_learning_rate_that_is_far_too_large(
 
 
 def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Overrides, tmp_path: Path) -> None:
-    words = tiny(tmp_path / "run", "updates=1000000", "save_every=100", "eval_every=50", "eval_workers=2")
+    words = tiny(tmp_path / "run", "offline_steps=1000000", "save_every=100", "eval_every=50", "eval_workers=2")
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

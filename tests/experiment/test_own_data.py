@@ -185,7 +185,7 @@ def test_the_best_is_by_success_and_without_it_by_return(
 
     monkeypatch.setattr(callbacks.Evaluator, "__call__", outcome)
     monkeypatch.setattr("qam_torch.experiment.conclusion._plots", lambda *_: [])
-    result = fit(*pendulum("updates=30", "eval_every=10"))
+    result = fit(*pendulum("offline_steps=30", "eval_every=10"))
     assert result.summary["best"]["update"] == 10 * best
     assert read_checkpoint("run/checkpoints/best.ckpt")[SECTION]["update"] == 10 * best
 
@@ -210,11 +210,11 @@ def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path) -> None
 
 def test_a_run_continues_only_on_the_same_data(here: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*TINY, "logger=csv", "resume=auto", *pendulum()]
-    assert train(*words, "updates=20") == 0
-    assert train(*words, "updates=40") == 0
+    assert train(*words, "offline_steps=20") == 0
+    assert train(*words, "offline_steps=40") == 0
     assert "continuing from update 20" in capsys.readouterr().out
     pendulum_file(here / "my.npz", rewards=np.ones(40))
-    assert train(*words, "updates=60") == 1
+    assert train(*words, "offline_steps=60") == 1
     assert "has data=" in one_sentence(capsys.readouterr().err)
 
 

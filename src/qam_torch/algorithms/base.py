@@ -250,8 +250,13 @@ class Algorithm(L.LightningModule):
             self.noise_rows = batch_size
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite."""
+        """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite.
+
+        U may be 0: a step of an environment before training starts.
+        """
         updates, _, batch_size = batch.rewards.shape
+        if updates == 0:
+            return
         self.prepare_noise(batch_size)
         assert self.noise is not None
         noise = self.noise.sample(updates)

@@ -30,13 +30,13 @@ def conclude(
 ) -> dict[str, Any]:
     """Final evaluation with trajectories, the behaviour flow beside it, plots and summary.json."""
     maze = data.layout is not None
-    updates = callback.clock.updates
+    clock = callback.clock
     # The last training evaluation again, with the same noise and episodes, where its trajectories are to be drawn.
     latest = callback.latest if callback.latest is not None and not maze else None
-    final = latest or evaluator(algorithm, updates, record_positions=maze)
+    final = latest or evaluator(algorithm, clock.steps, record_positions=maze)
     behavior = None
     if config.compare_behavior and algorithm.behavior_policy is not None:
-        behavior = evaluator(algorithm, updates, "behavior_policy", record_positions=maze)
+        behavior = evaluator(algorithm, clock.steps, "behavior_policy", record_positions=maze)
     plots = _plots(config, directory, data, final, behavior)
     summary = {
         "algorithm": config.algo_name,
@@ -44,7 +44,9 @@ def conclude(
         "task": data.environment.get("task"),
         "reward": data.environment.get("reward"),
         "seeds": list(algorithm.seeds),
-        "updates": updates,
+        "updates": clock.updates(clock.steps),
+        "offline_steps": clock.offline_steps,
+        "online_steps": clock.online_steps,
         "wall_seconds": round(callback.seconds, 1),
         "episodes": config.eval_episodes,
         "final": _outcome(final),
@@ -128,6 +130,7 @@ def show_table(directory: Path, summary: dict[str, Any]) -> None:
         rows.append(("behaviour flow", outcome(summary["behavior"])))
     rows += [
         ("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"),
+        *([("online steps", f"{summary['online_steps']:,} a seed")] if summary["online_steps"] else []),
         ("results", f"{directory}/"),
         ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),

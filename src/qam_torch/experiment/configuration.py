@@ -35,6 +35,7 @@ NEUTRAL = (
     "data.download",
     "data.mirrors",
     "eval_workers",
+    "online_workers",
     "num_threads",
     "compile",
     "hydra",

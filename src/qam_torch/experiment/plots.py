@@ -1,4 +1,4 @@
-"""Curves of a run: success or return over updates, and losses."""
+"""Curves of a run: success or return over updates and environment steps, and losses."""
 
 from __future__ import annotations
 
@@ -50,6 +50,10 @@ _PANELS = (
     _Panel("edit entropy (nats)", {"edit/entropy": ""}),
     _Panel("edit temperature", {"edit/alpha": ""}, log=True),
     _Panel("edit losses", {"edit/entropy_loss": "entropy", "edit/alpha_loss": "temperature"}),
+    _Panel("return of episodes collected", {"collection/return": ""}),
+    _Panel("length of episodes collected", {"collection/length": ""}),
+    _Panel("success of episodes collected", {"collection/success": ""}),
+    _Panel("episodes collected", {"collection/episodes": ""}),
 )
 
 
@@ -107,7 +111,7 @@ def success_figure(
     seeds = rates.shape[1]
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot(xlabel="updates", ylabel="success rate", ylim=(0, 1))
+    axes = figure.add_subplot(xlabel=_counted(metrics), ylabel="success rate", ylim=(0, 1))
     if behavior is not None:
         rate, *ends = (float(x) for x in np.atleast_1d(behavior))
         require("behavior", 0 <= rate <= 1 and len(ends) in (0, 2), behavior, "a rate in [0, 1] or (rate, low, high)")
@@ -148,7 +152,7 @@ def return_figure(
     seeds = returns.shape[1]
     sample = f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
     figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot(xlabel="updates", ylabel=f"mean return of {sample}")
+    axes = figure.add_subplot(xlabel=_counted(metrics), ylabel=f"mean return of {sample}")
     if behavior is not None:
         label = f"behaviour flow alone ({behavior:.1f})"
         axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
@@ -189,7 +193,7 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
         note = "   (faint: each seed; strong: running median over seeds)"
     elif max(len(updates) for updates, _ in curves.values()) >= _FEW:
         note = "   (faint: every logged value; strong: running median)"
-    figure.supxlabel(f"updates{note}", fontsize=9)
+    figure.supxlabel(f"{_counted(metrics)}{note}", fontsize=9)
     entitle(figure, title)
     return figure
 
@@ -239,14 +243,27 @@ def _draw_panel(axes: Axes, panel: _Panel, curves: Mapping[str, tuple[np.ndarray
         axes.legend(**place, ncols=3, fontsize=8, handlelength=0.9, handletextpad=0.4, columnspacing=0.8)
 
 
+def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Each row's place in the run: its step, or its update where no steps are told."""
+    return metrics["step"] if "step" in metrics else metrics["update"]
+
+
+def _phase_change(metrics: Mapping[str, np.ndarray]) -> float | None:
+    """The step at which the online phase began, None if there is none."""
+    online = metrics.get("phase", np.zeros(0)) == 1
+    if not online.any():
+        return None
+    return float(np.max(_steps(metrics)[~online], initial=0))
+
+
 def _by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A metric's updates (U,) with finite values and its values (U, seeds), nan where there is none; later rows win."""
+    """A metric's steps (U,) with finite values and its values (U, seeds), nan where there is none; later rows win."""
     for column in ("update", "seed", name):
         if column not in metrics:
             raise QamError(f"the metrics have no column '{column}', only {', '.join(metrics)}: use a run's metrics.csv")
     kept = np.isfinite(metrics[name])
     seeds, members = np.unique(metrics["seed"], return_inverse=True)
-    updates, rows = np.unique(metrics["update"][kept], return_inverse=True)
+    updates, rows = np.unique(_steps(metrics)[kept], return_inverse=True)
     table = np.full((len(updates), len(seeds)), np.nan)
     table[rows, members[kept]] = metrics[name][kept]
     return updates, table
@@ -278,7 +295,22 @@ def _log_axis(axes: Axes, values: np.ndarray) -> None:
 
 
 def _count_updates(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
-    """From update 0 to the run's last, as 5k or 1M."""
-    axes.set_xlim(0, max(1.0, float(np.max(metrics["update"], initial=0))))
+    """From the run's first step to its last, as 5k or 1M; what comes before the online phase is shaded."""
+    steps, change = _steps(metrics), _phase_change(metrics)
+    first = 0.0 if change is None or np.min(steps) < change else change
+    last = max(first + 1.0, float(np.max(steps, initial=0)))
+    axes.set_xlim(first, last)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if change is not None and change > first:
+        axes.axvspan(first, change, color=INK, alpha=0.06, linewidth=0, zorder=0)
+        axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+
+
+def _counted(metrics: Mapping[str, np.ndarray]) -> str:
+    """What the horizontal axis counts."""
+    change = _phase_change(metrics)
+    if change is None:
+        return "updates"
+    offline = "" if change == 0 or np.min(_steps(metrics)) == change else "updates offline (shaded), then "
+    return f"{offline}environment steps online"
