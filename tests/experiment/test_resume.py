@@ -17,7 +17,7 @@ import pytest
 import torch
 from small_runs import Command, Fit, environment, one_sentence
 
-from qam_torch.experiment.records import MetricsFile
+from qam_torch.experiment.records import MetricsFile, read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.types import QamError
 
@@ -215,12 +215,29 @@ def test_a_damaged_checkpoint_is_told(
         assert last.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", ["", "update,se", "update,seed,seconds,a\n", "update,seed,seconds,a\n5,0,1,2\n7,0"])
+HEADER = "step,phase,update,seed,seconds,a\n"
+
+
+@pytest.mark.parametrize("content", ["", "step,pha", HEADER, f"{HEADER}5,offline,5,0,1,2\n7,off"])
 def test_metrics_left_by_a_kill_are_mended(content: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(content)
     file = MetricsFile(tmp_path / "metrics.csv", seeds=(0,))
     file.restart(6)
-    file.write(7, 2.0, {"a": [3.0]}, {})
+    file.write({"step": 7, "phase": "offline", "update": 7}, 2.0, {"a": [3.0]})
     rows = metrics(tmp_path)
-    assert [row["update"] for row in rows] == (["5", "7"] if "5,0" in content else ["7"])
+    assert [row["update"] for row in rows] == (["5", "7"] if "5,off" in content else ["7"])
     assert rows[-1]["a"] == "3.0"
+
+
+def test_a_metric_that_comes_up_later_gets_a_column(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.csv", seeds=(3, 4))
+    file.write({"step": 1, "phase": "offline", "update": 1}, 0.5, {"a": [1.0, 2.0]})
+    file.write({"step": 2, "phase": "online", "update": 1}, 0.7, {"b": [float("nan"), 5.0]})
+    rows = metrics(tmp_path)
+    assert [(row["phase"], row["seed"], row["a"], row["b"]) for row in rows] == [
+        ("offline", "3", "1.0", ""),
+        ("offline", "4", "2.0", ""),
+        ("online", "3", "", ""),
+        ("online", "4", "", "5.0"),
+    ]
+    assert read_metrics(tmp_path / "metrics.csv")["phase"].tolist() == [0, 0, 1, 1]

@@ -78,4 +78,4 @@ class NamedNoise:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore generator states saved by `state_dict`."""
         for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved.cpu())
+            generator.set_state(torch.as_tensor(saved).cpu())

@@ -94,8 +94,8 @@ class ReplayLog:
                         if len(content) < count * self.record.itemsize:
                             raise self._damaged(f"it has less than the {size:,} bytes it had")
                         self._checksum = zlib.crc32(content, self._checksum)
-                        records = np.frombuffer(bytearray(content), self.record)  # may be written to
-                        yield Experience(*(records[name] for name in Experience._fields))
+                        records = np.frombuffer(content, self.record)
+                        yield Experience(*(records[name].copy() for name in Experience._fields))
                 if self._checksum != state["checksum"]:
                     raise self._damaged("its checksum differs")
                 self._file = open(self.path, "r+b", buffering=1 << 20)  # noqa: SIM115 (kept open)
