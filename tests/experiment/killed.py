@@ -23,7 +23,7 @@ from small_runs import uncaptured
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.replay_log import ReplayLog
-from qam_torch.experiment import callbacks
+from qam_torch.experiment import evaluator
 from qam_torch.experiment import run as run_module
 from qam_torch.rollout.collection import EnvironmentCollector
 
@@ -69,7 +69,7 @@ if __name__ == "__main__":
     elif moment == "save":
         torch.save = at_call(int(number), saved, die_writing)
     elif moment == "evaluation":
-        callbacks.evaluate = at_call(int(number), callbacks.evaluate, die)
+        evaluator.evaluate = at_call(int(number), evaluator.evaluate, die)
     elif moment == "collect":
         EnvironmentCollector.collect = at_call(int(number), EnvironmentCollector.collect, die)  # type: ignore[method-assign]
     elif moment == "flush":

@@ -189,7 +189,9 @@ def test_online_only(tiny_fit: Fit, tmp_path: Path) -> None:
     assert run.summary["updates"] == UPDATES - 20
     assert [int(row["step"]) for row in metrics(tmp_path / "run")] == [0, 10, 20, 30, 40]
     found = read_metrics(tmp_path / "run" / "metrics.csv")
-    assert found["phase"].tolist() == [0, 1, 1, 1, 1] and np.isnan(found["critic/loss"]).tolist() == [True] + [False] * 4
+    assert (
+        found["phase"].tolist() == [0, 1, 1, 1, 1] and np.isnan(found["critic/loss"]).tolist() == [True] + [False] * 4
+    )
 
 
 def test_a_failing_environment_leaves_a_usable_checkpoint(

@@ -18,7 +18,7 @@ from small_runs import TINY, one_sentence, uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment import callbacks
+from qam_torch.experiment import evaluator
 from qam_torch.experiment.checkpoints import SECTION, read_checkpoint
 from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.records import read_metrics
@@ -183,7 +183,7 @@ def test_the_best_is_by_success_and_without_it_by_return(
         solved = None if rate is None else np.arange(2)[None] < 2 * rate
         return Evaluation(solved, np.full((1, 2), returns[update // 10 - 1]), np.ones((1, 2), int), 0.0)
 
-    monkeypatch.setattr(callbacks.Evaluator, "__call__", outcome)
+    monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
     monkeypatch.setattr("qam_torch.experiment.conclusion._plots", lambda *_: [])
     result = fit(*pendulum("offline_steps=30", "eval_every=10"))
     assert result.summary["best"]["update"] == 10 * best

@@ -55,8 +55,9 @@ class Algorithm(L.LightningModule):
     target_update_rate  float (0, 1]   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
-    Two attributes choose how the update runs, not what it computes: `capture` (default True) records the differentiated
-    losses and replays them, `compile_update` (default False) also compiles them.
+    Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
+    differentiated losses and replays them, `compile_update` (default False) also compiles them, and `diagnosing`
+    (default True) computes all metrics at the last update of a trainer step and looks whether they are finite.
 
     Raises QamError when a number is out of range.
 
@@ -99,6 +100,7 @@ class Algorithm(L.LightningModule):
         self.metrics: dict[str, Tensor] = {}
         self.capture = True
         self.compile_update = False
+        self.diagnosing = True
         self.captured: dict[Any, CapturedGradients] = {}
 
     # What a method defines
@@ -262,10 +264,13 @@ class Algorithm(L.LightningModule):
         noise = self.noise.sample(updates)
         for u in range(updates):
             self.metrics = self.update(
-                batch.update(u), {name: draw[u] for name, draw in noise.items()}, diagnose=u == updates - 1
+                batch.update(u),
+                {name: draw[u] for name, draw in noise.items()},
+                diagnose=self.diagnosing and u == updates - 1,
             )
         self._count(updates)
-        self._require_finite()
+        if self.diagnosing:
+            self._require_finite()
 
     def _count(self, updates: int) -> None:
         """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""

@@ -1,9 +1,10 @@
 """The replay buffer: windows of the data set, and behind them of what each member has collected.
 
-One table holds all. The data set's rows come first, shared by all members; then each member's streams, one an
-environment, as rings that overwrite their oldest transitions:
+One table holds all. The data set's rows come first, shared by all members; then each member's part: the data set's last
+h - 1 rows once more, so that a chunk that runs over its end goes on in the member's own part, and the member's streams,
+one an environment, as rings that overwrite their oldest transitions:
 
-    data set | member 0: stream 0, stream 1, .. | member 1: stream 0, ..
+    data set | member 0: end of the data set, stream 0, stream 1, .. | member 1: end of the data set, stream 0, ..
 
 A window starts at a transition of one stream and goes on in that stream, in the order of time, over the ring's seam if
 need be. Only starts that h transitions have followed are drawn, so none reads what is not there yet, or what has
@@ -34,7 +35,7 @@ class ReplayWindows:
     streams   int >= 1  E
     capacity  int >= 1  transitions kept of each stream; the oldest are overwritten
     mode      "append": starts are drawn uniformly from both parts together, as if what is collected were written
-              behind the data set; "balanced": half of each batch from either part
+              behind the data set; "balanced": half of each batch from either part, an odd one from the data set
 
     A window of the collected part is computed exactly as one of the data set, see `ChunkWindows`; an episode that is
     still going on has ended for a window only when a next one has begun. In mode "append" with one stream, the starts
@@ -59,7 +60,8 @@ class ReplayWindows:
         self._data_starts, self._data_size = offline.num_starts, data.num_transitions
         # The first h - 1 actions stand behind the ring's end once more, so that a chunk is contiguous over the seam.
         self._stride = capacity + steps - 1
-        slots = members * streams * self._stride
+        tip, part = steps - 1, steps - 1 + streams * self._stride
+        slots = members * part
         size, device = self._data_size + slots, data.device
         self._first_state = len(data.states)
         states = torch.empty(self._first_state + 2 * slots, data.observation_dim, dtype=data.dtype, device=device)
@@ -69,24 +71,28 @@ class ReplayWindows:
         rows = torch.zeros(2, size, dtype=torch.int64, device=device)
         columns = torch.zeros(3, size, dtype=data.dtype, device=device)
         self.table = WindowTable(states, rows, columns, chunks_of(self._actions, steps))
+        parts = self._data_size + part * np.arange(members)[:, None]
+        self._bases = parts + tip + self._stride * np.arange(streams)
+        self._parts = torch.as_tensor(parts, device=device)
         self._copy(offline)
-        self._bases = self._data_size + self._stride * np.arange(members * streams).reshape(members, streams)
-        self._member_bases = torch.as_tensor(self._bases[:, :1], device=device)
         self._tip = [np.zeros((0, members, streams), kind) for kind in (np.float64, np.float32, bool)]
 
     def _copy(self, offline: ChunkWindows) -> None:
         """The data set's windows, and those at its very end, which run over it and therefore are not valid."""
-        data, starts, end = offline.transitions, self._data_starts, self._data_size
+        data, starts = offline.transitions, self._data_starts
         self.table.rows[:, :starts] = offline.table.rows
         self.table.columns[:, :starts] = offline.table.columns
-        if starts < end:
-            rewards, masks, ends = (
-                field[starts:].cpu().numpy() for field in (data.rewards, data.masks, data.terminals)
-            )
-            *columns, lasts = self._window_columns(rewards, masks, np.concatenate([[True], ends[:-1]]))
-            self.table.rows[0, starts:end] = data.state_rows[starts:]
-            self.table.rows[1, starts:end] = data.next_rows[starts:][torch.from_numpy(lasts).to(data.device)]
-            self.table.columns[:, starts:end] = self._to_device(np.stack(columns))
+        rewards, masks, ends = (
+            field[starts:].double().cpu().numpy() for field in (data.rewards, data.masks, data.terminals)
+        )
+        begins = np.concatenate([[True], ends > 0])[: len(ends)]
+        *columns, lasts = self._window_columns(rewards, masks, begins)
+        following = data.next_rows[starts:][self._index(lasts)]
+        for part in self._parts.flatten().tolist():
+            tip = slice(part, part + len(ends))
+            self._actions[tip] = data.actions[starts:]
+            self.table.rows[:, tip] = torch.stack([data.state_rows[starts:], following])
+            self.table.columns[:, tip] = self._to_device(np.stack(columns))
 
     @property
     def device(self) -> torch.device:
@@ -124,15 +130,17 @@ class ReplayWindows:
                 f"buffer=balanced has only {self.size} collected transitions, less than horizon_length="
                 f"{self.horizon_length}: raise start_training"
             )
-        return torch.cat([uniform(0, self._data_starts, batch_size // 2), uniform(split, end, batch_size // 2)], dim=1)
+        half = batch_size // 2
+        return torch.cat([uniform(0, self._data_starts, batch_size - half), uniform(split, end, half)], dim=1)
 
     def gather(self, starts: Tensor) -> Batch:
         """The windows at starts (U, P, B) as `draw` gives them; nothing is read back to the host."""
         # Counted from the oldest transition, all streams' at one time beside each other.
-        behind = (starts - self.data_starts).clamp(min=0)
+        behind = starts - self.data_starts
         oldest = self.ticks % self.capacity if self.size == self.capacity else 0
-        slots = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
-        return self.table.gather(torch.where(starts < self.data_starts, starts, slots + self._member_bases))
+        places = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
+        own = torch.where(behind < 0, starts - self._data_starts, places + (self.horizon_length - 1)) + self._parts
+        return self.table.gather(torch.where(starts < self._data_starts, starts, own))
 
     # Writing
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from qam_torch.algorithms import Algorithm, NamedNoise
+from qam_torch.algorithms import Algorithm, DivergedError, NamedNoise
 from qam_torch.algorithms.capture import record
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
 from qam_torch.types import Policy, QamError
@@ -81,7 +81,15 @@ class CollectingActor:
         """(P, E, O) -> (P, E, D); members that are not in `asked` (P,) draw no noise, their rows mean nothing."""
         noise = self.noise.sample(1, asked)
         states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
-        return self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
+        chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
+        lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
+        if lost.any():
+            seeds = ", ".join(str(seed) for seed, is_lost in zip(self.algorithm.seeds, lost, strict=True) if is_lost)
+            raise DivergedError(
+                f"training diverged: the policy of seed {seeds} gives actions that are not finite; lower algo.lr or "
+                "algo.inv_temp, or check the data for outliers"
+            )
+        return chunks
 
     def state_dict(self) -> dict[str, Any]:
         """The noise's generators."""

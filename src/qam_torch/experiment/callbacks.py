@@ -16,51 +16,15 @@ from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION
 from qam_torch.experiment.clock import Clock
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.records import MetricsFile
-from qam_torch.rollout.evaluation import Evaluation, evaluate
-from qam_torch.rollout.pool import EnvironmentFailure, EnvironmentPool
+from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rollout.pool import EnvironmentFailure
 from qam_torch.types import QamError
 
-__all__ = ["Evaluator", "RunCallback"]
-
-
-class Evaluator:
-    """Evaluates all members of an algorithm side by side, in environments that are made once and kept.
-
-    make_pool   makes the environments when they are first needed
-    episodes    per member
-    action_dim  A
-    """
-
-    def __init__(self, make_pool: Callable[[], EnvironmentPool], episodes: int, action_dim: int) -> None:
-        self.make_pool, self.episodes, self.action_dim = make_pool, episodes, action_dim
-        self.pool: EnvironmentPool | None = None
-
-    def __call__(
-        self, algorithm: Algorithm, step: int, policy: str = "policy", record_positions: bool = False
-    ) -> Evaluation:
-        """Noise and episodes are functions of (seeds, step) alone, so a continued run evaluates alike."""
-        if self.pool is None:
-            self.pool = self.make_pool()
-        return evaluate(
-            PopulationActor(algorithm, policy, f"evaluation/{policy}/{step}"),
-            self.pool,
-            algorithm.members,
-            self.episodes,
-            algorithm.horizon_length,
-            self.action_dim,
-            seed=step,
-            record_positions=record_positions,
-        )
-
-    def close(self) -> None:
-        """End the environments' processes."""
-        if self.pool is not None:
-            self.pool.close()
-            self.pool = None
+__all__ = ["RunCallback"]
 
 
 class RunCallback(L.Callback):
@@ -93,6 +57,7 @@ class RunCallback(L.Callback):
         self.best_path = directory / "checkpoints" / "best.ckpt"
         self.description = description
         self.best: dict[str, float] = {}
+        self.after_offline: dict[str, float] = {}
         self.latest: Evaluation | None = None
         self.seconds_before, self.started = 0.0, time.perf_counter()
         self.bar: tqdm | None = None
@@ -121,6 +86,15 @@ class RunCallback(L.Callback):
             assert isinstance(pl_module, Algorithm)
             self._evaluate(trainer, pl_module, step)
             self._log(pl_module, step, evaluated=True)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Online, a trainer step is hardly more than an update: look at those only that somebody will read of."""
+        assert isinstance(pl_module, Algorithm)
+        step, clock = _step(trainer), self.clock
+        events = (clock.log_every, clock.eval_every, clock.save_every)
+        pl_module.diagnosing = clock.phase(step) == "offline" or any(clock.due(every, step) for every in events)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -163,6 +137,8 @@ class RunCallback(L.Callback):
         tqdm.write(f"{place}   {told}   {self.seconds:6.0f} s")
         if self.bar is not None:
             self.bar.set_postfix_str(_headline(outcome))
+        if step == self.clock.offline_steps:
+            self.after_offline = outcome
         if _is_better(outcome, self.best):
             self.best = outcome
             self._save(trainer, algorithm, self.best_path)
@@ -229,12 +205,14 @@ class RunCallback(L.Callback):
             "update": trainer.global_step,
             "seconds": self.seconds,
             "best": dict(self.best),
+            "after_offline": dict(self.after_offline),
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue from what the checkpoint remembers."""
         section = checkpoint[SECTION]
-        self.seconds_before, self.best = section["seconds"], dict(section["best"])
+        self.seconds_before = section["seconds"]
+        self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
         self.saved_step = section["step"]
         self.metrics.restart(section["step"])
         # A run that had reached its end may go on to a later one.

@@ -9,8 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment.callbacks import Evaluator, RunCallback
+from qam_torch.experiment.callbacks import RunCallback
 from qam_torch.experiment.environments import title
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.inputs import Data
 from qam_torch.experiment.maps import plot_trajectories
 from qam_torch.experiment.plots import plot_losses, plot_return, plot_success
@@ -51,6 +52,7 @@ def conclude(
         "episodes": config.eval_episodes,
         "final": _outcome(final),
         "best": callback.best,
+        "after_offline": callback.after_offline if clock.online_steps else None,
         "behavior": None if behavior is None else _outcome(behavior),
         "data": data.source,
         "plots": plots,
@@ -126,6 +128,8 @@ def show_table(directory: Path, summary: dict[str, Any]) -> None:
     if len(summary["seeds"]) > 1:
         by_seed = zip(summary["seeds"], final[f"{what}_by_seed"], strict=True)
         rows.append(("by seed", "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in by_seed)))
+    if summary["after_offline"]:
+        rows.append(("after offline", f"{summary['after_offline'][what]:.{digits}f}"))
     if summary["behavior"] is not None:
         rows.append(("behaviour flow", outcome(summary["behavior"])))
     rows += [

@@ -30,8 +30,8 @@ def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
         before = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
     except (OSError, ValueError, YAMLError):
         raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
-    longer = summary["offline_steps"] < config.offline_steps and config.init_from is None
-    if longer or summary["online_steps"] < config.online_steps:
+    longer = summary.get("offline_steps", summary["updates"]) < config.offline_steps and config.init_from is None
+    if longer or summary.get("online_steps", 0) < config.online_steps:
         return None
     for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
         raise QamError(

@@ -61,6 +61,7 @@ def adopt(
             "update": updates,
             "seconds": 0.0,
             "best": {},
+            "after_offline": {},
         },
         "TrainingData": {"sampler": sampler, "step": updates, "data": data.fingerprint},
     }

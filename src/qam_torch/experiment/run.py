@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.module import TrainingData
 from qam_torch.experiment import parts
-from qam_torch.experiment.callbacks import Evaluator, RunCallback
+from qam_torch.experiment.callbacks import RunCallback
 from qam_torch.experiment.checkpoints import (
     AtomicCheckpointIO,
     describe,
@@ -29,6 +29,7 @@ from qam_torch.experiment.conclusion import conclude, show_table
 from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved, finished_run, saved_run
 from qam_torch.experiment.environments import environment_maker, title
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.initial import adopt, initial_checkpoint, trainer_steps_of
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online

@@ -121,7 +121,7 @@ class EnvironmentPool:
             raise QamError(f"cannot record {', '.join(unknown)}: choose from {', '.join(RECORDS)}")
         messages = [(actions[rows], chosen[rows], tuple(record), frame_every) for rows in self._rows]
         parts = self._exchange("step_chunk", messages)
-        return ChunkResult(*(self._merge(field) for field in zip(*parts, strict=True)))
+        return parts[0] if len(parts) == 1 else ChunkResult(*map(self._merge, zip(*parts, strict=True)))
 
     def physics(self) -> list[dict[str, np.ndarray]]:
         """Each environment's own state where it has one that is known: MuJoCo's qpos and qvel, OGBench's buttons."""
@@ -171,8 +171,8 @@ class EnvironmentPool:
 
     def _merge(self, parts: Sequence[Any]) -> Any:
         """Put the hosts' rows back in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
-        if parts[0] is None:
-            return None
+        if len(parts) == 1 or parts[0] is None:
+            return parts[0]
         if isinstance(parts[0], list):
             return [parts[i % len(parts)][i // len(parts)] for i in range(self.count)]
         merged = np.empty((self.count, *parts[0].shape[1:]), parts[0].dtype)
