@@ -13,8 +13,9 @@ from qam_torch.experiment.callbacks import RunCallback
 from qam_torch.experiment.environments import title
 from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.inputs import Data
+from qam_torch.experiment.losses import plot_losses
 from qam_torch.experiment.maps import plot_trajectories
-from qam_torch.experiment.plots import plot_losses, plot_return, plot_success
+from qam_torch.experiment.plots import plot_return, plot_success
 from qam_torch.experiment.records import read_metrics, versions, write_json
 from qam_torch.rollout.evaluation import Evaluation
 
