@@ -342,6 +342,22 @@ def test_a_member_s_batches_do_not_depend_on_the_others(mode: str, ticks: int) -
         assert same(Batch(*(field[:, member : member + 1] for field in together)), alone)
 
 
+def test_no_place_is_written_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU it would be open what it holds then."""
+    sizes: list[tuple[int, int]] = []
+    add = ReplayWindows._add
+
+    def noted(self: ReplayWindows, new: Experience) -> None:
+        sizes.append((len(self._tip[0]), len(new.rewards)))
+        add(self, new)
+
+    monkeypatch.setattr(ReplayWindows, "_add", noted)
+    windows = filled([0], "append", 100)
+    assert sum(count for _, count in sizes) == 100
+    assert all(tip == 3 for tip, _ in sizes[1:])
+    assert max(tip + count for tip, count in sizes) <= windows.capacity
+
+
 def test_no_update_needs_no_transition() -> None:
     sampler = ChunkSampler.over(filled([0, 1], "balanced", 1), 8, [1, 2])
     before = sampler.state_dict()
