@@ -59,13 +59,17 @@ class CollectingActor:
 
     def __init__(self, algorithm: Algorithm, streams: int) -> None:
         self.algorithm, self.streams = algorithm, streams
+        self._saved: Mapping[str, Any] | None = None
 
     @cached_property
     def noise(self) -> NamedNoise:
-        """On the algorithm's device, which is known when it is first asked to act."""
+        """On the algorithm's device, which is known when it is first asked to act: after a checkpoint is loaded."""
         parameter = next(self.algorithm.networks.parameters())
         draws = self.algorithm.policy.draws(self.streams)
-        return NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
+        noise = NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
+        if self._saved is not None:
+            noise.load_state_dict(self._saved)
+        return noise
 
     @cached_property
     def _recorded(self) -> Callable[..., torch.Tensor]:
@@ -97,7 +101,8 @@ class CollectingActor:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from there."""
-        self.noise.load_state_dict(state_dict)
+        self._saved = state_dict
+        self.__dict__.pop("noise", None)
 
 
 class LoadedPolicy:

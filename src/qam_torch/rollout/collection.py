@@ -9,7 +9,7 @@ import numpy as np
 
 from qam_torch.rollout.evaluation import chunk_from
 from qam_torch.rollout.pool import EnvironmentFailure, EnvironmentPool
-from qam_torch.types import Experience
+from qam_torch.types import Experience, QamError
 
 __all__ = ["Actor", "EnvironmentCollector"]
 
@@ -97,7 +97,7 @@ class EnvironmentCollector:
         self._position += 1
         for played, action in zip(self._played, actions, strict=True):
             played.append(action)
-        self._running += np.stack([result.rewards, result.steps, result.success, result.judged], axis=1)
+        self._running += np.transpose([result.rewards, result.steps, result.success, result.judged])
         self._observations = result.observations
         over = result.terminated | result.truncated
         if over.any():
@@ -134,9 +134,19 @@ class EnvironmentCollector:
 
     def _ready(self) -> EnvironmentPool:
         if self._pool is None:
-            self._pool = self.make_pool()
+            self._pool = self._made_pool()
             self._begin_episodes(self._pool, np.ones(self._pool.count, bool))
         return self._pool
+
+    def _made_pool(self) -> EnvironmentPool:
+        pool = self.make_pool()
+        if pool.count != len(self._seeds):
+            pool.close()
+            raise QamError(
+                f"got a pool of {pool.count} environments, expected {len(self._seeds)} for {self.members} members with "
+                f"{self.streams} each"
+            )
+        return pool
 
     def statistics(self) -> dict[str, np.ndarray]:
         """Means (P,) over the episodes that ended since the last call, nan where none did; and how many those were."""
@@ -150,18 +160,22 @@ class EnvironmentCollector:
 
     def state_dict(self) -> dict[str, Any]:
         """Arrays and plain values; after a failure without the environments' states, which are lost."""
-        state: dict[str, Any] = {"act": self.act.state_dict(), "episode": self._episode, "finished": self._finished}
-        if self._pool is None or self._failed:
-            return {**state, "environments": None}
-        environments = {
-            "observations": self._observations,
-            "chunks": self._chunks,
-            "position": self._position,
-            "running": self._running,
-            "played": [np.array(actions) for actions in self._played],
-            "physics": self._pool.physics(),
+        state: dict[str, Any] = {
+            "act": self.act.state_dict(),
+            "episode": self._episode.copy(),
+            "finished": list(self._finished),
+            "environments": None,
         }
-        return {**state, "environments": environments}
+        if self._pool is not None and not self._failed:
+            state["environments"] = {
+                "observations": self._observations,
+                "chunks": self._chunks.copy(),
+                "position": self._position.copy(),
+                "running": self._running.copy(),
+                "played": [np.array(actions) for actions in self._played],
+                "physics": self._pool.physics(),
+            }
+        return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Continue from there, bit for bit, if the environments can be put back; new episodes begin where not."""
@@ -170,19 +184,20 @@ class EnvironmentCollector:
         self._finished = [tuple(episode) for episode in state_dict["finished"]]
         saved = state_dict["environments"]
         if saved is None:
-            self.tell("the environments' states were lost: new episodes begin")
+            if (self._episode >= 0).any():
+                self.tell("the environments' states were lost: new episodes begin")
             return
-        pool = self._pool = self.make_pool()
         self._chunks, self._position = np.array(saved["chunks"]), np.array(saved["position"])
         self._running = np.array(saved["running"])
         self._played = [list(actions) for actions in saved["played"]]
-        self._observations = pool.reset(self._episode_seeds())
-        for row, actions in enumerate(saved["played"]):
-            if len(actions):
-                only = np.arange(pool.count) == row
-                again = np.repeat(actions[None], pool.count, axis=0)
-                self._observations = pool.step_chunk(again, only).observations
-        physics = pool.physics()
+        pool = self._made_pool()
+        try:
+            self._observations = self._play_again(pool, saved["played"])
+            physics = pool.physics()
+        except EnvironmentFailure as failure:
+            self.tell(f"the saved states could not be restored: new episodes begin ({failure})")
+            return
+        self._pool = pool
         astray = np.array(
             [
                 not np.array_equal(self._observations[row], saved["observations"][row])
@@ -194,6 +209,15 @@ class EnvironmentCollector:
             count = f"{astray.sum()} of {pool.count} environments" if pool.count > 1 else "the environment"
             self.tell(f"{count} could not be put back into the saved state: a new episode begins there")
             self._begin_episodes(pool, astray)
+
+    def _play_again(self, pool: EnvironmentPool, played: Sequence[np.ndarray]) -> np.ndarray:
+        """The episodes going on from their starts, each alone, for they are of different lengths -> observations."""
+        observations = pool.reset(self._episode_seeds())
+        for row, actions in enumerate(played):
+            if len(actions):
+                again = np.repeat(actions[None], pool.count, axis=0)
+                observations = pool.step_chunk(again, np.arange(pool.count) == row).observations
+        return observations
 
     def close(self) -> None:
         """End the environments' processes."""

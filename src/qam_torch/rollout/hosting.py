@@ -106,12 +106,13 @@ class Host:
         with _numpy_state_kept():
             for row in np.flatnonzero(active).tolist():
                 environment = self.environments[row]
+                set_bit_generator(self._generators[row])
                 with self._told(row, "step"):
                     trace = _Trace(environment, record, frame_every)
                     if self._taken[row] == 0:
                         trace.add(0)
                     for action in actions[row]:
-                        # At each step, for it drops a Gaussian in reserve: an episode is the same in chunks of any length.
+                        # Drops a Gaussian in reserve, so that an episode is the same however it is cut into chunks.
                         set_bit_generator(self._generators[row])
                         observation, reward, end, limit, info = environment.step(action)
                         rewards[row] += float(reward)
@@ -223,8 +224,8 @@ def _spaces(environment: gymnasium.Env) -> Spaces:
 def _numpy_state_kept() -> Iterator[None]:
     """Leave numpy's global generator as it was.
 
-    Exchanging the generator object costs a quarter of a microsecond, copying a state in or out 27 each, so environments
-    exchange. But that drops the Gaussian that numpy may keep in reserve, which only the copied state tells and restores.
+    Exchanging the generator object costs a quarter of a microsecond, copying a state in or out 27 each, so
+    environments exchange. But that drops the Gaussian that numpy may keep in reserve: a copied state has it.
     """
     generator, state = get_bit_generator(), np.random.get_state(legacy=False)
     try:

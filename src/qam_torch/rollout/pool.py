@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -143,7 +144,7 @@ class EnvironmentPool:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):
+        if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
             self.close()
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
