@@ -61,7 +61,7 @@ MISTAKES = {
     "online_steps=5 utd_ratio=0.5": "utd_ratio=0.5 is out of range: expected an integer >= 1",
     "online_steps=5 start_training=0": "start_training=0 is out of range: expected an integer >= 1",
     "online_steps=5 buffer=ring": "buffer=ring is out of range: expected append or balanced",
-    "online_steps=5 buffer_size=3": "buffer_size=3 is too small for num_envs=1: expected at least twice horizon_length=2",
+    "online_steps=5 buffer_size=3": "buffer_size=3 is too small for num_envs=1: expected at least twice",
     "online_steps=5 buffer=balanced batch_size=7": "batch_size=7 is out of range: expected an even number",
     "online_steps=9 buffer=balanced start_training=1": "start_training=1 is out of range: expected at least 2",
     "online_steps=5 init_from=/nowhere.ckpt": "no checkpoint at '/nowhere.ckpt'",
