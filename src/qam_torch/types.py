@@ -5,14 +5,26 @@ Does not import torch, so that what only reads files or steps environments start
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-__all__ = ["Batch", "Critic", "Draw", "Experience", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
+__all__ = [
+    "Batch",
+    "Critic",
+    "Draw",
+    "Experience",
+    "Metrics",
+    "Noise",
+    "Policy",
+    "QamError",
+    "Velocity",
+    "Work",
+    "require",
+]
 
 
 class QamError(ValueError):
@@ -52,6 +64,18 @@ class Batch(NamedTuple):
     def update(self, u: int) -> Batch:
         """The batch of update u out of a stack of U batches."""
         return Batch(*(field[u] for field in self))
+
+
+class Work(NamedTuple):
+    """What one trainer step has to do.
+
+    updates  int >= 0  updates in all
+    batches  stacks of batches, (U, P, B, ...) each, for that many updates; online they are only made, and the steps in
+             the environments only taken, as they are asked for
+    """
+
+    updates: int
+    batches: Iterable[Batch]
 
 
 class Experience(NamedTuple):

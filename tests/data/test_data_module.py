@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from qam_torch.data.module import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.types import Batch, QamError
+from qam_torch.types import QamError, Work
 
 UPDATES = 23
 
@@ -84,7 +84,9 @@ class Recorder(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, work: Work, batch_idx: int) -> None:
+        (batch,) = work.batches
+        assert len(batch.observations) == work.updates
         self.seen.append(batch.observations.clone())
         optimizer: Any = self.optimizers()
         for _ in range(len(batch.observations)):

@@ -98,6 +98,7 @@ class Run:
         self.log = ReplayLog(path, len(SEEDS), environments, 1, 1)
         self.phase = OnlinePhase(
             offline_steps=offline_steps,
+            steps_each=environments,
             updates=self.updates,
             collector=self.collector,
             log=self.log,

@@ -56,29 +56,32 @@ def test_offline_steps_hit_every_event_and_add_up(
         assert events == {u for u in found if schedule.due(every, u)}
 
 
-@given(st.integers(0, 20), st.integers(1, 30), st.integers(1, 4), st.integers(1, 40), st.integers(1, 3), numbers)
+@given(st.integers(0, 20), st.integers(1, 40), st.integers(1, 4), numbers, st.integers(1, 3), numbers, numbers, numbers)
 def test_online_steps_are_counted_from_the_phase_s_start(
-    offline: int, ticks: int, envs: int, start_training: int, ratio: int, every: int
+    offline: int, ticks: int, envs: int, start_training: int, ratio: int, at_most: int, log: int, evaluate: int
 ) -> None:
     schedule = clock(
         offline_steps=offline, online_steps=ticks * envs, num_envs=envs, start_training=start_training, utd_ratio=ratio,
-        log_every=every,
+        updates_per_step=at_most, log_every=log, eval_every=evaluate, save_every=10**6,
     )  # fmt: skip
-    found = [step for step in ends(schedule) if step > offline]
-    assert found == [offline + envs * (tick + 1) for tick in range(ticks)]
-    assert schedule.trainer_steps(offline) == ticks == schedule.trainer_steps(0) - offline
+    found = ends(schedule, offline)
+    assert all(0 < last - first <= at_most * envs for first, last in pairwise([offline, *found]))
+    assert found[-1] == schedule.steps and len(found) == schedule.trainer_steps(offline)
 
     updates = offline
-    for step in found:  # the obvious loop, one environment step after the other
+    for step in range(offline + envs, schedule.steps + 1, envs):  # the obvious loop: all environments, then on
         made = range(step - offline - envs + 1, step - offline + 1)
         updates += sum(ratio for i in made if i >= start_training)
         assert schedule.updates(step) == updates
-        assert schedule.due(every, step) == (any(i % every == 0 for i in made) or step == schedule.steps)
         assert schedule.phase(step) == "online" and schedule.online(step) == step - offline
+        for every in (log, evaluate):
+            assert schedule.due(every, step) == (any(i % every == 0 for i in made) or step == schedule.steps)
+            assert step in found or not schedule.due(every, step)
+    assert all((step - offline) % envs == 0 for step in found)
     assert schedule.phase(offline) == "offline" and schedule.online(offline) == 0
     assert schedule.updates(offline) == offline
     if offline:
-        assert schedule.due(every, offline), "the offline phase ends with all that a run ends with"
+        assert schedule.due(log, offline), "the offline phase ends with all that a run ends with"
 
 
 def test_the_reference_protocol() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.networks import polyak_copy, polyak_update
-from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, require
+from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, Work, require
 
 __all__ = ["Algorithm", "DivergedError", "LossTerm"]
 
@@ -55,9 +55,8 @@ class Algorithm(L.LightningModule):
     target_update_rate  float (0, 1]   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
-    Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
-    differentiated losses and replays them, `compile_update` (default False) also compiles them, and `diagnosing`
-    (default True) computes all metrics at the last update of a trainer step and looks whether they are finite.
+    Two attributes choose how the update runs, not what it computes: `capture` (default True) records the differentiated
+    losses and replays them, `compile_update` (default False) also compiles them.
 
     Raises QamError when a number is out of range.
 
@@ -100,7 +99,6 @@ class Algorithm(L.LightningModule):
         self.metrics: dict[str, Tensor] = {}
         self.capture = True
         self.compile_update = False
-        self.diagnosing = True
         self.captured: dict[Any, CapturedGradients] = {}
 
     # What a method defines
@@ -251,25 +249,24 @@ class Algorithm(L.LightningModule):
             self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
             self.noise_rows = batch_size
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite.
+    def training_step(self, work: Work, batch_idx: int) -> None:
+        """Make all updates of a trainer step; the last one's metrics are looked at.
 
-        U may be 0: a step of an environment before training starts.
+        Raises DivergedError when a loss is not finite.
         """
-        updates, _, batch_size = batch.rewards.shape
-        if updates == 0:
-            return
-        self.prepare_noise(batch_size)
-        assert self.noise is not None
-        noise = self.noise.sample(updates)
-        for u in range(updates):
-            self.metrics = self.update(
-                batch.update(u),
-                {name: draw[u] for name, draw in noise.items()},
-                diagnose=self.diagnosing and u == updates - 1,
-            )
-        self._count(updates)
-        if self.diagnosing:
+        made = 0
+        for batch in work.batches:
+            updates, _, batch_size = batch.rewards.shape
+            self.prepare_noise(batch_size)
+            assert self.noise is not None
+            noise = self.noise.sample(updates)
+            for u in range(updates):
+                made += 1
+                self.metrics = self.update(
+                    batch.update(u), {name: draw[u] for name, draw in noise.items()}, diagnose=made == work.updates
+                )
+            self._count(updates)
+        if made:
             self._require_finite()
 
     def _count(self, updates: int) -> None:

@@ -14,7 +14,7 @@ from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.shards import Rotation, Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
-from qam_torch.types import Batch, QamError, require
+from qam_torch.types import Batch, QamError, Work, require
 
 __all__ = ["TrainingData", "Plan"]
 
@@ -23,7 +23,7 @@ Plan = Callable[[int], int]
 
 
 class TrainingData(LightningDataModule):
-    """Training data: each trainer step receives the stacked batches of the next few updates.
+    """Training data: each trainer step receives the batches of the next few updates.
 
     transitions  the data set, or the `Shards` that it is kept in, which then take turns
     horizon_length, discount, batch_size, seeds   see `ChunkSampler`
@@ -36,9 +36,9 @@ class TrainingData(LightningDataModule):
     (on_train_batch_end, say) holds exactly what the next one will draw. Which shard an update draws from depends on the
     update alone, so a step may cross exchanges, and a run may continue at any update.
 
-    Offline, a trainer step of n steps draws n batches. Online, it first takes a step in every environment and stores
-    it, then draws the batches of the updates that belong to it, which may be none. Of shards, the one whose turn it was
-    at the end of the offline phase stays.
+    Offline, a trainer step of n steps gets n batches at once. Online, it takes one step in every environment after the
+    other: the transitions are stored, and then the batches are drawn of the updates that belong to them, which may be
+    none. Of shards, the one whose turn it was at the end of the offline phase stays.
     """
 
     def __init__(
@@ -69,8 +69,20 @@ class TrainingData(LightningDataModule):
         self.online = online
         self.step = 0
 
+    def work(self, steps: int) -> Work:
+        """What the trainer step of the next steps has to do."""
+        online = self.online
+        if online is None or self.step < online.offline_steps:
+            return Work(steps, [self.draw(steps)])
+        each = online.steps_each
+        drawn = (self.draw(each) for _ in range(0, steps, each))
+        return Work(online.updates(self.step + steps) - online.updates(self.step), filter(_is_filled, drawn))
+
     def draw(self, steps: int) -> Batch:
-        """The stacked batches (U, P, B, ...) of the next steps; on the CPU they do not depend on the grouping."""
+        """The stacked batches (U, P, B, ...) of the next steps, online after one step in every environment.
+
+        On the CPU they do not depend on how steps are grouped.
+        """
         if self.online is not None and self.step >= self.online.offline_steps:
             return self._draw_online(self.online, steps)
         pieces, end = [], self.step + steps
@@ -81,7 +93,7 @@ class TrainingData(LightningDataModule):
         return pieces[0] if len(pieces) == 1 else Batch(*map(torch.cat, zip(*pieces, strict=True)))
 
     def _draw_online(self, online: OnlinePhase, steps: int) -> Batch:
-        """Act, store, and only then draw."""
+        """Act, store, and only then draw, perhaps nothing."""
         if online.windows is None:
             self._begin(online)
         online.advance()
@@ -112,7 +124,7 @@ class TrainingData(LightningDataModule):
         return swap
 
     def train_dataloader(self) -> ChunkLoader:
-        """An iterable of batches (U, P, B, ...), with a length."""
+        """An iterable of `Work`, with a length."""
         return ChunkLoader(self)
 
     def close(self) -> None:
@@ -152,7 +164,7 @@ class TrainingData(LightningDataModule):
 
 
 class ChunkLoader:
-    """Iterates over the batches that are still to come.
+    """Iterates over the trainer steps that are still to come.
 
     Its length is that of the whole run, finished steps included: Lightning compares it with its own restored step
     counter to find the last step, and an iterable with a length is not prefetched, which would draw ahead of the
@@ -166,10 +178,10 @@ class ChunkLoader:
     def __len__(self) -> int:
         return self._data.num_steps
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Work]:
         data = self._data
         while (steps := data.plan(data.step)) > 0:
-            yield data.draw(steps)
+            yield data.work(steps)
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` compares."""
@@ -182,3 +194,7 @@ class ChunkLoader:
                 f"checkpoint's data loader stands at step {state_dict['step']} but its data module at "
                 f"{self._data.step}: the checkpoint is inconsistent, resume from another one"
             )
+
+
+def _is_filled(batch: Batch) -> bool:
+    return len(batch.rewards) > 0

@@ -40,6 +40,7 @@ class OnlinePhase:
     """Where transitions come from and go to after the offline phase.
 
     offline_steps  int >= 0  updates of the offline phase
+    steps_each     int >= 1  steps that go by when every environment of a member takes one: E
     updates        steps made in both phases -> gradient updates that belong to them
     collector      acts in the environments
     log            keeps what is collected for a continued run
@@ -50,12 +51,13 @@ class OnlinePhase:
         self,
         *,
         offline_steps: int,
+        steps_each: int,
         updates: Callable[[int], int],
         collector: Collector,
         log: ReplayLog,
         make_windows: Callable[[ChunkWindows], ReplayWindows],
     ) -> None:
-        self.offline_steps, self.updates = offline_steps, updates
+        self.offline_steps, self.steps_each, self.updates = offline_steps, steps_each, updates
         self.collector, self.log, self.make_windows = collector, log, make_windows
         self.windows: ReplayWindows | None = None
 

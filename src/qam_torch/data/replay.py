@@ -135,12 +135,14 @@ class ReplayWindows:
 
     def gather(self, starts: Tensor) -> Batch:
         """The windows at starts (U, P, B) as `draw` gives them; nothing is read back to the host."""
-        # Counted from the oldest transition, all streams' at one time beside each other.
-        behind = starts - self.data_starts
+        own = starts - self._data_starts  # as it would be in one array; so it is, in one stream that has not wrapped
         oldest = self.ticks % self.capacity if self.size == self.capacity else 0
-        places = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
-        own = torch.where(behind < 0, starts - self._data_starts, places + (self.horizon_length - 1)) + self._parts
-        return self.table.gather(torch.where(starts < self._data_starts, starts, own))
+        if oldest or self.streams > 1:
+            # Counted from the oldest transition, all streams' at one time beside each other.
+            behind = starts - self.data_starts
+            places = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
+            own = torch.where(behind < 0, own, places + (self.horizon_length - 1))
+        return self.table.gather(torch.where(starts < self._data_starts, starts, own + self._parts))
 
     # Writing
 
@@ -161,18 +163,16 @@ class ReplayWindows:
         slots = places[:, None, None] + self._bases
         states = self._first_state + 2 * (slots - self._data_size)
         index = self._index(slots)
-        self.table.columns[:, index] = self._to_device(np.stack([rewards, masks, valid]).reshape(3, -1))
-        self.table.rows[0, index] = self._index(states)
-        self.table.rows[1, index] = self._index(np.take_along_axis(states, lasts, axis=0) + 1)
+        following = np.take_along_axis(states, lasts, axis=0) + 1
+        self.table.columns.index_copy_(1, index, self._to_device(np.stack([rewards, masks, valid]).reshape(3, -1)))
+        self.table.rows.index_copy_(1, index, self._index(np.stack([states, following])).reshape(2, -1))
 
-        fresh = self._index(states[tip:])
-        self.table.states[fresh] = self._to_device(new.observations.reshape(len(fresh), -1))
-        self.table.states[fresh + 1] = self._to_device(new.next_observations.reshape(len(fresh), -1))
-        self._actions[index[-len(fresh) :]] = self._to_device(new.actions.reshape(len(fresh), -1))
+        self._put(self.table.states, states[tip:], new.observations)
+        self._put(self.table.states, states[tip:] + 1, new.next_observations)
+        self._put(self._actions, slots[tip:], new.actions)
         again = places[tip:] < self.horizon_length - 1
         if again.any():
-            mirror = self._index(slots[tip:][again] + self.capacity)
-            self._actions[mirror] = self._to_device(new.actions[again].reshape(len(mirror), -1))
+            self._put(self._actions, slots[tip:][again] + self.capacity, new.actions[again])
         self.ticks += len(new.rewards)
         self._tip = [field[max(0, len(field) - self.horizon_length + 1) :] for field in self._tip]
 
@@ -194,6 +194,10 @@ class ReplayWindows:
         if count >= self.horizon_length:
             valid[: count - self.horizon_length + 1] = inside
         return total, least, valid, lasts
+
+    def _put(self, where: Tensor, rows: np.ndarray, values: np.ndarray) -> None:
+        """Write values (..., F) to rows (...)."""
+        where.index_copy_(0, self._index(rows), self._to_device(values.reshape(rows.size, -1)))
 
     def _index(self, numbers: np.ndarray) -> Tensor:
         return torch.from_numpy(numbers.reshape(-1)).to(self.device)

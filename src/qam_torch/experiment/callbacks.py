@@ -87,15 +87,6 @@ class RunCallback(L.Callback):
             self._evaluate(trainer, pl_module, step)
             self._log(pl_module, step, evaluated=True)
 
-    def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
-    ) -> None:
-        """Online, a trainer step is hardly more than an update: look at those only that somebody will read of."""
-        assert isinstance(pl_module, Algorithm)
-        step, clock = _step(trainer), self.clock
-        events = (clock.log_every, clock.eval_every, clock.save_every)
-        pl_module.diagnosing = clock.phase(step) == "offline" or any(clock.due(every, step) for every in events)
-
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

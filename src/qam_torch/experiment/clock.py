@@ -17,15 +17,15 @@ class Clock:
 
     offline_steps     int >= 0  updates on the data set before the first step in an environment
     online_steps      int >= 0  environment steps of each member, updates in between; one of the two is not 0
-    updates_per_step  int >= 1  most updates in one trainer step of the offline phase
-    num_envs          int >= 1  environments of each member; a trainer step of the online phase takes one step in each
+    updates_per_step  int >= 1  most updates in one trainer step; online, most steps that every environment takes in one
+    num_envs          int >= 1  environments of each member, which take their steps together
     start_training    int >= 1  online step from which on there are updates
     utd_ratio         int >= 1  updates an environment step
     log_every, eval_every, save_every  int >= 1  steps between metrics, evaluations, checkpoints, counted in each phase
                                 from its start; each also happens at a phase's last step
 
-    Offline, trainer steps end exactly at every event, so they may be shorter than `updates_per_step`. Online, an event
-    happens after the trainer step in which it falls due.
+    Trainer steps end at every event, so they may be shorter than `updates_per_step`. Online, an event that falls due
+    between the steps of several environments happens after the last of them.
     """
 
     offline_steps: int
@@ -70,18 +70,20 @@ class Clock:
 
     def plan(self, step: int) -> int:
         """Steps to make in the trainer step that starts after `step` steps; 0 when the run is finished."""
-        if step >= self.offline_steps:
-            return min(self.num_envs, self.steps - step)
         events = (self.log_every, self.eval_every, self.save_every)
-        return min(self.updates_per_step, self.offline_steps - step, *(every - step % every for every in events))
+        if step < self.offline_steps:
+            return min(self.updates_per_step, self.offline_steps - step, *(every - step % every for every in events))
+        made, each = self.online(step), self.num_envs
+        nearest = min((every - made % every + each - 1) // each for every in events)
+        return min(self.updates_per_step * each, nearest * each, self.steps - step)
 
     def trainer_steps(self, step: int = 0) -> int:
         """Trainer steps still to make after `step` steps."""
         count = 0
-        while step < self.offline_steps:
-            step += self.plan(step)
+        while steps := self.plan(step):
+            step += steps
             count += 1
-        return count + (self.steps - step) // self.num_envs
+        return count
 
     def due(self, every: int, step: int) -> bool:
         """Whether what happens every `every` steps happens at the end of the trainer step that ended after `step`."""

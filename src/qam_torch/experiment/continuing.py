@@ -14,7 +14,7 @@ from qam_torch.experiment.checkpoints import SECTION, read_checkpoint
 from qam_torch.experiment.configuration import NEUTRAL
 from qam_torch.types import QamError
 
-__all__ = ["Saved", "finished_run", "saved_run"]
+__all__ = ["Saved", "finished_run", "saved_run", "trainer_steps_of"]
 
 
 def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
@@ -52,6 +52,12 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any,
         yield name, old, new
 
 
+def trainer_steps_of(content: dict[str, Any]) -> int:
+    """Trainer steps that Lightning counts in a checkpoint: all but one in the middle of which it was saved."""
+    progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    return progress["ready"] if progress["processed"] == progress["ready"] else progress["completed"]
+
+
 class Saved(NamedTuple):
     """The checkpoint that a run continues from, and what is in it."""
 
@@ -71,7 +77,7 @@ class Saved(NamedTuple):
     @property
     def trainer_steps(self) -> int:
         """Trainer steps made."""
-        return self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+        return trainer_steps_of(self.content)
 
 
 def saved_run(directory: Path, config: DictConfig) -> Saved | None:

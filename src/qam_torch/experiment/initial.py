@@ -15,17 +15,12 @@ from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved
 from qam_torch.types import QamError
 
-__all__ = ["adopt", "initial_checkpoint", "trainer_steps_of"]
+__all__ = ["adopt", "initial_checkpoint"]
 
 
 def initial_checkpoint(config: DictConfig) -> dict[str, Any] | None:
     """The checkpoint to start from, None if there is none; raises QamError when it cannot be read."""
     return None if config.init_from is None else read_checkpoint(absolute(config.init_from))
-
-
-def trainer_steps_of(content: Mapping[str, Any]) -> int:
-    """Trainer steps that Lightning counts in a checkpoint."""
-    return content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
 
 
 def adopt(

@@ -45,6 +45,7 @@ def build_online(
     )
     return OnlinePhase(
         offline_steps=clock.offline_steps,
+        steps_each=config.num_envs,
         updates=clock.updates,
         collector=collector,
         log=log,

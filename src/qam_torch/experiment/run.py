@@ -27,10 +27,10 @@ from qam_torch.experiment.checks import check
 from qam_torch.experiment.clock import Clock, clock_of
 from qam_torch.experiment.conclusion import conclude, show_table
 from qam_torch.experiment.configuration import absolute
-from qam_torch.experiment.continuing import Saved, finished_run, saved_run
+from qam_torch.experiment.continuing import Saved, finished_run, saved_run, trainer_steps_of
 from qam_torch.experiment.environments import environment_maker, title
 from qam_torch.experiment.evaluator import Evaluator
-from qam_torch.experiment.initial import adopt, initial_checkpoint, trainer_steps_of
+from qam_torch.experiment.initial import adopt, initial_checkpoint
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
