@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qam_torch.data.module import OfflineData
+from qam_torch.data.module import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.experiment.bench import PRESETS, Workload
@@ -69,7 +69,7 @@ class Loader:
         return data
 
 
-def turn(workload: Workload, data: OfflineData, updates: int) -> float:
+def turn(workload: Workload, data: TrainingData, updates: int) -> float:
     """Seconds of a number of updates, and of what they leave going on in the background."""
     begin = time.perf_counter()
     for done in range(0, updates, workload.stack):
@@ -112,7 +112,7 @@ def measure(options: argparse.Namespace, files: list[Path]) -> None:
     load = Loader(device)
     sizes = PRESETS[options.preset]
     make = functools.partial(
-        OfflineData,
+        TrainingData,
         horizon_length=sizes.horizon_length,
         discount=0.99,
         batch_size=sizes.batch_size,

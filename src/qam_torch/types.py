@@ -5,13 +5,26 @@ Does not import torch, so that what only reads files or steps environments start
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-__all__ = ["Batch", "Critic", "Draw", "Metrics", "Noise", "Policy", "QamError", "Velocity", "require"]
+__all__ = [
+    "Batch",
+    "Critic",
+    "Draw",
+    "Experience",
+    "Metrics",
+    "Noise",
+    "Policy",
+    "QamError",
+    "Velocity",
+    "Work",
+    "require",
+]
 
 
 class QamError(ValueError):
@@ -51,6 +64,39 @@ class Batch(NamedTuple):
     def update(self, u: int) -> Batch:
         """The batch of update u out of a stack of U batches."""
         return Batch(*(field[u] for field in self))
+
+
+class Work(NamedTuple):
+    """What one trainer step has to do.
+
+    updates  int >= 0  updates in all
+    batches  stacks of batches, (U, P, B, ...) each, for that many updates; online they are only made, and the steps in
+             the environments only taken, as they are asked for
+    """
+
+    updates: int
+    batches: Iterable[Batch]
+
+
+class Experience(NamedTuple):
+    """What P members saw in E environments each during n steps, in the order of time, on the host.
+
+    observations       (n, P, E, O)  float32
+    actions            (n, P, E, A)  float32, as they were executed
+    rewards            (n, P, E)     float64
+    masks              (n, P, E)     float32, 0 where the step ended the episode by termination, else 1
+    begins             (n, P, E)     bool, true at an episode's first step
+    next_observations  (n, P, E, O)  float32, an episode's last one at its end and not the next one's first
+
+    Beginnings are told and not ends, so that an episode that had to be given up needs no word: the next one begins.
+    """
+
+    observations: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    masks: np.ndarray
+    begins: np.ndarray
+    next_observations: np.ndarray
 
 
 class Draw(NamedTuple):

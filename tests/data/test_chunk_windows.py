@@ -140,4 +140,4 @@ def test_actions_and_states_are_stored_once() -> None:
     """The window view shares the actions' memory: a longer chunk costs none."""
     data = episodes([50, 50], dtype=torch.float32)
     windows = ChunkWindows(data, 10, 0.9)
-    assert windows._chunks.data_ptr() == data.actions.data_ptr()
+    assert windows.table.chunks.data_ptr() == data.actions.data_ptr()

@@ -14,10 +14,10 @@ import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from qam_torch.data.module import OfflineData
+from qam_torch.data.module import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.types import Batch, QamError
+from qam_torch.types import QamError, Work
 
 UPDATES = 23
 
@@ -60,8 +60,8 @@ def shards(directory: Path, count: int = 4, swap_every: int = 5) -> Shards:
     return Shards(files, load, swap_every)
 
 
-def data(source: Transitions | Shards | None = None, seeds: tuple[int, ...] = (1, 2)) -> OfflineData:
-    return OfflineData(
+def data(source: Transitions | Shards | None = None, seeds: tuple[int, ...] = (1, 2)) -> TrainingData:
+    return TrainingData(
         transitions=transitions(400) if source is None else source,
         horizon_length=3,
         discount=0.9,
@@ -84,7 +84,9 @@ class Recorder(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
+    def training_step(self, work: Work, batch_idx: int) -> None:
+        (batch,) = work.batches
+        assert len(batch.observations) == work.updates
         self.seen.append(batch.observations.clone())
         optimizer: Any = self.optimizers()
         for _ in range(len(batch.observations)):
@@ -103,7 +105,7 @@ class SaveEachStep(Callback):
 
 def fit(
     source: Transitions | Shards, ckpt_path: Path | None = None, callbacks: list[Callback] | None = None
-) -> tuple[Recorder, OfflineData]:
+) -> tuple[Recorder, TrainingData]:
     recorder, module = Recorder(), data(source)
     trainer = Trainer(
         max_epochs=1,
@@ -133,7 +135,7 @@ def whole_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     directory = tmp_path_factory.mktemp("checkpoints")
     source = transitions(400) if request.param == "resident" else shards(tmp_path_factory.mktemp("data"))
     recorder, module = fit(source, callbacks=[SaveEachStep(directory)])
-    assert module.updates_done == UPDATES
+    assert module.step == UPDATES
     return WholeRun(directory, source, recorder.seen)
 
 
@@ -153,7 +155,7 @@ def test_continued_run_draws_what_the_whole_run_drew(whole_run: WholeRun, step: 
     assert len(recorder.seen) == len(whole_run.seen) - step  # none at all after the last step's checkpoint
     for left, right in zip(recorder.seen, whole_run.seen[step:], strict=True):
         assert torch.equal(left, right)
-    assert module.updates_done == UPDATES
+    assert module.step == UPDATES
 
 
 def test_continued_twice(whole_run: WholeRun, tmp_path: Path) -> None:
@@ -167,9 +169,9 @@ def test_continued_twice(whole_run: WholeRun, tmp_path: Path) -> None:
 def test_nothing_is_drawn_ahead() -> None:
     module = data()
     iterator = iter(module.train_dataloader())
-    assert module.updates_done == 0
+    assert module.step == 0
     next(iterator)
-    assert module.updates_done == 4
+    assert module.step == 4
 
 
 def test_state_of_other_members_is_refused() -> None:

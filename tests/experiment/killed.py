@@ -3,6 +3,8 @@
 update:N      before update N
 save:N        in the middle of writing checkpoint N
 evaluation:N  at the start of evaluation N
+collect:N     before the environments' step N of the online phase
+flush:N       when save N has brought the replay buffer to the disk, before any of the checkpoint is written
 summary:1     when all is done but the summary
 """
 
@@ -20,8 +22,10 @@ from small_runs import uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment import callbacks
+from qam_torch.data.replay_log import ReplayLog
+from qam_torch.experiment import evaluator
 from qam_torch.experiment import run as run_module
+from qam_torch.rollout.collection import EnvironmentCollector
 
 
 def at_call(number: int, function: Callable[..., Any], die: Callable[..., None]) -> Callable[..., Any]:
@@ -50,7 +54,12 @@ def die_writing(checkpoint: Any, file: Any) -> None:
     die()
 
 
-saved = torch.save
+def die_flushed(log: ReplayLog) -> None:
+    flush(log)
+    die()
+
+
+saved, flush = torch.save, ReplayLog.flush
 
 if __name__ == "__main__":
     moment, _, number = sys.argv[1].partition(":")
@@ -60,7 +69,11 @@ if __name__ == "__main__":
     elif moment == "save":
         torch.save = at_call(int(number), saved, die_writing)
     elif moment == "evaluation":
-        callbacks.evaluate = at_call(int(number), callbacks.evaluate, die)
+        evaluator.evaluate = at_call(int(number), evaluator.evaluate, die)
+    elif moment == "collect":
+        EnvironmentCollector.collect = at_call(int(number), EnvironmentCollector.collect, die)  # type: ignore[method-assign]
+    elif moment == "flush":
+        ReplayLog.flush = at_call(int(number), ReplayLog.flush, die_flushed)  # type: ignore[method-assign]
     elif moment == "summary":
         run_module.conclude = die  # type: ignore[assignment]
     qam_torch.fit(qam_torch.compose(sys.argv[2:]))

@@ -53,8 +53,20 @@ MISTAKES = {
     "algo=3": "unknown algo '3'",
     "data=x": "data=x is out of range",
     "task=6": "task=6 is out of range",
-    "updates=0": "updates=0 is out of range",
-    "updates=1e4": "updates=10000.0 is out of range: expected an integer >= 1",
+    "offline_steps=0": "offline_steps=0 and online_steps=0 leave nothing to do",
+    "offline_steps=1e4": "offline_steps=10000.0 is out of range: expected an integer >= 0",
+    "online_steps=-1": "online_steps=-1 is out of range: expected an integer >= 0",
+    "online_steps=5 num_envs=2": "online_steps=5 cannot be shared out to num_envs=2: give a multiple",
+    "online_steps=5 num_envs=0": "num_envs=0 is out of range: expected an integer >= 1",
+    "online_steps=5 utd_ratio=0.5": "utd_ratio=0.5 is out of range: expected an integer >= 1",
+    "online_steps=5 start_training=0": "start_training=0 is out of range: expected an integer >= 1",
+    "online_steps=5 buffer=ring": "buffer=ring is out of range: expected append or balanced",
+    "online_steps=5 buffer_size=3": "buffer_size=3 is too small for num_envs=1: expected at least twice",
+    "online_steps=5 buffer=balanced batch_size=7": "batch_size=7 is out of range: expected an even number",
+    "online_steps=9 buffer=balanced start_training=1": "start_training=1 is out of range: expected at least 2",
+    "online_steps=5 init_from=/nowhere.ckpt": "no checkpoint at '/nowhere.ckpt'",
+    "init_from=a.ckpt": "init_from=a.ckpt is out of range: expected null without an online phase",
+    "online_workers=-1": "online_workers=-1 is out of range: expected an integer >= 0",
     "batch_size=0": "batch_size=0 is out of range",
     "batch_size=many": "batch_size=many is out of range",
     "eval_every=0": "eval_every=0 is out of range",
@@ -86,7 +98,7 @@ def test_one_sentence_and_status_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Algorithm, "training_step", lambda *_: pytest.fail("something was computed"))
-    assert train(*tiny(tmp_path / "run", override)) == 1
+    assert train(*tiny(tmp_path / "run", *override.split())) == 1
     captured = capsys.readouterr()
     assert told in one_sentence(captured.err)
     assert captured.out == ""
@@ -306,7 +318,7 @@ def test_a_learning_rate_that_is_far_too_large(
 
 
 def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Overrides, tmp_path: Path) -> None:
-    words = tiny(tmp_path / "run", "updates=1000000", "save_every=100", "eval_every=50", "eval_workers=2")
+    words = tiny(tmp_path / "run", "offline_steps=1000000", "save_every=100", "eval_every=50", "eval_workers=2")
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

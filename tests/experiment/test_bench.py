@@ -15,6 +15,7 @@ from qam_torch.experiment import bench
 from qam_torch.experiment.bench import PRESETS, REFERENCE_MS, Size, Workload, main
 from qam_torch.experiment.flops import count_flops, matrix_peak, measure_parts, update_in_parts
 from qam_torch.networks import MLP
+from qam_torch.types import Work
 
 CPU = torch.device("cpu")
 SMALL = Size(observation_dim=7, action_dim=2, horizon_length=3, hidden=(16, 24), num_qs=3, batch_size=11, flow_steps=4)
@@ -130,7 +131,7 @@ def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(trained.algorithm, "_count", lambda updates: None)
     metrics = timed.run(4)
     for step in range(2):
-        trained.algorithm.training_step(trained.batch, step)
+        trained.algorithm.training_step(Work(2, [trained.batch]), step)
     for a, b in zip(timed.algorithm.parameters(), trained.algorithm.parameters(), strict=True):
         assert torch.equal(a, b)
     assert metrics.keys() == trained.algorithm.metrics.keys()

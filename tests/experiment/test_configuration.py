@@ -22,9 +22,10 @@ MISTAKES = {
     "experiment=quick": "unknown experiment 'quick': did you mean quickstart",
     "algo.inv_tmp=3": "unknown key 'algo.inv_tmp': did you mean algo.inv_temp?",
     "inv_temp=3": "unknown key 'inv_temp': did you mean algo.inv_temp?",
-    "updats=3": "unknown key 'updats': did you mean updates",
-    "+updats=3": "unknown key 'updats': did you mean updates",
-    "++updats=3": "unknown key 'updats': did you mean updates",
+    "online_stps=3": "unknown key 'online_stps': did you mean online_steps",
+    "+online_stps=3": "unknown key 'online_stps': did you mean online_steps",
+    "++online_stps=3": "unknown key 'online_stps': did you mean online_steps",
+    "updates=3": "unknown key 'updates': it is called offline_steps now",
     "logger.tensorbord=false": "unknown key 'logger.tensorbord': did you mean logger.tensorboard",
     "agent=qam": "unknown key 'agent'",
     "algo.inv_temp.x=3": "unknown key 'algo.inv_temp.x'",
@@ -50,15 +51,15 @@ def test_a_mistake_is_told_in_one_sentence(override: str, told: str) -> None:
 
 def test_composing_after_a_mistake_works() -> None:
     with pytest.raises(QamError):
-        compose(["updats=3"])
+        compose(["online_stps=3"])
     assert compose(["seed=3"]).seed == 3
 
 
 def test_nothing_runs_the_quickstart_and_so_does_what_changes_no_result() -> None:
     for words in ([], ["resume=auto"], ["trainer=cpu"], ["logger=none", "runs_root=/x"], ["data.directory=/x"]):
         assert compose(words).run_name.startswith("quickstart/"), words
-        assert compose(words).updates == 10_000
-    for words in (["seed=3"], ["algo=qam_f"], ["experiment=paper"], ["updates=3"], ["data.path=/x.npz"]):
+        assert compose(words).offline_steps == 10_000
+    for words in (["seed=3"], ["algo=qam_f"], ["experiment=paper"], ["offline_steps=3"], ["data.path=/x.npz"]):
         assert not compose(words).run_name.startswith("quickstart/"), words
         assert with_default_experiment(words) == words
 

@@ -31,7 +31,7 @@ def test_a_run_takes_all_files_in_turn_and_continues_alike(shards: Path, tiny_fi
     words = [f"data.path={shards}", "data.swap_every=6", "compare_behavior=false"]
     whole = tiny_fit(tmp_path / "whole", *words)
     assert whole.summary["data"]["files"] == 3 and whole.summary["data"]["path"] == str(shards)
-    tiny_fit(tmp_path / "part", *words, "updates=20")
+    tiny_fit(tmp_path / "part", *words, "offline_steps=20")
     tiny_fit(tmp_path / "part", *words, "resume=auto")
     kept = weights(tmp_path / "whole")
     assert all(torch.equal(tensor, kept[name]) for name, tensor in weights(tmp_path / "part").items())
@@ -73,18 +73,18 @@ def test_a_file_of_ones_own_may_change_between_runs(shards: Path, tiny_fit: Fit,
     hashes = []
     for number in range(2):
         mine.write_bytes((shards / f"part-{number}.npz").read_bytes())
-        run = tiny_fit(tmp_path / f"run{number}", f"data.path={mine}", "updates=10")
+        run = tiny_fit(tmp_path / f"run{number}", f"data.path={mine}", "offline_steps=10")
         hashes.append(run.summary["data"]["sha256"])
     assert hashes[0] != hashes[1]
     assert list(mine.parent.iterdir()) == [mine]
 
 
 def test_a_checkpoint_without_the_datas_fingerprint(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
-    words = [f"data.path={shards}/part-0.npz", "updates=20"]
-    tiny_fit(tmp_path / "run", *words, "updates=10")
+    words = [f"data.path={shards}/part-0.npz", "offline_steps=20"]
+    tiny_fit(tmp_path / "run", *words, "offline_steps=10")
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
     content = read_checkpoint(path)
-    del content["OfflineData"]["data"]
+    del content["TrainingData"]["data"]
     torch.save(content, path)
     with pytest.raises(QamError, match="checkpoint was written with other data"):
         tiny_fit(tmp_path / "run", *words, "resume=auto")

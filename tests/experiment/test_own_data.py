@@ -18,7 +18,7 @@ from small_runs import TINY, one_sentence, uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment import callbacks
+from qam_torch.experiment import evaluator
 from qam_torch.experiment.checkpoints import SECTION, read_checkpoint
 from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.records import read_metrics
@@ -183,9 +183,9 @@ def test_the_best_is_by_success_and_without_it_by_return(
         solved = None if rate is None else np.arange(2)[None] < 2 * rate
         return Evaluation(solved, np.full((1, 2), returns[update // 10 - 1]), np.ones((1, 2), int), 0.0)
 
-    monkeypatch.setattr(callbacks.Evaluator, "__call__", outcome)
+    monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
     monkeypatch.setattr("qam_torch.experiment.conclusion._plots", lambda *_: [])
-    result = fit(*pendulum("updates=30", "eval_every=10"))
+    result = fit(*pendulum("offline_steps=30", "eval_every=10"))
     assert result.summary["best"]["update"] == 10 * best
     assert read_checkpoint("run/checkpoints/best.ckpt")[SECTION]["update"] == 10 * best
 
@@ -210,11 +210,11 @@ def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path) -> None
 
 def test_a_run_continues_only_on_the_same_data(here: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*TINY, "logger=csv", "resume=auto", *pendulum()]
-    assert train(*words, "updates=20") == 0
-    assert train(*words, "updates=40") == 0
+    assert train(*words, "offline_steps=20") == 0
+    assert train(*words, "offline_steps=40") == 0
     assert "continuing from update 20" in capsys.readouterr().out
     pendulum_file(here / "my.npz", rewards=np.ones(40))
-    assert train(*words, "updates=60") == 1
+    assert train(*words, "offline_steps=60") == 1
     assert "has data=" in one_sentence(capsys.readouterr().err)
 
 

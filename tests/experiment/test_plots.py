@@ -15,15 +15,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from qam_torch.experiment.losses import losses_figure, plot_losses
 from qam_torch.experiment.maps import plot_trajectories, trajectories_figure
-from qam_torch.experiment.plots import (
-    losses_figure,
-    plot_losses,
-    plot_return,
-    plot_success,
-    return_figure,
-    success_figure,
-)
+from qam_torch.experiment.plots import plot_return, plot_success, return_figure, success_figure
 from qam_torch.experiment.records import read_metrics
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.rollout.maze import MazeLayout
@@ -381,7 +375,8 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     code = f"""
 import sys, matplotlib
 before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for the backend would choose one
-from qam_torch.experiment.plots import plot_losses, plot_success
+from qam_torch.experiment.losses import plot_losses
+from qam_torch.experiment.plots import plot_success
 from qam_torch.experiment.records import read_metrics
 metrics = read_metrics({str(path)!r})
 assert plot_losses(metrics, {str(tmp_path / "losses.png")!r})
@@ -390,3 +385,35 @@ print(before == dict(dict.items(matplotlib.rcParams)), "matplotlib.pyplot" in sy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+def both_phases(offline: list[int], online: list[int], tmp_path: Path) -> dict[str, np.ndarray]:
+    """An evaluation at each of these steps."""
+    rows = [(step, "offline") for step in offline] + [(step, "online") for step in online]
+    lines = [f"{step},{phase},{step},1,0.5,0.75,-3" for step, phase in rows]
+    columns = "step,phase,update,seed,critic/loss,evaluation/success,evaluation/return"
+    (tmp_path / "metrics.csv").write_text("\n".join([columns, *lines]) + "\n")
+    return read_metrics(tmp_path / "metrics.csv")
+
+
+@pytest.mark.parametrize(
+    ("offline", "online", "axis", "label", "shaded"),
+    [
+        ([10, 20], [], (0, 20), "updates", None),
+        ([10, 20], [30, 50], (0, 50), "updates offline (shaded), then environment steps online", (0, 20)),
+        ([20], [30, 50], (20, 50), "environment steps online", None),  # from a checkpoint
+        ([0], [30, 50], (0, 50), "environment steps online", None),  # online only
+    ],
+)
+def test_the_phase_change_is_shown(
+    offline: list[int], online: list[int], axis: tuple[float, float], label: str, shaded: tuple[float, float] | None,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    metrics = both_phases(offline, online, tmp_path)
+    for figure in (success_figure(metrics, 4), return_figure(metrics, 4), losses_figure(metrics)):
+        assert figure is not None
+        for axes in panels_of(figure):
+            assert axes.get_xlim() == axis
+            ends = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches]
+            assert ends == ([shaded] if shaded else [])
+        assert label in (figure.get_supxlabel() or panels_of(figure)[0].get_xlabel())

@@ -36,6 +36,8 @@ def test_a_member_equals_its_lone_run(member: int, population: RunResult, tiny_f
         for name in alone:
             if name.endswith("seconds") or not alone[name]:
                 assert bool(alone[name]) == bool(inside[name])
+            elif name == "phase":
+                assert alone[name] == inside[name]
             else:
                 assert float(alone[name]) == pytest.approx(float(inside[name]), rel=1e-7, abs=1e-9), name
 
@@ -46,7 +48,7 @@ def test_a_loaded_policy_acts_as_the_member_does(
 ) -> None:
     result = population
     if algo != "qam":
-        result = tiny_fit(tmp_path / "run", f"algo={algo}", "seeds=[4,5]", "updates=10", "algo.best_of_n=3")
+        result = tiny_fit(tmp_path / "run", f"algo={algo}", "seeds=[4,5]", "offline_steps=10", "algo.best_of_n=3")
     path = result.directory / "checkpoints" / "last.ckpt"
     assert result.algorithm is not None
     members, h, a = result.algorithm.members, 2, 2
@@ -86,7 +88,7 @@ def test_a_member_that_is_not_there(member: int, population: RunResult) -> None:
 
 
 def test_values_of_members_stay_with_them(tiny_fit: Fit, tmp_path: Path) -> None:
-    result = tiny_fit(tmp_path / "run", "seeds=[1,2]", "algo.inv_temp=[0.5,3]", "updates=10", "eval_episodes=1")
+    result = tiny_fit(tmp_path / "run", "seeds=[1,2]", "algo.inv_temp=[0.5,3]", "offline_steps=10", "eval_episodes=1")
     policy = qam_torch.load_policy(result.directory / "checkpoints" / "last.ckpt", member=1)
     assert policy.algorithm.member_value("inv_temp") == 3
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from small_runs import Command, Fit, environment, one_sentence
 
-from qam_torch.experiment.records import MetricsFile
+from qam_torch.experiment.records import MetricsFile, read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.types import QamError
 
@@ -107,7 +107,7 @@ def event_steps(directory: Path) -> dict[str, list[tuple[int, float]]]:
 
 @pytest.mark.slow
 def test_the_command_is_killed_at_a_random_moment(tiny: Overrides, tiny_fit: Fit, tmp_path: Path) -> None:
-    longer = ["updates=600", "eval_every=300", "save_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
+    longer = ["offline_steps=600", "eval_every=300", "save_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
     words = tiny(tmp_path / "run", *longer)
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words],
@@ -181,14 +181,14 @@ def test_a_checkpoint_of_another_run_is_refused(change: str, told: str, unfinish
 
 
 def test_fewer_updates_than_made_are_refused(unfinished: Path, tiny_fit: Fit) -> None:
-    with pytest.raises(QamError, match="has 40 updates but updates=20: give at least as many"):
-        tiny_fit(unfinished, "resume=auto", "updates=20")
+    with pytest.raises(QamError, match="has 40 updates but offline_steps=20: give at least as many"):
+        tiny_fit(unfinished, "resume=auto", "offline_steps=20")
 
 
 def test_a_run_can_be_made_longer(tiny_fit: Fit, tmp_path: Path) -> None:
     """Also where the old end was no multiple of anything, so that the steps fall elsewhere."""
-    tiny_fit(tmp_path / "run", "updates=41", "logger=csv")
-    again = tiny_fit(tmp_path / "run", "updates=60", "logger=csv", "resume=auto")
+    tiny_fit(tmp_path / "run", "offline_steps=41", "logger=csv")
+    again = tiny_fit(tmp_path / "run", "offline_steps=60", "logger=csv", "resume=auto")
     assert again.summary["updates"] == 60
     assert checkpoint(tmp_path / "run", "last")["global_step"] == 60
     assert [int(row["update"]) for row in metrics(tmp_path / "run")] == [10, 20, 30, 40, 41, 50, 60]
@@ -196,7 +196,7 @@ def test_a_run_can_be_made_longer(tiny_fit: Fit, tmp_path: Path) -> None:
 
 def test_without_resume_an_earlier_run_is_kept_beside(tiny_fit: Fit, tmp_path: Path) -> None:
     for _ in range(3):
-        tiny_fit(tmp_path / "run", "updates=2", "eval_episodes=1", "logger=csv")
+        tiny_fit(tmp_path / "run", "offline_steps=2", "eval_episodes=1", "logger=csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run", "run.old-1", "run.old-2"]
     for path in tmp_path.iterdir():
         assert (path / "summary.json").exists() and (path / "checkpoints" / "last.ckpt").exists()
@@ -215,12 +215,29 @@ def test_a_damaged_checkpoint_is_told(
         assert last.read_bytes() == content
 
 
-@pytest.mark.parametrize("content", ["", "update,se", "update,seed,seconds,a\n", "update,seed,seconds,a\n5,0,1,2\n7,0"])
+HEADER = "step,phase,update,seed,seconds,a\n"
+
+
+@pytest.mark.parametrize("content", ["", "step,pha", HEADER, f"{HEADER}5,offline,5,0,1,2\n7,off"])
 def test_metrics_left_by_a_kill_are_mended(content: str, tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(content)
     file = MetricsFile(tmp_path / "metrics.csv", seeds=(0,))
     file.restart(6)
-    file.write(7, 2.0, {"a": [3.0]}, {})
+    file.write({"step": 7, "phase": "offline", "update": 7}, 2.0, {"a": [3.0]})
     rows = metrics(tmp_path)
-    assert [row["update"] for row in rows] == (["5", "7"] if "5,0" in content else ["7"])
+    assert [row["update"] for row in rows] == (["5", "7"] if "5,off" in content else ["7"])
     assert rows[-1]["a"] == "3.0"
+
+
+def test_a_metric_that_comes_up_later_gets_a_column(tmp_path: Path) -> None:
+    file = MetricsFile(tmp_path / "metrics.csv", seeds=(3, 4))
+    file.write({"step": 1, "phase": "offline", "update": 1}, 0.5, {"a": [1.0, 2.0]})
+    file.write({"step": 2, "phase": "online", "update": 1}, 0.7, {"b": [float("nan"), 5.0]})
+    rows = metrics(tmp_path)
+    assert [(row["phase"], row["seed"], row["a"], row["b"]) for row in rows] == [
+        ("offline", "3", "1.0", ""),
+        ("offline", "4", "2.0", ""),
+        ("online", "3", "", ""),
+        ("online", "4", "", "5.0"),
+    ]
+    assert read_metrics(tmp_path / "metrics.csv")["phase"].tolist() == [0, 0, 1, 1]

@@ -110,7 +110,7 @@ def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> No
 
 
 def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path) -> None:
-    tiny_fit(tmp_path / "run", "logger=none", "updates=10", "eval_episodes=1", plots=True)
+    tiny_fit(tmp_path / "run", "logger=none", "offline_steps=10", "eval_episodes=1", plots=True)
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"config.yaml", "versions.json", "summary.json", "checkpoints", "plots"}
 
@@ -118,7 +118,7 @@ def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path) -> None:
 def test_the_terminal_says_where_everything_is(
     tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = tiny_fit(tmp_path / "run with a space", "updates=10", "eval_episodes=1", "logger=csv")
+    result = tiny_fit(tmp_path / "run with a space", "offline_steps=10", "eval_episodes=1", "logger=csv")
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 20
     assert "2,000 transitions" in out and f"{result.directory}/" in out
@@ -142,7 +142,7 @@ def test_multirun_makes_a_directory_for_each_run(
     monkeypatch.setattr(Algorithm, "update", uncaptured)
     monkeypatch.setattr("qam_torch.experiment.conclusion._plots", lambda *_: [])
     words = [word for word in tiny("") if not word.startswith("run_dir")]
-    more = ["updates=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
+    more = ["offline_steps=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
     assert train("-m", *words, *more, "algo=qam,qam_f", "seed=1,2") == 0
     summaries = sorted((tmp_path / "runs").rglob("summary.json"))
     assert [(path.parent.parent.parent.name, path.parent.name) for path in summaries] == [

@@ -157,7 +157,7 @@ def test_the_defaults_are_the_reference_protocol() -> None:
     assert paper["seed"] == 10001
     differing = {key for key in base if base[key] != paper[key]}
     assert differing == {"seed", "run_name", "run_dir"}
-    expected = {"updates": 1_000_000, "eval_every": 50_000, "eval_episodes": 50, "batch_size": 256}
+    expected = {"offline_steps": 1_000_000, "eval_every": 50_000, "eval_episodes": 50, "batch_size": 256}
     assert {key: paper[key] for key in expected} == expected
     algo = {"num_qs": 10, "flow_steps": 10, "lr": 3e-4, "target_update_rate": 0.005, "best_of_n": 1, "inv_temp": 0.3}
     assert {key: paper["algo"][key] for key in algo} == algo
@@ -169,12 +169,12 @@ def test_the_quickstart_is_small_and_does_not_leak_into_other_runs() -> None:
     expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 0.5}
     assert {key: quick["algo"][key] for key in expected} == expected
     assert quick["algo"]["actor_hidden_dims"] == quick["algo"]["value_hidden_dims"] == [128, 128]
-    assert (quick["updates"], quick["batch_size"], quick["compare_behavior"]) == (10_000, 128, True)
+    assert (quick["offline_steps"], quick["batch_size"], quick["compare_behavior"]) == (10_000, 128, True)
     assert (quick["env_name"], quick["task"], quick["algo_name"]) == ("pointmaze-medium-navigate", 1, "qam")
 
     other = composed("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001", "algo.inv_temp=3")
     assert other["algo"]["value_hidden_dims"] == [512] * 4
-    assert (other["updates"], other["batch_size"], other["algo"]["inv_temp"]) == (1_000_000, 256, 3)
+    assert (other["offline_steps"], other["batch_size"], other["algo"]["inv_temp"]) == (1_000_000, 256, 3)
     assert (other["algo"]["horizon_length"], other["algo"]["edit_scale"]) == (5, 0.1)
 
 
@@ -182,7 +182,7 @@ def test_cadences_divide_the_number_of_updates() -> None:
     for experiment in options("experiment"):
         config = composed(f"experiment={experiment}")
         for key in ("eval_every", "save_every", "log_every"):
-            assert config["updates"] % config[key] == 0
+            assert config["offline_steps"] % config[key] == 0
             assert config[key] % config["updates_per_step"] == 0
 
 
@@ -211,7 +211,9 @@ def test_what_does_not_change_the_result_does_not_change_the_directory(harmless:
     assert run_dir(harmless) == run_dir()
 
 
-@pytest.mark.parametrize("telling", ["algo.inv_temp=1", "seeds=[1,2]", "updates=10", "data.proportion=0.5", "seed=3"])
+@pytest.mark.parametrize(
+    "telling", ["algo.inv_temp=1", "seeds=[1,2]", "offline_steps=10", "data.proportion=0.5", "seed=3"]
+)
 def test_what_changes_the_result_changes_the_directory(telling: str) -> None:
     assert run_dir(telling) != run_dir()
 

@@ -41,9 +41,11 @@ class Toy(gymnasium.Env):
         if self.t == 2 and self.trouble == "print":
             print("noise on standard output", flush=True)
         number = np.nan if self.t == 2 and self.trouble == "nan" else np.random.rand()
+        number = np.random.randn() if self.trouble == "gauss" else number
+        reward = -np.inf if self.t == 2 and self.trouble == "inf" else float(action[0])
         done = self.t == self.last
         info = {"success": float(done and self.success)}
-        return np.array([self.t, number]), float(action[0]), done, False, info
+        return np.array([self.t, number]), reward, done, False, info
 
 def make(trouble=None):
     return gymnasium.wrappers.TimeLimit(Toy(trouble), 6)
@@ -107,6 +109,18 @@ def test_an_episode_does_not_depend_on_neighbours_or_earlier_episodes() -> None:
     assert together.shape == (28,) and np.array_equal(together, alone)
 
 
+def test_an_episode_does_not_depend_on_how_it_is_cut_into_chunks(make: Make) -> None:
+    """Though numpy draws Gaussians in pairs, of which it keeps one in reserve."""
+    seen = []
+    for lengths in ([4], [1, 2, 1], [1, 1, 1, 1]):
+        with EnvironmentPool(partial(make, "gauss"), 1) as pool:
+            pool.reset([12])
+            for h in lengths:
+                result = pool.step_chunk(np.zeros((1, h, 1)))
+            seen.append(result.observations.tolist())
+    assert seen[0] == seen[1] == seen[2]
+
+
 def test_the_callers_numpy_generator_is_untouched(make: Make) -> None:
     np.random.seed(3)
     expected = [np.random.randn() for _ in range(4)]
@@ -148,6 +162,30 @@ def test_inactive_environments_are_neither_stepped_nor_reset(make: Make) -> None
         assert np.array_equal(again[0], start[0]) and np.array_equal(again[1:], result.observations[1:])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_physics_is_each_environments_own_state(make: Make, workers: int) -> None:
+    with EnvironmentPool(partial(make_environment, "pointmaze-medium-navigate-v0", task=1), 3, workers) as pool:
+        start = pool.reset([1, 2, 3])
+        before = pool.physics()
+        end = pool.step_chunk(np.ones((3, 4, 2)), np.array([True, False, True])).observations
+        after = pool.physics()
+    for row, moves in enumerate((True, False, True)):
+        assert before[row].keys() == {"time", "qpos", "qvel", "act"}
+        assert np.array_equal(before[row]["qpos"].astype(np.float32), start[row])
+        assert np.array_equal(after[row]["qpos"].astype(np.float32), end[row])
+        for name in ("time", "qpos", "qvel"):
+            assert np.array_equal(before[row][name], after[row][name]) is not moves, "a copy, which does not follow"
+    with EnvironmentPool(make, 3, workers) as pool:
+        assert pool.physics() == [{}, {}, {}], "nothing is known of it"
+
+
+def test_physics_knows_the_buttons() -> None:
+    with EnvironmentPool(partial(make_environment, "puzzle-3x3-play-v0", task=1), 1) as pool:
+        pool.reset([1])
+        (state,) = pool.physics()
+        assert state["buttons"].shape == (9,) and {"time", "qpos", "qvel"} < state.keys()
+
+
 def test_positions_are_the_start_and_every_step() -> None:
     with EnvironmentPool(partial(make_environment, "pointmaze-medium-navigate-v0", task=1), 2) as pool:
         start = pool.reset([0, 1])
@@ -160,7 +198,10 @@ def test_positions_are_the_start_and_every_step() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(("trouble", "told"), [("raise", "the gripper fell off"), ("nan", "non-finite observation")])
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [("raise", "the gripper fell off"), ("nan", "non-finite observation"), ("inf", "non-finite reward")],
+)
 def test_failures_come_back_as_one_sentence_and_close_the_pool(
     make: Make, workers: int, trouble: str, told: str
 ) -> None:

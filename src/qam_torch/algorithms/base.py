@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.networks import polyak_copy, polyak_update
-from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, require
+from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, Work, require
 
 __all__ = ["Algorithm", "DivergedError", "LossTerm"]
 
@@ -257,18 +257,25 @@ class Algorithm(L.LightningModule):
             self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
             self.noise_rows = batch_size
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Make U updates from U stacked batches, (U, P, B, ...); raises DivergedError when a loss is not finite."""
-        updates, _, batch_size = batch.rewards.shape
-        self.prepare_noise(batch_size)
-        assert self.noise is not None
-        noise = self.noise.sample(updates)
-        for u in range(updates):
-            self.metrics = self.update(
-                batch.update(u), {name: draw[u] for name, draw in noise.items()}, diagnose=u == updates - 1
-            )
-        self._count(updates)
-        self._require_finite()
+    def training_step(self, work: Work, batch_idx: int) -> None:
+        """Make all updates of a trainer step; the last one's metrics are looked at.
+
+        Raises DivergedError when a loss is not finite.
+        """
+        made = 0
+        for batch in work.batches:
+            updates, _, batch_size = batch.rewards.shape
+            self.prepare_noise(batch_size)
+            assert self.noise is not None
+            noise = self.noise.sample(updates)
+            for u in range(updates):
+                made += 1
+                self.metrics = self.update(
+                    batch.update(u), {name: draw[u] for name, draw in noise.items()}, diagnose=made == work.updates
+                )
+            self._count(updates)
+        if made:
+            self._require_finite()
 
     def _count(self, updates: int) -> None:
         """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""

@@ -9,6 +9,7 @@ uncaptured update (a test compares them).
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,7 @@ from qam_torch.types import Batch, Noise
 if TYPE_CHECKING:
     from qam_torch.algorithms.base import Algorithm
 
-__all__ = ["CapturedGradients"]
+__all__ = ["CapturedGradients", "record"]
 
 aten = torch.ops.aten
 SAME_VALUE = {aten.detach.default, aten.alias.default}
@@ -55,6 +56,21 @@ FUNCTIONS = (
 METHODS = ("add_", "expand", "mul_", "sigmoid_", "view")
 
 
+def record(function: Callable[..., Any], example: Sequence[Tensor], compile: bool = False) -> Callable[..., Any]:
+    """The function as a flat list of tensor operations, for tensors of the example's shapes, devices and dtypes.
+
+    function  of tensors and parameters; it returns tensors in lists, and depends on no number in them
+    compile   let torch.compile fuse the operations
+    """
+    module = make_fx(function)(*example)
+    for simplify in (_drop_relabelling, _fold_constants, *([] if compile else [_call_directly])):
+        simplify(module)
+        module.graph.eliminate_dead_code()
+    module.recompile()
+    # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
+    return torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
+
+
 class CapturedGradients:
     """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
 
@@ -68,21 +84,15 @@ class CapturedGradients:
     def __init__(self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False) -> None:
         names: list[str] = []
 
-        def record(*tensors: Tensor) -> list[Tensor | None]:
+        def differentiate(*tensors: Tensor) -> list[Tensor | None]:
             given = Batch(*tensors[: len(batch)])
             terms, gradients = algorithm.gradients(given, dict(zip(noise, tensors[len(batch) :], strict=True)))
             report = algorithm.report(terms, diagnose)
             names[:] = report
             return [*gradients, *report.values()]
 
-        module = make_fx(record)(*batch, *noise.values())
-        for simplify in (_drop_relabelling, _fold_constants, *([] if compile else [_call_directly])):
-            simplify(module)
-            module.graph.eliminate_dead_code()
-        module.recompile()
-        self.names, self.draws, self.module = names, tuple(noise), module
-        # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
-        self.run = torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
+        self.run = record(differentiate, [*batch, *noise.values()], compile)
+        self.names, self.draws = names, tuple(noise)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:

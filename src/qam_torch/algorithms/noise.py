@@ -54,12 +54,18 @@ class NamedNoise:
         self.generators = member_generators(seeds, stream, device)
         self.sizes = {kind: sum(math.prod(d.shape) for d in draws.values() if _flat(d) == kind) for kind in (0, 1)}
 
-    def sample(self, updates: int) -> dict[str, Tensor]:
-        """-> name -> (updates, P, *shape), distributed as each `Draw` says."""
+    def sample(self, updates: int, asked: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
+        """-> name -> (updates, P, *shape), distributed as each `Draw` says.
+
+        asked  (P,) bool  the members that draw, None: all; the others' generators stay, and they get zeros
+        """
         flat = {}
         for uniform, size in self.sizes.items():
             out = torch.empty(updates, len(self.generators), size, dtype=self.dtype, device=self.device)
             for p, generator in enumerate(self.generators):
+                if asked is not None and not asked[p]:
+                    out[:, p] = 0
+                    continue
                 fill = torch.rand if uniform else torch.randn
                 out[:, p] = fill(updates, size, generator=generator, dtype=self.dtype, device=self.device)
             flat[uniform] = out
@@ -80,4 +86,4 @@ class NamedNoise:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore generator states saved by `state_dict`."""
         for generator, saved in zip(self.generators, state["generators"], strict=True):
-            generator.set_state(saved.cpu())
+            generator.set_state(torch.as_tensor(saved).cpu())

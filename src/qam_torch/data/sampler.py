@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, QamError, require
 
-__all__ = ["ChunkSampler"]
+__all__ = ["ChunkSampler", "Windows"]
 
 # Keeps a member's index stream apart from any other generator that is seeded from the same number.
 _STREAM = 0x5A3B1E
+
+
+class Windows(Protocol):
+    """What a sampler draws from: `ChunkWindows` of a data set, or `ReplayWindows` that grow."""
+
+    horizon_length: int
+
+    @property
+    def device(self) -> torch.device:
+        """Where the batches are made."""
+        ...
+
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Starts (U, B) of one member's batches."""
+        ...
+
+    def gather(self, starts: Tensor) -> Batch:
+        """The windows at starts (U, P, B), in fields (U, P, B, ...)."""
+        ...
 
 
 class ChunkSampler:
@@ -43,20 +63,19 @@ class ChunkSampler:
         self._start(windows, batch_size, seeds)
 
     @classmethod
-    def over(cls, windows: ChunkWindows, batch_size: int, seeds: Sequence[int]) -> ChunkSampler:
+    def over(cls, windows: Windows, batch_size: int, seeds: Sequence[int]) -> ChunkSampler:
         """A sampler of windows that are made already."""
         sampler = cls.__new__(cls)
         sampler._start(windows, batch_size, seeds)
         return sampler
 
-    def _start(self, windows: ChunkWindows, batch_size: int, seeds: Sequence[int]) -> None:
+    def _start(self, windows: Windows, batch_size: int, seeds: Sequence[int]) -> None:
         require("batch_size", batch_size >= 1, batch_size, "an integer >= 1")
         if len(seeds) == 0:
             raise QamError("seeds is empty: give one seed per member")
         self.windows = windows
         self.batch_size = batch_size
-        self.device = windows.transitions.device
-        self.generators = [_member_generator(seed, self.device) for seed in seeds]
+        self.generators = [_member_generator(seed, windows.device) for seed in seeds]
 
     @property
     def num_members(self) -> int:
@@ -70,12 +89,13 @@ class ChunkSampler:
         does not depend on how updates are grouped into calls.
         """
         require("updates", updates >= 1, updates, "an integer >= 1")
-        shape = (updates, self.batch_size)
-        draws = [
-            torch.randint(self.windows.num_starts, shape, generator=generator, device=self.device)
-            for generator in self.generators
-        ]
+        draws = [self.windows.draw(updates, self.batch_size, generator) for generator in self.generators]
         return self.windows.gather(torch.stack(draws, dim=1))
+
+    def nothing(self) -> Batch:
+        """A stack of no batches, (0, P, B, ...); no generator moves."""
+        device = self.generators[0].device
+        return self.windows.gather(torch.empty(0, self.num_members, self.batch_size, dtype=torch.int64, device=device))
 
     def state_dict(self) -> dict[str, Any]:
         """The members' generators; over the same windows, a sampler that loads them draws what this one would."""

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import Batch, QamError, require
 
-__all__ = ["ChunkWindows"]
+__all__ = ["ChunkWindows", "WindowTable", "chunks_of"]
+
+
+class WindowTable(NamedTuple):
+    """What a batch needs of a window, one row for each start.
+
+    states   (M, O)     every state once
+    rows     (2, S)     rows of the states that a window begins and ends with
+    columns  (3, S)     its reward, mask and validity
+    chunks   (S, h A)   its actions, time-major; see `chunks_of`
+    """
+
+    states: Tensor
+    rows: Tensor
+    columns: Tensor
+    chunks: Tensor
+
+    def gather(self, starts: Tensor) -> Batch:
+        """The windows at starts (...) int64 in [0, S), on the table's device: nothing is read back to the host."""
+        index = starts.reshape(-1)
+        rows = self.rows.index_select(1, index).reshape(-1)
+        states = self.states.index_select(0, rows).reshape(2, *starts.shape, self.states.shape[1])
+        columns = self.columns.index_select(1, index).reshape(3, *starts.shape)
+        actions = self.chunks.index_select(0, index).reshape(*starts.shape, self.chunks.shape[1])
+        return Batch(states[0], actions, columns[0], columns[1], columns[2], states[1])
+
+
+def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
+    """Rows a_i..a_{i+h-1} of contiguous actions (R, A), a view (R - h + 1, h A): they are stored once for any h."""
+    count, size = actions.shape
+    return actions.as_strided((count - horizon_length + 1, horizon_length * size), (size, 1))
 
 
 class ChunkWindows:
@@ -50,8 +82,13 @@ class ChunkWindows:
         self.num_starts = transitions.num_transitions - horizon_length + 1
         self._precompute()
 
+    @property
+    def device(self) -> torch.device:
+        """Where the windows are."""
+        return self.transitions.device
+
     def _precompute(self) -> None:
-        """Per start the last column's reward, mask and validity (3, S) and its two state rows (2, S)."""
+        """Everything that can be said of a window before it is drawn."""
         data, steps, last = self.transitions, self.horizon_length, self.num_starts
         starts = torch.arange(last, device=data.device)
         ends = data.episode_ends[:last]
@@ -63,11 +100,9 @@ class ChunkWindows:
             masks = torch.where(inside, torch.minimum(masks, data.masks[k : last + k]), masks)
         final = torch.minimum(starts + steps - 1, ends)
         valid = (final == starts + steps - 1).to(data.dtype)
-        self._columns = torch.stack([rewards.to(data.dtype), masks, valid])
-        self._rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
-        size = data.action_dim
-        # Row i is a_i..a_{i+h-1}, time-major: a view, so the actions are stored once however long the chunk is.
-        self._chunks = data.actions.contiguous().as_strided((last, steps * size), (size, 1))
+        columns = torch.stack([rewards.to(data.dtype), masks, valid])
+        rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
+        self.table = WindowTable(data.states, rows, columns, chunks_of(data.actions.contiguous(), steps))
 
     def __call__(self, starts: Tensor) -> Batch:
         """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
@@ -75,12 +110,11 @@ class ChunkWindows:
 
     def gather(self, starts: Tensor) -> Batch:
         """The same for starts that are known to be in range and on the device: nothing is read back to the host."""
-        index = starts.reshape(-1)
-        rows = self._rows.index_select(1, index).reshape(-1)
-        states = self.transitions.states.index_select(0, rows).reshape(2, *starts.shape, -1)
-        columns = self._columns.index_select(1, index).reshape(3, *starts.shape)
-        actions = self._chunks.index_select(0, index).reshape(*starts.shape, -1)
-        return Batch(states[0], actions, columns[0], columns[1], columns[2], states[1])
+        return self.table.gather(starts)
+
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Starts (U, B) of one member's batches, uniform over all."""
+        return torch.randint(self.num_starts, (updates, batch_size), generator=generator, device=generator.device)
 
     def steps(self, starts: Tensor) -> dict[str, Tensor]:
         """Every column of the windows at `starts` (...), not only the last: for study and for tests, not for training.

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from qam_torch.algorithms import Algorithm, NamedNoise
+from qam_torch.algorithms import Algorithm, DivergedError, NamedNoise
+from qam_torch.algorithms.capture import record
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
 from qam_torch.types import Policy, QamError
 
 if TYPE_CHECKING:
     import gymnasium
 
-__all__ = ["LoadedPolicy", "PopulationActor", "load_policy"]
+__all__ = ["CollectingActor", "LoadedPolicy", "PopulationActor", "load_policy"]
 
 
 class PopulationActor:
@@ -46,6 +49,60 @@ class PopulationActor:
         noise = {name: draw[0] for name, draw in self.noise.sample(1).items()}
         states = torch.as_tensor(observations, dtype=parameter.dtype, device=parameter.device)
         return self.policy(states, noise).cpu().numpy()
+
+
+class CollectingActor:
+    """The same for collecting experience: recorded once, with random states that a checkpoint remembers.
+
+    algorithm  as it is being trained; its parameters must not move to another device afterwards
+    """
+
+    def __init__(self, algorithm: Algorithm, streams: int) -> None:
+        self.algorithm, self.streams = algorithm, streams
+        self._saved: Mapping[str, Any] | None = None
+
+    @cached_property
+    def noise(self) -> NamedNoise:
+        """On the algorithm's device, which is known when it is first asked to act: after a checkpoint is loaded."""
+        parameter = next(self.algorithm.networks.parameters())
+        draws = self.algorithm.policy.draws(self.streams)
+        noise = NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
+        if self._saved is not None:
+            noise.load_state_dict(self._saved)
+        return noise
+
+    @cached_property
+    def _recorded(self) -> Callable[..., torch.Tensor]:
+        def act(states: torch.Tensor, *draws: torch.Tensor) -> torch.Tensor:
+            return self.algorithm.policy(states, dict(zip(self.noise.draws, draws, strict=True)))
+
+        shapes = [(self.streams, self.algorithm.observation_dim), *(draw.shape for draw in self.noise.draws.values())]
+        parameter = next(self.algorithm.networks.parameters())
+        return record(act, [parameter.new_zeros(self.algorithm.members, *shape) for shape in shapes])
+
+    @torch.no_grad()
+    def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """(P, E, O) -> (P, E, D); members that are not in `asked` (P,) draw no noise, their rows mean nothing."""
+        noise = self.noise.sample(1, asked)
+        states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
+        chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
+        lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
+        if lost.any():
+            seeds = ", ".join(str(seed) for seed, is_lost in zip(self.algorithm.seeds, lost, strict=True) if is_lost)
+            raise DivergedError(
+                f"training diverged: the policy of seed {seeds} gives actions that are not finite; lower algo.lr or "
+                "algo.inv_temp, or check the data for outliers"
+            )
+        return chunks
+
+    def state_dict(self) -> dict[str, Any]:
+        """The noise's generators."""
+        return self.noise.state_dict()
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Continue from there."""
+        self._saved = state_dict
+        self.__dict__.pop("noise", None)
 
 
 class LoadedPolicy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,51 +16,15 @@ from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION
 from qam_torch.experiment.clock import Clock
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.records import MetricsFile
-from qam_torch.rollout.evaluation import Evaluation, evaluate
-from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rollout.pool import EnvironmentFailure
 from qam_torch.types import QamError
 
-__all__ = ["Evaluator", "RunCallback"]
-
-
-class Evaluator:
-    """Evaluates all members of an algorithm side by side, in environments that are made once and kept.
-
-    make_pool   makes the environments when they are first needed
-    episodes    per member
-    action_dim  A
-    """
-
-    def __init__(self, make_pool: Callable[[], EnvironmentPool], episodes: int, action_dim: int) -> None:
-        self.make_pool, self.episodes, self.action_dim = make_pool, episodes, action_dim
-        self.pool: EnvironmentPool | None = None
-
-    def __call__(
-        self, algorithm: Algorithm, update: int, policy: str = "policy", record_positions: bool = False
-    ) -> Evaluation:
-        """Noise and episodes are functions of (seeds, update) alone, so a continued run evaluates alike."""
-        if self.pool is None:
-            self.pool = self.make_pool()
-        return evaluate(
-            PopulationActor(algorithm, policy, f"evaluation/{policy}/{update}"),
-            self.pool,
-            algorithm.members,
-            self.episodes,
-            algorithm.horizon_length,
-            self.action_dim,
-            seed=update,
-            record_positions=record_positions,
-        )
-
-    def close(self) -> None:
-        """End the environments' processes."""
-        if self.pool is not None:
-            self.pool.close()
-            self.pool = None
+__all__ = ["RunCallback"]
 
 
 class RunCallback(L.Callback):
@@ -71,6 +36,9 @@ class RunCallback(L.Callback):
     loggers     Lightning loggers; they get every metric as its mean over members, and each member's own
     directory   the run directory; checkpoints go to its folder `checkpoints`
     description the checkpoint's own section, see `checkpoints.describe`
+    statistics  what the episodes of the online phase have come to since it was asked last, (P,) by name
+
+    Where a run begins with the online phase, the policy it begins with is evaluated first.
     """
 
     def __init__(
@@ -81,16 +49,19 @@ class RunCallback(L.Callback):
         loggers: Sequence[Logger],
         directory: Path,
         description: dict[str, Any],
+        statistics: Callable[[], dict[str, np.ndarray]] = dict,
     ) -> None:
+        self.statistics = statistics
         self.clock, self.evaluator, self.metrics, self.loggers = clock, evaluator, metrics, loggers
         self.last_path = directory / "checkpoints" / "last.ckpt"
         self.best_path = directory / "checkpoints" / "best.ckpt"
         self.description = description
         self.best: dict[str, float] = {}
+        self.after_offline: dict[str, float] = {}
         self.latest: Evaluation | None = None
         self.seconds_before, self.started = 0.0, time.perf_counter()
         self.bar: tqdm | None = None
-        self.saved_update: int | None = None
+        self.saved_step: int | None = None
 
     @property
     def seconds(self) -> float:
@@ -100,33 +71,38 @@ class RunCallback(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock and the progress bar where the checkpoint left off."""
         self.started = time.perf_counter()
+        step = _step(trainer)
         self.bar = tqdm(
-            total=self.clock.updates,
-            initial=trainer.global_step,
-            unit=" updates",
+            total=self.clock.steps,
+            initial=step,
+            unit=" steps" if self.clock.online_steps else " updates",
             dynamic_ncols=True,
             disable=None if sys.stderr.isatty() else True,
             smoothing=0.05,
         )
         if self.best:
             self.bar.set_postfix_str(f"best {_headline(self.best)}")
+        elif step == self.clock.offline_steps:
+            assert isinstance(pl_module, Algorithm)
+            self._evaluate(trainer, pl_module, step)
+            self._log(pl_module, step, evaluated=True)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Everything that the clock says is due after this trainer step."""
         assert isinstance(pl_module, Algorithm)
-        update, clock = trainer.global_step, self.clock
-        evaluating = clock.due(clock.eval_every, update)
+        step, clock = _step(trainer), self.clock
+        evaluating = clock.due(clock.eval_every, step)
         if evaluating:
-            self._evaluate(trainer, pl_module, update)
-        if evaluating or clock.due(clock.log_every, update):
-            self._log(pl_module, update, evaluating)
-        if clock.due(clock.save_every, update):
+            self._evaluate(trainer, pl_module, step)
+        if evaluating or clock.due(clock.log_every, step):
+            self._log(pl_module, step, evaluating)
+        if clock.due(clock.save_every, step):
             self._save(trainer, pl_module, self.last_path)
-            self.saved_update = update
+            self.saved_step = step
         if self.bar is not None:
-            self.bar.update(update - self.bar.n)
+            self.bar.update(step - self.bar.n)
 
     def _save(self, trainer: L.Trainer, algorithm: Algorithm, path: Path) -> None:
         """Save what is worth continuing from: the last update's losses were finite, but not yet what it left."""
@@ -138,41 +114,53 @@ class RunCallback(L.Callback):
                 )
         trainer.save_checkpoint(path)
 
-    def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, update: int) -> None:
-        self.latest = self.evaluator(algorithm, update)
-        outcome = {"update": update, "return": float(self.latest.returns.mean())}
+    def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, step: int) -> None:
+        self.latest = self.evaluator(algorithm, step)
+        outcome = {"step": step, "update": trainer.global_step, "return": float(self.latest.returns.mean())}
         if self.latest.success is None:
             told = f"{_headline(outcome)} [{self.latest.returns.min():.1f}, {self.latest.returns.max():.1f}]"
         else:
             outcome["success"] = float(self.latest.success_rate().mean())
             low, high = self.latest.pooled_interval()
             told = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
-        tqdm.write(f"update {update:>9,}   {told}   {self.seconds:6.0f} s")
+        online = self.clock.phase(step) == "online"
+        place = f"online step {self.clock.online(step):>9,}" if online else f"update {step:>9,}"
+        tqdm.write(f"{place}   {told}   {self.seconds:6.0f} s")
         if self.bar is not None:
             self.bar.set_postfix_str(_headline(outcome))
+        if step == self.clock.offline_steps:
+            self.after_offline = outcome
         if _is_better(outcome, self.best):
             self.best = outcome
             self._save(trainer, algorithm, self.best_path)
 
-    def _log(self, algorithm: Algorithm, update: int, evaluated: bool) -> None:
-        training = {name: value.detach().cpu().numpy() for name, value in algorithm.metrics.items()}
-        evaluation: dict[str, np.ndarray] = {}
+    def _log(self, algorithm: Algorithm, step: int, evaluated: bool) -> None:
+        clock, phase = self.clock, self.clock.phase(step)
+        place = {"step": step, "phase": phase, "update": clock.updates(step)}
+        metrics: dict[str, np.ndarray] = {}
+        if clock.updates(step) > clock.updates(max(0, step - clock.num_envs)):  # else they are of some step before
+            metrics |= {name: value.detach().cpu().numpy() for name, value in algorithm.metrics.items()}
+        if phase == "online":
+            metrics |= self.statistics()
         if evaluated and self.latest is not None:
-            evaluation = {
+            metrics |= {
                 "evaluation/return": self.latest.returns.mean(1),
                 "evaluation/length": self.latest.lengths.mean(1),
                 "evaluation/seconds": np.full(algorithm.members, self.latest.seconds),
             }
             if self.latest.success is not None:
-                evaluation["evaluation/success"] = self.latest.success_rate()
-        self.metrics.write(update, self.seconds, training, evaluation)
-        flat = {name: float(value.mean()) for name, value in {**training, **evaluation}.items()}
+                metrics["evaluation/success"] = self.latest.success_rate()
+        self.metrics.write(place, self.seconds, metrics)
+        flat = {name: float(np.nanmean(value)) for name, value in metrics.items() if not np.isnan(value).all()}
         if algorithm.members > 1:
-            for name, value in {**training, **evaluation}.items():
-                flat |= {f"{name}/seed{s}": float(v) for s, v in zip(algorithm.seeds, value, strict=True)}
+            for name, value in metrics.items():
+                by_seed = zip(algorithm.seeds, value.tolist(), strict=True)
+                flat |= {f"{name}/seed{s}": v for s, v in by_seed if not math.isnan(v)}
+        if clock.online_steps:
+            flat |= {"phase/online": float(phase == "online"), "phase/update": float(clock.updates(step))}
         try:
             for logger in self.loggers:
-                logger.log_metrics(flat, step=update)
+                logger.log_metrics(flat, step=step)
         except OSError as error:  # TensorBoard's writer reports it a step later
             self.loggers = ()
             raise QamError(f"could not write the logger's events ({error}): free some disk space") from error
@@ -185,7 +173,14 @@ class RunCallback(L.Callback):
             logger.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal and the event files in order, as far as the disk lets."""
+        """Leave the terminal and the event files in order, as far as the disk lets; save where an environment failed.
+
+        It fails between two updates, so all but the environments' states is as it should be.
+        """
+        if isinstance(exception, EnvironmentFailure) and isinstance(pl_module, Algorithm):
+            with contextlib.suppress(QamError):  # the failure is what is to be told
+                self._save(trainer, pl_module, self.last_path)
+                self.saved_step = _step(trainer)
         if self.bar is not None:
             self.bar.close()
         for logger in self.loggers:
@@ -196,19 +191,28 @@ class RunCallback(L.Callback):
         """Add the checkpoint's description and what this callback has to remember."""
         checkpoint[SECTION] = {
             **self.description,
+            "step": _step(trainer),
+            "offline_steps": self.clock.offline_steps,
             "update": trainer.global_step,
             "seconds": self.seconds,
             "best": dict(self.best),
+            "after_offline": dict(self.after_offline),
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue from what the checkpoint remembers."""
         section = checkpoint[SECTION]
-        self.seconds_before, self.best = section["seconds"], dict(section["best"])
-        self.saved_update = section["update"]
-        self.metrics.restart(section["update"])
+        self.seconds_before = section["seconds"]
+        self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
+        self.saved_step = section["step"]
+        self.metrics.restart(section["step"])
         # A run that had reached its end may go on to a later one.
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
+
+def _step(trainer: L.Trainer) -> int:
+    """Steps made, which only the data module counts: Lightning's own counter is that of the updates."""
+    return trainer.datamodule.step  # type: ignore[attr-defined]
 
 
 def _headline(outcome: Mapping[str, float]) -> str:

@@ -47,17 +47,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise QamError(f"could not save checkpoint '{target}' ({error}); {kept}: free some disk space") from error
 
 
-def describe(algorithm: Algorithm, arguments: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+def describe(
+    algorithm: Algorithm, arguments: Mapping[str, Any], run: Mapping[str, Any], online: Mapping[str, Any]
+) -> dict[str, Any]:
     """A checkpoint's description: enough to rebuild the algorithm, and to see whether it belongs to a run.
 
     arguments  the algorithm's constructor arguments, plain values
     run        environment, task, reward, data set and its hash, batch size
+    online     what only matters once the online phase has begun
     """
     return {
         "version": qam_torch.__version__,
         "algorithm": type(algorithm).__name__,
         "arguments": dict(arguments),
         "run": dict(run),
+        "online": dict(online),
     }
 
 
@@ -116,7 +120,8 @@ def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Map
     """Raise QamError unless a checkpoint was written by a run of this description."""
     saved = checkpoint[SECTION]
     pairs = [("algorithm", saved["algorithm"], description["algorithm"])]
-    for part in ("arguments", "run"):
+    begun = saved["step"] > saved["offline_steps"]
+    for part in ("arguments", "run", "online") if begun else ("arguments", "run"):
         names = saved[part].keys() | description[part].keys()
         pairs += [(name, saved[part].get(name), description[part].get(name)) for name in sorted(names)]
     for name, old, new in pairs:

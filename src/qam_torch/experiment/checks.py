@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from qam_torch.data.replay import MODES
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.clock import clock_of
 from qam_torch.experiment.parts import build_algorithm, method_of, seeds_of
@@ -32,10 +33,12 @@ def check(config: DictConfig) -> None:
         )
     for name, least in (("batch_size", 1), ("eval_episodes", 1)):
         require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
+    require("online_workers", _is_integer(config.online_workers, 0), config.online_workers, "an integer >= 0")
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
         value = config[name]
         require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
     _check_source(config)
+    _check_online(config)
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
     for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
@@ -52,6 +55,28 @@ def check(config: DictConfig) -> None:
     if config.logger.wandb and importlib.util.find_spec("wandb") is None:
         raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
+
+
+def _check_online(config: DictConfig) -> None:
+    """The replay buffer can hold and give what it has to."""
+    require("buffer", config.buffer in MODES, config.buffer, " or ".join(MODES))
+    require("buffer_size", _is_integer(config.buffer_size, 1), config.buffer_size, "an integer >= 1")
+    start = config.init_from
+    require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
+    if config.online_steps == 0:
+        require("init_from", start is None, start, "null without an online phase: give online_steps=...")
+        return
+    chunk, streams = config.algo.horizon_length, config.num_envs
+    if config.buffer_size // streams < 2 * chunk:
+        raise QamError(
+            f"buffer_size={config.buffer_size} is too small for num_envs={streams}: expected at least twice "
+            f"horizon_length={chunk} for each of them"
+        )
+    if config.buffer == "balanced":
+        require("batch_size", config.batch_size % 2 == 0, config.batch_size, "an even number with buffer=balanced")
+        least = chunk * streams
+        require("start_training", config.start_training >= least, config.start_training,
+                f"at least {least} with buffer=balanced, so that there is a chunk to draw")  # fmt: skip
 
 
 _NEEDED = {

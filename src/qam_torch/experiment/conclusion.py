@@ -9,11 +9,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment.callbacks import Evaluator, RunCallback
+from qam_torch.experiment.callbacks import RunCallback
 from qam_torch.experiment.environments import title
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.inputs import Data
+from qam_torch.experiment.losses import plot_losses
 from qam_torch.experiment.maps import plot_trajectories
-from qam_torch.experiment.plots import plot_losses, plot_return, plot_success
+from qam_torch.experiment.plots import plot_return, plot_success
 from qam_torch.experiment.records import read_metrics, versions, write_json
 from qam_torch.rollout.evaluation import Evaluation
 
@@ -30,13 +32,13 @@ def conclude(
 ) -> dict[str, Any]:
     """Final evaluation with trajectories, the behaviour flow beside it, plots and summary.json."""
     maze = data.layout is not None
-    updates = callback.clock.updates
+    clock = callback.clock
     # The last training evaluation again, with the same noise and episodes, where its trajectories are to be drawn.
     latest = callback.latest if callback.latest is not None and not maze else None
-    final = latest or evaluator(algorithm, updates, record_positions=maze)
+    final = latest or evaluator(algorithm, clock.steps, record_positions=maze)
     behavior = None
     if config.compare_behavior and algorithm.behavior_policy is not None:
-        behavior = evaluator(algorithm, updates, "behavior_policy", record_positions=maze)
+        behavior = evaluator(algorithm, clock.steps, "behavior_policy", record_positions=maze)
     plots = _plots(config, directory, data, final, behavior)
     summary = {
         "algorithm": config.algo_name,
@@ -44,11 +46,14 @@ def conclude(
         "task": data.environment.get("task"),
         "reward": data.environment.get("reward"),
         "seeds": list(algorithm.seeds),
-        "updates": updates,
+        "updates": clock.updates(clock.steps),
+        "offline_steps": clock.offline_steps,
+        "online_steps": clock.online_steps,
         "wall_seconds": round(callback.seconds, 1),
         "episodes": config.eval_episodes,
         "final": _outcome(final),
         "best": callback.best,
+        "after_offline": callback.after_offline if clock.online_steps else None,
         "behavior": None if behavior is None else _outcome(behavior),
         "data": data.source,
         "plots": plots,
@@ -124,10 +129,13 @@ def show_table(directory: Path, summary: dict[str, Any]) -> None:
     if len(summary["seeds"]) > 1:
         by_seed = zip(summary["seeds"], final[f"{what}_by_seed"], strict=True)
         rows.append(("by seed", "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in by_seed)))
+    if summary["after_offline"]:
+        rows.append(("after offline", f"{summary['after_offline'][what]:.{digits}f}"))
     if summary["behavior"] is not None:
         rows.append(("behaviour flow", outcome(summary["behavior"])))
     rows += [
         ("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"),
+        *([("online steps", f"{summary['online_steps']:,} a seed")] if summary["online_steps"] else []),
         ("results", f"{directory}/"),
         ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),

@@ -35,11 +35,15 @@ NEUTRAL = (
     "data.download",
     "data.mirrors",
     "eval_workers",
+    "online_workers",
     "num_threads",
     "compile",
     "hydra",
 )
 """Keys that say where and how a run goes, not what it computes."""
+
+RENAMED = {"updates": "offline_steps"}
+"""Keys of earlier versions -> what they are called now."""
 
 LONGEST_NAME = 180
 """Bytes of a directory's name; most file systems take 255."""
@@ -188,7 +192,10 @@ def _unknown_key(key: str, known: Sequence[str]) -> QamError:
     leaves: dict[str, list[str]] = {}
     for name in known:
         leaves.setdefault(name.rpartition(".")[2], []).append(name)
-    close = difflib.get_close_matches(key.rpartition(".")[2], leaves, n=2, cutoff=0.6)
+    if key in RENAMED:
+        return QamError(f"unknown key '{key}': it is called {RENAMED[key]} now")
+    leaf = key.rpartition(".")[2]
+    close = [leaf] if leaf in leaves else difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.6)
     near = [name for leaf in close for name in leaves[leaf]]
     hint = f"did you mean {' or '.join(near[:3])}?" if near else "`qam-train --help` shows all keys"
     return QamError(f"unknown key '{key}': {hint}")

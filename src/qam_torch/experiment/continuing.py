@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from qam_torch.experiment.checkpoints import read_checkpoint
+from qam_torch.experiment.checkpoints import SECTION, read_checkpoint
 from qam_torch.experiment.configuration import NEUTRAL
 from qam_torch.types import QamError
 
-__all__ = ["Saved", "finished_run", "saved_run"]
+__all__ = ["Saved", "finished_run", "saved_run", "trainer_steps_of"]
 
 
 def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
@@ -30,7 +30,8 @@ def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
         before = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
     except (OSError, ValueError, YAMLError):
         raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
-    if summary["updates"] < config.updates:
+    longer = summary.get("offline_steps", summary["updates"]) < config.offline_steps and config.init_from is None
+    if longer or summary.get("online_steps", 0) < config.online_steps:
         return None
     for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
         raise QamError(
@@ -51,6 +52,12 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any,
         yield name, old, new
 
 
+def trainer_steps_of(content: dict[str, Any]) -> int:
+    """Trainer steps that Lightning counts in a checkpoint: all but one in the middle of which it was saved."""
+    progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    return progress["ready"] if progress["processed"] == progress["ready"] else progress["completed"]
+
+
 class Saved(NamedTuple):
     """The checkpoint that a run continues from, and what is in it."""
 
@@ -58,27 +65,43 @@ class Saved(NamedTuple):
     content: dict[str, Any]
 
     @property
-    def updates(self) -> int:
-        """Updates made."""
-        return self.content["global_step"]
+    def step(self) -> int:
+        """Steps made: updates of the offline phase, and environment steps on top."""
+        return self.content[SECTION]["step"]
 
     @property
-    def steps(self) -> int:
+    def offline_steps(self) -> int:
+        """Length of its offline phase."""
+        return self.content[SECTION]["offline_steps"]
+
+    @property
+    def trainer_steps(self) -> int:
         """Trainer steps made."""
-        return self.content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]["ready"]
+        return trainer_steps_of(self.content)
 
 
 def saved_run(directory: Path, config: DictConfig) -> Saved | None:
     """The last checkpoint, if there is one and the run is to be continued.
 
-    Raises QamError for one that is damaged, or beyond the updates asked for.
+    Raises QamError for one that is damaged, or beyond the steps asked for.
     """
     path = directory / "checkpoints" / "last.ckpt"
     if config.resume != "auto" or not path.is_file():
         return None
     saved = Saved(path, read_checkpoint(path))
-    if saved.updates > config.updates:
+    online, made = saved.step - saved.offline_steps, min(saved.step, saved.offline_steps)
+    if config.init_from is None and made > config.offline_steps:
         raise QamError(
-            f"checkpoint '{path}' has {saved.updates} updates but updates={config.updates}: give at least as many"
+            f"checkpoint '{path}' has {made} updates but offline_steps={config.offline_steps}: give at least as many"
+        )
+    if online > 0 and config.init_from is None and made != config.offline_steps:
+        raise QamError(
+            f"checkpoint '{path}' is past its offline_steps={made} but this run has "
+            f"offline_steps={config.offline_steps}: give the same"
+        )
+    if online > config.online_steps:
+        raise QamError(
+            f"checkpoint '{path}' has {online} environment steps but online_steps={config.online_steps}: "
+            "give at least as many"
         )
     return saved

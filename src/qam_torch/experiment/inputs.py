@@ -41,7 +41,7 @@ __all__ = ["Data", "build_data", "load_file"]
 class Data(NamedTuple):
     """A task's transitions on the training device, and where they come from.
 
-    transitions      on the device, or the files that take turns there
+    transitions      on the device, or the files that take turns there; None once they are handed on
     observation_dim  O
     action_dim       A
     source           name, path, origin and sha256 of the data, and how much there is of them
@@ -49,7 +49,7 @@ class Data(NamedTuple):
     layout           the map, for mazes
     """
 
-    transitions: Transitions | Shards
+    transitions: Transitions | Shards | None
     observation_dim: int
     action_dim: int
     source: dict[str, Any]
@@ -64,6 +64,7 @@ def build_data(config: DictConfig, device: torch.device) -> Data:
     if isinstance(data.transitions, Shards):
         shards = data.transitions.front(proportion)
         return data._replace(transitions=shards, source={**source, "files": len(shards.files)})
+    assert data.transitions is not None
     transitions = data.transitions.proportion(proportion)
     held = {"transitions": transitions.num_transitions, "episodes": transitions.num_episodes}
     return data._replace(transitions=transitions, source={**source, **held})

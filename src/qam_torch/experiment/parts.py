@@ -70,9 +70,11 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
     return algorithm.to(getattr(torch, config.dtype)), arguments
 
 
-def wants_compilation(config: DictConfig, device: torch.device) -> bool:
+def wants_compilation(config: DictConfig, device: torch.device, updates: int) -> bool:
     """Whether to compile the update: on a CPU with a C++ compiler, where the run is long and the networks are small
     enough to gain by it.
+
+    updates  that the run makes
 
     Raises QamError when compile=true and there is no compiler.
     """
@@ -81,17 +83,17 @@ def wants_compilation(config: DictConfig, device: torch.device) -> bool:
     if config.compile is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
     widest = max(*config.algo.actor_hidden_dims, *config.algo.value_hidden_dims)
-    pays = config.updates >= WORTH_COMPILING and widest <= WIDEST_COMPILED
+    pays = updates >= WORTH_COMPILING and widest <= WIDEST_COMPILED
     if config.compile is not True and (compiler is None or not pays):
         return False
     return config.compile is not False and device.type == "cpu"
 
 
-def build_loggers(config: DictConfig, directory: Path, update: int) -> Sequence[Logger]:
-    """The loggers asked for; events after `update` of a run that is continued are hidden."""
+def build_loggers(config: DictConfig, directory: Path, step: int) -> Sequence[Logger]:
+    """The loggers asked for; events after `step` of a run that is continued are hidden."""
     loggers: list[Logger] = []
     if config.logger.tensorboard:
-        loggers.append(TensorBoardLogger(directory, name="tensorboard", version="", purge_step=update + 1))
+        loggers.append(TensorBoardLogger(directory, name="tensorboard", version="", purge_step=step + 1))
     if config.logger.wandb:
         from lightning.pytorch.loggers import WandbLogger
 

@@ -28,6 +28,8 @@ __all__ = [
     "write_text",
 ]
 
+PLACE = ("step", "phase", "update", "seed", "seconds")
+PHASES = {"offline": 0.0, "online": 1.0}
 EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
 
 PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "hydra-core", "omegaconf", "numpy")
@@ -72,57 +74,76 @@ def prepare_directory(path: Path, what: str = "run directory", option: str = "ru
 
 
 class MetricsFile:
-    """metrics.csv: one row per update logged and member, training and evaluation columns side by side.
+    """metrics.csv: one row per logged step and member, training, collection and evaluation columns side by side.
 
     path   the file; None writes nothing
     seeds  one a member
 
-    The columns are fixed by the first row: update, seed, seconds, the training metrics, the evaluation's.
+    Columns: step, phase (offline or online), update, seed, seconds, then the metrics; what a row has not is blank. A
+    metric that first comes up later, as in the online phase, gets its column then.
     """
 
     def __init__(self, path: Path | None, seeds: Sequence[int]) -> None:
         self.path, self.seeds = path, tuple(seeds)
-        self.columns: list[str] | None = None
+        self.columns: list[str] = []
 
-    def restart(self, update: int | None) -> None:
-        """Forget all rows, or with a number those after that update: they will be written again."""
+    def restart(self, step: int | None) -> None:
+        """Forget all rows, or with a number those after that step: they will be written again."""
         if self.path is None or not self.path.exists():
             return
-        if update is None:
+        if step is None:
             self.path.unlink()
             return
-        with open(self.path, newline="") as file:
-            rows = list(csv.reader(file))
-        kept = [row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= update]
+        header, *rows = self._rows() or [[]]
+        kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
         if not kept:  # a kill may also have left an unfinished header
             self.path.unlink()
             return
-        write_text(self.path, "".join(",".join(row) + "\n" for row in [rows[0], *kept]))
-        self.columns = rows[0]
+        write_text(self.path, "".join(",".join(row) + "\n" for row in [header, *kept]))
+        self.columns = header
 
-    def write(self, update: int, seconds: float, training: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
-        """Append a row for each member; values are (P,) arrays by name."""
+    def write(self, place: Mapping[str, Any], seconds: float, metrics: Mapping[str, Any]) -> None:
+        """Append a row for each member.
+
+        place    step, phase and update
+        seconds  of the run so far
+        metrics  name -> (P,) values, nan for none
+        """
         if self.path is None:
             return
-        values = {name: np.asarray(value) for name, value in {**training, **evaluation}.items()}
+        values = {name: np.asarray(value) for name, value in metrics.items()}
         try:
+            self._add_columns([*PLACE, *values] if self.columns else [*PLACE, *values, *EVALUATION_COLUMNS])
             with open(self.path, "a", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
-                if self.columns is None:
-                    self.columns = ["update", "seed", "seconds", *training, *EVALUATION_COLUMNS]
-                    writer.writerow(self.columns)
                 for p, seed in enumerate(self.seeds):
-                    cells = (values[c][p].item() if c in values else "" for c in self.columns[3:])
-                    writer.writerow([update, seed, round(seconds, 3), *cells])
+                    row = {**place, "seed": seed, "seconds": round(seconds, 3)}
+                    row |= {name: value[p].item() for name, value in values.items() if not np.isnan(value[p])}
+                    writer.writerow([row.get(column, "") for column in self.columns])
         except OSError as error:
             raise QamError(f"could not write '{self.path}' ({error.strerror}): free some disk space") from error
+
+    def _add_columns(self, names: Sequence[str]) -> None:
+        """Widen the file, which is small, by the columns that it has not yet."""
+        assert self.path is not None
+        new = [name for name in dict.fromkeys(names) if name not in self.columns]
+        if new:
+            self.columns = [*self.columns, *new]
+            rows = self._rows()[1:] if self.path.exists() else []
+            widened = [self.columns, *([*row, *[""] * len(new)] for row in rows)]
+            write_text(self.path, "".join(",".join(row) + "\n" for row in widened))
+
+    def _rows(self) -> list[list[str]]:
+        assert self.path is not None
+        with open(self.path, newline="") as file:
+            return list(csv.reader(file))
 
 
 def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
     """Read a run's metrics.csv.
 
     path  the file; a last line that is still being written is left out
-    ->    column -> (rows,) float64, nan where the file is blank
+    ->    column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online
 
     Raises QamError if the file cannot be read, has no header, or has a cell that is no number.
     """
@@ -139,7 +160,7 @@ def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
     table = np.full((len(rows), len(header)), np.nan)
     for i, row in enumerate(rows):
         try:
-            table[i] = [float(cell) if cell else math.nan for cell in row]
+            table[i] = [PHASES[cell] if cell in PHASES else float(cell) if cell else math.nan for cell in row]
         except ValueError:
             raise QamError(
                 f"line {i + 2} of '{path}' is damaged: expected {len(header)} numbers or blanks, remove the line"

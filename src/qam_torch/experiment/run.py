@@ -15,22 +15,26 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.data.module import OfflineData
+from qam_torch.data.module import TrainingData
 from qam_torch.experiment import parts
-from qam_torch.experiment.callbacks import Evaluator, RunCallback
+from qam_torch.experiment.callbacks import RunCallback
 from qam_torch.experiment.checkpoints import (
     AtomicCheckpointIO,
     describe,
     require_same_run,
 )
 from qam_torch.experiment.checks import check
-from qam_torch.experiment.clock import clock_of
+from qam_torch.experiment.clock import Clock, clock_of
 from qam_torch.experiment.conclusion import conclude, show_table
 from qam_torch.experiment.configuration import absolute
-from qam_torch.experiment.continuing import finished_run, saved_run
+from qam_torch.experiment.continuing import Saved, finished_run, saved_run, trainer_steps_of
 from qam_torch.experiment.environments import environment_maker, title
+from qam_torch.experiment.evaluator import Evaluator
+from qam_torch.experiment.initial import adopt, initial_checkpoint
 from qam_torch.experiment.inputs import Data, build_data
+from qam_torch.experiment.online import build_collector, build_online
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
+from qam_torch.rollout.pool import EnvironmentFailure
 from qam_torch.types import QamError
 
 __all__ = ["RunResult", "fit"]
@@ -60,66 +64,81 @@ def fit(config: DictConfig) -> RunResult:
     """
     _quiet_lightning()
     check(config)
-    clock = clock_of(config)
     directory = absolute(config.run_dir)
     finished = finished_run(directory, config)
     if finished is not None:
-        print(f"this run is finished ({finished['updates']:,} updates, see {directory}/summary.json): nothing to do")
+        print(f"this run is finished ({_amount_of_steps(finished)}, see {directory}/summary.json): nothing to do")
         return RunResult(directory, finished, None)
     if config.num_threads is not None:
         torch.set_num_threads(config.num_threads)
     trainer = _trainer(config)
     prepare_directory(directory)
     saved = saved_run(directory, config)
+    initial = initial_checkpoint(config) if saved is None else None
+    clock = _clock(config, saved, initial)
     data = build_data(config, trainer.strategy.root_device)
     algorithm, arguments = parts.build_algorithm(config, data.observation_dim, data.action_dim)
-    algorithm.compile_update = parts.wants_compilation(config, trainer.strategy.root_device)
-    module = OfflineData(
+    algorithm.compile_update = parts.wants_compilation(config, trainer.strategy.root_device, clock.updates(clock.steps))
+    make = environment_maker(data.environment)
+    collector = build_collector(config, algorithm, make)
+    start = clock.offline_steps if initial is not None else 0 if saved is None else saved.step
+    made = saved.trainer_steps if saved is not None else 0 if initial is None else trainer_steps_of(initial)
+    assert data.transitions is not None
+    module = TrainingData(
         transitions=data.transitions,
         horizon_length=config.algo.horizon_length,
         discount=config.algo.discount,
         batch_size=config.batch_size,
         seeds=parts.seeds_of(config),
         plan=clock.plan,
-        num_steps=clock.num_steps() if saved is None else saved.steps + clock.num_steps(saved.updates),
+        num_steps=made + clock.trainer_steps(start),
+        online=build_online(config, clock, collector, directory, data),
     )
+    data = data._replace(transitions=None)  # the replay buffer takes their place, so nobody else is to hold them
     facts = {
         **data.environment,
         "batch_size": config.batch_size,
         "data": data.source["sha256"],
         "proportion": config.data.proportion,
         "dtype": config.dtype,
+        "init_from": config.init_from,
     }
-    description = describe(algorithm, arguments, facts)
-    if saved is None:
-        directory = _fresh(directory)
-    else:
+    online_facts = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "buffer", "buffer_size")}
+    description = describe(algorithm, arguments, facts, online_facts)
+    if saved is not None:
         require_same_run(saved.path, saved.content, description)
-    start = 0 if saved is None else saved.updates
+    else:
+        directory = _fresh(directory)
+        if initial is not None:
+            target = directory / "checkpoints" / "last.ckpt"
+            saved = adopt(initial, algorithm, module, description, target)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
     metrics = MetricsFile(directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds)
     metrics.restart(None if saved is None else start)
-    make = environment_maker(data.environment)
     count = algorithm.members * config.eval_episodes
     evaluator = Evaluator(
         lambda: parts.build_pool(make, count, config.eval_workers), config.eval_episodes, data.action_dim
     )
     callback = RunCallback(
-        clock, evaluator, metrics, parts.build_loggers(config, directory, start), directory, description
+        clock,
+        evaluator,
+        metrics,
+        parts.build_loggers(config, directory, start),
+        directory,
+        description,
+        collector.statistics,
     )
     trainer.callbacks.append(callback)  # type: ignore[attr-defined]
-    _announce(config, data, algorithm, trainer, start)
+    _announce(config, data, algorithm, trainer, clock, start if initial is None else 0)
     try:
         _train(trainer, algorithm, module, None if saved is None else saved.path)
         summary = conclude(config, directory, data, algorithm, callback, evaluator)
-    except DivergedError as error:
-        kept = (
-            "none was saved yet"
-            if callback.saved_update is None
-            else f"{callback.last_path} (update {callback.saved_update})"
-        )
-        raise DivergedError(f"{error}; last good checkpoint: {kept}") from error
+    except (DivergedError, EnvironmentFailure) as error:
+        kept = "none was saved yet"
+        if callback.saved_step is not None:
+            kept = f"{callback.last_path} ({_place(clock, callback.saved_step)})"
+        raise type(error)(f"{error}; last good checkpoint: {kept}") from error
     finally:
         evaluator.close()
     show_table(directory, summary)
@@ -142,7 +161,7 @@ def _trainer(config: DictConfig) -> L.Trainer:
             precision=config.trainer.precision,
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
-            max_steps=config.updates,
+            max_steps=-1,  # the data module knows when it is over
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -156,7 +175,7 @@ def _trainer(config: DictConfig) -> L.Trainer:
         ) from None
 
 
-def _train(trainer: L.Trainer, algorithm: Algorithm, module: OfflineData, checkpoint: Path | None) -> None:
+def _train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
     """Lightning's fit, but an interrupt stays an interrupt instead of ending the process with status 1."""
     main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main_thread else None
@@ -184,17 +203,38 @@ def _fresh(directory: Path) -> Path:
     return directory
 
 
-def _announce(config: DictConfig, data: Data, algorithm: Algorithm, trainer: L.Trainer, start: int) -> None:
+def _clock(config: DictConfig, saved: Saved | None, initial: dict[str, Any] | None) -> Clock:
+    """The schedule; the offline phase of a run that starts from a checkpoint is that checkpoint's."""
+    if config.init_from is None:
+        return clock_of(config)
+    return clock_of(config, initial["global_step"] if initial is not None else saved and saved.offline_steps)
+
+
+def _announce(
+    config: DictConfig, data: Data, algorithm: Algorithm, trainer: L.Trainer, clock: Clock, start: int
+) -> None:
     parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
     seeds = ", ".join(map(str, algorithm.seeds))
     source = data.source
+    offline = [] if config.init_from is not None else [f"{clock.offline_steps:,} updates"]
+    online = [f"{clock.online_steps:,} environment steps"] if clock.online_steps else []
     print(
-        f"{config.algo_name} on {title(data.environment)}, seed {seeds}: {config.updates:,} updates, "
+        f"{config.algo_name} on {title(data.environment)}, seed {seeds}: {', then '.join(offline + online)}, "
         f"{parameters:,.0f} parameters, {trainer.strategy.root_device}\n"
         f"data: {_amount(source)}, {source['origin']}, {source['path']}"
     )
     if start:
-        print(f"continuing from update {start:,}")
+        print(f"continuing from {_place(clock, start)}")
+
+
+def _place(clock: Clock, step: int) -> str:
+    """ "update 300" or "online step 20"."""
+    return f"update {step:,}" if clock.phase(step) == "offline" else f"online step {clock.online(step):,}"
+
+
+def _amount_of_steps(summary: dict[str, Any]) -> str:
+    online = summary["online_steps"]
+    return f"{summary['updates']:,} updates" + (f", {online:,} environment steps" if online else "")
 
 
 def _amount(source: dict[str, Any]) -> str:

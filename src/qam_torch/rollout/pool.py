@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,11 @@ from qam_torch.rollout.hosting import RECORDS, ChunkResult, HostFailure
 from qam_torch.rollout.workers import HostHandle, LocalHost, RemoteHost
 from qam_torch.types import QamError
 
-__all__ = ["EnvironmentPool"]
+__all__ = ["EnvironmentFailure", "EnvironmentPool"]
+
+
+class EnvironmentFailure(QamError):
+    """An environment raised, its process ended, or it gave a number that is not finite; the message says which."""
 
 
 class EnvironmentPool:
@@ -77,7 +82,7 @@ class EnvironmentPool:
         active  (n,)  bool, which environments to reset; None: all
         ->      (n, O) float32 observations; those of the other environments are their last ones
 
-        Raises QamError if an environment fails or its observation is not finite.
+        Raises EnvironmentFailure if one fails or its observation is not finite, QamError for other seeds.
         """
         numbers = np.asarray(seeds, np.int64)
         if numbers.shape != (self.count,) or (numbers < 0).any():
@@ -100,7 +105,8 @@ class EnvironmentPool:
         record       any of "positions" (mazes) and "frames" (rendering)
         frame_every  render only every so many steps of an episode, and its end
 
-        Raises QamError for wrong shapes, non-finite actions, a failing environment or a non-finite observation.
+        Raises EnvironmentFailure if one fails or gives a non-finite observation or reward, QamError for wrong shapes
+        and non-finite actions.
         """
         chosen = self._mask(active)
         actions = np.asarray(actions, np.float32)
@@ -116,7 +122,11 @@ class EnvironmentPool:
             raise QamError(f"cannot record {', '.join(unknown)}: choose from {', '.join(RECORDS)}")
         messages = [(actions[rows], chosen[rows], tuple(record), frame_every) for rows in self._rows]
         parts = self._exchange("step_chunk", messages)
-        return ChunkResult(*(self._merge(field) for field in zip(*parts, strict=True)))
+        return parts[0] if len(parts) == 1 else ChunkResult(*map(self._merge, zip(*parts, strict=True)))
+
+    def physics(self) -> list[dict[str, np.ndarray]]:
+        """Each environment's own state where it has one that is known: MuJoCo's qpos and qvel, OGBench's buttons."""
+        return self._merge(self._exchange("physics", [() for _ in self._rows]))
 
     def close(self) -> None:
         """Release the environments and end the worker processes; may be called twice."""
@@ -134,7 +144,7 @@ class EnvironmentPool:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed"):
+        if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
             self.close()
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -149,7 +159,7 @@ class EnvironmentPool:
             return [host.receive() for host in self._hosts]
         except HostFailure as error:
             self.close()
-            raise QamError(str(error)) from error
+            raise EnvironmentFailure(str(error)) from error
         except BaseException:  # an interrupt leaves answers unread, so nothing that follows could be trusted
             self.close()
             raise
@@ -162,8 +172,8 @@ class EnvironmentPool:
 
     def _merge(self, parts: Sequence[Any]) -> Any:
         """Put the hosts' rows back in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
-        if parts[0] is None:
-            return None
+        if len(parts) == 1 or parts[0] is None:
+            return parts[0]
         if isinstance(parts[0], list):
             return [parts[i % len(parts)][i // len(parts)] for i in range(self.count)]
         merged = np.empty((self.count, *parts[0].shape[1:]), parts[0].dtype)

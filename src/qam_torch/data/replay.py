@@ -1,0 +1,206 @@
+"""The replay buffer: windows of the data set, and behind them of what each member has collected.
+
+One table holds all. The data set's rows come first, shared by all members; then each member's part: the data set's last
+h - 1 rows once more, so that a chunk that runs over its end goes on in the member's own part, and the member's streams,
+one an environment, as rings that overwrite their oldest transitions:
+
+    data set | member 0: end of the data set, stream 0, stream 1, .. | member 1: end of the data set, stream 0, ..
+
+A window starts at a transition of one stream and goes on in that stream, in the order of time, over the ring's seam if
+need be. Only starts that h transitions have followed are drawn, so none reads what is not there yet, or what has
+overwritten its continuation.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qam_torch.data.windows import ChunkWindows, WindowTable, chunks_of
+from qam_torch.types import Batch, Experience, QamError, require
+
+__all__ = ["MODES", "ReplayWindows"]
+
+MODES = ("append", "balanced")
+
+
+class ReplayWindows:
+    """Windows of a data set and of a growing part that P members collect in E environments each.
+
+    offline   windows of the data set; they are copied, so let go of them
+    members   int >= 1  P
+    streams   int >= 1  E
+    capacity  int >= 1  transitions kept of each stream; the oldest are overwritten
+    mode      "append": starts are drawn uniformly from both parts together, as if what is collected were written
+              behind the data set; "balanced": half of each batch from either part, an odd one from the data set
+
+    A window of the collected part is computed exactly as one of the data set, see `ChunkWindows`; an episode that is
+    still going on has ended for a window only when a next one has begun. In mode "append" with one stream, the starts
+    are those of the reference: all but the last h - 1 transitions of all.
+
+    Raises QamError for numbers out of range and a capacity below 2 h.
+    Source: Li & Levine 2026, the reference's replay buffer; RLPD's halves: Ball et al. 2023.
+    """
+
+    def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
+        steps, data = offline.horizon_length, offline.transitions
+        require("buffer", mode in MODES, mode, " or ".join(MODES))
+        if capacity < 2 * steps:
+            raise QamError(
+                f"a replay buffer of {capacity} transitions an environment is too small: expected at least twice "
+                f"horizon_length={steps}, so raise buffer_size or lower num_envs"
+            )
+        self.horizon_length, self.discount = steps, offline.discount
+        self.members, self.streams, self.capacity, self.mode = members, streams, capacity, mode
+        self.ticks = 0
+        """Steps seen in each environment, overwritten ones included."""
+        self._data_starts, self._data_size = offline.num_starts, data.num_transitions
+        # The first h - 1 actions stand behind the ring's end once more, so that a chunk is contiguous over the seam.
+        self._stride = capacity + steps - 1
+        tip, part = steps - 1, steps - 1 + streams * self._stride
+        slots = members * part
+        size, device = self._data_size + slots, data.device
+        self._first_state = len(data.states)
+        states = torch.empty(self._first_state + 2 * slots, data.observation_dim, dtype=data.dtype, device=device)
+        states[: self._first_state] = data.states
+        self._actions = torch.zeros(size, data.action_dim, dtype=data.dtype, device=device)
+        self._actions[: self._data_size] = data.actions
+        rows = torch.zeros(2, size, dtype=torch.int64, device=device)
+        columns = torch.zeros(3, size, dtype=data.dtype, device=device)
+        self.table = WindowTable(states, rows, columns, chunks_of(self._actions, steps))
+        parts = self._data_size + part * np.arange(members)[:, None]
+        self._bases = parts + tip + self._stride * np.arange(streams)
+        self._parts = torch.as_tensor(parts, device=device)
+        self._copy(offline)
+        self._tip = [np.zeros((0, members, streams), kind) for kind in (np.float64, np.float32, bool)]
+
+    def _copy(self, offline: ChunkWindows) -> None:
+        """The data set's windows, and those at its very end, which run over it and therefore are not valid."""
+        data, starts = offline.transitions, self._data_starts
+        self.table.rows[:, :starts] = offline.table.rows
+        self.table.columns[:, :starts] = offline.table.columns
+        rewards, masks, ends = (
+            field[starts:].double().cpu().numpy() for field in (data.rewards, data.masks, data.terminals)
+        )
+        begins = np.concatenate([[True], ends > 0])[: len(ends)]
+        *columns, lasts = self._window_columns(rewards, masks, begins)
+        following = data.next_rows[starts:][self._index(lasts)]
+        for part in self._parts.flatten().tolist():
+            tip = slice(part, part + len(ends))
+            self._actions[tip] = data.actions[starts:]
+            self.table.rows[:, tip] = torch.stack([data.state_rows[starts:], following])
+            self.table.columns[:, tip] = self._to_device(np.stack(columns))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the table is."""
+        return self.table.states.device
+
+    @property
+    def size(self) -> int:
+        """Transitions kept of each stream."""
+        return min(self.ticks, self.capacity)
+
+    @property
+    def data_starts(self) -> int:
+        """Starts in the data set: what is collected follows on its end, as in one long array."""
+        return self._data_starts + min(self.size, self.horizon_length - 1)
+
+    @property
+    def collected_starts(self) -> int:
+        """Starts in what a member has collected."""
+        return self.streams * max(0, self.size - self.horizon_length + 1)
+
+    # Reading
+
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Starts (U, B) of one member's batches: those below `data_starts` are the data set's."""
+
+        def uniform(low: int, high: int, count: int) -> Tensor:
+            return torch.randint(low, high, (updates, count), generator=generator, device=generator.device)
+
+        split, end = self.data_starts, self.data_starts + self.collected_starts
+        if self.mode == "append":
+            return uniform(0, end, batch_size)
+        if split == end:
+            raise QamError(
+                f"buffer=balanced has only {self.size} collected transitions, less than horizon_length="
+                f"{self.horizon_length}: raise start_training"
+            )
+        half = batch_size // 2
+        return torch.cat([uniform(0, self._data_starts, batch_size - half), uniform(split, end, half)], dim=1)
+
+    def gather(self, starts: Tensor) -> Batch:
+        """The windows at starts (U, P, B) as `draw` gives them; nothing is read back to the host."""
+        own = starts - self._data_starts  # as it would be in one array; so it is, in one stream that has not wrapped
+        oldest = self.ticks % self.capacity if self.size == self.capacity else 0
+        if oldest or self.streams > 1:
+            # Counted from the oldest transition, all streams' at one time beside each other.
+            behind = starts - self.data_starts
+            places = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
+            own = torch.where(behind < 0, own, places + (self.horizon_length - 1))
+        return self.table.gather(torch.where(starts < self._data_starts, starts, own + self._parts))
+
+    # Writing
+
+    def add(self, new: Experience) -> None:
+        """Take in any number of steps of all environments, which follow on those before."""
+        count = len(new.rewards)
+        bounds = [*range(0, count, self.capacity - self.horizon_length), count]
+        for first, last in pairwise(bounds):
+            self._add(Experience(*(field[first:last] for field in new)))
+
+    def _add(self, new: Experience) -> None:
+        """No more than the ring holds besides the tip. The windows that the new steps complete are computed anew."""
+        tip = len(self._tip[0])
+        fields = zip(self._tip, (new.rewards, new.masks, new.begins), strict=True)
+        self._tip = [np.concatenate(pair) for pair in fields]
+        rewards, masks, valid, lasts = self._window_columns(*self._tip)
+        places = (self.ticks - tip + np.arange(len(rewards))) % self.capacity
+        slots = places[:, None, None] + self._bases
+        states = self._first_state + 2 * (slots - self._data_size)
+        index = self._index(slots)
+        following = np.take_along_axis(states, lasts, axis=0) + 1
+        self.table.columns.index_copy_(1, index, self._to_device(np.stack([rewards, masks, valid]).reshape(3, -1)))
+        self.table.rows.index_copy_(1, index, self._index(np.stack([states, following])).reshape(2, -1))
+
+        self._put(self.table.states, states[tip:], new.observations)
+        self._put(self.table.states, states[tip:] + 1, new.next_observations)
+        self._put(self._actions, slots[tip:], new.actions)
+        again = places[tip:] < self.horizon_length - 1
+        if again.any():
+            self._put(self._actions, slots[tip:][again] + self.capacity, new.actions[again])
+        self.ticks += len(new.rewards)
+        self._tip = [field[max(0, len(field) - self.horizon_length + 1) :] for field in self._tip]
+
+    def _window_columns(
+        self, rewards: np.ndarray, masks: np.ndarray, begins: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Windows over arrays (n, ...) in the order of time: reward, mask and validity, and index of the last step."""
+        count = len(rewards)
+        total, least = np.zeros(rewards.shape), np.ones(masks.shape, masks.dtype)
+        lasts = np.zeros(rewards.shape, np.int64) + np.arange(count).reshape(-1, *(1,) * (rewards.ndim - 1))
+        inside = np.ones(rewards.shape, bool)
+        for k in range(min(self.horizon_length, count)):
+            if k:
+                inside = inside[:-1] & ~begins[k:]
+                lasts[: count - k] += inside
+            total[: count - k] += np.where(inside, self.discount**k * rewards[k:], 0.0)
+            least[: count - k] = np.where(inside, np.minimum(least[: count - k], masks[k:]), least[: count - k])
+        valid = np.zeros(masks.shape, masks.dtype)
+        if count >= self.horizon_length:
+            valid[: count - self.horizon_length + 1] = inside
+        return total, least, valid, lasts
+
+    def _put(self, where: Tensor, rows: np.ndarray, values: np.ndarray) -> None:
+        """Write values (..., F) to rows (...)."""
+        where.index_copy_(0, self._index(rows), self._to_device(values.reshape(rows.size, -1)))
+
+    def _index(self, numbers: np.ndarray) -> Tensor:
+        return torch.from_numpy(numbers.reshape(-1)).to(self.device)
+
+    def _to_device(self, values: np.ndarray) -> Tensor:
+        return torch.as_tensor(values).to(self.device, self.table.states.dtype)
