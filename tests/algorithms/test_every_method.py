@@ -91,7 +91,7 @@ def test_captured_update_is_bit_for_bit_the_uncaptured_one(runs: Runs) -> None:
 
 def test_captured_update_reads_nothing_on_the_host(runs: Runs) -> None:
     (captured,) = runs.captured.captured.values()
-    targets = {str(node.target) for node in captured.module.graph.nodes if node.op == "call_function"}
+    targets = {str(node.target) for node in captured.run.__self__.graph.nodes if node.op == "call_function"}
     assert targets and not {t for t in targets if "local_scalar_dense" in t or "nonzero" in t or "item" in t.split(".")}
 
 
@@ -122,7 +122,7 @@ def test_a_checkpoint_acts_as_the_member_that_was_saved(runs: Runs) -> None:
         **{name: list(values) for name, values in numbers.items()},
     }
     file = io.BytesIO()
-    torch.save({"state_dict": algorithm.state_dict(), SECTION: describe(algorithm, arguments, {})}, file)
+    torch.save({"state_dict": algorithm.state_dict(), SECTION: describe(algorithm, arguments, {}, {})}, file)
     file.seek(0)
     saved = torch.load(file, weights_only=True)
     states = make_batch(2).observations
