@@ -92,7 +92,7 @@ def main(overrides: list[str]) -> None:
     ratios = []
     for number in range(ROUNDS):
         with tempfile.TemporaryDirectory() as directory:
-            words = ["offline_steps=2", "online_steps=400", "start_training=10", "log_every=50", "eval_every=100000"]
+            words = ["offline_steps=2", "online_steps=2000", "start_training=10", "log_every=200", "eval_every=100000"]
             more = [f"run_dir={directory}/run", "eval_episodes=1", "logger=csv", "compare_behavior=false"]
             config = qam_torch.compose([*words, *more, *overrides])
             run = qam_torch.fit(config)
