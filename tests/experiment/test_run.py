@@ -163,7 +163,7 @@ def test_a_multirun_is_checked_before_any_run(
 def test_help_works_as_a_module(command: Command) -> None:
     done = command("-m", "qam_torch.train", "--help")
     assert done.returncode == 0, done.stderr
-    assert "algo: qam, qam_e, qam_f" in done.stdout and "inv_temp" in done.stdout
+    assert "qam, qam_e, qam_f, qsm" in done.stdout and "inv_temp" in done.stdout
     assert done.stderr == ""
 
 

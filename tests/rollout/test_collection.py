@@ -246,7 +246,9 @@ def phase_of(collector: EnvironmentCollector) -> Any:
     from qam_torch.data.online import OnlinePhase
 
     log: Any = NoLog()
-    phase = OnlinePhase(offline_steps=0, updates=int, collector=collector, log=log, make_windows=lambda windows: log)
+    phase = OnlinePhase(
+        offline_steps=0, steps_each=1, updates=int, collector=collector, log=log, make_windows=lambda windows: log
+    )
     phase.windows = log
     return phase
 
