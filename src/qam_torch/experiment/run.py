@@ -95,16 +95,7 @@ def fit(config: DictConfig) -> RunResult:
         online=build_online(config, clock, collector, directory, data),
     )
     data = data._replace(transitions=None)  # the replay buffer takes their place, so nobody else is to hold them
-    facts = {
-        **data.environment,
-        "batch_size": config.batch_size,
-        "data": data.source["sha256"],
-        "proportion": config.data.proportion,
-        "dtype": config.dtype,
-        "init_from": config.init_from,
-    }
-    online_facts = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "buffer", "buffer_size")}
-    description = describe(algorithm, arguments, facts, online_facts)
+    description = _description(config, data, algorithm, arguments)
     if saved is not None:
         require_same_run(saved.path, saved.content, description)
     else:
@@ -131,8 +122,10 @@ def fit(config: DictConfig) -> RunResult:
     )
     trainer.callbacks.append(callback)  # type: ignore[attr-defined]
     _announce(config, data, algorithm, trainer, clock, start if initial is None else 0)
+    checkpoint = None if saved is None else saved.path
+    saved = initial = None  # their content is as large as all networks and the optimiser
     try:
-        _train(trainer, algorithm, module, None if saved is None else saved.path)
+        _train(trainer, algorithm, module, checkpoint)
         summary = conclude(config, directory, data, algorithm, callback, evaluator)
     except (DivergedError, EnvironmentFailure) as error:
         kept = "none was saved yet"
@@ -143,6 +136,20 @@ def fit(config: DictConfig) -> RunResult:
         evaluator.close()
     show_table(directory, summary)
     return RunResult(directory, summary, algorithm)
+
+
+def _description(config: DictConfig, data: Data, algorithm: Algorithm, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of this run, and what one has to say to be continued."""
+    run = {
+        **data.environment,
+        "batch_size": config.batch_size,
+        "data": data.source["sha256"],
+        "proportion": config.data.proportion,
+        "dtype": config.dtype,
+        "init_from": config.init_from,
+    }
+    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "buffer", "buffer_size")}
+    return describe(algorithm, arguments, run, online)
 
 
 def _quiet_lightning() -> None:
