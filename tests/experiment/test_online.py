@@ -220,3 +220,27 @@ def test_a_failing_environment_leaves_a_usable_checkpoint(
 def test_plots_show_where_the_online_phase_begins(tiny_fit: Fit, tmp_path: Path) -> None:
     run = tiny_fit(tmp_path / "run", *ONLINE, plots=True)
     assert {"plots/success.png", "plots/losses.png", "plots/trajectories.png"} <= set(run.summary["plots"])
+
+
+def test_a_checkpoint_from_another_kind_of_device(tiny_fit: Fit, tmp_path: Path) -> None:
+    """A GPU's generators save 16 bytes: its streams cannot go on here, its networks can."""
+    tiny_fit(tmp_path / "run", *ONLINE, "online_steps=0")
+    path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    for part in (content["TrainingData"]["sampler"], content["noise"]):
+        part["generators"] = [torch.zeros(16, dtype=torch.uint8)]
+    torch.save(content, path)
+    with pytest.raises(QamError, match="written on another kind of device"):
+        tiny_fit(tmp_path / "run", *ONLINE, "resume=auto")
+    run = tiny_fit(tmp_path / "new", *ONLINE, f"init_from={path}")
+    assert run.summary["updates"] == UPDATES
+
+
+def test_an_initial_checkpoint_that_does_not_fit_leaves_an_earlier_run_alone(
+    lone: RunResult, tiny_fit: Fit, tmp_path: Path
+) -> None:
+    tiny_fit(tmp_path / "run", "offline_steps=2", "eval_episodes=1", "logger=csv")
+    first = f"init_from={lone.directory}/checkpoints/last.ckpt"
+    with pytest.raises(QamError, match="checkpoint's method is QAME"):
+        tiny_fit(tmp_path / "run", *ONLINE, "algo=qam", first)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"] and (tmp_path / "run" / "summary.json").exists()

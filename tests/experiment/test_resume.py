@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 import torch
 from small_runs import Command, Fit, environment, one_sentence
 
+import qam_torch
+from qam_torch.experiment.parts import build_loggers
 from qam_torch.experiment.records import MetricsFile, read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.types import QamError
@@ -103,6 +106,21 @@ def event_steps(directory: Path) -> dict[str, list[tuple[int, float]]]:
     tags = [tag for tag in events.Tags()["scalars"] if not tag.endswith("seconds") and "seconds/" not in tag]
     assert tags
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in tags}
+
+
+def test_events_of_a_run_continued_at_once_are_read_in_order(
+    tiny: Overrides, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard reads files by name: second, host, process. A later process may well have the smaller number."""
+    config = qam_torch.compose(tiny(tmp_path / "run"))
+    for process, step in ((999, 0), (111, 10)):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda process=process: process)
+            (logger,) = build_loggers(config, tmp_path, step)
+            for later in (step + 10, step + 20):
+                logger.log_metrics({"critic/loss": float(process)}, later)
+            logger.finalize("success")
+    assert event_steps(tmp_path) == {"critic/loss": [(10, 999.0), (20, 111.0), (30, 111.0)]}
 
 
 @pytest.mark.slow

@@ -145,7 +145,7 @@ class TrainingData(LightningDataModule):
     def state_dict(self) -> dict[str, Any]:
         """Generators, `step` and what tells the data apart from others, for Lightning's checkpoint."""
         state = {"sampler": self.sampler.state_dict(), "step": self.step, "data": self.fingerprint}
-        if self.online is not None and self.online.windows is not None:
+        if self.online is not None and self.step > self.online.offline_steps:  # not where its first step has failed
             state["online"] = self.online.state_dict()
         return state
 

@@ -119,6 +119,11 @@ class ChunkSampler:
                     f"checkpoint's sampler has {name}={saved[name]} but this run has {value}: "
                     "resume with the same seeds, batch size and horizon_length"
                 )
+        if state["generators"][0].numel() != self.generators[0].get_state().numel():
+            raise QamError(
+                "checkpoint was written on another kind of device, whose random numbers cannot be continued here: "
+                "resume where it was, or start an online phase from it with init_from"
+            )
         for generator, generator_state in zip(self.generators, state["generators"], strict=True):
             generator.set_state(generator_state.cpu())
 

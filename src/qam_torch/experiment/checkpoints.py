@@ -74,7 +74,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise QamError(f"no checkpoint at '{path}': give the path of a .ckpt file of a run") from None
-    except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise QamError(f"'{path}' is not a readable checkpoint ({reason}): use another one of the run") from None
     if not isinstance(checkpoint, dict) or SECTION not in checkpoint:

@@ -72,6 +72,11 @@ def _check_online(config: DictConfig) -> None:
             f"buffer_size={config.buffer_size} is too small for num_envs={streams}: expected at least twice "
             f"horizon_length={chunk} for each of them"
         )
+    if config.online_steps < config.start_training:
+        raise QamError(
+            f"start_training={config.start_training} exceeds online_steps={config.online_steps}, so that no update "
+            "would be made: lower it, or give more steps"
+        )
     if config.buffer == "balanced":
         require("batch_size", config.batch_size % 2 == 0, config.batch_size, "an even number with buffer=balanced")
         least = chunk * streams

@@ -15,7 +15,7 @@ from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved
 from qam_torch.types import QamError
 
-__all__ = ["adopt", "initial_checkpoint"]
+__all__ = ["adopt", "initial_checkpoint", "require_fitting"]
 
 
 def initial_checkpoint(config: DictConfig) -> dict[str, Any] | None:
@@ -41,12 +41,15 @@ def adopt(
     What the checkpoint's run had collected online is left behind: its updates of either phase count as the offline
     phase. With the same seeds, batches and data, the online phase goes as if both had been one run.
 
-    Raises QamError when the checkpoint's method, number of members or network sizes are others.
+    It has passed `require_fitting`. From another kind of device, whose random states mean nothing here, the streams
+    begin anew.
     """
     section = content[SECTION]
-    _require_fitting(content, algorithm, description)
     updates = content["global_step"]
-    sampler = {**data.sampler.state_dict(), "generators": content["TrainingData"]["sampler"]["generators"]}
+    sampler, saved = data.sampler.state_dict(), content["TrainingData"]["sampler"]["generators"]
+    continued = saved[0].numel() == sampler["generators"][0].numel()
+    if continued:
+        sampler["generators"] = saved
     content = {
         **content,
         SECTION: {
@@ -60,17 +63,21 @@ def adopt(
         },
         "TrainingData": {"sampler": sampler, "step": updates, "data": data.fingerprint},
     }
-    if "noise" in content:
-        content["noise"] = {**content["noise"], "rows": data.sampler.batch_size}
+    noise = content.pop("noise", None)
+    if noise is not None and continued:
+        content["noise"] = {**noise, "rows": data.sampler.batch_size}
     content["loops"]["fit_loop"]["state_dict"]["combined_loader"] = [{"step": updates}]
     for group in content["optimizer_states"][0]["param_groups"]:
         group["lr"] = algorithm.lr
     AtomicCheckpointIO().save_checkpoint(content, target)
+    if not continued:
+        print("the checkpoint comes from another kind of device: its random streams begin anew")
     print(f"starting from update {updates:,} of {section['algorithm']} on {section['run']['env_name']}")
     return Saved(target, content)
 
 
-def _require_fitting(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
+def require_fitting(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
+    """Raise QamError when a checkpoint's method, number of members, dtype or network sizes are not this run's."""
     saved = content[SECTION]
     for name, old, new in (
         ("method", saved["algorithm"], description["algorithm"]),

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -93,9 +94,18 @@ def build_loggers(config: DictConfig, directory: Path, step: int) -> Sequence[Lo
     """The loggers asked for; events after `step` of a run that is continued are hidden."""
     loggers: list[Logger] = []
     if config.logger.tensorboard:
+        _wait_for_the_next_second(directory / "tensorboard")
         loggers.append(TensorBoardLogger(directory, name="tensorboard", version="", purge_step=step + 1))
     if config.logger.wandb:
         from lightning.pytorch.loggers import WandbLogger
 
         loggers.append(WandbLogger(project=config.logger.wandb_project, save_dir=directory, name=config.run_name))
     return loggers
+
+
+def _wait_for_the_next_second(events: Path) -> None:
+    """TensorBoard reads event files in the order of their names, which begin with the second they were opened in: two
+    of the same second, of a run that was killed and continued at once, might be read the wrong way round."""
+    opened = [int(path.name.split(".")[3]) for path in events.glob("events.out.tfevents.*")]
+    if opened:
+        time.sleep(min(max(max(opened) + 1 - time.time(), 0.0), 1.0))

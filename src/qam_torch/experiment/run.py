@@ -30,7 +30,7 @@ from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved, finished_run, saved_run, trainer_steps_of
 from qam_torch.experiment.environments import environment_maker, title
 from qam_torch.experiment.evaluator import Evaluator
-from qam_torch.experiment.initial import adopt, initial_checkpoint
+from qam_torch.experiment.initial import adopt, initial_checkpoint, require_fitting
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
@@ -99,6 +99,8 @@ def fit(config: DictConfig) -> RunResult:
     if saved is not None:
         require_same_run(saved.path, saved.content, description)
     else:
+        if initial is not None:
+            require_fitting(initial, algorithm, description)
         directory = _fresh(directory)
         if initial is not None:
             target = directory / "checkpoints" / "last.ckpt"
