@@ -4,7 +4,7 @@
 #   PYTHON=python3.12     the Python that .venv is made with (3.11 to 3.13)
 #   VENV=.venv            where it is made
 #   TORCH_INDEX=URL       package index to take torch from, e.g. one with CPU-only builds
-#   PYTEST_ARGS='-x'      more arguments for pytest
+#   PYTEST_ARGS='-x -n 0' more arguments for pytest; -n 0 runs all in one process
 
 IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
@@ -28,7 +28,7 @@ quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a 
 	@$(BIN)/qam-train
 
 test: $(VENV)/.installed-test ## install, then run the tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint ## install, then check style, types and who imports whom
 	@$(BIN)/ruff check .

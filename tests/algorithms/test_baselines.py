@@ -34,7 +34,7 @@ def one(algorithm: Algorithm) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("kind", "option", "value"),
     [
-        (FQL, "fql_alpha", 0.0),
+        (FQL, "fql_alpha", -1.0),
         (FEdit, "edit_scale", 0.0),
         (FBRAC, "fbrac_alpha", 0.0),
         (FAWAC, "inv_temp", 0.0),

@@ -59,7 +59,7 @@ def test_nothing_runs_the_quickstart_and_so_does_what_changes_no_result() -> Non
     for words in ([], ["resume=auto"], ["trainer=cpu"], ["logger=none", "runs_root=/x"], ["data.directory=/x"]):
         assert compose(words).run_name.startswith("quickstart/"), words
         assert compose(words).offline_steps == 10_000
-    for words in (["seed=3"], ["algo=qam_f"], ["experiment=paper"], ["offline_steps=3"], ["data.path=/x.npz"]):
+    for words in (["seed=3"], ["algo=qam_f"], ["experiment=train"], ["offline_steps=3"], ["data.path=/x.npz"]):
         assert not compose(words).run_name.startswith("quickstart/"), words
         assert with_default_experiment(words) == words
 

@@ -16,7 +16,7 @@ from qam_torch.algorithms.base import LossTerm
 from qam_torch.networks import OneStepNetwork, TanhGaussian
 from qam_torch.objectives import distillation_loss, value_maximization
 from qam_torch.policies import EditedPolicy, OneStepPolicy
-from qam_torch.types import Batch, Draw, Noise
+from qam_torch.types import Batch, Draw, Noise, require
 
 __all__ = ["EditOnTop", "OneStepOnTop"]
 
@@ -24,7 +24,8 @@ __all__ = ["EditOnTop", "OneStepOnTop"]
 class OneStepOnTop(FlowActorCritic):
     """A one-step policy distilled from the flow while it climbs the critic; it is the one that acts.
 
-    fql_alpha        float > 0, or one a member   weight of the distillation against the critic
+    fql_alpha        float >= 0   weight of the distillation against the critic; 0 leaves the one-step policy out, and
+                                  the flow acts; a list gives one a member
     other arguments  see the class it is combined with
 
     Source: Park et al. 2025 (flow Q-learning).
@@ -32,17 +33,26 @@ class OneStepOnTop(FlowActorCritic):
 
     def __init__(self, *, fql_alpha: float | Sequence[float] = 300.0, **flow: Any) -> None:
         super().__init__(**flow)
-        self.set_member_value("fql_alpha", fql_alpha)
+        weights = [fql_alpha] if isinstance(fql_alpha, (int, float)) else fql_alpha
+        require("fql_alpha", any(weights) == all(weights), fql_alpha, "all zero (the flow acts) or all positive")
+        self.set_member_value("fql_alpha", fql_alpha, positive=False)
+        self.distills = any(weights)
+        if not self.distills:
+            return
         network = OneStepNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("one_step", network)
         self.act_with(OneStepPolicy(network, self.chunk_dim))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The flow method's, and the noise shared by the flow and the one-step policy."""
+        if not self.distills:
+            return super().draws(batch_size)
         return {**super().draws(batch_size), "onestep_noise": Draw((batch_size, self.chunk_dim))}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """The flow method's, then fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
+        if not self.distills:
+            return super().losses(batch, noise)
         z = noise["onestep_noise"]
         actions = self.network("one_step")(batch.observations, z)
         with torch.no_grad():

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.types import QamError
@@ -70,6 +70,19 @@ def _directory_name(text: str) -> str:
     return f"{start}...{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _per_domain(values: DictConfig, *, _root_: DictConfig, _node_: Node) -> float:
+    """The number among `values` that is for the environment chosen; its data set of 100 million counts as the same."""
+    domain = _root_.env_name.removesuffix("-100m")
+    if domain not in values:
+        key, example = _node_._get_full_key(None), next(iter(values.values()))
+        raise QamError(
+            f"no {key} was published for env={_root_.env_name}: give one, e.g. {key}={example}, or take one of "
+            f"{', '.join(values)}"
+        )
+    return values[domain]
+
+
+OmegaConf.register_new_resolver("per_domain", _per_domain, replace=True)
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)
 OmegaConf.register_new_resolver("environment_name", _environment_name, replace=True)
 OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
@@ -181,6 +194,9 @@ def _check_appended(words: Sequence[str], config: DictConfig) -> None:
 
 def _explained(error: Exception, words: Sequence[str]) -> QamError:
     """Hydra's message of several lines as one sentence; with the nearest keys for an unknown one."""
+    raised = re.match(r"QamError raised while resolving interpolation: (.*)", str(error))
+    if raised is not None:  # by a resolver of ours; OmegaConf keeps the words only
+        return QamError(raised[1])
     match = re.match(r"Could not override '(.+)'\.", str(error))
     if match is None:
         return QamError(f"cannot compose the configuration ({_first_line(error)}): see `qam-train --help`")
