@@ -55,8 +55,9 @@ class Algorithm(L.LightningModule):
     target_update_rate  float (0, 1]   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
-    Two attributes choose how the update runs, not what it computes: `capture` (default True) records the differentiated
-    losses and replays them, `compile_update` (default False) also compiles them.
+    Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
+    differentiated losses and replays them, `compile_update` (default False) also compiles them, and `mixed_precision`
+    (default False) makes their matrix products in bfloat16; parameters, optimiser and network outputs stay as they are.
 
     Raises QamError when a number is out of range.
 
@@ -99,6 +100,7 @@ class Algorithm(L.LightningModule):
         self.metrics: dict[str, Tensor] = {}
         self.capture = True
         self.compile_update = False
+        self.mixed_precision = False
         self.captured: dict[Any, CapturedGradients] = {}
 
     # What a method defines
@@ -168,7 +170,10 @@ class Algorithm(L.LightningModule):
         -> the loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches
         """
         batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
-        terms = self.losses(batch, noise)
+        # Without autocast's cache, so that the gradients of several uses of a weight are added in its own precision.
+        device = batch.actions.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
+            terms = self.losses(batch, noise)
         totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
         for term in terms:
             totals[term.trains].append(term.loss.sum())
