@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.capture import CapturedGradients
+from qam_torch.algorithms.graph import GraphedUpdate
 from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.networks import polyak_copy, polyak_update
 from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, Work, require
@@ -56,8 +58,9 @@ class Algorithm(L.LightningModule):
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
     Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
-    differentiated losses and replays them, `compile_update` (default False) also compiles them, and `mixed_precision`
-    (default False) makes their matrix products in bfloat16; parameters, optimiser and network outputs stay as they are.
+    differentiated losses and replays them, on a GPU the whole update as a CUDA graph; `compile_update` (default False)
+    also compiles them; `mixed_precision` (default False) makes their matrix products in bfloat16, while parameters,
+    optimiser and network outputs stay as they are.
 
     Raises QamError when a number is out of range.
 
@@ -102,6 +105,7 @@ class Algorithm(L.LightningModule):
         self.compile_update = False
         self.mixed_precision = False
         self.captured: dict[Any, CapturedGradients] = {}
+        self.graphed: dict[Any, GraphedUpdate] = {}
 
     # What a method defines
 
@@ -225,6 +229,14 @@ class Algorithm(L.LightningModule):
         diagnose  also compute every metric
         ->        name -> (P,): the losses, or every metric
         """
+        if not (self.capture and self.device.type == "cuda"):
+            return self._update(batch, noise, diagnose)
+        key = (diagnose, batch.rewards.shape)
+        if key not in self.graphed:
+            self.graphed[key] = GraphedUpdate(partial(self._update, diagnose=diagnose), batch, noise)
+        return self.graphed[key](batch, noise)
+
+    def _update(self, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
         if self.capture:
             key = (diagnose, batch.rewards.shape)
             if key not in self.captured:
