@@ -67,6 +67,10 @@ class Batch(NamedTuple):
         """The batch of update u out of a stack of U batches."""
         return Batch(*(field[u] for field in self))
 
+    def unbind(self) -> list[Batch]:
+        """The batches of all U updates out of a stack."""
+        return [Batch(*fields) for fields in zip(*(field.unbind() for field in self), strict=True)]
+
 
 class Work(NamedTuple):
     """What one trainer step has to do.
