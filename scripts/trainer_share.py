@@ -1,10 +1,10 @@
-"""What Lightning, progress bar, logging and checkpointing cost beside the updates: their share of an offline run's time.
+"""What Lightning, progress bar, logging and checkpointing cost beside the updates: their share of a run's time.
 
     python scripts/trainer_share.py [OVERRIDE ...]
 
 An ordinary run of `qam-train` on the quickstart's maze, with 50 updates in a trainer step, whose update only waits a
-millisecond. What is left of the wall time when the updates, the drawing of batches and noise are taken off is the trainer's
-share. The time before the first line of metrics, where everything is loaded, and evaluation do not count.
+millisecond. What is left of the wall time when the updates and the drawing of batches and noise are taken off is the
+trainer's share. The time before the first trainer step, where everything is loaded, and evaluation do not count.
 """
 
 from __future__ import annotations
