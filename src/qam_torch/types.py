@@ -5,8 +5,8 @@ Does not import torch, so that what only reads files or steps environments start
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,9 +17,11 @@ __all__ = [
     "Critic",
     "Draw",
     "Experience",
+    "Linearizable",
     "Metrics",
     "Noise",
     "Policy",
+    "Pullback",
     "QamError",
     "Velocity",
     "Work",
@@ -64,6 +66,10 @@ class Batch(NamedTuple):
     def update(self, u: int) -> Batch:
         """The batch of update u out of a stack of U batches."""
         return Batch(*(field[u] for field in self))
+
+    def unbind(self) -> list[Batch]:
+        """The batches of all U updates out of a stack."""
+        return [Batch(*fields) for fields in zip(*(field.unbind() for field in self), strict=True)]
 
 
 class Work(NamedTuple):
@@ -125,6 +131,19 @@ class Velocity(Protocol):
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
         """x (..., D) and t, a number or a tensor broadcastable to (..., 1), in [0, 1] -> velocity (..., D)."""
+        ...
+
+
+Pullback = Callable[["Tensor"], "Tensor"]
+"""g (..., D) -> (dv/dx)^T g (..., D), a velocity field's derivative at one point, transposed."""
+
+
+@runtime_checkable
+class Linearizable(Velocity, Protocol):
+    """A velocity field that is linearised at many points more cheaply than one by one."""
+
+    def linearize(self, xs: Tensor, ts: Tensor) -> Sequence[Pullback]:
+        """xs (T, ..., D) and ts (T, 1, .., 1) -> the pullback at each of the T points."""
         ...
 
 

@@ -81,6 +81,8 @@ MISTAKES = {
     "seeds=[1,1]": "seeds=[1, 1] is out of range: expected at least one seed, all different",
     "resume=yes": "is out of range: expected never or auto",
     "dtype=float16": "dtype=float16 is out of range",
+    "precision=bf16": "precision=bf16 is out of range: expected full or bf16-mixed",
+    "precision=bf16-mixed dtype=float64": "precision=bf16-mixed needs dtype=float32",
     "env.reward=shaped": "env.reward=shaped is out of range",
     "env.dataset=pointmaze-tiny-navigate-v0": "pointmaze-tiny-navigate-v0",
     "data.proportion=0": "data.proportion=0 is out of range",

@@ -21,6 +21,7 @@ from qam_torch.networks import (
     polyak_update,
 )
 from qam_torch.networks.mlp import gelu
+from qam_torch.types import Linearizable
 
 
 def generators(members: int) -> list[torch.Generator]:
@@ -218,3 +219,17 @@ def test_noise_predictor_by_hand(members: int) -> None:
         steps = torch.full((members, 5, 1), k, dtype=torch.float64)
         torch.testing.assert_close(network(s, x, steps), network(s, x, k))
     assert network.frequencies.std().item() == pytest.approx(0.2, abs=0.15)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_pullbacks_along_a_path_are_those_of_each_node(members: int, layer_norm: bool) -> None:
+    field = VelocityField(members, 4, 2, (7, 6, 5), layer_norm).double()
+    field.initialize(generators(members))
+    velocity = field.bind(torch.randn(members, 9, 4, dtype=torch.float64))
+    xs, gs = torch.randn(2, 5, members, 9, 2, dtype=torch.float64)
+    ts = torch.rand(5, 1, 1, 1, dtype=torch.float64)
+    assert isinstance(velocity, Linearizable)
+    for pullback, x, t, g in zip(velocity.linearize(xs, ts), xs, ts, gs, strict=True):
+        (expected,) = torch.func.vjp(lambda point, t=t: velocity(point, t), x)[1](g)
+        torch.testing.assert_close(pullback(g), expected, rtol=1e-12, atol=1e-13)

@@ -63,7 +63,7 @@ def record(function: Callable[..., Any], example: Sequence[Tensor], compile: boo
     compile   let torch.compile fuse the operations
     """
     module = make_fx(function)(*example)
-    for simplify in (_drop_relabelling, _fold_constants, *([] if compile else [_call_directly])):
+    for simplify in (_drop_relabelling, _drop_repeats, _fold_constants, *([] if compile else [_call_directly])):
         simplify(module)
         module.graph.eliminate_dead_code()
     module.recompile()
@@ -114,6 +114,24 @@ def _drop_relabelling(module: fx.GraphModule) -> None:
             node.update_arg(0, source)
         if node.target in SAME_VALUE or (node.target in RESHAPES and _value(source).shape == _value(node).shape):
             node.replace_all_uses_with(source)
+            module.graph.erase_node(node)
+
+
+def _drop_repeats(module: fx.GraphModule) -> None:
+    """Compute once what is asked for twice, such as a weight in lower precision."""
+    changing = _written(module)
+    first: dict[Any, fx.Node] = {}
+    for node in list(module.graph.nodes):
+        if _is_view(node.target) and changing.intersection(node.all_input_nodes):
+            changing.add(node)
+        if node.op == "get_attr":
+            key: Any = id(getattr(module, node.target))
+        elif node.op == "call_function" and not changing.intersection([node, *node.all_input_nodes]):
+            key = (node.target, str(node.args), str(node.kwargs))
+        else:
+            continue
+        if first.setdefault(key, node) is not node:
+            node.replace_all_uses_with(first[key])
             module.graph.erase_node(node)
 
 

@@ -41,6 +41,9 @@ def check(config: DictConfig) -> None:
     _check_online(config)
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
+    require("precision", config.precision in ("full", "bf16-mixed"), config.precision, "full or bf16-mixed")
+    if config.precision == "bf16-mixed" and config.dtype != "float32":
+        raise QamError(f"precision=bf16-mixed needs dtype=float32 and got {config.dtype}: leave one of them out")
     for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
         require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
     proportion = config.data.proportion

@@ -20,7 +20,15 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
-__all__ = ["build_algorithm", "build_loggers", "build_pool", "method_of", "seeds_of", "wants_compilation"]
+__all__ = [
+    "arrange_update",
+    "build_algorithm",
+    "build_loggers",
+    "build_pool",
+    "method_of",
+    "seeds_of",
+    "wants_compilation",
+]
 
 WORTH_COMPILING = 5000
 """Updates from which on the half minute of compiling the update is won back."""
@@ -69,6 +77,14 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
     }
     algorithm = kind(**arguments)
     return algorithm.to(getattr(torch, config.dtype)), arguments
+
+
+def arrange_update(algorithm: Algorithm, config: DictConfig, device: torch.device, updates: int) -> None:
+    """Choose how the update runs: compiled or not, and in which precision its matrix products are made."""
+    algorithm.compile_update = wants_compilation(config, device, updates)
+    algorithm.mixed_precision = config.precision == "bf16-mixed"
+    if device.type == "cuda" and config.dtype == "float32":
+        torch.set_float32_matmul_precision("high")  # TensorFloat-32
 
 
 def wants_compilation(config: DictConfig, device: torch.device, updates: int) -> bool:

@@ -78,7 +78,7 @@ def fit(config: DictConfig) -> RunResult:
     clock = _clock(config, saved, initial)
     data = build_data(config, trainer.strategy.root_device)
     algorithm, arguments = parts.build_algorithm(config, data.observation_dim, data.action_dim)
-    algorithm.compile_update = parts.wants_compilation(config, trainer.strategy.root_device, clock.updates(clock.steps))
+    parts.arrange_update(algorithm, config, trainer.strategy.root_device, clock.updates(clock.steps))
     make = environment_maker(data.environment)
     collector = build_collector(config, algorithm, make)
     start = clock.offline_steps if initial is not None else 0 if saved is None else saved.step

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from qam_torch.flows.guidance import value_gradient
 from qam_torch.flows.ode import integrate_path
-from qam_torch.types import Velocity
+from qam_torch.types import Linearizable, Pullback, Velocity
 
 __all__ = ["lean_adjoint", "solve_lean_adjoint", "terminal_adjoint"]
 
@@ -33,6 +33,7 @@ def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: f
     return -inv_temp * value_gradient(value, x_1)
 
 
+@torch.no_grad()
 def solve_lean_adjoint(
     base_velocity: Velocity, state_at: Callable[[float], Tensor], adjoint_1: Tensor, steps: int, method: str = "euler"
 ) -> Tensor:
@@ -48,22 +49,35 @@ def solve_lean_adjoint(
     Source: Domingo-Enrich et al. 2025, lean adjoint ODE; Li & Levine 2026 for the memoryless drift.
     """
 
+    return _solve(lambda t: _pullback(base_velocity, state_at(t), t), adjoint_1, steps, method)
+
+
+def _pullback(velocity: Velocity, x: Tensor, t: float | Tensor) -> Pullback:
+    """g -> (dv/dx (x, t))^T g."""
+    product = torch.func.vjp(lambda point: velocity(point, t), x)[1]
+    return lambda adjoint: product(adjoint)[0]
+
+
+def _solve(pullback_at: Callable[[float], Pullback], adjoint_1: Tensor, steps: int, method: str) -> Tensor:
+    """The ODE, given the base flow's derivative along the path: (steps + 1, ..., D)."""
+
     def field(s: float, adjoint: Tensor) -> Tensor:
         # Solved in s = 1 - t, because torchdiffeq's solver classes want an increasing grid: dg/ds = + J^T g.
         t = 1.0 - s
-        pullback = torch.func.vjp(lambda x: base_velocity(x, t), state_at(t))[1]
-        (product,) = pullback(adjoint)
-        return torch.add(2 * product, adjoint, alpha=-1 / t)
+        return torch.add(2 * pullback_at(t)(adjoint), adjoint, alpha=-1 / t)
 
-    with torch.no_grad():
-        return integrate_path(field, adjoint_1, steps, method).flip(0)
+    return integrate_path(field, adjoint_1, steps, method).flip(0)
 
 
+@torch.no_grad()
 def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
     """Lean adjoint at the nodes of a sampled path, in the discretisation of the reference.
 
     g_i = g_{i+1} + dt [d/dx (2 v(x, t_i + dt) - x / (t_i + dt))]^T g_{i+1} at x = X_i: explicit Euler on the grid
     1, 1 - dt, ..., 0 with the path read one node to the left.
+
+    Only the chain of vector-Jacobian products is sequential: a `Linearizable` base flow makes the forward passes of all
+    nodes in one.
 
     base_velocity  v(x, t) of the base flow
     xs             (T, ..., D)  X_0 .. X_{T-1}
@@ -73,4 +87,9 @@ def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tens
     Source: Li & Levine 2026, lean adjoint with T Euler steps.
     """
     flow_steps = len(xs)
-    return solve_lean_adjoint(base_velocity, lambda t: xs[round(t * flow_steps) - 1], adjoint_1, flow_steps)[:-1]
+    ts = torch.arange(1, flow_steps + 1, dtype=xs.dtype, device=xs.device).div(flow_steps)
+    if isinstance(base_velocity, Linearizable):
+        pullbacks = base_velocity.linearize(xs, ts.view(-1, *(1,) * (xs.ndim - 1)))
+    else:
+        pullbacks = [_pullback(base_velocity, x, (i + 1) / flow_steps) for i, x in enumerate(xs)]
+    return _solve(lambda t: pullbacks[round(t * flow_steps) - 1], adjoint_1, flow_steps, "euler")[:-1]

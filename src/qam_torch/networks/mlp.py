@@ -86,11 +86,19 @@ def apply_layers(
     layers: Sequence[Layer], h: Tensor, activate_last: bool = False, activation: Activation = gelu
 ) -> Tensor:
     """Run h (E, B, in), or (B, in) for a lone member, through the layers."""
-    for i, layer in enumerate(layers):
-        h = affine(h, layer.kernel, layer.bias)
-        if activate_last or i < len(layers) - 1:
-            h = activate(h, layer, activation)
-    return h
+    *hidden, last = layers
+    for layer in layers if activate_last else hidden:
+        h = activate(affine(h, layer.kernel, layer.bias), layer, activation)
+    return h if activate_last else linear_output(h, last)
+
+
+def linear_output(h: Tensor, last: Layer) -> Tensor:
+    """The last, linear layer, in the parameters' own precision under autocast too: velocities and values are subtracted
+    from one another, where bfloat16 would leave little, and this layer is thin."""
+    if not torch.is_autocast_enabled(h.device.type):
+        return affine(h, last.kernel, last.bias)
+    with torch.autocast(h.device.type, enabled=False):
+        return affine(h.to(last.kernel.dtype), last.kernel, last.bias)
 
 
 class MLP(nn.Module):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from qam_torch.networks.mlp import MLP, activate, apply_layers
+from qam_torch.networks.mlp import MLP, activate, affine, apply_layers, gelu
+from qam_torch.types import Pullback
 
 __all__ = ["BoundVelocity", "VelocityField"]
 
@@ -80,16 +82,48 @@ class BoundVelocity:
         )
         return apply_layers(self.rest, h).view(x.shape)
 
+    def linearize(self, xs: Tensor, ts: Tensor) -> list[Pullback]:
+        """The pullbacks g -> (dv/dx)^T g at the T nodes of a path, whose forward passes are made in one.
+
+        xs (T, P, B, D), ts (T, 1, 1, 1). Between its linear layers the network is elementwise, so that all a pullback
+        needs of the forward pass is the activations' slopes; with LayerNorm, nodes are differentiated one by one.
+        """
+        if self.first.scale is not None:
+            return [self._pullback(x, t) for x, t in zip(xs, ts, strict=True)]
+        steps, members, batch, _ = xs.shape
+        kernels = [self.kernel_x, *(layer.kernel for layer in self.rest)]
+        h, slopes = self._first_on_path(xs, ts), []
+        for layer in self.rest:
+            activated, derivative = torch.func.vjp(gelu, h)[:2]
+            (slope,) = derivative(torch.ones_like(h))
+            slopes.append(slope.view(members, steps, batch, -1).transpose(0, 1))
+            if layer is not self.rest[-1]:
+                h = affine(activated, layer.kernel, layer.bias)
+
+        def pullback(node: int, g: Tensor) -> Tensor:
+            rows = g.flatten(0, -2) if self.lone else g
+            for kernel, slope in zip(reversed(kernels[1:]), reversed(slopes), strict=True):
+                rows = torch.matmul(rows, kernel.mT)
+                rows = rows * (slope[node, 0] if self.lone else slope[node])
+            return torch.matmul(rows, kernels[0].mT).view(g.shape)
+
+        return [partial(pullback, node) for node in range(steps)]
+
+    def _pullback(self, x: Tensor, t: Tensor) -> Pullback:
+        product = torch.func.vjp(lambda point: self(point, t), x)[1]
+        return lambda g: product(g)[0]
+
     def _on_path(self, x: Tensor, t: float | Tensor) -> Tensor:
         """All nodes of a path in one batch: (T, P, B, D), t a number or (T, 1, 1, 1)."""
+        steps, members, batch, _ = x.shape
+        out = apply_layers(self.rest, activate(self._first_on_path(x, t), self.first))
+        return out.view(members, steps, batch, -1).transpose(0, 1)
+
+    def _first_on_path(self, x: Tensor, t: float | Tensor) -> Tensor:
+        """The first layer before its activation, of all nodes: (P, T B, H), or (T B, H) for a lone member."""
         steps, members, batch, _ = x.shape
         rows = x.transpose(0, 1).reshape(members, steps * batch, -1)
         kernel_t = self.kernel_t.view(members, 1, 1, -1)
         time = t.view(1, steps, 1, 1) if isinstance(t, Tensor) else t
         hidden = (self.hidden.view(members, 1, batch, -1) + time * kernel_t).flatten(1, 2)
-        if self.lone:
-            h = activate(torch.addmm(hidden[0], rows[0], self.kernel_x), self.first)
-        else:
-            h = activate(hidden.baddbmm(rows, self.kernel_x), self.first)
-        out = apply_layers(self.rest, h)
-        return out.view(members, steps, batch, -1).transpose(0, 1)
+        return torch.addmm(hidden[0], rows[0], self.kernel_x) if self.lone else hidden.baddbmm(rows, self.kernel_x)
