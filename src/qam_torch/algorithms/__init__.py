@@ -1,5 +1,6 @@
 """One short LightningModule a method, over the one update of `base`."""
 
+from qam_torch.algorithms.actor_critic import ActorCritic, FlowActorCritic
 from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
 from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex
@@ -30,10 +31,12 @@ __all__ = [
     "QAMF",
     "QSM",
     "RLPD",
+    "ActorCritic",
     "Algorithm",
     "CGQLLinex",
     "DivergedError",
     "FEdit",
+    "FlowActorCritic",
     "LossTerm",
     "NamedNoise",
     "ReBRAC",

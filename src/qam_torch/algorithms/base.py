@@ -7,10 +7,9 @@ is here: the joint optimiser, gradient clipping, Polyak averaging, metrics, coun
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning as L
 import torch
@@ -19,27 +18,15 @@ from torch import Tensor, nn
 from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.algorithms.graph import GraphedUpdate
 from qam_torch.algorithms.noise import NamedNoise, member_generators
+from qam_torch.algorithms.terms import LossTerm, differentiate
 from qam_torch.networks import polyak_copy, polyak_update
-from qam_torch.types import Batch, Draw, Metrics, Noise, Policy, QamError, Work, require
+from qam_torch.types import Batch, Draw, Noise, Policy, QamError, Work, require
 
 __all__ = ["Algorithm", "DivergedError", "LossTerm"]
 
 
 class DivergedError(QamError):
     """A loss became infinite or NaN; the message names it."""
-
-
-class LossTerm(NamedTuple):
-    """One summand of a method's objective.
-
-    loss     (P,)  with gradient
-    metrics  diagnostics, computed when asked for
-    trains   names of the only networks this loss moves
-    """
-
-    loss: Tensor
-    metrics: Metrics
-    trains: tuple[str, ...]
 
 
 class Algorithm(L.LightningModule):
@@ -178,15 +165,7 @@ class Algorithm(L.LightningModule):
         device = batch.actions.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
             terms = self.losses(batch, noise)
-        totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
-        for term in terms:
-            totals[term.trains].append(term.loss.sum())
-        found: dict[Tensor, Tensor] = {}
-        for names, summands in totals.items():
-            parameters = [p for name in names for p in self.networks[name].parameters()]
-            for p, g in zip(parameters, torch.autograd.grad(sum(summands[1:], summands[0]), parameters), strict=True):
-                found[p] = found[p] + g if p in found else g.contiguous()
-        return terms, [found.get(p) for p in self.networks.parameters()]
+        return terms, differentiate(terms, self.networks, self.members)
 
     def compute_gradients(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Evaluate all losses and fill `.grad`."""

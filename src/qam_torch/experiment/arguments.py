@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
 
 from qam_torch.algorithms import Algorithm
@@ -18,8 +19,16 @@ def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
     taken: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base) and issubclass(base, Algorithm):
-            taken |= {name: str(one.annotation) for name, one in inspect.signature(base.__init__).parameters.items()}
+            parameters = inspect.signature(base.__init__).parameters.values()
+            taken |= {one.name: _in_words(one.annotation) for one in parameters}
     return taken
+
+
+def _in_words(annotation: object) -> str:
+    """An annotation as in a file that begins with `from __future__ import annotations`, whether it does or not."""
+    if isinstance(annotation, type):
+        return annotation.__name__
+    return re.sub(r"\b(?:collections\.abc|typing)\.", "", str(annotation))
 
 
 def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], member: int) -> dict[str, object]:

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-import qam_torch.algorithms
+import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.arguments import arguments_of_member
+from qam_torch.experiment.own import method_named, name_of
 from qam_torch.types import QamError
 
 __all__ = ["SECTION", "AtomicCheckpointIO", "describe", "load_algorithm", "read_checkpoint", "require_same_run"]
@@ -58,7 +59,7 @@ def describe(
     """
     return {
         "version": qam_torch.__version__,
-        "algorithm": type(algorithm).__name__,
+        "algorithm": name_of(type(algorithm)),
         "arguments": dict(arguments),
         "run": dict(run),
         "online": dict(online),
@@ -91,17 +92,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> Algorithm:
     """Rebuild the algorithm of a checkpoint, all members or one of them as an ordinary population of one.
 
+    A method that is not the library's own is imported by its name.
+
     Raises QamError when there is no such member or algorithm.
     """
     section = checkpoint[SECTION]
     arguments = dict(section["arguments"])
     seeds = list(arguments["seeds"])
     state = checkpoint["state_dict"]
-    kind = getattr(qam_torch.algorithms, section["algorithm"], None)
-    if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
-        raise QamError(
-            f"the checkpoint's algorithm '{section['algorithm']}' is unknown to this version: update qam-torch"
-        )
+    kind = method_named(section["algorithm"], f"the checkpoint's method {section['algorithm']}")
     if member is not None:
         if not 0 <= member < len(seeds):
             raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(seeds) - 1} (seeds {seeds})")

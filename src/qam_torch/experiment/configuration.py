@@ -1,4 +1,4 @@
-"""Where the configs are, and composing one outside a command line."""
+"""Composing a run's configuration outside a command line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
 
+from qam_torch.experiment.groups import (
+    GROUPS,
+    SEARCH_PATH,
+    check_groups,
+    config_directory,
+    options_of,
+    with_config_directory,
+)
 from qam_torch.types import QamError
 
-__all__ = ["check_groups", "compose", "config_directory", "jobs", "with_default_experiment"]
-
-GROUPS = ("algo", "env", "trainer", "logger", "experiment")
+__all__ = ["compose", "config_directory", "jobs", "with_default_experiment"]
 
 NEUTRAL = (
     "resume",
@@ -88,20 +95,6 @@ OmegaConf.register_new_resolver("environment_name", _environment_name, replace=T
 OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
 
 
-def config_directory() -> Path:
-    """The one copy of the configs: inside an installed package, or at the top level of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    for directory in (package / "conf", package.parents[1] / "conf"):
-        if (directory / "train.yaml").is_file():
-            return directory
-    raise QamError(f"no configs found beside {package}: reinstall qam-torch")
-
-
-def options_of(group: str) -> list[str]:
-    """The names a group can take."""
-    return sorted(path.stem for path in (config_directory() / group).glob("*.yaml"))
-
-
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """The overrides of each run of a multirun, in Hydra's order; one run if no override sweeps.
 
@@ -117,23 +110,10 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         if not override.is_sweep_override():
             choices.append([word])
         elif isinstance(glob := override.value(), Glob):
-            choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group))])
+            choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
         else:
             choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
     return [list(job) for job in itertools.product(*choices)]
-
-
-def check_groups(overrides: Sequence[str]) -> None:
-    """Raise QamError, with the nearest names, if an override without a sweep names an unknown option of a group."""
-    for override in overrides:
-        match = re.fullmatch(r"\+{0,2}(\w+)=(.*)", override)
-        if match is None or match[1] not in GROUPS:
-            continue
-        known, choice = options_of(match[1]), match[2].strip("'\"")
-        if choice not in known:
-            near = difflib.get_close_matches(choice, known, n=3, cutoff=0.4)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
-            raise QamError(f"unknown {match[1]} '{choice}': {hint}")
 
 
 def with_default_experiment(overrides: Sequence[str]) -> list[str]:
@@ -145,15 +125,16 @@ def with_default_experiment(overrides: Sequence[str]) -> list[str]:
     return [*overrides, "experiment=quickstart"]
 
 
-def compose(overrides: Sequence[str] = ()) -> DictConfig:
+def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
 
-    overrides  Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"]
-    ->         the resolved config, without Hydra's own part
+    overrides   Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"]
+    config_dir  a directory with configs of your own, e.g. algo/mine.yaml; `--config-dir` of the command
+    ->          the resolved config, without Hydra's own part
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_default_experiment(overrides)
+    words = with_config_directory(with_default_experiment(overrides), config_dir)
     runs = jobs(words)
     if len(runs) != 1:
         several = next(word for word in words if word not in runs[0])
@@ -165,7 +146,7 @@ def compose(overrides: Sequence[str] = ()) -> DictConfig:
     try:
         config = _composed(words)
         _check_appended(words, config)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise error if isinstance(error, QamError) else _explained(error, words) from None
     return config
 
@@ -200,7 +181,7 @@ def _explained(error: Exception, words: Sequence[str]) -> QamError:
     match = re.match(r"Could not override '(.+)'\.", str(error))
     if match is None:
         return QamError(f"cannot compose the configuration ({_first_line(error)}): see `qam-train --help`")
-    groups = [word for word in words if word.partition("=")[0] in GROUPS]
+    groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
     return _unknown_key(match[1], _keys(_composed(groups)))
 
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
 from qam_torch.experiment.environments import environment_maker, film_maker, title
+from qam_torch.experiment.own import see_working_directory
 from qam_torch.experiment.parts import build_pool
 from qam_torch.experiment.records import prepare_directory, write_json
 from qam_torch.rollout.evaluation import Evaluation
@@ -164,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
         return 0 if words else 2
     try:
+        see_working_directory()
         options = _parse(words)
         target, renderer = options.pop("json"), options.pop("renderer")
         if target is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import shutil
 import time
@@ -17,6 +15,8 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
+from qam_torch.experiment.own import method_named
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
@@ -39,16 +39,9 @@ WIDEST_COMPILED = 256
 
 def method_of(config: DictConfig) -> type[Algorithm]:
     """The class that config.algo names; raises QamError when there is none."""
-    module, _, name = str(config.algo._target_).rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise QamError(
-            f"algo._target_={config.algo._target_} cannot be found ({error}): choose a method by algo=NAME"
-        ) from None
-    known = isinstance(kind, type) and issubclass(kind, Algorithm)
-    require("algo._target_", known, config.algo._target_, "a subclass of qam_torch's Algorithm")
-    return kind
+    target = config.algo.get("_target_")
+    require("algo._target_", isinstance(target, str), target, "the method's class, such as my_module.MyMethod")
+    return method_named(target, f"algo._target_={target}")
 
 
 def seeds_of(config: DictConfig) -> tuple[int, ...]:
@@ -76,6 +69,12 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
         **{str(name): value for name, value in options.items()},
     }
     algorithm = kind(**arguments)
+    for name in algorithm.common_values:
+        if isinstance(options.get(name), list) and annotations_of(kind).get(name) != PER_MEMBER:
+            raise QamError(
+                f"algo.{name}={options[name]} differs between seeds, and {kind.__name__} does not say that it may: "
+                f"annotate the argument as '{PER_MEMBER}'"
+            )
     return algorithm.to(getattr(torch, config.dtype)), arguments
 
 
@@ -99,8 +98,8 @@ def wants_compilation(config: DictConfig, device: torch.device, updates: int) ->
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if config.compile is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    widest = max(*config.algo.actor_hidden_dims, *config.algo.value_hidden_dims)
-    pays = updates >= WORTH_COMPILING and widest <= WIDEST_COMPILED
+    widths = [width for name, value in config.algo.items() if str(name).endswith("hidden_dims") for width in value]
+    pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
     if config.compile is not True and (compiler is None or not pays):
         return False
     return config.compile is not False and device.type == "cpu"

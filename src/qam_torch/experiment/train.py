@@ -28,6 +28,7 @@ def _main() -> int:
     from omegaconf import DictConfig, OmegaConf, open_dict
 
     from qam_torch.experiment.configuration import config_directory
+    from qam_torch.experiment.own import see_working_directory
     from qam_torch.types import QamError
 
     failures = 0
@@ -48,6 +49,7 @@ def _main() -> int:
             failed(error)
 
     try:
+        see_working_directory()
         sys.argv[1:] = _checked(sys.argv[1:])
         # An absolute directory, so that the command works from anywhere.
         hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="train")(job)()
@@ -65,6 +67,7 @@ def _checked(words: Sequence[str]) -> list[str]:
     from hydra._internal.utils import get_args_parser
 
     from qam_torch.experiment.configuration import compose, jobs, with_default_experiment
+    from qam_torch.experiment.groups import with_config_directory
     from qam_torch.types import QamError
 
     # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
@@ -75,7 +78,8 @@ def _checked(words: Sequence[str]) -> list[str]:
     if arguments.hydra_help or arguments.shell_completion:
         return list(words)
     overrides = with_default_experiment(arguments.overrides)
-    for run in jobs(overrides) if arguments.multirun else [overrides]:
+    composed = with_config_directory(overrides, arguments.config_dir)
+    for run in jobs(composed) if arguments.multirun else [composed]:
         try:
             config = compose(run)
             if not (arguments.help or arguments.cfg or arguments.info):
@@ -83,7 +87,7 @@ def _checked(words: Sequence[str]) -> list[str]:
 
                 check(config)
         except QamError as error:
-            told = f" (in the run {' '.join(run)})" if run != overrides else ""
+            told = f" (in the run {' '.join(run)})" if run != composed else ""
             raise QamError(f"{error}{told}") from None
     return [*flags, *overrides]
 
