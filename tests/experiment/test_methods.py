@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from qam_torch import algorithms
 from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.experiment.arguments import annotations_of, arguments_of_member
 from qam_torch.experiment.checks import check
@@ -22,7 +23,11 @@ GIVEN = {"self", "observation_dim", "action_dim", "seeds"}
 
 
 def test_every_method_has_a_config_and_every_config_a_comment() -> None:
-    assert len(ALGOS) == 17
+    targets = {str(OmegaConf.load(config_directory() / "algo" / f"{algo}.yaml")._target_) for algo in ALGOS}
+    bases = {"Algorithm", "ActorCritic", "FlowActorCritic"}
+    kinds = {name for name in algorithms.__all__ if isinstance(getattr(algorithms, name), type)} - bases
+    methods = {name for name in kinds if issubclass(getattr(algorithms, name), Algorithm)}
+    assert targets == {f"qam_torch.algorithms.{name}" for name in methods} and len(ALGOS) == len(methods)
     for algo in ALGOS:
         lines = Path(config_directory() / "algo" / f"{algo}.yaml").read_text().splitlines()
         assert lines[0].startswith("# ")

@@ -143,6 +143,12 @@ class Algorithm(L.LightningModule):
         """Intermediate quantities worth looking at, by name; for study and parity checks."""
         return {}
 
+    @property
+    def remedy(self) -> str:
+        """What may help when training diverges."""
+        numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.common_values else [])]
+        return f"lower {' or '.join(numbers)}, or check the data for outliers"
+
     # The one update
 
     def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
@@ -289,8 +295,7 @@ class Algorithm(L.LightningModule):
             bad = finite.logical_not().nonzero().tolist()
             what = ", ".join(f"{names[i]} of seed {self.seeds[p]}" for i, p in bad[:3])
             raise DivergedError(
-                f"training diverged at update {self.trainer.global_step}: {what} is not finite; "
-                f"lower algo.lr or algo.inv_temp, or check the data for outliers"
+                f"training diverged at update {self.trainer.global_step}: {what} is not finite; {self.remedy}"
             )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

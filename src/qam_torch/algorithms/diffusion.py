@@ -29,7 +29,7 @@ class DiffusionActorCritic(ActorCritic):
     bc_alpha         float >= 0, or one a member   weight of imitation against the critic
     diffusion_steps  int >= 1                      denoising steps, T
     time_dim         even int >= 2                 Fourier features of the step
-    other arguments  see `ActorCritic`
+    other arguments  see `ActorCritic`; clip_grad is true unless said otherwise
 
     A subclass says in `move` how a denoising step is made.
 

@@ -23,7 +23,7 @@ class FineTunedFlow(FlowActorCritic):
                                   gives one a member
     target_actor     bool         use f_beta's Polyak copy as the base flow
     residual         bool         f_theta is a correction on top of f_beta
-    other arguments  see `FlowActorCritic`
+    other arguments  see `FlowActorCritic`; clip_grad is true unless said otherwise
 
     Source: Li & Levine 2026, the part that QAM and BAM have in common.
     """

@@ -90,8 +90,8 @@ class CollectingActor:
         if lost.any():
             seeds = ", ".join(str(seed) for seed, is_lost in zip(self.algorithm.seeds, lost, strict=True) if is_lost)
             raise DivergedError(
-                f"training diverged: the policy of seed {seeds} gives actions that are not finite; lower algo.lr or "
-                "algo.inv_temp, or check the data for outliers"
+                f"training diverged: the policy of seed {seeds} gives actions that are not finite; "
+                f"{self.algorithm.remedy}"
             )
         return chunks
 

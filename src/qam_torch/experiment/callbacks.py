@@ -110,7 +110,7 @@ class RunCallback(L.Callback):
             if not parameter.isfinite().all():
                 raise DivergedError(
                     f"training diverged at update {trainer.global_step}: parameter {name} is not finite; "
-                    "lower algo.lr or algo.inv_temp, or check the data for outliers"
+                    f"{algorithm.remedy}"
                 )
         trainer.save_checkpoint(path)
 

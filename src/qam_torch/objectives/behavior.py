@@ -10,17 +10,19 @@ from qam_torch.types import Metrics, Velocity
 __all__ = ["behavior_loss"]
 
 
-def behavior_loss(velocity: Velocity, actions: Tensor, x_0: Tensor, t: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-    """Flow matching of f_beta on the data, rows weighted by `valid`.
+def behavior_loss(
+    velocity: Velocity, actions: Tensor, x_0: Tensor, t: Tensor, weight: Tensor
+) -> tuple[Tensor, Metrics]:
+    """Flow matching of f_beta, or of a method's only flow f_theta, on the data.
 
-    velocity  f_beta(s, ., .) with the observations bound
+    velocity  f(s, ., .) with the observations bound, with gradient
     actions   (P, B, D)
     x_0       (P, B, D)  standard normal
     t         (P, B, 1)  uniform on [0, 1)
-    valid     (P, B)
+    weight    (P, B)     of the rows, `valid` or a multiple of it; the mean still divides by all rows
     ->        (P,), metrics
 
-    Source: Li & Levine 2026, behaviour flow loss.
+    Source: Li & Levine 2026, behaviour flow loss; weighted in FAWAC.
     """
-    loss = flow_matching_loss(velocity, x_0, actions, t, valid)
+    loss = flow_matching_loss(velocity, x_0, actions, t, weight)
     return loss, lambda: {"behavior/loss": loss.detach()}

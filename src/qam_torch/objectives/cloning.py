@@ -24,15 +24,15 @@ def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: st
     return loss, lambda: {f"{name}/squared_distance": loss.detach()}
 
 
-def likelihood_loss(log_prob: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of valid log pi(a | s).
+def likelihood_loss(log_prob: Tensor, weight: Tensor, name: str) -> tuple[Tensor, Metrics]:
+    """Minus the mean over rows of weight log pi(a | s).
 
     log_prob  (P, B)  of the data's actions, with gradient
-    valid     (P, B)  0 drops the row; the mean still divides by all rows
+    weight    (P, B)  of the rows, `valid` or a multiple of it; the mean still divides by all rows
     name      prefix of the metric
     ->        (P,), metrics
 
     Source: Li & Levine 2026, optional behaviour-cloning term of RLPD.
     """
-    loss = -(valid * log_prob).mean(-1)
+    loss = -(weight * log_prob).mean(-1)
     return loss, lambda: {f"{name}/likelihood_loss": loss.detach()}

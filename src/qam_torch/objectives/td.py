@@ -11,7 +11,11 @@ __all__ = ["pessimistic_value", "td_loss", "td_target"]
 
 
 def pessimistic_value(q: Tensor, rho: float) -> Tensor:
-    """Ensemble mean less rho population standard deviations: (..., K, B) -> (..., B).
+    """Ensemble mean less rho standard deviations of it.
+
+    q    (..., K, B)
+    rho  float >= 0
+    ->   (..., B)     divided by K, not K - 1, under the root
 
     Source: Li & Levine 2026; rho = 0 is the plain mean.
     """
@@ -36,6 +40,7 @@ def td_loss(
 ) -> tuple[Tensor, Metrics]:
     """Mean over critics and rows of valid (Q(s, a) - y)^2.
 
+    critic        the online ensemble
     observations  (P, B, O)
     actions       (P, B, D)
     target        (P, B)     a constant
