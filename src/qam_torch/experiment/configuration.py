@@ -30,7 +30,7 @@ from qam_torch.experiment.groups import (
 )
 from qam_torch.types import QamError
 
-__all__ = ["compose", "config_directory", "jobs", "with_default_experiment"]
+__all__ = ["compose", "config_directory", "jobs", "with_default_experiment", "with_quoted_paths"]
 
 NEUTRAL = (
     "resume",
@@ -48,6 +48,9 @@ NEUTRAL = (
     "hydra",
 )
 """Keys that say where and how a run goes, not what it computes."""
+
+PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
+"""Keys whose values are paths."""
 
 RENAMED = {"updates": "offline_steps"}
 """Keys of earlier versions -> what they are called now."""
@@ -69,8 +72,8 @@ def _environment_name(name: str, task: int | None) -> str:
 
 
 def _directory_name(text: str) -> str:
-    """One directory's name for any text: no slashes, and where it is too long its start and a hash of all of it."""
-    name = text.replace("/", "_")
+    """One directory's name for any text: no slashes or quotes, and if it is too long its start and a hash of it all."""
+    name = text.replace("/", "_").replace("'", "")
     if len(name.encode()) <= LONGEST_NAME:
         return name
     start = name.encode()[:LONGEST_NAME].decode(errors="ignore")
@@ -116,6 +119,18 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
     return [list(job) for job in itertools.product(*choices)]
 
 
+def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
+    """Paths as they stand, though they contain what Hydra's grammar gives a meaning to, as runs' own directories do."""
+    words = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        plain = not value or value[0] in "'\"[" or "${" in value or re.match(r"\w+\(", value)
+        if key.lstrip("+") in PATHS and not plain and re.search(r"[=()\[\]{}:]", value):
+            value = "'" + value.replace("'", "\\'") + "'"
+        words.append(f"{key}={value}" if "=" in word else word)
+    return words
+
+
 def with_default_experiment(overrides: Sequence[str]) -> list[str]:
     """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
     for override in overrides:
@@ -134,7 +149,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_config_directory(with_default_experiment(overrides), config_dir)
+    words = with_config_directory(with_default_experiment(with_quoted_paths(overrides)), config_dir)
     runs = jobs(words)
     if len(runs) != 1:
         several = next(word for word in words if word not in runs[0])
