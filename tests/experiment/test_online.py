@@ -14,6 +14,7 @@ import torch
 from small_runs import Command, Fit
 from test_resume import assert_equal, assert_same_results, checkpoint, event_steps, metrics
 
+from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout.hosting import Host, HostFailure
@@ -215,6 +216,26 @@ def test_a_failing_environment_leaves_a_usable_checkpoint(
     assert "the environments' states were lost: new episodes begin" in out
     assert again.summary["updates"] == UPDATES
     assert [int(row["step"]) for row in metrics(tmp_path / "run")] == [10, 20, 30, 40, 50, 60]
+
+
+def test_an_evaluation_that_failed_is_made_after_all(
+    lone: RunResult, tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step, evaluations = Evaluator.__call__, 0
+
+    def breaks(evaluator: Evaluator, *arguments: Any) -> Any:
+        nonlocal evaluations
+        evaluations += 1
+        if evaluations == 2:
+            raise EnvironmentFailure("environment 0 failed in step (RuntimeError: the motor is hot)")
+        return step(evaluator, *arguments)
+
+    monkeypatch.setattr(Evaluator, "__call__", breaks)
+    with pytest.raises(EnvironmentFailure, match="last good checkpoint"):
+        tiny_fit(tmp_path / "run", *ONLINE)
+    monkeypatch.undo()
+    tiny_fit(tmp_path / "run", *ONLINE, "resume=auto")
+    assert metrics(tmp_path / "run") == metrics(lone.directory)
 
 
 def test_plots_show_where_the_online_phase_begins(tiny_fit: Fit, tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class RunCallback(L.Callback):
         self.seconds_before, self.started = 0.0, time.perf_counter()
         self.bar: tqdm | None = None
         self.saved_step: int | None = None
+        self.evaluating = False
 
     @property
     def seconds(self) -> float:
@@ -115,7 +116,9 @@ class RunCallback(L.Callback):
         trainer.save_checkpoint(path)
 
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, step: int) -> None:
+        self.evaluating = True
         self.latest = self.evaluator(algorithm, step)
+        self.evaluating = False
         outcome = {"step": step, "update": trainer.global_step, "return": float(self.latest.returns.mean())}
         if self.latest.success is None:
             told = f"{_headline(outcome)} [{self.latest.returns.min():.1f}, {self.latest.returns.max():.1f}]"
@@ -175,9 +178,11 @@ class RunCallback(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Leave the terminal and the event files in order, as far as the disk lets; save where an environment failed.
 
-        It fails between two updates, so all but the environments' states is as it should be.
+        It fails between two updates, so all but the environments' states is as it should be. A run whose evaluation
+        failed continues from the checkpoint before, if there is one, so that it is evaluated at that step after all.
         """
-        if isinstance(exception, EnvironmentFailure) and isinstance(pl_module, Algorithm):
+        to_be_repeated = self.evaluating and self.saved_step is not None
+        if isinstance(exception, EnvironmentFailure) and isinstance(pl_module, Algorithm) and not to_be_repeated:
             with contextlib.suppress(QamError):  # the failure is what is to be told
                 self._save(trainer, pl_module, self.last_path)
                 self.saved_step = _step(trainer)

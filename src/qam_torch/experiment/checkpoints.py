@@ -69,19 +69,24 @@ def describe(
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Load a checkpoint file on the CPU, without unpickling anything but tensors and plain values.
 
+    path  of the file, or of a run's directory, whose last checkpoint is taken
+
     Raises QamError when it is missing, damaged, not one of this library's, or of another library version.
     """
+    if os.path.isdir(path):
+        path = os.path.join(path, "checkpoints", "last.ckpt")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise QamError(f"no checkpoint at '{path}': give the path of a .ckpt file of a run") from None
+        raise QamError(f"no checkpoint at '{path}': give a run's directory, or a .ckpt file of it") from None
     except (OSError, RuntimeError, EOFError, LookupError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise QamError(f"'{path}' is not a readable checkpoint ({reason}): use another one of the run") from None
     if not isinstance(checkpoint, dict) or SECTION not in checkpoint:
         raise QamError(f"'{path}' is no checkpoint of qam_torch: give a .ckpt file of a run")
     version = str(checkpoint[SECTION].get("version"))
-    if version.split(".")[:2] != qam_torch.__version__.split(".")[:2]:
+    same = version.split(".")[:2] == qam_torch.__version__.split(".")[:2]
+    if not same or not checkpoint[SECTION].keys() >= {"algorithm", "arguments", "step", "offline_steps"}:
         raise QamError(
             f"'{path}' was written by qam_torch {version}, this is {qam_torch.__version__}: "
             f"install qam-torch=={version} or train anew"

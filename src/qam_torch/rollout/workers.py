@@ -98,12 +98,12 @@ class RemoteHost:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise QamError(
                 f"the environment factory cannot be sent to a worker process ({error}): "
-                "define it at the top level of an importable module, or use workers=0"
+                "define it at the top level of an importable module, or let this process run them (0 workers)"
             ) from error
         if getattr(getattr(make, "func", make), "__module__", None) == "__main__":
             raise QamError(
                 "the environment factory is defined in the main script, which workers do not import: "
-                "move it to a module of its own, or use workers=0"
+                "move it to a module of its own, or let this process run them (0 workers)"
             )
         with _interrupts_blocked():
             self._process = subprocess.Popen(
@@ -158,5 +158,5 @@ class RemoteHost:
             self._process.wait(timeout=2)
         return HostFailure(
             f"the worker process {self.pid} ended with status {self._process.returncode} while it was needed: "
-            "see its message above, or use workers=0 to run the environments in this process"
+            "see its message above, or let this process run them (0 workers)"
         )
