@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from small_runs import TINY, TRANSITIONS, Command, Fit, environment, uncaptured
+from small_runs import TRANSITIONS, Command, Fit, environment, tiny_of, uncaptured
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
@@ -32,7 +32,8 @@ def tiny(data_directory: Path) -> Callable[..., list[str]]:
     """tiny(run_dir, *more) -> overrides of a tiny run in that directory."""
 
     def overrides(run_dir: Path | str, *more: str) -> list[str]:
-        return [*TINY, f"data.directory={data_directory}", f"run_dir={run_dir}", *more]
+        algo = next((word.removeprefix("algo=") for word in more if word.startswith("algo=")), "qam")
+        return [*tiny_of(algo), f"data.directory={data_directory}", f"run_dir={run_dir}", *more]
 
     return overrides
 

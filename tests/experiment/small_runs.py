@@ -7,7 +7,12 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
 from qam_torch.algorithms import Algorithm
+from qam_torch.experiment.arguments import annotations_of
+from qam_torch.experiment.configuration import config_directory
 from qam_torch.experiment.run import RunResult
 
 TRANSITIONS = 2000
@@ -30,8 +35,20 @@ TINY = (
     "trainer=cpu",
 )
 
+SEVERAL_STEPS = ("flow_steps", "diffusion_steps")
+
 Fit = Callable[..., RunResult]
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def tiny_of(algo: str) -> tuple[str, ...]:
+    """TINY for a method, which takes three steps from noise to action, if it takes several at all."""
+    path = config_directory() / "algo" / f"{algo}.yaml"
+    if not path.exists():  # a mistake, which is to be told
+        return TINY
+    kind = get_class(OmegaConf.load(path)._target_)
+    steps = [f"algo.{name}=3" for name in SEVERAL_STEPS if name in annotations_of(kind)]
+    return (*(word for word in TINY if not word.startswith("algo.flow_steps")), *steps)
 
 
 captured = Algorithm.update

@@ -14,6 +14,7 @@ from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.experiment.arguments import annotations_of, arguments_of_member
 from qam_torch.experiment.checks import check
 from qam_torch.experiment.configuration import compose, config_directory
+from qam_torch.experiment.panels import arrange
 from qam_torch.experiment.parts import build_algorithm, method_of
 from qam_torch.types import Batch
 
@@ -66,6 +67,9 @@ def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
     report = algorithm.update(batch, {name: draw[0] for name, draw in noise.items()}, diagnose=True)
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in report.values())
     assert not any(torch.equal(before[name], p) for name, p in algorithm.networks.named_parameters())
+    panels = arrange(list(report))
+    assert len({panel.title for panel in panels}) == len(panels)
+    assert sorted(name for panel in panels for name in (*panel.lines, *(panel.band or ()))) == sorted(report)
     alone = arguments_of_member(type(algorithm), arguments, 1)
     assert alone["seeds"] == [2] and alone["num_qs"] == 2 and alone["actor_hidden_dims"] == [8, 8]
 

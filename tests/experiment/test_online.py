@@ -15,6 +15,7 @@ from small_runs import Command, Fit
 from test_resume import assert_equal, assert_same_results, checkpoint, event_steps, metrics
 
 from qam_torch.experiment.evaluator import Evaluator
+from qam_torch.experiment.progress import by_seed, counted
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout.hosting import Host, HostFailure
@@ -124,6 +125,9 @@ def test_a_checkpoint_s_networks_go_on_as_in_one_run(lone: RunResult, tiny_fit: 
     rows = metrics(tmp_path / "run")
     assert [int(row["step"]) for row in rows] == [20, 30, 40, 50, 60]
     assert rows[0]["evaluation/success"], "what it starts from is measured"
+    logged = read_metrics(tmp_path / "run" / "metrics.csv")
+    assert counted(logged) == "environment steps online"
+    assert by_seed(logged, "evaluation/success")[0].tolist() == [0, 20, 40]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["offline_steps"], summary["online_steps"]) == (20, 40)
 

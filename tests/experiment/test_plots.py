@@ -14,9 +14,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.text import Text
 
 from qam_torch.experiment.losses import losses_figure, plot_losses
 from qam_torch.experiment.maps import plot_trajectories, trajectories_figure
+from qam_torch.experiment.panels import arrange
 from qam_torch.experiment.plots import plot_return, plot_success, return_figure, success_figure
 from qam_torch.experiment.records import read_metrics
 from qam_torch.rollout.evaluation import wilson_interval
@@ -25,7 +27,8 @@ from qam_torch.types import QamError
 
 DPI, BLUE, VERMILION = 130, "#0072b2", "#d55e00"
 TERMINAL = ["adjoint/terminal_mean", "adjoint/terminal_std", "adjoint/terminal_max"]
-QAM = ["critic/loss", "critic/q_mean", "critic/q_max", "critic/q_min", "behavior/loss", "adjoint/loss", *TERMINAL]
+QAM = ["critic/loss", "critic/q_mean", "critic/q_max", "critic/q_min", "critic/target_mean", "critic/target_max"]
+QAM = [*QAM, "critic/target_min", "behavior/loss", "adjoint/loss", *TERMINAL]
 QAM = [*QAM, "gradient/norm"]
 QAM_F = [*QAM, "one_step/distillation_loss", "one_step/q_loss"]
 QAM_E = [*QAM, "edit/q_loss", "edit/entropy_loss", "edit/entropy", "edit/alpha_loss", "edit/alpha"]
@@ -206,7 +209,7 @@ def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Pa
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(("names", "panels", "size"), [(QAM, 6, (3, 2)), (QAM_F, 8, (4, 2)), (QAM_E, 10, (4, 3))])
+@pytest.mark.parametrize(("names", "panels", "size"), [(QAM, 7, (4, 2)), (QAM_F, 9, (3, 3)), (QAM_E, 11, (4, 3))])
 def test_losses_have_a_panel_for_each_group(
     tmp_path: Path, names: list[str], panels: int, size: tuple[int, int]
 ) -> None:
@@ -214,22 +217,62 @@ def test_losses_have_a_panel_for_each_group(
     figure = losses_figure(metrics)
     assert figure is not None and len(panels_of(figure)) == panels
     drawn = [line.get_ydata().tolist() for axes in panels_of(figure) for line in axes.lines]
-    assert sorted(drawn) == sorted(metrics[name].tolist() for name in names), "five values need no running median"
+    as_lines = [name for name in names if not name.endswith(("_min", "_max")) or name in TERMINAL]
+    assert sorted(drawn) == sorted(metrics[name].tolist() for name in as_lines), "five values need no running median"
     scales = {axes.get_title(loc="left"): axes.get_yscale() for axes in panels_of(figure)}
     logarithmic = ("critic loss", "adjoint-matching loss", "gradient norm")
     assert all(scales[title] == "log" for title in logarithmic) and scales["Q values"] == "linear"
-    assert set(labelled(figure, list(scales).index("Q values"))) == {"mean", "min", "max"}
 
     assert plot_losses(metrics, tmp_path / "losses.png") is True
     columns, rows = size
     assert png_size(tmp_path / "losses.png") == (round(3.3 * columns * DPI), round((2.3 * rows + 0.5) * DPI))
 
 
-def test_an_unknown_metric_gets_a_panel_of_its_own(tmp_path: Path) -> None:
-    names = ["critic/loss", "value/loss"]
-    figure = losses_figure(read_metrics(write(tmp_path / "metrics.csv", names, training_rows(names, 2))))
+def test_a_mean_lies_in_a_band_from_the_least_to_the_greatest(tmp_path: Path) -> None:
+    names = ["critic/target_mean", "critic/target_min", "critic/target_max"]
+    rows = [{"update": u, "seed": 1, **dict(zip(names, (u, u - 5.0, u + 9.0), strict=True))} for u in (1, 2, 3)]
+    rows[1]["critic/target_max"] = np.inf  # which is not drawn
+    figure = losses_figure(read_metrics(write(tmp_path / "metrics.csv", names, rows)))
     assert figure is not None
-    assert [axes.get_title(loc="left") for axes in panels_of(figure)] == ["critic loss", "value/loss"]
+    (axes,) = panels_of(figure)
+    shown = labelled(figure)
+    assert axes.get_title(loc="left") == "Q targets" and set(shown) == {"mean", "min to max"}
+    assert shown["mean"].get_ydata().tolist() == [1, 2, 3]
+    corners = shown["min to max"].get_paths()[0].vertices
+    assert {tuple(corner) for corner in corners.tolist()} == {(1, -4), (1, 10), (3, -2), (3, 12)}
+
+    single = losses_figure(read_metrics(write(tmp_path / "single.csv", names, rows[:1])))
+    assert single is not None
+    (segment,) = labelled(single)["min to max"].get_segments()
+    assert segment.tolist() == [[1, -4], [1, 10]]
+
+
+def test_a_new_methods_metrics_find_their_panels(tmp_path: Path) -> None:
+    names = ["collection/return", "dream/u_mean", "dream/u_max", "dream/u_min", "dream/entropy_loss"]
+    names += ["dream/rate", "dream/alpha_loss", "dream/alpha", "old_dream/loss"]
+    assert [(panel.title, *panel.lines.values(), *(panel.band or ())) for panel in arrange(names)] == [
+        ("dream u", "mean", "dream/u_min", "dream/u_max"),
+        ("dream losses", "entropy", "temperature"),
+        ("dream rate", "rate"),
+        ("dream temperature", "alpha"),
+        ("old dream loss", "loss"),
+        ("return of episodes collected", "return"),
+    ]
+    negative = [{"update": u, "seed": 1, "old_dream/loss": value} for u, value in enumerate((3.0, -1.0, 100.0))]
+    figure = losses_figure(read_metrics(write(tmp_path / "metrics.csv", ["old_dream/loss"], negative)))
+    assert figure is not None and panels_of(figure)[0].get_yscale() == "linear"
+
+
+def test_no_legend_covers_a_title(tmp_path: Path) -> None:
+    names = [*QAM, "latent/entropy_loss", "latent/alpha_loss", "control/loss", "control/cost", "control/energy"]
+    figure = losses_figure(read_metrics(write(tmp_path / "metrics.csv", names, training_rows(names, 5))))
+    assert figure is not None
+    figure.draw_without_rendering()
+    legends = [axes for axes in panels_of(figure) if axes.get_legend() is not None]
+    assert len(legends) == 5
+    for axes in legends:
+        (title,) = [text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left")]
+        assert not axes.get_legend().get_window_extent().overlaps(title.get_window_extent()), title.get_text()
 
 
 def test_a_long_noisy_metric_is_faint_under_its_running_median(tmp_path: Path) -> None:
@@ -250,16 +293,16 @@ def test_several_seeds_are_faint_under_their_median(tmp_path: Path) -> None:
     assert lines == [[11, 12], [21, 22], [61, 62], [21, 22]]
 
 
-def test_metrics_without_a_value_say_so_and_one_row_is_a_point(tmp_path: Path) -> None:
+def test_metrics_without_a_value_are_left_out_and_one_row_is_a_point(tmp_path: Path) -> None:
     row = {"update": 10, "seed": 1, "critic/loss": 2.0, "adjoint/loss": 0.0, "gradient/norm": np.inf}
-    path = write(tmp_path / "metrics.csv", QAM, [row])
+    path = write(tmp_path / "metrics.csv", [*QAM, "collection/return"], [row])
     figure = losses_figure(read_metrics(path))
     assert figure is not None
     panels = {axes.get_title(loc="left"): axes for axes in panels_of(figure)}
-    texts = {title: [text.get_text() for text in axes.texts] for title, axes in panels.items()}
-    assert texts["critic loss"] == [] and panels["critic loss"].lines[0].get_marker() == "o"
-    assert texts["Q values"] == texts["behaviour-flow loss"] == ["no finite values"]
-    assert texts["adjoint-matching loss"] == texts["gradient norm"] == ["no positive values"]
+    assert list(panels) == ["critic loss", "adjoint-matching loss"]
+    assert panels["critic loss"].lines[0].get_marker() == "o"
+    zero = panels["adjoint-matching loss"]
+    assert zero.get_yscale() == "linear" and zero.lines[0].get_ydata().tolist() == [0]
     assert plot_losses(read_metrics(path), tmp_path / "losses.png") is True
 
 
@@ -376,6 +419,7 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
 import sys, matplotlib
 before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for the backend would choose one
 from qam_torch.experiment.losses import plot_losses
+from qam_torch.experiment.panels import arrange
 from qam_torch.experiment.plots import plot_success
 from qam_torch.experiment.records import read_metrics
 metrics = read_metrics({str(path)!r})
@@ -387,33 +431,41 @@ print(before == dict(dict.items(matplotlib.rcParams)), "matplotlib.pyplot" in sy
     assert done.stdout.split() == ["True", "False"], done.stderr
 
 
-def both_phases(offline: list[int], online: list[int], tmp_path: Path) -> dict[str, np.ndarray]:
-    """An evaluation at each of these steps."""
-    rows = [(step, "offline") for step in offline] + [(step, "online") for step in online]
-    lines = [f"{step},{phase},{step},1,0.5,0.75,-3" for step, phase in rows]
+def both_phases(offline: list[int], online: list[int], tmp_path: Path, trained: bool = True) -> dict[str, np.ndarray]:
+    """An evaluation at each of these steps, and a loss, those of the offline phase only if it was `trained` in."""
+    rows = [(step, "offline", "0.5" if trained else "") for step in offline] + [
+        (step, "online", "0.5") for step in online
+    ]
+    lines = [f"{step},{phase},{step},1,{loss},0.75,-3" for step, phase, loss in rows]
     columns = "step,phase,update,seed,critic/loss,evaluation/success,evaluation/return"
     (tmp_path / "metrics.csv").write_text("\n".join([columns, *lines]) + "\n")
     return read_metrics(tmp_path / "metrics.csv")
 
 
+BOTH = "updates offline (shaded), then environment steps online"
+
+
 @pytest.mark.parametrize(
-    ("offline", "online", "axis", "label", "shaded"),
+    ("offline", "trained", "online", "points", "label", "shaded"),
     [
-        ([10, 20], [], (0, 20), "updates", None),
-        ([10, 20], [30, 50], (0, 50), "updates offline (shaded), then environment steps online", (0, 20)),
-        ([20], [30, 50], (20, 50), "environment steps online", None),  # from a checkpoint
-        ([0], [30, 50], (0, 50), "environment steps online", None),  # online only
+        ([10, 20], True, [], [10, 20], "updates", None),
+        ([10, 20], True, [30, 50], [10, 20, 30, 50], BOTH, (0, 20)),
+        ([20], True, [30, 50], [20, 30, 50], BOTH, (0, 20)),  # logged once while offline
+        ([20], False, [30, 50], [0, 10, 30], "environment steps online", None),  # from a checkpoint
+        ([0], False, [30, 50], [0, 30, 50], "environment steps online", None),  # online only
     ],
 )
 def test_the_phase_change_is_shown(
-    offline: list[int], online: list[int], axis: tuple[float, float], label: str, shaded: tuple[float, float] | None,
-    tmp_path: Path,
+    offline: list[int], trained: bool, online: list[int], points: list[int], label: str,
+    shaded: tuple[float, float] | None, tmp_path: Path,
 ) -> None:  # fmt: skip
-    metrics = both_phases(offline, online, tmp_path)
+    metrics = both_phases(offline, online, tmp_path, trained)
     for figure in (success_figure(metrics, 4), return_figure(metrics, 4), losses_figure(metrics)):
         assert figure is not None
         for axes in panels_of(figure):
-            assert axes.get_xlim() == axis
+            assert axes.get_xlim() == (0, points[-1])
             ends = [(patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches]
             assert ends == ([shaded] if shaded else [])
-        assert label in (figure.get_supxlabel() or panels_of(figure)[0].get_xlabel())
+        assert label == (figure.get_supxlabel() or panels_of(figure)[0].get_xlabel())
+    success = success_figure(metrics, 4)
+    assert success is not None and labelled(success)["policy"].get_xdata().tolist() == points

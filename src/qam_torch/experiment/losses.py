@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from qam_torch.experiment.drawing import BLUE, GREEN, VERMILION, entitle, save_figure, styled
-from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite
-from qam_torch.experiment.records import EVALUATION_COLUMNS
+from qam_torch.experiment.drawing import BLUE, GREEN, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.experiment.panels import Panel, arrange
+from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite, training_metrics
 
 __all__ = ["losses_figure", "plot_losses"]
 
 _WIDEST_WINDOW = 101  # logged values that a running median spans at most
 
 
-class _Panel(NamedTuple):
-    """One panel of the losses: its title, metric -> label, and whether its y axis is logarithmic."""
-
-    title: str
-    metrics: dict[str, str]
-    log: bool = False
-
-
-_TERMINAL = {"adjoint/terminal_mean": "mean", "adjoint/terminal_std": "std", "adjoint/terminal_max": "max"}
-_PANELS = (
-    _Panel("critic loss", {"critic/loss": ""}, log=True),
-    _Panel("Q values", {"critic/q_mean": "mean", "critic/q_min": "min", "critic/q_max": "max"}),
-    _Panel("behaviour-flow loss", {"behavior/loss": ""}),
-    _Panel("adjoint-matching loss", {"adjoint/loss": ""}, log=True),
-    _Panel("|terminal adjoint|", _TERMINAL, log=True),
-    _Panel("gradient norm", {"gradient/norm": ""}, log=True),
-    _Panel("one-step distillation loss", {"one_step/distillation_loss": ""}, log=True),
-    _Panel("one-step Q loss", {"one_step/q_loss": ""}),
-    _Panel("edit Q loss", {"edit/q_loss": ""}),
-    _Panel("edit entropy (nats)", {"edit/entropy": ""}),
-    _Panel("edit temperature", {"edit/alpha": ""}, log=True),
-    _Panel("edit losses", {"edit/entropy_loss": "entropy", "edit/alpha_loss": "temperature"}),
-    _Panel("return of episodes collected", {"collection/return": ""}),
-    _Panel("length of episodes collected", {"collection/length": ""}),
-    _Panel("success of episodes collected", {"collection/success": ""}),
-)
+# The second is dashed, so that it does not hide the first, of which it may be nearly the whole.
+_LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
+_Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
 _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
 
 
@@ -59,19 +37,18 @@ def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str 
 def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
     """Training metrics as small multiples: every logged value faint, their running median strong.
 
-    metrics  from `read_metrics`; metrics that are unknown here get panels of their own
+    metrics  from `read_metrics`; `panels.arrange` says which of them share a panel
     title    above the figure
     ->       Figure, None if no training metric was logged yet
 
-    Several seeds are faint lines each, and the strong line is the running median of their median.
-    Raises QamError if the columns update and seed are missing.
+    A metric without any finite value is left out. Several seeds are faint lines each, and the strong line is the
+    running median of their median. Raises QamError if the columns update and seed are missing.
     """
-    training = [name for name in metrics if "/" in name and name not in _NOT_DRAWN and name not in EVALUATION_COLUMNS]
-    known = {name for panel in _PANELS for name in panel.metrics}
-    panels = [panel for panel in _PANELS if not panel.metrics.keys().isdisjoint(training)]
-    panels += [_Panel(name, {name: ""}) for name in training if name not in known]
-    curves = {name: by_seed(metrics, name) for name in training}
-    if not any(len(updates) for updates, _ in curves.values()):
+    drawn = [name for name in training_metrics(metrics) if name not in _NOT_DRAWN]
+    curves = {name: by_seed(metrics, name) for name in drawn}
+    curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+    panels = arrange(list(curves))
+    if not panels:
         return None
     columns = min(len(panels), 3 if len(panels) in (5, 6, 9) else 4)
     rows = math.ceil(len(panels) / columns)
@@ -90,36 +67,48 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
     return figure
 
 
-def _draw_panel(axes: Axes, panel: _Panel, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Draw the panel's metrics, those of them that were logged."""
-    drawn = []
-    for (name, label), color in zip(panel.metrics.items(), (BLUE, VERMILION, GREEN), strict=False):
-        updates, values = curves.get(name, (np.empty(0), np.empty((0, 1))))
-        values = np.where(values > 0, values, np.nan) if panel.log else values
-        kept = np.isfinite(values).any(1)
-        updates, values = updates[kept], values[kept]
-        if not len(updates):
-            continue
-        drawn.append(values)
-        centre = np.nanmedian(values, axis=1)
-        smooth = _running_median(centre)
-        if values.shape[1] > 1 or smooth is not centre:
-            for member in values.T:
-                axes.plot(*finite(updates, member), color=color, alpha=0.25, linewidth=0.7)
-        line: dict[str, Any] = {"color": color, "linewidth": 1.6, "label": label or "_"}
-        if len(updates) == 1:  # a line of one point would not be seen
-            line |= {"marker": "o", "markersize": 4, "clip_on": False}
-        axes.plot(updates, smooth, **line)
-    if not drawn:
-        text = "no positive values" if panel.log else "no finite values"
-        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#888888")
-        axes.set_yticks([])
-        return
-    if panel.log:
-        _log_axis(axes, np.concatenate([values.ravel() for values in drawn]))
-    if any(panel.metrics.values()):
+def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
+    """Draw the panel's metrics, on a logarithmic axis where it asks for one and no value is negative."""
+    shown = {name: curves[name] for name in panel.lines}
+    every = np.concatenate([values.ravel() for _, values in shown.values()])
+    log = panel.log and not (every < 0).any() and (every > 0).any()
+    if panel.band is not None:
+        _draw_band(axes, *(curves[name] for name in panel.band))
+    for (name, label), look in zip(panel.lines.items(), cycle(_LOOKS), strict=False):
+        updates, values = shown[name]
+        if log:
+            values = np.where(values > 0, values, np.nan)
+            kept = np.isfinite(values).any(1)
+            updates, values = updates[kept], values[kept]
+        _draw_curve(axes, updates, values, label, *look)
+    if log:
+        _log_axis(axes, every[every > 0])
+    if len(panel.lines) > 1 or panel.band is not None:
         place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0.1}
-        axes.legend(**place, ncols=3, fontsize=8, handlelength=0.9, handletextpad=0.4, columnspacing=0.8)
+        axes.legend(**place, ncols=4, fontsize=8, handlelength=0.9, handletextpad=0.4, columnspacing=0.8)
+
+
+def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str, color: str, style: Any) -> None:
+    """The running median over (updates, seeds), and each seed faint; a single point as a mark, which can be seen."""
+    centre = np.nanmedian(values, axis=1)
+    smooth = _running_median(centre)
+    if values.shape[1] > 1 or smooth is not centre:
+        for member in values.T:
+            axes.plot(*finite(updates, member), color=color, alpha=0.25, linewidth=0.7)
+    single: dict[str, Any] = {"marker": "o", "markersize": 4, "clip_on": False} if len(updates) == 1 else {}
+    axes.plot(updates, smooth, color=color, linestyle=style, linewidth=1.6, label=label, **single)
+
+
+def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
+    """From the running median of the least values to that of the greatest, each the median over seeds."""
+    updates, *rows = np.intersect1d(least[0], most[0], return_indices=True)
+    both = zip((least[1], most[1]), rows, strict=True)
+    low, high = (_running_median(np.nanmedian(values[kept], axis=1)) for values, kept in both)
+    look: dict[str, Any] = {"color": BLUE, "label": "min to max"}
+    if len(updates) == 1:
+        axes.vlines(updates, low, high, alpha=0.4, linewidth=5, clip_on=False, **look)
+    else:
+        axes.fill_between(updates, low, high, alpha=0.2, linewidth=0, **look)
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
@@ -135,7 +124,7 @@ def _log_axis(axes: Axes, values: np.ndarray) -> None:
     """A logarithmic y axis with plain numbers at its ticks, also where the values span less than a decade."""
     axes.set_yscale("log")
     decades = math.log10(np.nanmax(values) / np.nanmin(values))
-    narrow = MaxNLocator(4) if decades < 0.7 else LogLocator(subs=(1, 2, 5))
-    axes.yaxis.set_major_locator(narrow if decades < 1.5 else LogLocator(numticks=6))
+    narrow = MaxNLocator(4) if decades < 0.7 else LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1, 3))
+    axes.yaxis.set_major_locator(narrow if decades < 2.5 else LogLocator(numticks=6))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.4g}"))

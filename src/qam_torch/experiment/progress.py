@@ -9,9 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from qam_torch.experiment.drawing import INK
+from qam_torch.experiment.records import EVALUATION_COLUMNS
 from qam_torch.types import QamError
 
-__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite"]
+__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "training_metrics"]
 
 FEW = 30
 """Values that are few enough to be shown one by one."""
@@ -36,16 +37,19 @@ def finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x[kept], y[kept]
 
 
+def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of what updates and collected episodes gave, in the order of the columns."""
+    return [name for name in metrics if "/" in name and name not in EVALUATION_COLUMNS]
+
+
 def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
-    """From the run's first step to its last, as 5k or 1M; what comes before the online phase is shaded."""
+    """From 0 to the run's last step, as 5k or 1M; what comes before the online phase is shaded."""
     steps, change = _steps(metrics), _phase_change(metrics)
-    first = 0.0 if change is None or np.min(steps) < change else change
-    last = max(first + 1.0, float(np.max(steps, initial=0)))
-    axes.set_xlim(first, last)
+    axes.set_xlim(0, max(1.0, float(np.max(steps, initial=0))))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    if change is not None and change > first:
-        axes.axvspan(first, change, color=INK, alpha=0.06, linewidth=0, zorder=0)
+    if change:
+        axes.axvspan(0, change, color=INK, alpha=0.06, linewidth=0, zorder=0)
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
 
 
@@ -54,18 +58,28 @@ def counted(metrics: Mapping[str, np.ndarray]) -> str:
     change = _phase_change(metrics)
     if change is None:
         return "updates"
-    offline = "" if change == 0 or np.min(_steps(metrics)) == change else "updates offline (shaded), then "
+    offline = "updates offline (shaded), then " if change else ""
     return f"{offline}environment steps online"
 
 
 def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Each row's place in the run: its step, or its update where no steps are told."""
-    return metrics["step"] if "step" in metrics else metrics["update"]
+    """Each row's place in the run: its step, or its update where no steps are told; updates of another run not counted.
+
+    A run that starts from a checkpoint has one row before its online phase, in which only the policy was evaluated.
+    """
+    if "step" not in metrics:
+        return metrics["update"]
+    steps, offline = metrics["step"], _offline(metrics)
+    trained = any(np.isfinite(metrics[name][offline]).any() for name in training_metrics(metrics))
+    return steps if trained or offline.all() else steps - np.max(steps[offline], initial=0)
 
 
 def _phase_change(metrics: Mapping[str, np.ndarray]) -> float | None:
     """The step at which the online phase began, None if there is none."""
-    online = metrics.get("phase", np.zeros(0)) == 1
-    if not online.any():
-        return None
-    return float(np.max(_steps(metrics)[~online], initial=0))
+    offline = _offline(metrics)
+    return None if offline.all() else float(np.max(_steps(metrics)[offline], initial=0))
+
+
+def _offline(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which rows belong to the offline phase."""
+    return metrics.get("phase", np.zeros(len(metrics["update"]))) != 1

@@ -1,0 +1,95 @@
+"""Which training metrics stand together in one panel, and what it is called.
+
+A metric is named `owner/quantity`, after the network or objective it tells of. What belongs together is read from the
+names, so that a new method's metrics find their panels without an entry here: q_mean, q_min and q_max are the
+statistics of one quantity. The tables only give some words their usual name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+__all__ = ["Panel", "arrange"]
+
+_STATISTICS = ("mean", "std", "min", "max")
+# What is said together, besides statistics: quantity -> what it is a part of, and its label there.
+_PARTS = {
+    "entropy_loss": ("losses", "entropy"),
+    "alpha_loss": ("losses", "temperature"),
+    "cost": ("loss", "cost"),
+    "energy": ("loss", "energy"),
+}
+_LOGARITHMIC = ("loss", "distillation_loss", "squared_distance", "alpha", "norm", "terminal")
+_OWNERS = {
+    "behavior": "behaviour-flow",
+    "adjoint": "adjoint-matching",
+    "one_step": "one-step",
+    "actor": "policy",
+}
+_QUANTITIES = {
+    "q_loss": "Q loss",
+    "alpha": "temperature",
+    "entropy": "entropy (nats)",
+    "std": "standard deviation",
+}
+_TITLES = {
+    "critic/q": "Q values",
+    "critic/target": "Q targets",
+    "value/v": "V values",
+    "adjoint/terminal": "|terminal adjoint|",
+}
+
+
+class Panel(NamedTuple):
+    """One panel of the picture.
+
+    lines  metric -> label
+    band   the metrics between which a band lies, if any
+    log    a logarithmic y axis, where the values allow it
+    """
+
+    title: str
+    lines: dict[str, str]
+    band: tuple[str, str] | None
+    log: bool
+
+
+def arrange(names: Sequence[str]) -> list[Panel]:
+    """Sort metrics into panels, in the order in which they come up, those of collected episodes last.
+
+    names  owner/quantity
+    ->     panels that show each of them once: the minimum and maximum of a mean as a band around it
+    """
+    groups: dict[str, dict[str, str]] = {}
+    for name in sorted(names, key=lambda name: name.startswith("collection/")):
+        group, label = _place(name)
+        groups.setdefault(group, {})[label] = name
+    return [_panel(group, members) for group, members in groups.items()]
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The group a metric belongs to, owner/quantity, and its label there."""
+    owner, _, quantity = name.partition("/")
+    stem, _, statistic = quantity.rpartition("_")
+    if stem and statistic in _STATISTICS:
+        return f"{owner}/{stem}", statistic
+    part, label = _PARTS.get(quantity, (quantity, quantity))
+    return f"{owner}/{part}", label
+
+
+def _panel(group: str, members: dict[str, str]) -> Panel:
+    """members  label -> metric."""
+    band = (members["min"], members["max"]) if {"mean", "min", "max"} <= members.keys() else None
+    lines = {name: label.replace("_", " ") for label, name in members.items() if band is None or name not in band}
+    return Panel(_title(group), lines, band, group.partition("/")[2] in _LOGARITHMIC)
+
+
+def _title(group: str) -> str:
+    if group in _TITLES:
+        return _TITLES[group]
+    owner, _, quantity = group.partition("/")
+    what = _QUANTITIES.get(quantity, quantity.replace("_", " "))
+    if owner == "collection":
+        return f"{what} of episodes collected"
+    return f"{_OWNERS.get(owner, owner.replace('_', ' '))} {what}"
