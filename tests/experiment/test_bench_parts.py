@@ -111,9 +111,9 @@ class Novel(QAM):
     """A method nobody has heard of, with a loss of its own."""
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        own = self.network("f_theta").bind(batch.observations)(batch.actions, 0.5)
         with scope("a target of its own"), torch.no_grad():
             target = self.target("critic")(batch.observations, batch.actions).mean(-2)
+        own = self.network("f_theta").bind(batch.observations)(batch.actions, 0.5)
         buffer = torch.empty_like(target)
         buffer[:] = (own.sum(-1) - target).square()
         loss = buffer.mean(-1)
