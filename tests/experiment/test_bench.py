@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,23 @@ def test_every_method_has_a_row_with_what_its_config_says(
     assert (
         built["qam"].flow_steps == 2 and built["dsrl"].networks["critic"].num_qs == 2 and built["rlpd"].chunk_dim == 4
     )
+
+
+def test_a_method_of_ones_own_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch, *[1e12] * 9)
+    (tmp_path / "conf" / "algo").mkdir(parents=True)
+    (tmp_path / "conf" / "algo" / "mine.yaml").write_text("defaults: [rebrac, _self_]\n_target_: own_rebrac.Mine\n")
+    (tmp_path / "own_rebrac.py").write_text("from qam_torch.algorithms import ReBRAC\nclass Mine(ReBRAC): pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    flags = f"--config-dir conf --size quickstart --updates 2 --repeats 1 --parts {SMALL_FLAGS}".split()
+    assert main([*flags, "--algo", "mine"]) == 0
+    printed = capsys.readouterr().out
+    assert "\nmine       quickstart*" in printed and "actor/squared_distance" in printed
+    assert main([*flags, "--algo", "yours"]) == 1
+    assert "mine" in capsys.readouterr().err
 
 
 def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:

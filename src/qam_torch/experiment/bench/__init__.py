@@ -24,6 +24,7 @@ from qam_torch.experiment.bench.options import parse
 from qam_torch.experiment.bench.parts import measure_parts
 from qam_torch.experiment.bench.table import COLUMNS, REFERENCE_LABEL, part_rows, reference, row
 from qam_torch.experiment.bench.workload import PRESETS, Size, Workload
+from qam_torch.experiment.own import see_working_directory
 from qam_torch.types import QamError
 
 __all__ = ["PRESETS", "Size", "Workload", "main"]
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     threads = torch.get_num_threads()
     try:
+        see_working_directory()
         options = parse(arguments, __doc__)
         torch.set_num_threads(options.threads or threads)
         found = {"command": shlex.join(["qam-bench", *arguments]), **_bench(options)}
@@ -88,6 +90,7 @@ def _measured(
         capture=not options.eager,
         compiled=options.compile,
         precision=options.precision,
+        config_dir=options.config_dir,
     )
     result = {
         "algo": algo,

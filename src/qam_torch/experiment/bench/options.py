@@ -25,7 +25,9 @@ def parse(arguments: Sequence[str], description: str | None) -> argparse.Namespa
     Raises QamError for whatever cannot be measured.
     """
     options = _parser(description).parse_args(arguments)
-    options.algo, options.preset = _listed(options.algo, methods()), _listed(options.preset, list(PRESETS))
+    known = methods(options.config_dir)
+    options.algo, options.preset = _listed(options.algo, known), _listed(options.preset, list(PRESETS))
+    _check_names("--algo", options.algo, known)
     _check(options)
     options.hidden = options.hidden and tuple(options.hidden)
     options.updates = None if options.updates == "auto" else int(options.updates)
@@ -49,6 +51,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
         help=f"{', '.join(PRESETS)}; or all (default all)",
         **several,  # type: ignore[arg-type]
     )
+    parser.add_argument("--config-dir", metavar="DIR", help="where configs of your own are, such as algo/NAME.yaml")
     sizes = parser.add_argument_group("sizes, in place of the preset's")
     for name in Size._fields:
         shape = {"nargs": "+", "metavar": "WIDTH"} if name == "hidden" else {"metavar": "N"}
@@ -81,7 +84,6 @@ def _check_names(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    _check_names("--algo", options.algo, methods())
     _check_names(SIZES, options.preset, list(PRESETS))
     _check_names("--device", [options.device], ["cpu", "cuda"])
     _check_names("--precision", [options.precision], ["full", "bf16-mixed"])

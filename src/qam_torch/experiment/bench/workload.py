@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.experiment.bench.measuring import count_flops
 from qam_torch.experiment.configuration import compose
-from qam_torch.experiment.groups import options_of
+from qam_torch.experiment.groups import options_of, with_config_directory
 from qam_torch.experiment.parts import arrange_update, build_algorithm
 from qam_torch.types import Batch, Noise
 
@@ -44,9 +46,9 @@ PRESETS = {
 }
 
 
-def methods() -> list[str]:
-    """Every `algo=NAME` that there is."""
-    return options_of("algo")
+def methods(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
+    """Every `algo=NAME` that there is, those in a directory with configs of one's own among them."""
+    return options_of("algo", with_config_directory([], config_dir))
 
 
 class Workload:
@@ -60,6 +62,7 @@ class Workload:
     compiled    bool        compile the update
     precision   "full" or "bf16-mixed"
     overrides   more of the configuration, e.g. algo.lr=1e-3
+    config_dir  where else than among the library's configs the method may be
     """
 
     def __init__(
@@ -73,9 +76,13 @@ class Workload:
         compiled: bool = False,
         precision: str = "full",
         overrides: Sequence[str] = (),
+        config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.device, self.stack = torch.device(device), stack
-        self.algorithm = _built(algo, size, population, self.device, compiled, precision, overrides)
+        seeds = ",".join(map(str, range(population)))
+        words = [f"algo={algo}", "experiment=train", f"seeds=[{seeds}]", f"precision={precision}"]
+        config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
+        self.algorithm = _built(config, size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
         self.algorithm.capture = capture
@@ -112,27 +119,8 @@ class Workload:
         return count_flops(lambda: recorded(batch, noise))
 
 
-def _built(
-    algo: str,
-    size: Size,
-    population: int,
-    device: torch.device,
-    compiled: bool,
-    precision: str,
-    overrides: Sequence[str],
-) -> Algorithm:
-    """The method as `qam-train` builds it."""
-    seeds = ",".join(map(str, range(population)))
-    config = compose(
-        [
-            f"algo={algo}",
-            "experiment=train",
-            f"seeds=[{seeds}]",
-            f"compile={str(compiled).lower()}",
-            f"precision={precision}",
-            *overrides,
-        ]
-    )
+def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
+    """The method as `qam-train` builds it, in this size."""
     sizes = {
         "horizon_length": size.horizon_length,
         "num_qs": size.num_qs,
