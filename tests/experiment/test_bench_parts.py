@@ -111,11 +111,11 @@ class Novel(QAM):
     """A method nobody has heard of, with a loss of its own."""
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        wanted = torch.empty_like(batch.actions)
         with scope("a weight of its own"), torch.no_grad():
             weight = self.target("critic")(batch.observations, batch.actions).mean(-2)
         with torch.no_grad():
-            wanted = torch.empty_like(batch.actions)
-            wanted[:] = self.target("f_beta").bind(batch.observations)(batch.actions, 0.5)
+            wanted[0] = self.target("f_beta").bind(batch.observations)(batch.actions, 0.5)[0]
         own = self.network("f_theta").bind(batch.observations)(batch.actions, 0.5)
         loss = (weight * (own - wanted).square().sum(-1)).mean(-1)
         return [*super().losses(batch, noise), LossTerm(loss, lambda: {"novel/loss": loss}, ("f_theta",))]
