@@ -122,7 +122,7 @@ def measure(options: argparse.Namespace, files: list[Path]) -> None:
     )
     resident = make(transitions=load(files[0]))
     rotating = make(transitions=Shards(files, load, options.turn))
-    workload = Workload("qam", sizes, population=1, device=device, capture=True)
+    workload = Workload("qam", sizes, device=device)
     turn(workload, resident, 2 * workload.stack)  # records the graph
     print(f"{torch.get_num_threads()} threads, {device}; {options.turn} updates a turn")
     print(f"{'pair':>6} {'resident':>10} {'rotating':>10} {'rate':>8} {'reading':>9} {'its CPU':>9}")

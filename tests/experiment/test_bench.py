@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.experiment import bench
-from qam_torch.experiment.bench import PRESETS, REFERENCE_MS, Size, Workload, main
-from qam_torch.experiment.flops import count_flops, matrix_peak, measure_parts, update_in_parts
+from qam_torch.experiment.bench import Workload, main
+from qam_torch.experiment.bench.measuring import count_flops, matrix_peak, measure
+from qam_torch.experiment.bench.table import REFERENCE_MS
+from qam_torch.experiment.bench.workload import methods
 from qam_torch.networks import MLP
 from qam_torch.types import Work
+from tests.experiment.small_workloads import workload
 
 CPU = torch.device("cpu")
-SMALL = Size(observation_dim=7, action_dim=2, horizon_length=3, hidden=(16, 24), num_qs=3, batch_size=11, flow_steps=4)
 SMALL_FLAGS = (
     "--observation-dim 3 --action-dim 2 --horizon-length 2 --hidden 8 8 --num-qs 2 --batch-size 4 --flow-steps 2"
+)
+
+FIGURES = (
+    "ms_per_update",
+    "best_ms_per_update",
+    "updates_per_s",
+    "member_updates_per_s",
+    "gflop_per_update",
+    "gflop_per_s",
+    "first_update_s",
+    "first_update_with_metrics_s",
 )
 
 
@@ -31,42 +44,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def workload(
-    algo: str = "qam", size: Size = SMALL, population: int = 1, capture: bool = False, **more: Any
-) -> Workload:
-    return Workload(algo, size, population, CPU, capture, **more)
-
-
-def qam_flops(size: Size) -> dict[str, int]:
-    """Part -> matrix-product operations of one member's update, from the definition of QAM.
-
-    A velocity's first layer is applied to s once a binding, and to t without a product. Differentiating a layer in
-    its parameters costs as much as evaluating it, and so does differentiating it in its input.
-    """
-    dim, (first, *_), steps = size.action_dim * size.horizon_length, size.hidden, size.flow_steps
-    layers = 2 * size.batch_size * sum(i * o for i, o in zip(size.hidden, size.hidden[1:], strict=False))
-    bind = 2 * size.batch_size * size.observation_dim * first
-    enter = 2 * size.batch_size * dim * first
-    rest = layers + 2 * size.batch_size * size.hidden[-1] * dim
-    velocity = enter + rest
-    value = bind + enter + layers + 2 * size.batch_size * size.hidden[-1]
-    critics = size.num_qs * value
-    return {
-        "acting in the TD target": bind + steps * velocity,
-        # target; forward, parameters, inputs but the first layer's
-        "critic": critics + 3 * critics - size.num_qs * (bind + enter),
-        # forward, parameters, inputs but the first layer's
-        "flow matching": 2 * (bind + velocity) + rest,
-        # f_theta bound and evaluated at all nodes but the last; f_beta bound and evaluated at the last
-        "memoryless SDE": 2 * bind + (steps - 1) * velocity + velocity,
-        # the critic's action gradient; f_beta and its vector-Jacobian product at every node
-        "lean adjoint": 2 * critics + steps * 2 * velocity,
-        # f_theta at the last node, f_beta at the others; f_theta's parameters, and inputs but the first layer's
-        "regression": velocity + (steps - 1) * velocity + steps * (velocity + rest) + bind,
-        "Polyak, clipping, Adam": 0,
-    }
 
 
 def test_an_mlps_products_are_counted_by_hand() -> None:
@@ -85,45 +62,6 @@ def test_products_inside_torch_func_are_counted() -> None:
     assert count_flops(lambda: torch.func.vjp(lambda y: y @ w, x)[1](torch.ones(5, 4))) == 2 * (2 * 5 * 3 * 4)
 
 
-@pytest.mark.parametrize("population", [1, 2])
-@pytest.mark.parametrize("flow_steps", [1, 4])
-def test_an_update_of_qam_costs_what_its_definition_says(population: int, flow_steps: int) -> None:
-    size = SMALL._replace(flow_steps=flow_steps)
-    assert workload(size=size, population=population).flops() == population * sum(qam_flops(size).values())
-
-
-def test_the_papers_update_is_about_56_gflop() -> None:
-    assert sum(qam_flops(PRESETS["paper"]).values()) == pytest.approx(56e9, rel=0.02)
-
-
-def test_the_captured_update_does_the_counted_products() -> None:
-    """All of them but the base flow's last layer at the T nodes of the lean adjoint, which nothing looks at."""
-    captured = workload(capture=True)
-    batch, noise = captured.example()
-    captured.algorithm.update(batch, noise)
-    with FlopCounterMode(display=False) as counter:
-        captured.algorithm.update(batch, noise)
-    unused = SMALL.flow_steps * 2 * SMALL.batch_size * SMALL.hidden[-1] * captured.algorithm.chunk_dim
-    assert captured.flops() - counter.get_total_flops() == unused
-    assert captured.algorithm.capture
-
-
-def test_parts_cost_what_the_definition_says_and_add_up() -> None:
-    parts = workload()
-    found = measure_parts(parts.algorithm, *parts.example(), repeats=1)
-    assert {name: round(part["gflop"] * 1e9) for name, part in found.items()} == qam_flops(SMALL)
-    assert all(part["ms"] > 0 for part in found.values())
-
-
-def test_the_update_in_parts_is_the_update() -> None:
-    whole, parts = workload(population=2), workload(population=2)
-    for _ in range(3):
-        whole.algorithm.update(*whole.example())
-        list(update_in_parts(parts.algorithm, *parts.example()))
-    for a, b in zip(whole.algorithm.parameters(), parts.algorithm.parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-7)
-
-
 @pytest.mark.parametrize("algo", ["qam", "qam_f", "qam_e"])
 def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stacks of two updates end where two of the trainer's steps end, and so do the metrics."""
@@ -138,14 +76,14 @@ def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.Monk
 
 
 def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qam_torch.experiment.flops.PEAK_SIZES", (256,))
-    monkeypatch.setattr("qam_torch.experiment.flops.PEAK_SECONDS", 0.05)
+    monkeypatch.setattr("qam_torch.experiment.bench.measuring.PEAK_SIZES", (256,))
+    monkeypatch.setattr("qam_torch.experiment.bench.measuring.PEAK_SECONDS", 0.05)
     assert 1e8 < matrix_peak(CPU) < 1e15
 
 
 def fake_peaks(monkeypatch: pytest.MonkeyPatch, *peaks: float) -> None:
     rates = iter(peaks)
-    monkeypatch.setattr(bench, "matrix_peak", lambda device: next(rates))
+    monkeypatch.setattr(bench, "matrix_peak", lambda *_: next(rates))
 
 
 def test_figures_agree_with_one_another(
@@ -183,11 +121,7 @@ def test_the_reference_stands_beside_its_own_workload_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_peaks(monkeypatch, *[1e12] * 9)
-    figures = dict.fromkeys(
-        ("best_ms_per_update", "updates_per_s", "member_updates_per_s", "gflop_per_update", "gflop_per_s"), 1.0
-    )
-    first = {"first_update_s": 1.0, "first_update_with_metrics_s": 1.0}
-    monkeypatch.setattr(bench, "measure", lambda *_: {"ms_per_update": 2.0, **figures, **first})
+    monkeypatch.setattr(bench, "measure", lambda *_: {**dict.fromkeys(FIGURES, 1.0), "ms_per_update": 2.0})
     monkeypatch.setattr(bench, "Workload", lambda *_, **__: None)
     path = tmp_path / "bench.json"
     assert (
@@ -203,6 +137,62 @@ def test_the_reference_stands_beside_its_own_workload_only(
         assert referred[preset]["speedup"] == pytest.approx(REFERENCE_MS[preset][0] / 2)
         assert referred[preset]["label"] == "reference (JAX, 2 cores)"
     assert "285.00 x as fast" in capsys.readouterr().out
+
+
+def test_every_method_has_a_row_with_what_its_config_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {}
+
+    def measured(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+        seen[len(seen)] = workload.algorithm
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(bench, "measure", measured)
+    fake_peaks(monkeypatch, *[1e12] * 99)
+    assert main(["--algo", "qam,all", "--size", "medium", *SMALL_FLAGS.split()]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:-2]]
+    assert names == ["qam", *(name for name in methods() if name != "qam")] and len(names) == 17
+    built = dict(zip(names, seen.values(), strict=True))
+    assert (built["ifql"].best_of_n, built["qam"].best_of_n, built["qsm"].diffusion_steps) == (32, 1, 10)
+    assert (
+        built["qam"].flow_steps == 2 and built["dsrl"].networks["critic"].num_qs == 2 and built["rlpd"].chunk_dim == 4
+    )
+
+
+def test_a_method_of_ones_own_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch, *[1e12] * 9)
+    (tmp_path / "conf" / "algo").mkdir(parents=True)
+    (tmp_path / "conf" / "algo" / "mine.yaml").write_text("defaults: [rebrac, _self_]\n_target_: own_rebrac.Mine\n")
+    (tmp_path / "own_rebrac.py").write_text("from qam_torch.algorithms import ReBRAC\nclass Mine(ReBRAC): pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    flags = f"--config-dir conf --size quickstart --updates 2 --repeats 1 --parts {SMALL_FLAGS}".split()
+    assert main([*flags, "--algo", "mine"]) == 0
+    printed = capsys.readouterr().out
+    assert "\nmine       quickstart*" in printed and "actor/squared_distance" in printed
+    assert main([*flags, "--algo", "yours"]) == 1
+    assert "mine" in capsys.readouterr().err
+
+
+def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def peak(device: torch.device, dtype: torch.dtype) -> float:
+        seen.append(dtype)
+        return 1e12
+
+    def measured(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+        seen.append(workload.algorithm.mixed_precision)
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(bench, "matrix_peak", peak)
+    monkeypatch.setattr(bench, "measure", measured)
+    for precision in ("full", "bf16-mixed"):
+        assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), "--precision", precision]) == 0
+    assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
 def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +213,8 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--algo qam_g", "unknown --algo 'qam_g': expected one of qam, qam_f, qam_e"),
+        ("--algo qam,qam_g", "unknown --algo 'qam_g': expected one of bam, cgql, "),
+        ("--algo ,", "--algo names nothing"),
         ("--preset papper", "unknown --preset 'papper': expected one of quickstart, medium, paper"),
         ("--hidden 16 0", "--hidden=[16, 0] is out of range"),
         ("--population 0", "--population=[0] is out of range"),
@@ -232,8 +223,8 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--updates -3", "--updates"),
         ("--updates 0", "--updates=0 is out of range"),
         ("--threads 0", "--threads=0 is out of range"),
+        ("--precision half", "unknown --precision 'half': expected one of full, bf16-mixed"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
-        ("--parts --algo qam_f", "--parts knows the parts of qam only"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),
     ],
@@ -254,6 +245,6 @@ def test_a_missing_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_diverging_figures_are_refused() -> None:
-    diverged = workload(arguments={"lr": 1e30})
+    diverged = workload(overrides=["algo.lr=1e30"])
     with pytest.raises(bench.QamError, match="infinite or NaN"):
-        bench.measure(diverged, updates=5, repeats=1)
+        measure(diverged, updates=5, repeats=1)

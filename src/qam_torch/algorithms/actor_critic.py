@@ -16,6 +16,7 @@ from qam_torch.algorithms.base import Algorithm, LossTerm
 from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
 from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
 from qam_torch.policies import BestOfN, FlowPolicy
+from qam_torch.scopes import scope
 from qam_torch.types import Batch, Draw, Noise, Policy, require
 
 __all__ = ["ActorCritic", "FlowActorCritic"]
@@ -111,7 +112,9 @@ class ActorCritic(Algorithm):
 
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
         """V(s') = (mean_k - rho std_k) Q_target(s', a') of the method's own next action a': (P, B)."""
-        next_q = self.target("critic")(batch.next_observations, self.next_actions(batch, noise))
+        with scope("acting in the TD target"):
+            next_actions = self.next_actions(batch, noise)
+        next_q = self.target("critic")(batch.next_observations, next_actions)
         return pessimistic_value(next_q, self.rho)
 
 

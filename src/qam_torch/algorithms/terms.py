@@ -18,7 +18,7 @@ class LossTerm(NamedTuple):
     """One summand of a method's objective.
 
     loss     (P,)  with gradient
-    metrics  diagnostics, computed when asked for
+    metrics  diagnostics, computed when asked for; the first is the loss itself, before any weight, and names it
     trains   names of the only networks this loss moves
     """
 

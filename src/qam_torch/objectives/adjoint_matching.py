@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.flows import adjoint_matching_loss, lean_adjoint, node_sigmas, sample_memoryless, terminal_adjoint
+from qam_torch.scopes import scope
 from qam_torch.types import Metrics, Velocity
 
 __all__ = ["AdjointTargets", "adjoint_matching", "matching_targets"]
@@ -64,12 +65,14 @@ def matching_targets(
         kept.append(f_theta(x, t))
         return kept[-1] + f_beta(x, t) if residual else kept[-1]
 
-    path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps)
+    with scope("memoryless SDE"):
+        path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps)
     kept.append(f_theta(path.xs[-1], 1 - 1 / flow_steps))
     correction = torch.stack(kept)
     with torch.no_grad():
-        terminal = terminal_adjoint((lambda x: value(x.clamp(-1, 1))) if clip_adj else value, path.x_1, inv_temp)
-        adjoints = lean_adjoint(f_beta, path.xs, terminal)
+        with scope("lean adjoint"):
+            terminal = terminal_adjoint((lambda x: value(x.clamp(-1, 1))) if clip_adj else value, path.x_1, inv_temp)
+            adjoints = lean_adjoint(f_beta, path.xs, terminal)
         if not residual:
             base = [path.base_velocity.unsqueeze(0)]
             if flow_steps > 1:

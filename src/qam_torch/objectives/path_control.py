@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.flows import node_sigmas, sample_memoryless, stochastic_control_loss
+from qam_torch.scopes import scope
 from qam_torch.types import Metrics, Velocity
 
 __all__ = ["path_control_loss"]
@@ -47,7 +48,8 @@ def path_control_loss(
         controls.append(own if residual else own - base)
         return own + base if residual else own
 
-    path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps, differentiable=True)
+    with scope("memoryless SDE"):
+        path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps, differentiable=True)
     correction = torch.stack(controls)
     cost = -inv_temp * value(path.x_1)
     loss = stochastic_control_loss(correction, cost, node_sigmas(flow_steps, correction)[:-1], dt=1.0)
