@@ -13,7 +13,7 @@ from qam_torch.types import QamError
 
 MISTAKES = {
     "algo=qamm": "unknown algo 'qamm': did you mean qam",
-    "algo=sac": "unknown algo 'sac': did you mean dac or fbrac or fawac?",
+    "algo=sac": "unknown algo 'sac': did you mean dac or ",
     "algo=null": "unknown algo 'null'",
     "env=cube-tripel-play": "unknown env 'cube-tripel-play': did you mean cube-triple-play",
     "env=pointmaze": "unknown env 'pointmaze': did you mean pointmaze-",

@@ -24,11 +24,12 @@ from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout.evaluation import Evaluation
+from tests.pages import DOCS, blocks
 
 Train = Callable[..., int]
 
-PAGE = Path(__file__).parents[2] / "docs" / "bring-your-own-data.md"
-BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+PAGE = "bring-your-own-data.md"
+BLOCKS = blocks(PAGE)
 
 
 class Reach(gymnasium.Env):
@@ -129,7 +130,7 @@ def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pyte
     assert scope["policy"](scope["observation"]).shape == (1, 1)
     assert scope["environment"].action_space == Box(-1, 1, (1,))
     assert -20 < scope["reward"] < 0
-    assert "qam-eval\nckpt=runs/pendulum/checkpoints/best.ckpt" in PAGE.read_text()
+    assert "qam-eval\nckpt=runs/pendulum/checkpoints/best.ckpt" in (DOCS / PAGE).read_text()
     assert evaluate_main(["ckpt=runs/pendulum/checkpoints/best.ckpt", "episodes=1", "workers=0"]) == 0
 
 

@@ -6,7 +6,6 @@ import csv
 import importlib
 import json
 import math
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import open_dict
 from small_runs import TINY, Command, one_sentence, uncaptured
 
 import qam_torch
@@ -25,14 +25,16 @@ from qam_torch.experiment.checkpoints import SECTION, describe
 from qam_torch.experiment.configuration import compose, jobs
 from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.groups import with_config_directory
+from qam_torch.experiment.parts import wants_compilation
 from qam_torch.types import Batch, QamError
+from tests.pages import blocks, files, write_files
 
 Train = Callable[..., int]
 
-PAGE = (Path(__file__).parents[2] / "docs" / "add-a-method.md").read_text()
-FILES = dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = "".join(re.findall(r"^```bash\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)).splitlines()
-SCRIPT = re.findall(r"^```python\n(import qam_torch\n.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+PAGE = "add-a-method.md"
+FILES = files(PAGE)
+COMMANDS = "".join(text for language, text in blocks(PAGE) if language == "bash").splitlines()
+SCRIPT = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
 BRIEF = ["offline_steps=20", "eval_episodes=1", "dtype=float64"]
 SMALL = [*(word for word in TINY if "flow_steps" not in word), *BRIEF]
 
@@ -40,9 +42,7 @@ SMALL = [*(word for word in TINY if "flow_steps" not in word), *BRIEF]
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_directory: Path) -> Iterator[Path]:
     """The page's files in a directory of their own, which is the working directory; updates without recording."""
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write_files(PAGE, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Algorithm, "update", uncaptured)
     monkeypatch.setattr(conclusion, "_plots", lambda *_: [])
@@ -194,7 +194,8 @@ def test_a_mistake_of_ones_own_is_told_in_one_sentence(
     text, told = MISTAKES[word]
     if text:
         write("conf/algo/awac.yaml", text)
-    assert train("--config-dir", "conf", *([] if word.startswith("algo=") else ["algo=awac"]), word) == 1
+    words = [word] if word.startswith("algo=") else ["algo=awac", word]
+    assert train("--config-dir", "conf", *words, "data.path=nowhere.npz") == 1
     assert told in one_sentence(capsys.readouterr().err)
     assert not (project / "runs").exists()
 
@@ -229,3 +230,12 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
     del sys.modules["awac"]
     with pytest.raises(QamError, match="the checkpoint's method awac.AWAC cannot be found .*: run the command in the"):
         qam_torch.load_policy("awac.ckpt")
+
+
+def test_a_method_without_layer_widths_counts_as_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "g++")
+    config = compose(["algo=awac", "experiment=train"], config_dir="conf")
+    assert not wants_compilation(config, torch.device("cpu"), 5000)
+    with open_dict(config):
+        del config.algo.actor_hidden_dims, config.algo.value_hidden_dims
+    assert wants_compilation(config, torch.device("cpu"), 5000)

@@ -55,7 +55,7 @@ def options(group: str) -> list[str]:
 
 def unpublished(experiment: str, algo: str, env: str) -> list[str]:
     """What experiment=paper wants to be given for an environment that is not one of the paper's."""
-    if experiment != "paper" or env in PAPER:
+    if experiment != "paper" or env in PAPER or algo not in options("tuned/paper"):
         return []
     tuned = OmegaConf.load(CONF / "tuned" / "paper" / f"{algo}.yaml")
     return [f"algo.{key}=1" for key in tuned if "per_domain" in str(OmegaConf.to_container(tuned)[key])]
@@ -85,14 +85,30 @@ def run_dir(*overrides: str) -> str:
     return str(Path(composed(*overrides)["run_dir"]))
 
 
+def covering(*groups: list[str]) -> list[list[str]]:
+    """Rows with an option of each group, so that any two options of different groups meet in some row."""
+    pairs = itertools.combinations(range(len(groups)), 2)
+    left = {(i, a, j, b): None for i, j in pairs for a in groups[i] for b in groups[j]}
+    rows = []
+    while left:
+        i, a, j, b = next(iter(left))
+        row = {i: a, j: b}
+        for k in set(range(len(groups))) - row.keys():
+
+            def gained(option: str, k: int = k, row: dict[int, str] = row) -> int:
+                return sum((*one, k, option) in left or (k, option, *one) in left for one in row.items())
+
+            row[k] = max(groups[k], key=gained)
+        rows.append([row[k] for k in range(len(groups))])
+        for (i, a), (j, b) in itertools.combinations(sorted(row.items()), 2):
+            left.pop((i, a, j, b), None)
+    return rows
+
+
 def test_any_two_choices_of_different_groups_compose() -> None:
     """No group knows three others; of the environments there is one of each protocol."""
-    algos, envs = options("algo"), [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
-    experiments, trainers, loggers = options("experiment"), options("trainer"), options("logger")
-    rows = []
-    for (a, algo), (e, env) in itertools.product(enumerate(algos), enumerate(envs)):
-        experiment, trainer = experiments[(a + e) % len(experiments)], trainers[(a // 3 + e) % len(trainers)]
-        rows.append((algo, env, experiment, trainer, loggers[(a + 2 * e) % len(loggers)]))
+    envs = [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
+    rows = covering(options("algo"), envs, *map(options, ("experiment", "trainer", "logger")))
     for first, second in itertools.combinations(zip(*rows, strict=True), 2):
         assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
 

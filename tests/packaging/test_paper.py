@@ -96,11 +96,11 @@ def every_task(*overrides: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def test_the_table_has_every_method_on_every_domain() -> None:
     domains = {domain.removesuffix("-100m") for domain in PAPER}
-    assert table().keys() == {(algo, domain) for algo in options("algo") for domain in domains}
+    assert table().keys() == {(algo, domain) for algo in options("tuned/paper") for domain in domains}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algo", options("algo"))
+@pytest.mark.parametrize("algo", options("tuned/paper"))
 def test_every_value_of_the_published_runs(algo: str) -> None:
     for (method, domain), values in table().items():
         if method != algo:

@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from tests.pages import write_files
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data"}
 DISTRIBUTION = "qam_torch-"
@@ -112,6 +114,18 @@ def test_the_configuration_is_composed_from_the_wheel(fresh: Path, tmp_path: Pat
     assert OmegaConf.select(config, "algo._target_") == "qam_torch.algorithms.QAME"
     assert OmegaConf.select(config, "env.dataset") == "cube-triple-play-v0"
     assert OmegaConf.select(config, "algo.horizon_length") == 5
+
+
+def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_path: Path) -> None:
+    write_files("add-a-method.md", tmp_path)
+    brief = ("offline_steps=2", "eval_every=2", "save_every=2", "log_every=1", "eval_episodes=1", "eval_workers=0")
+    small = ("algo.actor_hidden_dims=[8]", "algo.value_hidden_dims=[8]", "batch_size=8", "trainer=cpu", "logger=csv")
+    data = ("data.directory=data", "data.download=false", "data.generate_transitions=2000")
+    words = ("--config-dir", "conf", "algo=awac", "experiment=quickstart", "run_name=awac", *brief, *small, *data)
+    assert "awac on pointmaze-medium-navigate-v0" in must_run(fresh / "qam-train", *words, cwd=tmp_path)
+    checkpoint = "ckpt=runs/awac/checkpoints/last.ckpt"
+    told = must_run(fresh / "qam-eval", checkpoint, "episodes=1", "workers=0", cwd=tmp_path)
+    assert "awac.AWAC on pointmaze-medium-navigate-v0" in told
 
 
 def test_an_unknown_algorithm_is_one_sentence_with_the_nearest_name(fresh: Path, tmp_path: Path) -> None:
