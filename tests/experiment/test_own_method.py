@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from qam_torch.experiment.checkpoints import SECTION, describe
 from qam_torch.experiment.configuration import compose, jobs
 from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.groups import with_config_directory
+from qam_torch.experiment.own import see_working_directory
 from qam_torch.experiment.parts import wants_compilation
 from qam_torch.types import Batch, QamError
 from tests.pages import blocks, files, write_files
@@ -48,7 +50,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_directory: Pat
     monkeypatch.setattr(conclusion, "_plots", lambda *_: [])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     yield tmp_path
-    sys.modules.pop("awac", None)
+    for name in {"awac", "my_package", "my_package.conf"} & sys.modules.keys():
+        del sys.modules[name]
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ def test_the_pages_commands_and_script(
             assert evaluate_main([*words, "episodes=1", "workers=0"]) == 0, capsys.readouterr().err
             assert "awac.AWAC on pointmaze-medium-navigate-v0" in capsys.readouterr().out
         else:
-            tested = command("-m", program, *words, "-q", "-p", "no:cacheprovider", "-c", "/dev/null", cwd=project)
+            tested = command("-m", program, *words, "-q", "-p", "no:cacheprovider", "-c", os.devnull, cwd=project)
             assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout + tested.stderr
 
     summaries = {path.parent.name: json.loads(path.read_text()) for path in project.glob("runs/*/summary.json")}
@@ -160,7 +163,12 @@ def test_a_directory_of_ones_own_adds_to_every_group(project: Path) -> None:
     assert (config.offline_steps, config.algo._target_, config.algo.num_qs) == (30, "awac.AWAC", 10)
     assert config.run_dir == "runs/brief/pointmaze-medium-navigate-task1/awac//seed0"
     assert compose([*words, "hydra.searchpath=[file://conf]"]) == config
-    sweep = with_config_directory(["algo=glob(*a*c)"], "conf")
+    for name in ("conf/__init__.py", "my_package/__init__.py"):
+        write(name, "")
+    (project / "conf").rename("my_package/conf")
+    see_working_directory()
+    assert compose([*words, "hydra.searchpath=[pkg://my_package.conf]"]) == config
+    sweep = with_config_directory(["algo=glob(*a*c)"], "my_package/conf")
     assert [run[0] for run in jobs(sweep)] == [f"algo={name}" for name in ("awac", "dac", "fawac", "fbrac", "rebrac")]
 
 

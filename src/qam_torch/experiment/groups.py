@@ -87,5 +87,8 @@ def _repository(overrides: Sequence[str]) -> ConfigRepository:
     repository = ConfigRepository(path)
     for source in repository.get_sources():
         if source.provider == SEARCH_PATH and not source.available():
-            raise QamError(f"no configs at '{source.path}': give the directory that has algo/NAME.yaml below it")
+            raise QamError(
+                f"no configs at '{source.path}': give the directory that has algo/NAME.yaml below it; as a package it "
+                "needs an __init__.py"
+            )
     return repository
