@@ -22,6 +22,7 @@ from small_runs import TINY, Command, one_sentence, uncaptured
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment import conclusion
+from qam_torch.experiment.bench import main as bench_main
 from qam_torch.experiment.checkpoints import SECTION, describe
 from qam_torch.experiment.configuration import compose, jobs
 from qam_torch.experiment.evaluate import main as evaluate_main
@@ -74,13 +75,11 @@ def small(data_directory: Path, *words: str) -> list[str]:
 
 def test_the_page_has_its_files_and_commands() -> None:
     assert list(FILES) == ["awac.py", "conf/algo/awac.yaml", "test_awac.py", "conf/algo/emaq.yaml"]
-    assert [line.partition(" ")[0] for line in COMMANDS] == [
-        *("qam-train", "qam-eval", "qam-train", "qam-train", "pytest", "qam-train"),
-    ]
+    programs = "qam-train qam-eval qam-train qam-train qam-bench pytest qam-train"
+    assert [line.split()[0] for line in COMMANDS] == programs.split()
     assert len(SCRIPT) == 1
-    code = FILES["awac.py"]
-    body = code[code.index("class AWAC") :].splitlines()
-    assert len([line for line in body if line.strip() and '"""' not in line]) <= 25
+    code = FILES["awac.py"].partition("class AWAC")[2]
+    assert len([line for line in code.splitlines() if line.strip() and '"""' not in line]) <= 28
 
 
 @pytest.mark.slow
@@ -96,6 +95,9 @@ def test_the_pages_commands_and_script(
         elif program == "qam-eval":
             assert evaluate_main([*words, "episodes=1", "workers=0"]) == 0, capsys.readouterr().err
             assert "awac.AWAC on pointmaze-medium-navigate-v0" in capsys.readouterr().out
+        elif program == "qam-bench":
+            assert bench_main([*words, "--updates", "1", "--repeats", "1"]) == 0, capsys.readouterr().err
+            assert "\nawac       quickstart " in capsys.readouterr().out
         else:
             tested = command("-m", program, *words, "-q", "-p", "no:cacheprovider", "-c", os.devnull, cwd=project)
             assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout + tested.stderr
@@ -230,7 +232,7 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
     arguments = {"observation_dim": 3, "action_dim": 2, "seeds": [1, 2], "inv_temp": [1.0, 2.0]}
     arguments |= {"actor_hidden_dims": [4], "value_hidden_dims": [4]}
     algorithm = awac.AWAC(**arguments)
-    section = describe(algorithm, arguments, {}, {})
+    section = {**describe(algorithm, arguments, {}, {}), "step": 1, "offline_steps": 1}
     assert section["algorithm"] == "awac.AWAC"
     torch.save({"state_dict": algorithm.state_dict(), SECTION: section}, "awac.ckpt")
     assert qam_torch.load_policy("awac.ckpt", member=1).algorithm.member_value("inv_temp") == 2.0
