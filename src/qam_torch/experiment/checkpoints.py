@@ -85,11 +85,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(checkpoint, dict) or SECTION not in checkpoint:
         raise QamError(f"'{path}' is no checkpoint of qam_torch: give a .ckpt file of a run")
     version = str(checkpoint[SECTION].get("version"))
-    same = version.split(".")[:2] == qam_torch.__version__.split(".")[:2]
-    if not same or not checkpoint[SECTION].keys() >= {"algorithm", "arguments", "step", "offline_steps"}:
+    if version.split(".")[:2] != qam_torch.__version__.split(".")[:2]:
         raise QamError(
             f"'{path}' was written by qam_torch {version}, this is {qam_torch.__version__}: "
             f"install qam-torch=={version} or train anew"
+        )
+    missing = {"algorithm", "arguments", "step", "offline_steps"} - checkpoint[SECTION].keys()
+    if missing:
+        raise QamError(
+            f"'{path}' was written by an earlier qam_torch {version} ({min(missing)} is missing): train anew"
         )
     return checkpoint
 
