@@ -35,7 +35,7 @@ def one(algorithm: Algorithm) -> dict[str, torch.Tensor]:
     ("kind", "option", "value"),
     [
         (FQL, "fql_alpha", -1.0),
-        (FEdit, "edit_scale", 0.0),
+        (FEdit, "edit_scale", -1.0),
         (FBRAC, "fbrac_alpha", 0.0),
         (FAWAC, "inv_temp", 0.0),
         (IFQL, "kappa", 1.0),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from qam_torch.algorithms import QAM, QAMF, Algorithm
+from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm
 from qam_torch.types import Batch, QamError
 from tests.algorithms.conftest import B, make, make_batch, make_noise
 
@@ -167,16 +167,17 @@ def test_numbers_out_of_range_are_refused_by_name(option: str, value: object) ->
         make(QAM, **{option: value})
 
 
-def test_without_distillation_qam_f_is_plain_qam() -> None:
-    """The paper's table has domains on which the best fql_alpha is 0."""
-    qam, qam_f = make(QAM), make(QAMF, fql_alpha=0.0)
+@pytest.mark.parametrize(("kind", "number"), [(QAMF, "fql_alpha"), (QAME, "edit_scale")])
+def test_without_what_is_on_top_a_variant_is_plain_qam(kind: type[Algorithm], number: str) -> None:
+    """The paper's table has domains on which the best number is 0."""
+    qam, variant = make(QAM), make(kind, **{number: 0.0})
     noise = make_noise(qam, updates=2)
     for u in range(2):
-        for algorithm in (qam, qam_f):
+        for algorithm in (qam, variant):
             algorithm.update(make_batch(1, seed=u), {name: draw[u] for name, draw in noise.items()})
-    plain, variant = qam.state_dict(), qam_f.state_dict()
-    assert plain.keys() == variant.keys()
-    assert all(torch.equal(plain[key], variant[key]) for key in plain)
-    assert qam_f.policy.draws(B).keys() == qam.policy.draws(B).keys()
-    with pytest.raises(QamError, match="fql_alpha=.* all zero .* or all positive"):
-        make(QAMF, seeds=(1, 2), fql_alpha=[0.0, 3.0])
+    plain, other = qam.state_dict(), variant.state_dict()
+    assert plain.keys() == other.keys()
+    assert all(torch.equal(plain[key], other[key]) for key in plain)
+    assert variant.policy.draws(B).keys() == qam.policy.draws(B).keys()
+    with pytest.raises(QamError, match=f"{number}=.* all zero .* or all positive"):
+        make(kind, seeds=(1, 2), **{number: [0.0, 3.0]})

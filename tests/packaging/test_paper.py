@@ -21,6 +21,7 @@ from omegaconf import OmegaConf, open_dict
 from test_conf import CONF, PAPER, composed, options
 
 from qam_torch import compose
+from qam_torch.experiment.checks import check
 from qam_torch.types import QamError
 
 METHODS = {
@@ -116,6 +117,15 @@ def test_every_value_of_the_published_runs(algo: str) -> None:
             run = {"task": task, "seed": 20002, **PHASES[algo == "rlpd"]}
             assert {key: config[key] for key in run} == run
             assert config["run_dir"] == f"runs/paper/{domain}-task{task}/{algo}//seed20002"
+
+
+@pytest.mark.parametrize("algo", options("algo"))
+def test_every_published_run_passes_the_checks(algo: str) -> None:
+    """The values that the table has are ones that the methods take, zeros among them."""
+    GlobalHydra.instance().clear()
+    for method, domain in table():
+        if method == algo:
+            check(compose(["experiment=paper", f"algo={algo}", f"env={domain}"]))
 
 
 @pytest.mark.parametrize("algo", ["qam", "dsrl"])

@@ -69,9 +69,10 @@ class OneStepOnTop(FlowActorCritic):
 class EditOnTop(FlowActorCritic):
     """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
 
-    edit_scale                         float > 0, or one a member   largest edit of a coordinate
-    edit_target_entropy_multiplier     float                        target entropy is minus this times D
-    other arguments                    see the class it is combined with
+    edit_scale                      float >= 0   largest edit of a coordinate; 0 leaves the edit policy out, and the
+                                                 flow acts; a list gives one a member
+    edit_target_entropy_multiplier  float        target entropy is minus this times D
+    other arguments                 see the class it is combined with
 
     Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
     """
@@ -84,7 +85,12 @@ class EditOnTop(FlowActorCritic):
         **flow: Any,
     ) -> None:
         super().__init__(**flow)
-        self.set_member_value("edit_scale", edit_scale)
+        scales = [edit_scale] if isinstance(edit_scale, (int, float)) else edit_scale
+        require("edit_scale", any(scales) == all(scales), edit_scale, "all zero (the flow acts) or all positive")
+        self.set_member_value("edit_scale", edit_scale, positive=False)
+        self.edits = any(scales)
+        if not self.edits:
+            return
         editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
         self.add_network("edit", editor)
         self.add_temperature("edit", edit_target_entropy_multiplier)
@@ -96,11 +102,15 @@ class EditOnTop(FlowActorCritic):
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The flow method's, and the noise of the flow's action and of its edit."""
+        if not self.edits:
+            return super().draws(batch_size)
         chunk = (batch_size, self.chunk_dim)
         return {**super().draws(batch_size), "edit_flow_noise": Draw(chunk), "edit_noise": Draw(chunk)}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """The flow method's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
+        if not self.edits:
+            return super().losses(batch, noise)
         with torch.no_grad():
             actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
         edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
