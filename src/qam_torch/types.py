@@ -111,11 +111,13 @@ class Draw(NamedTuple):
     shape     shape of one member's draw, e.g. (B, D)
     uniform   uniform on [0, 1) instead of standard normal
     integers  uniform on 1, 2, ..., integers instead, as floating-point numbers
+    stream    draws of another stream than "" do not shift what else is drawn: what a member may be without
     """
 
     shape: tuple[int, ...]
     uniform: bool = False
     integers: int | None = None
+    stream: str = ""
 
 
 Noise = Mapping[str, "Tensor"]

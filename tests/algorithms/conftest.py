@@ -14,25 +14,28 @@ from qam_torch.experiment.arguments import annotations_of
 from qam_torch.types import Batch
 
 METHODS: dict[str, type[Algorithm]] = {"qam": QAM, "qam_f": QAMF, "qam_e": QAME}
-EVERY_METHOD: dict[str, dict[str, tuple[float, float]]] = {
+COMMON = {"discount": (0.99, 0.9), "lr": (3e-4, 1e-2), "target_update_rate": (0.005, 0.1), "rho": (0.5, 0.0)}
+CGQL = {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0)}
+OWN: dict[str, dict[str, tuple[float, float]]] = {
     "QAM": {"inv_temp": (0.5, 3.0)},
     "QAMF": {"inv_temp": (0.5, 3.0), "fql_alpha": (3.0, 0.3)},
-    "QAME": {"inv_temp": (0.5, 3.0), "edit_scale": (0.1, 0.9)},
+    "QAME": {"inv_temp": (0.5, 3.0), "edit_scale": (0.1, 0.9), "edit_target_entropy_multiplier": (0.5, 1.0)},
     "BAM": {"inv_temp": (0.5, 3.0)},
     "FQL": {"fql_alpha": (3.0, 0.3)},
-    "FEdit": {"edit_scale": (0.1, 0.9)},
+    "FEdit": {"edit_scale": (0.1, 0.9), "edit_target_entropy_multiplier": (0.5, 1.0)},
     "FBRAC": {"fbrac_alpha": (0.1, 10.0)},
     "FAWAC": {"inv_temp": (0.8, 6.4)},
     "IFQL": {"kappa": (0.7, 0.95)},
-    "CGQL": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0)},
-    "CGQLMSE": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0), "noisy_coef": (0.1, 1.0)},
-    "CGQLLinex": {"inv_temp": (1.0, 10.0), "guidance_coef": (0.1, 1.0), "noisy_coef": (0.1, 1.0)},
-    "DSRL": {"noise_scale": (0.4, 1.4)},
-    "ReBRAC": {"alpha_actor": (0.01, 1.0), "actor_noise": (0.0, 0.2)},
+    "CGQL": CGQL,
+    "CGQLMSE": {**CGQL, "noisy_coef": (0.1, 1.0)},
+    "CGQLLinex": {**CGQL, "noisy_coef": (0.1, 1.0)},
+    "DSRL": {"noise_scale": (0.4, 1.4), "target_entropy_multiplier": (0.5, 1.0)},
+    "ReBRAC": {"alpha_actor": (0.01, 1.0), "actor_noise": (0.0, 0.2), "actor_noise_clip": (0.5, 0.1)},
     "QSM": {"inv_temp": (1.0, 10.0), "bc_alpha": (1.0, 30.0)},
     "DAC": {"bc_alpha": (0.3, 3.0)},
-    "RLPD": {"bc_alpha": (0.0, 0.3)},
+    "RLPD": {"bc_alpha": (0.0, 0.3), "target_entropy_multiplier": (0.5, 1.0)},
 }
+EVERY_METHOD = {name: {**COMMON, **numbers} for name, numbers in OWN.items()}
 """Every method's class, with all the numbers that may differ between members, for two of them."""
 
 B, H = 6, 3

@@ -158,7 +158,8 @@ def test_n_step_mode_uses_the_chunks_first_action() -> None:
         ("lr", 0.0),
         ("target_update_rate", 0.0),
         ("best_of_n", 0),
-        ("seeds", (1, 1)),
+        ("seeds", ()),
+        ("lr", [1e-3, 0.0]),
         ("inv_temp", [1.0, 2.0]),
     ],
 )
@@ -179,5 +180,8 @@ def test_without_what_is_on_top_a_variant_is_plain_qam(kind: type[Algorithm], nu
     assert plain.keys() == other.keys()
     assert all(torch.equal(plain[key], other[key]) for key in plain)
     assert variant.policy.draws(B).keys() == qam.policy.draws(B).keys()
-    with pytest.raises(QamError, match=f"{number}=.* all zero .* or all positive"):
-        make(kind, seeds=(1, 2), **{number: [0.0, 3.0]})
+
+
+def test_fql_alpha_is_zero_for_all_members_or_none() -> None:
+    with pytest.raises(QamError, match="fql_alpha=.* all zero .* or all positive"):
+        make(QAMF, seeds=(1, 2), fql_alpha=[0.0, 3.0])

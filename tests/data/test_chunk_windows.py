@@ -88,6 +88,17 @@ def test_three_step_episode_by_hand() -> None:
     assert batch.actions.tolist() == [[0.1, 0.2], [0.2, 0.3], [0.3, 0.4], [0.4, 0.5]]
 
 
+def test_members_get_rewards_of_their_own_discounts() -> None:
+    data, starts = episodes([4, 6, 3]), torch.randint(11, (5, 3, 8), generator=torch.Generator().manual_seed(0))
+    discounts = [0.5, 0.9, 0.5]
+    batch = ChunkWindows(data, 3, discounts)(starts)
+    for p, discount in enumerate(discounts):
+        alone = ChunkWindows(data, 3, discount)(starts[:, p : p + 1])
+        for field, own in zip(batch, alone, strict=True):
+            assert torch.equal(field[:, p : p + 1], own)
+    assert not torch.equal(ChunkWindows(data, 3, 0.5)(starts).rewards, batch.rewards)
+
+
 def test_golden_case() -> None:
     with np.load(GOLDEN) as file:
         case = {key: file[key] for key in file.files if key != "case_json"}

@@ -303,6 +303,24 @@ def filled(members: list[int], mode: str, ticks: int = 40) -> ReplayWindows:
     return windows
 
 
+@pytest.mark.parametrize("ticks", [3, 40])
+def test_members_get_rewards_of_their_own_discounts(ticks: int) -> None:
+    rng = np.random.default_rng(5)
+    data, streams = transitions(stream(rng, DATA, 0, 23)), streams_of(rng, 3, 2, ticks)
+
+    def windows(discount: float | list[float], members: list[list[Stream]]) -> ReplayWindows:
+        made = ReplayWindows(ChunkWindows(data, 4, discount, allow_short_episodes=True), len(members), 2, 17)
+        made.add(experience(members, 0, ticks))
+        return made
+
+    discounts = [0.5, 0.9, 0.5]
+    together = windows_of_all(windows(discounts, streams))
+    for p, discount in enumerate(discounts):
+        alone = windows_of_all(windows(discount, [streams[p]]))
+        assert same(Batch(*(field[p : p + 1] for field in together)), alone)
+    assert not torch.equal(together.rewards[1], windows_of_all(windows(0.5, streams)).rewards[1])
+
+
 def assert_uniform(counts: torch.Tensor) -> None:
     """Chi-square: its mean is that of its degrees of freedom, and five deviations are allowed."""
     expected, freedom = float(counts.double().mean()), len(counts) - 1

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from qam_torch.algorithms import QAM, Algorithm, DivergedError, NamedNoise
-from qam_torch.experiment.acting import CollectingActor
+from qam_torch.algorithms import DAC, QAM, Algorithm, DivergedError, NamedNoise
+from qam_torch.experiment.acting import CollectingActor, PopulationActor
 from tests.algorithms.conftest import EVERY_METHOD, OBSERVATION_DIM, kind_of, make, make_batch, make_noise
 
 E = 3
@@ -55,6 +55,19 @@ def test_chunks_are_bit_for_bit_the_policys_whatever_the_updates(
         seen.append(chunks)
         update(algorithm, step)
     assert all(not np.array_equal(one, other) for one, other in zip(seen, seen[1:], strict=False))
+
+
+@pytest.mark.parametrize(("kind", "options"), [*CASES.values(), (DAC, {"best_of_n": 2})], ids=[*CASES, "diffusion"])
+def test_a_block_of_episodes_gets_the_noise_that_it_gets_among_all(
+    kind: type[Algorithm], options: dict[str, Any]
+) -> None:
+    algorithm = make(kind, (5, 1), **options)
+    together = PopulationActor(algorithm)
+    blocks = [PopulationActor(algorithm, block=block) for block in ((0, 1, E), (1, E, E))]
+    for step in range(2):
+        states = observations(2, seed=step)
+        parts = [actor(states[:, actor.block[0] : actor.block[1]]) for actor in blocks]  # type: ignore[index]
+        np.testing.assert_allclose(np.concatenate(parts, axis=1), together(states), rtol=1e-12, atol=1e-14)
 
 
 def test_an_update_shows_in_the_next_chunk() -> None:
@@ -122,5 +135,5 @@ def test_a_diverged_member_is_told_when_it_is_asked() -> None:
         for parameter in algorithm.networks.parameters():
             parameter[1] = torch.nan
     assert np.isfinite(actor(observations(2), np.array([True, False]))[0]).all()
-    with pytest.raises(DivergedError, match="seed 1 gives actions that are not finite"):
+    with pytest.raises(DivergedError, match="an action of seed=1 is not finite"):
         actor(observations(2), BOTH)

@@ -32,7 +32,7 @@ MISTAKES = {
     "algo.inv_temp=-1": "inv_temp=-1 is out of range",
     "algo.inv_temp=abc": "algo.inv_temp=abc is out of range",
     "algo.inv_temp=.nan": "algo.inv_temp=",
-    "algo.inv_temp=[1,2]": "inv_temp=[1, 2] is out of range: expected one number, or one for each of 1 seeds",
+    "algo.inv_temp=[1,2]": "inv_temp=[1, 2] is out of range: expected one number, or one for each of 1 members",
     "algo.flow_steps=0": "algo.flow_steps=0 is out of range: expected an integer >= 1",
     "algo.flow_steps=2.5": "algo.flow_steps=2.5 is out of range",
     "algo.num_qs=0": "algo.num_qs=0 is out of range",
@@ -283,7 +283,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(
         with pytest.raises(DivergedError) as error:
             tiny_fit(tmp_path / "run", "updates_per_step=1", "seeds=[7,8]")
     told = str(error.value)
-    assert "diverged at update 25: behavior/loss of seed 7" in told and "of seed 8" not in told
+    assert "diverged at update 25: behavior/loss of seed=7" in told and "seed=8" not in told
     assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in told
     content = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert content["qam_torch"]["update"] == 20

@@ -13,7 +13,11 @@ import torch
 from small_runs import one_sentence
 
 import qam_torch
+from qam_torch.experiment.checkpoints import load_algorithm, read_checkpoint
+from qam_torch.experiment.environments import environment_maker
 from qam_torch.experiment.evaluate import main
+from qam_torch.experiment.evaluator import environments_for, evaluate_members
+from qam_torch.experiment.parts import build_pool
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout.rendering import choose_renderer
 from qam_torch.types import QamError
@@ -52,6 +56,30 @@ def test_one_member_is_the_member_of_all(population: RunResult) -> None:
     np.testing.assert_allclose(every.returns[2:], lone.returns)
 
 
+def test_episodes_that_take_turns_are_the_same(population: RunResult) -> None:
+    checkpoint = read_checkpoint(population.directory / "checkpoints" / "last.ckpt")
+    algorithm, make = load_algorithm(checkpoint), environment_maker(checkpoint["qam_torch"]["run"])
+    found = []
+    for environments in (9, 7, 3):
+        with build_pool(make, environments, 0) as pool:
+            found.append(evaluate_members(algorithm, pool, 3, 2, 5, "stream", record_positions=True))
+    for outcome in found[1:]:
+        np.testing.assert_array_equal(outcome.lengths, found[0].lengths)
+        np.testing.assert_allclose(outcome.returns, found[0].returns)
+        for path, expected in zip(outcome.trajectories, found[0].trajectories, strict=True):
+            np.testing.assert_allclose(path[:100], expected[:100], atol=1e-3)  # before a bump magnifies roundings
+    assert not np.allclose(found[0].trajectories[0][:100], found[0].trajectories[1][:100], atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("members", "episodes", "most", "count"), [(12, 50, 100, 96), (1, 50, 100, 50), (24, 2, 5, 24)]
+)
+def test_environments_are_no_more_than_asked_for_but_one_a_member(
+    members: int, episodes: int, most: int, count: int
+) -> None:
+    assert environments_for(members, episodes, most) == count
+
+
 def test_the_behaviour_flow_alone(finished: RunResult) -> None:
     path = finished.directory / "checkpoints" / "last.ckpt"
     assert qam_torch.evaluate(path, episodes=1, workers=0, policy="behavior").success.shape == (1, 1)
@@ -63,7 +91,7 @@ MISTAKES = {
     "episodes=many": "episodes=many is out of range",
     "seed=-1": "seed=-1 is out of range",
     "member=7": "member=7 is not in the checkpoint: expected 0 to 0",
-    "member=x": "member=x is out of range",
+    "member=x": "member=x is no address",
     "workers=-1": "workers=-1 is out of range",
     "policy=other": "policy=other is out of range: expected policy or behavior",
     "device=tpu": "device=tpu cannot be used here",

@@ -50,7 +50,7 @@ def test_a_loaded_policy_acts_as_the_member_does(population: RunResult) -> None:
     together = PopulationActor(load_algorithm(read_checkpoint(path)), seeds=tuple(range(members)))
     expected = together(np.tile(observations, (members, 1, 1)))
     for member in range(members):
-        policy = qam_torch.load_policy(path, member=member, seed=member)
+        policy = qam_torch.load_policy(path, member=member, noise_seed=member)
         chunks = policy(observations)
         assert chunks.shape == (5, h, a) and policy(observations[0]).shape == (h, a)
         np.testing.assert_allclose(chunks.reshape(5, -1), expected[member], rtol=1e-5, atol=1e-6)

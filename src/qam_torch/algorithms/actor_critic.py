@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms.base import Algorithm, LossTerm
+from qam_torch.algorithms.members import ANY, NOT_NEGATIVE
 from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
 from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
 from qam_torch.policies import BestOfN, FlowPolicy
@@ -25,7 +26,7 @@ __all__ = ["ActorCritic", "FlowActorCritic"]
 class ActorCritic(Algorithm):
     """K critics learned by TD towards the pessimistic value of the method's own next action.
 
-    rho                 float >= 0     ensemble standard deviations taken off the TD target's value
+    rho                 float >= 0, or one a member   ensemble standard deviations taken off the TD target's value
     num_qs              int >= 1       critics in the ensemble, K
     best_of_n           int >= 1       candidates per action, the critic's favourite is taken
     actor_hidden_dims, value_hidden_dims, actor_layer_norm, value_layer_norm   the networks
@@ -35,6 +36,7 @@ class ActorCritic(Algorithm):
     """
 
     critic_class: ClassVar[Any] = CriticEnsemble
+    entropy_multiplier: str
 
     def __init__(
         self,
@@ -44,12 +46,12 @@ class ActorCritic(Algorithm):
         seeds: Sequence[int] = (0,),
         horizon_length: int = 5,
         action_chunking: bool = True,
-        discount: float = 0.99,
-        rho: float = 0.5,
+        discount: float | Sequence[float] = 0.99,
+        rho: float | Sequence[float] = 0.5,
         num_qs: int = 10,
         best_of_n: int = 1,
-        lr: float = 3e-4,
-        target_update_rate: float = 0.005,
+        lr: float | Sequence[float] = 3e-4,
+        target_update_rate: float | Sequence[float] = 0.005,
         clip_grad: bool = False,
         actor_hidden_dims: Sequence[int] = (512, 512, 512, 512),
         value_hidden_dims: Sequence[int] = (512, 512, 512, 512),
@@ -67,13 +69,18 @@ class ActorCritic(Algorithm):
             target_update_rate=target_update_rate,
             clip_grad=clip_grad,
         )
-        require("rho", rho >= 0, rho, "a number >= 0")
         require("num_qs", num_qs >= 1, num_qs, "an integer >= 1")
-        self.rho, self.best_of_n = rho, best_of_n
+        self.set_member_value("rho", rho, NOT_NEGATIVE)
+        self.best_of_n = best_of_n
         self.actor_network: dict[str, Any] = {"hidden_dims": tuple(actor_hidden_dims), "layer_norm": actor_layer_norm}
         self.value_network: dict[str, Any] = {"hidden_dims": tuple(value_hidden_dims), "layer_norm": value_layer_norm}
         critic = self.critic_class(self.members, num_qs, observation_dim, self.chunk_dim, **self.value_network)
         self.add_network("critic", critic, polyak=True)
+
+    @property
+    def rho(self) -> float | Tensor:
+        """Ensemble standard deviations taken off a value: a number or (P, 1)."""
+        return self.member_value("rho", ndim=2)
 
     def best_of(self, policy: Policy) -> Policy:
         """The best of N candidates of a policy, by mean_k Q."""
@@ -83,20 +90,24 @@ class ActorCritic(Algorithm):
         """Act, in the TD target too, with the best of N candidates of this policy."""
         self.policy = self.best_of(policy)
 
-    def add_temperature(self, name: str, target_entropy_multiplier: float) -> None:
-        """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D."""
+    def add_temperature(self, name: str, argument: str, multiplier: float | Sequence[float]) -> None:
+        """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D.
+
+        argument  what the method calls the multiplier
+        """
+        self.set_member_value(argument, multiplier, ANY)
+        self.entropy_multiplier = argument
         self.add_network(f"{name}_alpha", Temperature(self.members))
-        self.target_entropy = -target_entropy_multiplier * self.chunk_dim
 
     def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
         """The entropy term, which moves the policy of this name, and the loss of its temperature.
 
         log_prob  (P, B)  of draws of the policy
         """
-        alpha = self.network(f"{name}_alpha")()
+        alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_multiplier) * self.chunk_dim
         return [
             LossTerm(*entropy_loss(alpha, log_prob, name), (name,)),
-            LossTerm(*temperature_loss(alpha, log_prob, self.target_entropy, name), (f"{name}_alpha",)),
+            LossTerm(*temperature_loss(alpha, log_prob, target, name), (f"{name}_alpha",)),
         ]
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:

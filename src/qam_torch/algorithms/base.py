@@ -16,8 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.capture import CapturedGradients
+from qam_torch.algorithms.frozen import FrozenMembers
 from qam_torch.algorithms.graph import GraphedUpdate
+from qam_torch.algorithms.members import POSITIVE, UP_TO_ONE, MemberValues
 from qam_torch.algorithms.noise import NamedNoise, member_generators
+from qam_torch.algorithms.optimizer import MemberAdam, member_norms, scale_members
 from qam_torch.algorithms.terms import LossTerm, differentiate
 from qam_torch.networks import polyak_copy, polyak_update
 from qam_torch.types import Batch, Draw, Noise, Policy, QamError, Work, require
@@ -29,19 +32,20 @@ class DivergedError(QamError):
     """A loss became infinite or NaN; the message names it."""
 
 
-class Algorithm(L.LightningModule):
+class Algorithm(MemberValues, L.LightningModule):
     """Base of all methods: a LightningModule with manual optimisation over a population of P members.
 
     A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
 
     observation_dim     int            O
     action_dim          int            A, of one environment step
-    seeds               ints           one a member; P = len(seeds)
+    seeds               ints           one a member; P = len(seeds). All that a member draws is a function of its seed,
+                                       so members of the same seed differ in their numbers only
     horizon_length      int >= 1       h
     action_chunking     bool           act with whole chunks (D = h A); else D = A and only the return is n-step
-    discount            float (0, 1]   gamma, of one environment step
-    lr                  float > 0      Adam's step size
-    target_update_rate  float (0, 1]   Polyak rate of the target networks
+    discount            float (0, 1], or one a member   gamma, of one environment step
+    lr                  float > 0, or one a member      Adam's step size
+    target_update_rate  float (0, 1], or one a member   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
     Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
@@ -65,27 +69,26 @@ class Algorithm(L.LightningModule):
         seeds: Sequence[int],
         horizon_length: int,
         action_chunking: bool,
-        discount: float,
-        lr: float,
-        target_update_rate: float,
+        discount: float | Sequence[float],
+        lr: float | Sequence[float],
+        target_update_rate: float | Sequence[float],
         clip_grad: bool,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        require("seeds", len(seeds) >= 1 and len(set(seeds)) == len(seeds), seeds, "at least one seed, all different")
+        require("seeds", len(seeds) >= 1, seeds, "at least one seed")
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
-        require("discount", 0 < discount <= 1, discount, "a number in (0, 1]")
-        require("lr", lr > 0, lr, "a positive number")
-        require("target_update_rate", 0 < target_update_rate <= 1, target_update_rate, "a number in (0, 1]")
         self.seeds = tuple(seeds)
-        self.members = len(self.seeds)
         self.observation_dim, self.horizon_length = observation_dim, horizon_length
         self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
-        self.chunk_discount = discount**horizon_length
-        self.lr, self.target_update_rate, self.clip_grad = lr, target_update_rate, clip_grad
+        self.common_values, self.own_values = {}, {}
+        self.set_member_value("discount", discount, UP_TO_ONE)
+        self.derive_member_value("chunk_discount", "discount", lambda one: one**horizon_length)
+        self.set_member_value("lr", lr, POSITIVE)
+        self.set_member_value("target_update_rate", target_update_rate, UP_TO_ONE)
+        self.clip_grad = clip_grad
         self.networks = nn.ModuleDict()
         self.targets = nn.ModuleDict()
-        self.common_values: dict[str, float] = {}
         self.noise: NamedNoise | None = None
         self.metrics: dict[str, Tensor] = {}
         self.capture = True
@@ -93,6 +96,11 @@ class Algorithm(L.LightningModule):
         self.mixed_precision = False
         self.captured: dict[Any, CapturedGradients] = {}
         self.graphed: dict[Any, GraphedUpdate] = {}
+        self.frozen: FrozenMembers | None = None
+
+    def freeze_diverged(self) -> None:
+        """A member that diverges stays as it was, and the others go on; else training stops where one diverges."""
+        self.frozen = FrozenMembers(self.members)
 
     # What a method defines
 
@@ -111,25 +119,15 @@ class Algorithm(L.LightningModule):
         """A network's Polyak copy by name."""
         return self.targets[name]
 
-    def set_member_value(self, name: str, value: float | Sequence[float], positive: bool = True) -> None:
-        """Register a number that enters a loss or the acting rule: one for all members, or one a member."""
-        lone = isinstance(value, (int, float))
-        values = [value] if isinstance(value, (int, float)) else list(value)
-        require(
-            name, lone or len(values) == self.members, value, f"one number, or one for each of {self.members} seeds"
-        )
-        require(name, all(v > 0 or (v == 0 and not positive) for v in values), value, f"> 0{' or 0' * (not positive)}")
-        # In float64, so that a member's number is the very one it would have alone; `.to(dtype)` rounds both alike.
-        numbers = None if lone else torch.tensor(values, dtype=torch.float64)
-        self.register_buffer(f"{name}_values", numbers, persistent=False)
-        self.common_values[name] = float(values[0])
+    @property
+    def dtype_of_values(self) -> torch.dtype:
+        """The networks'."""
+        return next(self.networks.parameters()).dtype
 
-    def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
-        """The number for all members, or (P, 1, ..) with ndim axes where they differ."""
-        values = getattr(self, f"{name}_values")
-        if values is None:
-            return self.common_values[name]
-        return values.to(next(self.networks.parameters()).dtype).view(-1, *(1,) * (ndim - 1))
+    @property
+    def chunk_discount(self) -> float | Tensor:
+        """gamma^h, of a whole chunk: a number or (P, 1)."""
+        return self.member_value("chunk_discount", ndim=2)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The named noise one update consumes, `next_*` being the policy's in the TD target."""
@@ -181,8 +179,8 @@ class Algorithm(L.LightningModule):
         return terms
 
     def polyak_rate(self) -> float | Tensor:
-        """How far the targets move in this update: a number, or a tensor () where it depends on the update."""
-        return self.target_update_rate
+        """How far the targets move in this update: a number, or a tensor (P,) where members or updates differ."""
+        return self.member_value("target_update_rate")
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
@@ -191,11 +189,14 @@ class Algorithm(L.LightningModule):
         Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
         by one update: the reference's order.
         """
-        polyak_update(self._averages, self._sources, self.polyak_rate())
         gradients = [p.grad for p in self._online if p.grad is not None]
-        norm = _member_norms(gradients)
+        norm, rate = member_norms(gradients), self.polyak_rate()
+        if self.frozen is not None:
+            self.frozen.judge(norm)
+            rate = rate * self.frozen.alive.to(self.dtype_of_values)
+        polyak_update(self._averages, self._sources, rate)
         if self.clip_grad:
-            _scale_members(gradients, norm.clamp(min=1).reciprocal())
+            scale_members(gradients, norm.clamp(min=1).reciprocal())
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
         return norm
@@ -246,10 +247,13 @@ class Algorithm(L.LightningModule):
         self._online = list(self.networks.parameters())
         self._averages = [p for target in self.targets.values() for p in target.parameters()]
         self._sources = [p for name in self.targets for p in self.networks[name].parameters()]
-        on_gpu = self.device.type == "cuda"
-        self.adam = torch.optim.Adam(
-            self.networks.parameters(), lr=self.lr, betas=(0.9, 0.999), eps=1e-8, fused=True, capturable=on_gpu
-        )
+        adam: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "capturable": self.device.type == "cuda"}
+        self.adam: torch.optim.Adam
+        rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)
+        if len(set(rates)) > 1 or self.frozen is not None:
+            self.adam = MemberAdam(self._online, rates, None if self.frozen is None else self.frozen.alive, **adam)
+        else:
+            self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
         return self.adam
 
     def prepare_noise(self, batch_size: int) -> None:
@@ -289,22 +293,40 @@ class Algorithm(L.LightningModule):
 
     def _require_finite(self) -> None:
         """A NaN anywhere reaches the parameters and stays, so looking at the step's last update finds it."""
+        if self.frozen is not None:
+            if not self.frozen.alive.any():
+                told = [f"{self.name_of(p)} at update {n}" for p, n in enumerate(self.frozen.diverged_at())]
+                raise DivergedError(f"training diverged, no member is left: {'; '.join(told)}; {self.remedy}")
+            return
         names, values = zip(*self.metrics.items(), strict=True)
         finite = torch.stack(values).isfinite()
         if not finite.all():
-            bad = finite.logical_not().nonzero().tolist()
-            what = ", ".join(f"{names[i]} of seed {self.seeds[p]}" for i, p in bad[:3])
-            raise DivergedError(
-                f"training diverged at update {self.trainer.global_step}: {what} is not finite; {self.remedy}"
-            )
+            self.give_up(~finite.all(0), names[int((~finite).any(1).nonzero()[0])])
+
+    def give_up(self, lost: Tensor, what: str) -> None:
+        """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
+
+        what  is not finite of them
+        """
+        if self.frozen is not None:
+            self.frozen.retire(lost)
+            return
+        place = "" if self._trainer is None else f" at update {self._trainer.global_step}"
+        names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
+        others = ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
+        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{others}")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the noise generators to the checkpoint."""
+        """Add the noise generators to the checkpoint, and who is frozen."""
+        if self.frozen is not None:
+            checkpoint["frozen"] = self.frozen.saved()
         if self.noise is not None:
             checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the generators' states until the device is known."""
+        if self.frozen is not None:
+            self.frozen.restore(checkpoint)
         self._saved_noise = checkpoint.get("noise")
 
     def on_train_start(self) -> None:
@@ -315,23 +337,3 @@ class Algorithm(L.LightningModule):
             assert self.noise is not None
             self.noise.load_state_dict(saved)
             self._saved_noise = None
-
-
-def _member_norms(gradients: Sequence[Tensor]) -> Tensor:
-    """Each member's global L2 norm over all tensors: (P,)."""
-    if gradients[0].shape[0] == 1:
-        norms = torch.stack(torch._foreach_norm(list(gradients))).unsqueeze(-1)
-    else:
-        norms = torch.stack(
-            [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
-        )
-    return torch.linalg.vector_norm(norms, dim=0)
-
-
-def _scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
-    """In place, each member's gradients times its scale (P,)."""
-    if len(scale) == 1:
-        torch._foreach_mul_(list(gradients), scale.squeeze())
-    else:
-        for gradient in gradients:
-            gradient.mul_(scale.view(-1, *(1,) * (gradient.ndim - 1)))

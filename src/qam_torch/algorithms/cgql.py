@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import FlowActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.flows import guidance_velocity, interpolate, value_gradient
 from qam_torch.networks import TimedCriticEnsemble
 from qam_torch.objectives import linex_loss, value_regression
@@ -45,7 +46,7 @@ class CGQL(FlowActorCritic):
     ) -> None:
         super().__init__(**flow)
         self.set_member_value("inv_temp", inv_temp)
-        self.set_member_value("guidance_coef", guidance_coef, positive=False)
+        self.set_member_value("guidance_coef", guidance_coef, NOT_NEGATIVE)
         field = guided_field(self.target("f_beta").bind, self.guidance)
         self.act_with(FlowPolicy(field, self.chunk_dim, self.flow_steps))
 

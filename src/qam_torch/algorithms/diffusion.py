@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import ActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.flows import clean_step, diffuse, posterior_step, value_gradient, vp_alpha_bar
 from qam_torch.networks import NoisePredictor
 from qam_torch.objectives import denoising_loss, score_ascent_loss, score_matching_loss
@@ -50,7 +51,7 @@ class DiffusionActorCritic(ActorCritic):
         super().__init__(clip_grad=clip_grad, **actor_critic)
         require("diffusion_steps", diffusion_steps >= 1, diffusion_steps, "an integer >= 1")
         require("time_dim", time_dim >= 2 and time_dim % 2 == 0, time_dim, "an even integer >= 2")
-        self.set_member_value("bc_alpha", bc_alpha, positive=False)
+        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
         self.diffusion_steps = diffusion_steps
         actor = NoisePredictor(
             self.members, self.observation_dim, self.chunk_dim, time_dim=time_dim, **self.actor_network

@@ -28,7 +28,7 @@ class DSRL(FlowActorCritic):
     The latent critic is distilled from the critic on standard normal latents.
 
     noise_scale                float > 0, or one a member   largest coordinate of a latent that the policy may pick
-    target_entropy_multiplier  float                        target entropy is minus this times D
+    target_entropy_multiplier  float, or one a member       target entropy is minus this times D
     other arguments            see `FlowActorCritic`
 
     Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
@@ -40,7 +40,7 @@ class DSRL(FlowActorCritic):
         self,
         *,
         noise_scale: float | Sequence[float] = 1.0,
-        target_entropy_multiplier: float = 0.5,
+        target_entropy_multiplier: float | Sequence[float] = 0.5,
         **flow: Any,
     ) -> None:
         super().__init__(**flow)
@@ -49,7 +49,7 @@ class DSRL(FlowActorCritic):
         num_qs = self.network("critic").num_qs
         self.add_network("latent_critic", CriticEnsemble(self.members, num_qs, *sizes, **self.value_network))
         self.add_network("latent", TanhGaussian(self.members, *sizes, **self.actor_network))
-        self.add_temperature("latent", target_entropy_multiplier)
+        self.add_temperature("latent", "target_entropy_multiplier", target_entropy_multiplier)
         self.steered_flow = FlowPolicy(self.target("f_beta").bind, self.chunk_dim, self.flow_steps)
         self.act_with(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import FlowActorCritic
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.networks import VelocityField
 from qam_torch.policies import FlowPolicy, sum_of_fields
 from qam_torch.types import Draw, Noise, Velocity, require
@@ -42,7 +43,7 @@ class FineTunedFlow(FlowActorCritic):
         super().__init__(clip_grad=clip_grad, **flow)
         temperatures = [inv_temp] if isinstance(inv_temp, (int, float)) else inv_temp
         require("inv_temp", any(temperatures) == all(temperatures), inv_temp, "all zero (f_beta acts) or all positive")
-        self.set_member_value("inv_temp", inv_temp, positive=False)
+        self.set_member_value("inv_temp", inv_temp, NOT_NEGATIVE)
         self.target_actor, self.residual = target_actor, residual
         fine_tuned = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("f_theta", fine_tuned)

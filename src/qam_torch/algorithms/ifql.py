@@ -14,10 +14,11 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import FlowActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import BELOW_ONE
 from qam_torch.networks import ValueNetwork
 from qam_torch.objectives import expectile_loss, pessimistic_value
 from qam_torch.policies import BestOfN, least_of_critics
-from qam_torch.types import Batch, Draw, Noise, Policy, require
+from qam_torch.types import Batch, Draw, Noise, Policy
 
 __all__ = ["IFQL"]
 
@@ -34,9 +35,7 @@ class IFQL(FlowActorCritic):
 
     def __init__(self, *, kappa: float | Sequence[float] = 0.9, best_of_n: int = 32, **flow: Any) -> None:
         super().__init__(best_of_n=best_of_n, **flow)
-        self.set_member_value("kappa", kappa)
-        kappas = [kappa] if isinstance(kappa, (int, float)) else kappa
-        require("kappa", max(kappas) < 1, kappa, "a number in (0, 1)")
+        self.set_member_value("kappa", kappa, BELOW_ONE)
         self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
 
     def best_of(self, policy: Policy) -> Policy:

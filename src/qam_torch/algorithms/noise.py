@@ -39,7 +39,7 @@ class NamedNoise:
 
     draws   name -> Draw, what one update of one member consumes
     seeds   one a member
-    stream  name of the random stream, so that two uses of a seed never share numbers
+    stream  name of the random stream, so that two uses of a seed never share numbers; a `Draw` may have one below it
     """
 
     def __init__(
@@ -51,39 +51,55 @@ class NamedNoise:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.draws, self.dtype, self.device = dict(draws), dtype, torch.device(device)
-        self.generators = member_generators(seeds, stream, device)
-        self.sizes = {kind: sum(math.prod(d.shape) for d in draws.values() if _flat(d) == kind) for kind in (0, 1)}
+        self.members = len(seeds)
+        self.generators = {
+            own: member_generators(seeds, f"{stream}/{own}" if own else stream, device)
+            for own in dict.fromkeys(["", *(draw.stream for draw in draws.values())])
+        }
 
     def sample(self, updates: int, asked: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
         """-> name -> (updates, P, *shape), distributed as each `Draw` says.
 
         asked  (P,) bool  the members that draw, None: all; the others' generators stay, and they get zeros
         """
-        flat = {}
-        for uniform, size in self.sizes.items():
-            out = torch.empty(updates, len(self.generators), size, dtype=self.dtype, device=self.device)
-            for p, generator in enumerate(self.generators):
-                if asked is not None and not asked[p]:
-                    out[:, p] = 0
-                    continue
-                fill = torch.rand if uniform else torch.randn
-                out[:, p] = fill(updates, size, generator=generator, dtype=self.dtype, device=self.device)
-            flat[uniform] = out
-        named, used = {}, {0: 0, 1: 0}
-        for name, draw in self.draws.items():
-            kind, size = _flat(draw), math.prod(draw.shape)
-            start = used[kind]
-            used[kind] += size
-            drawn = flat[kind][..., start : start + size].unflatten(-1, draw.shape)
+        named: dict[str, Tensor] = {}
+        for own, generators in self.generators.items():
+            for uniform in (False, True):
+                draws = {n: d for n, d in self.draws.items() if d.stream == own and _flat(d) == uniform}
+                if draws:
+                    named |= self._sample(draws, uniform, generators, updates, asked)
+        return {name: named[name] for name in self.draws}
+
+    def _sample(
+        self,
+        draws: Mapping[str, Draw],
+        uniform: bool,
+        generators: Sequence[torch.Generator],
+        updates: int,
+        asked: Sequence[bool] | np.ndarray | None,
+    ) -> dict[str, Tensor]:
+        """Draws of one stream and one kind, side by side from one call for each member."""
+        fill = torch.rand if uniform else torch.randn
+        sizes = [math.prod(draw.shape) for draw in draws.values()]
+        out = torch.empty(updates, self.members, sum(sizes), dtype=self.dtype, device=self.device)
+        for p, generator in enumerate(generators):
+            if asked is not None and not asked[p]:
+                out[:, p] = 0
+                continue
+            out[:, p] = fill(updates, sum(sizes), generator=generator, dtype=self.dtype, device=self.device)
+        named = {}
+        for (name, draw), flat in zip(draws.items(), out.split(sizes, dim=-1), strict=True):
+            drawn = flat.unflatten(-1, draw.shape)
             # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
             named[name] = drawn if draw.integers is None else (drawn * draw.integers).floor() + 1
         return named
 
     def state_dict(self) -> dict[str, Any]:
         """Generator states; restoring them continues the draws bit for bit."""
-        return {"generators": [generator.get_state() for generator in self.generators]}
+        return {"generators": [generator.get_state() for own in self.generators.values() for generator in own]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore generator states saved by `state_dict`."""
-        for generator, saved in zip(self.generators, state["generators"], strict=True):
+        generators = [generator for own in self.generators.values() for generator in own]
+        for generator, saved in zip(generators, state["generators"], strict=True):
             generator.set_state(torch.as_tensor(saved).cpu())

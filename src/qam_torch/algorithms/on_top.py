@@ -13,6 +13,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import FlowActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.networks import OneStepNetwork, TanhGaussian
 from qam_torch.objectives import distillation_loss, value_maximization
 from qam_torch.policies import EditedPolicy, OneStepPolicy
@@ -35,7 +36,7 @@ class OneStepOnTop(FlowActorCritic):
         super().__init__(**flow)
         weights = [fql_alpha] if isinstance(fql_alpha, (int, float)) else fql_alpha
         require("fql_alpha", any(weights) == all(weights), fql_alpha, "all zero (the flow acts) or all positive")
-        self.set_member_value("fql_alpha", fql_alpha, positive=False)
+        self.set_member_value("fql_alpha", fql_alpha, NOT_NEGATIVE)
         self.distills = any(weights)
         if not self.distills:
             return
@@ -69,9 +70,9 @@ class OneStepOnTop(FlowActorCritic):
 class EditOnTop(FlowActorCritic):
     """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
 
-    edit_scale                      float >= 0   largest edit of a coordinate; 0 leaves the edit policy out, and the
-                                                 flow acts; a list gives one a member
-    edit_target_entropy_multiplier  float        target entropy is minus this times D
+    edit_scale                      float >= 0, or one a member   largest edit of a coordinate; 0 acts with the flow
+                                    alone, and where it is 0 for all members, the edit policy is left out
+    edit_target_entropy_multiplier  float, or one a member        target entropy is minus this times D
     other arguments                 see the class it is combined with
 
     Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
@@ -81,19 +82,17 @@ class EditOnTop(FlowActorCritic):
         self,
         *,
         edit_scale: float | Sequence[float] = 0.1,
-        edit_target_entropy_multiplier: float = 0.5,
+        edit_target_entropy_multiplier: float | Sequence[float] = 0.5,
         **flow: Any,
     ) -> None:
         super().__init__(**flow)
-        scales = [edit_scale] if isinstance(edit_scale, (int, float)) else edit_scale
-        require("edit_scale", any(scales) == all(scales), edit_scale, "all zero (the flow acts) or all positive")
-        self.set_member_value("edit_scale", edit_scale, positive=False)
-        self.edits = any(scales)
+        self.set_member_value("edit_scale", edit_scale, NOT_NEGATIVE)
+        self.edits = edit_scale != 0 if isinstance(edit_scale, (int, float)) else any(edit_scale)
         if not self.edits:
             return
         editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
         self.add_network("edit", editor)
-        self.add_temperature("edit", edit_target_entropy_multiplier)
+        self.add_temperature("edit", "edit_target_entropy_multiplier", edit_target_entropy_multiplier)
         self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
 
     def edit(self, actions: Tensor, edits: Tensor) -> Tensor:
@@ -104,8 +103,8 @@ class EditOnTop(FlowActorCritic):
         """The flow method's, and the noise of the flow's action and of its edit."""
         if not self.edits:
             return super().draws(batch_size)
-        chunk = (batch_size, self.chunk_dim)
-        return {**super().draws(batch_size), "edit_flow_noise": Draw(chunk), "edit_noise": Draw(chunk)}
+        own = Draw((batch_size, self.chunk_dim), stream="edit")
+        return {**super().draws(batch_size), "edit_flow_noise": own, "edit_noise": own}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """The flow method's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
@@ -115,8 +114,16 @@ class EditOnTop(FlowActorCritic):
             actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
         edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
         edited = self.edit(actions, edits.value)
-        return [
-            *super().losses(batch, noise),
+        own = [
             LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
             *self.entropy_terms("edit", edits.log_prob),
         ]
+        return [*super().losses(batch, noise), *self._of_those_who_edit(own)]
+
+    def _of_those_who_edit(self, terms: list[LossTerm]) -> list[LossTerm]:
+        """The losses times 0 where edit_scale is 0, so that nothing is added to the joint gradient's norm."""
+        scale = self.member_value("edit_scale")
+        if isinstance(scale, Tensor):
+            edits = (scale > 0).to(scale.dtype)
+            return [term._replace(loss=edits * term.loss) for term in terms]
+        return terms if scale > 0 else [term._replace(loss=0 * term.loss) for term in terms]

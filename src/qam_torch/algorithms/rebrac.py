@@ -14,6 +14,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.actor_critic import ActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.networks import DeterministicNetwork
 from qam_torch.objectives import normalized_value_maximization, squared_distance_loss
 from qam_torch.policies import DisturbedPolicy
@@ -29,7 +30,7 @@ class ReBRAC(ActorCritic):
 
     alpha_actor          float >= 0, or one a member   weight of the squared distance to the data's actions
     actor_noise          float >= 0, or one a member   standard deviation of the noise
-    actor_noise_clip     float > 0                     largest noise of a coordinate
+    actor_noise_clip     float > 0, or one a member    largest noise of a coordinate
     target_update_every  int >= 1                      the targets move at every so many-th update only
     other arguments      see `ActorCritic`
 
@@ -46,16 +47,16 @@ class ReBRAC(ActorCritic):
         *,
         alpha_actor: float | Sequence[float] = 0.01,
         actor_noise: float | Sequence[float] = 0.2,
-        actor_noise_clip: float = 0.5,
+        actor_noise_clip: float | Sequence[float] = 0.5,
         target_update_every: int = 2,
         **actor_critic: Any,
     ) -> None:
         super().__init__(**actor_critic)
-        require("actor_noise_clip", actor_noise_clip > 0, actor_noise_clip, "a number > 0")
         require("target_update_every", target_update_every >= 1, target_update_every, "an integer >= 1")
-        self.set_member_value("alpha_actor", alpha_actor, positive=False)
-        self.set_member_value("actor_noise", actor_noise, positive=False)
-        self.actor_noise_clip, self.target_update_every = actor_noise_clip, target_update_every
+        self.set_member_value("alpha_actor", alpha_actor, NOT_NEGATIVE)
+        self.set_member_value("actor_noise", actor_noise, NOT_NEGATIVE)
+        self.set_member_value("actor_noise_clip", actor_noise_clip)
+        self.target_update_every = target_update_every
         # How many updates ago the targets moved. A tensor of the saved state, so that a continued run keeps step; one
         # number a member, all equal, as everything leads with P.
         self.register_buffer("phase", torch.zeros(self.members))
@@ -67,7 +68,8 @@ class ReBRAC(ActorCritic):
     def disturbance(self, noise: Tensor) -> Tensor:
         """clip(actor_noise * noise, -actor_noise_clip, actor_noise_clip): (P, B, D) -> (P, B, D)."""
         scaled = self.member_value("actor_noise", ndim=3) * noise
-        return scaled.clamp(-self.actor_noise_clip, self.actor_noise_clip)
+        largest: Any = self.member_value("actor_noise_clip", ndim=3)
+        return scaled.clamp(-largest, largest)
 
     def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
         """What the Polyak copy does at s': (P, B, D), a constant."""
@@ -84,10 +86,10 @@ class ReBRAC(ActorCritic):
             LossTerm(self.member_value("alpha_actor") * distance, metrics, ("actor",)),
         ]
 
-    def polyak_rate(self) -> Tensor:
+    def polyak_rate(self) -> float | Tensor:
         """target_update_rate at every target_update_every-th update, else 0; without reading the host."""
-        due = self.phase[0] == self.target_update_every - 1
-        return due.to(next(self.networks.parameters()).dtype) * self.target_update_rate
+        due = self.phase == self.target_update_every - 1
+        return due.to(self.dtype_of_values) * super().polyak_rate()
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 
 from qam_torch.algorithms.actor_critic import ActorCritic
 from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.members import NOT_NEGATIVE
 from qam_torch.networks import TanhGaussian
 from qam_torch.objectives import likelihood_loss, value_maximization
 from qam_torch.policies import GaussianPolicy
@@ -23,7 +24,7 @@ class RLPD(ActorCritic):
     """A tanh-Gaussian policy up the pessimistic critic with entropy; meant for online training on mixed batches.
 
     bc_alpha                   float >= 0, or one a member   weight of the data's actions' log-likelihood
-    target_entropy_multiplier  float                         target entropy is minus this times D
+    target_entropy_multiplier  float, or one a member        target entropy is minus this times D
     other arguments            see `ActorCritic`
 
     Source: Ball et al. 2023; Li & Levine 2026, RLPD.
@@ -33,14 +34,14 @@ class RLPD(ActorCritic):
         self,
         *,
         bc_alpha: float | Sequence[float] = 0.0,
-        target_entropy_multiplier: float = 0.5,
+        target_entropy_multiplier: float | Sequence[float] = 0.5,
         **actor_critic: Any,
     ) -> None:
         super().__init__(**actor_critic)
-        self.set_member_value("bc_alpha", bc_alpha, positive=False)
+        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
         actor = TanhGaussian(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("actor", actor)
-        self.add_temperature("actor", target_entropy_multiplier)
+        self.add_temperature("actor", "target_entropy_multiplier", target_entropy_multiplier)
         self.act_with(GaussianPolicy(actor, self.chunk_dim))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:

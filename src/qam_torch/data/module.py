@@ -46,7 +46,7 @@ class TrainingData(LightningDataModule):
         *,
         transitions: Transitions | Shards,
         horizon_length: int,
-        discount: float,
+        discount: float | Sequence[float],
         batch_size: int,
         seeds: Sequence[int],
         plan: Plan,

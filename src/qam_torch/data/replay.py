@@ -53,7 +53,7 @@ class ReplayWindows:
                 f"a replay buffer of {capacity} transitions an environment is too small: expected at least twice "
                 f"horizon_length={steps}, so raise buffer_size or lower num_envs"
             )
-        self.horizon_length, self.discount = steps, offline.discount
+        self.horizon_length, self.discounts = steps, offline.discounts
         self.members, self.streams, self.capacity, self.mode = members, streams, capacity, mode
         self.ticks = 0
         """Steps seen in each environment, overwritten ones included."""
@@ -69,8 +69,8 @@ class ReplayWindows:
         self._actions = torch.zeros(size, data.action_dim, dtype=data.dtype, device=device)
         self._actions[: self._data_size] = data.actions
         rows = torch.zeros(2, size, dtype=torch.int64, device=device)
-        columns = torch.zeros(3, size, dtype=data.dtype, device=device)
-        self.table = WindowTable(states, rows, columns, chunks_of(self._actions, steps))
+        columns = torch.zeros(2 + len(self.discounts), size, dtype=data.dtype, device=device)
+        self.table = WindowTable(states, rows, columns, chunks_of(self._actions, steps), offline.table.own)
         parts = self._data_size + part * np.arange(members)[:, None]
         self._bases = parts + tip + self._stride * np.arange(streams)
         self._parts = torch.as_tensor(parts, device=device)
@@ -86,13 +86,13 @@ class ReplayWindows:
             field[starts:].double().cpu().numpy() for field in (data.rewards, data.masks, data.terminals)
         )
         begins = np.concatenate([[True], ends > 0])[: len(ends)]
-        *columns, lasts = self._window_columns(rewards, masks, begins)
+        columns, lasts = self._window_columns(rewards, masks, begins)
         following = data.next_rows[starts:][self._index(lasts)]
         for part in self._parts.flatten().tolist():
             tip = slice(part, part + len(ends))
             self._actions[tip] = data.actions[starts:]
             self.table.rows[:, tip] = torch.stack([data.state_rows[starts:], following])
-            self.table.columns[:, tip] = self._to_device(np.stack(columns))
+            self.table.columns[:, tip] = self._to_device(columns)
 
     @property
     def device(self) -> torch.device:
@@ -158,13 +158,13 @@ class ReplayWindows:
         tip = len(self._tip[0])
         fields = zip(self._tip, (new.rewards, new.masks, new.begins), strict=True)
         self._tip = [np.concatenate(pair) for pair in fields]
-        rewards, masks, valid, lasts = self._window_columns(*self._tip)
-        places = (self.ticks - tip + np.arange(len(rewards))) % self.capacity
+        columns, lasts = self._window_columns(*self._tip)
+        places = (self.ticks - tip + np.arange(len(lasts))) % self.capacity
         slots = places[:, None, None] + self._bases
         states = self._first_state + 2 * (slots - self._data_size)
         index = self._index(slots)
         following = np.take_along_axis(states, lasts, axis=0) + 1
-        self.table.columns.index_copy_(1, index, self._to_device(np.stack([rewards, masks, valid]).reshape(3, -1)))
+        self.table.columns.index_copy_(1, index, self._to_device(columns.reshape(len(columns), -1)))
         self.table.rows.index_copy_(1, index, self._index(np.stack([states, following])).reshape(2, -1))
 
         self._put(self.table.states, states[tip:], new.observations)
@@ -178,22 +178,23 @@ class ReplayWindows:
 
     def _window_columns(
         self, rewards: np.ndarray, masks: np.ndarray, begins: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Windows over arrays (n, ...) in the order of time: reward, mask and validity, and index of the last step."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Windows over arrays (n, ...) in the order of time: columns of a `WindowTable`, and index of the last step."""
         count = len(rewards)
-        total, least = np.zeros(rewards.shape), np.ones(masks.shape, masks.dtype)
+        total, least = np.zeros((len(self.discounts), *rewards.shape)), np.ones(masks.shape, masks.dtype)
         lasts = np.zeros(rewards.shape, np.int64) + np.arange(count).reshape(-1, *(1,) * (rewards.ndim - 1))
         inside = np.ones(rewards.shape, bool)
         for k in range(min(self.horizon_length, count)):
             if k:
                 inside = inside[:-1] & ~begins[k:]
                 lasts[: count - k] += inside
-            total[: count - k] += np.where(inside, self.discount**k * rewards[k:], 0.0)
+            for one, discount in zip(total, self.discounts, strict=True):
+                one[: count - k] += np.where(inside, discount**k * rewards[k:], 0.0)
             least[: count - k] = np.where(inside, np.minimum(least[: count - k], masks[k:]), least[: count - k])
         valid = np.zeros(masks.shape, masks.dtype)
         if count >= self.horizon_length:
             valid[: count - self.horizon_length + 1] = inside
-        return total, least, valid, lasts
+        return np.concatenate([least[None], valid[None], total]), lasts
 
     def _put(self, where: Tensor, rows: np.ndarray, values: np.ndarray) -> None:
         """Write values (..., F) to rows (...)."""

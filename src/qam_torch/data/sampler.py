@@ -54,7 +54,7 @@ class ChunkSampler:
         self,
         transitions: Transitions,
         horizon_length: int,
-        discount: float,
+        discount: float | Sequence[float],
         batch_size: int,
         seeds: Sequence[int],
         allow_short_episodes: bool = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,25 +17,36 @@ __all__ = ["ChunkWindows", "WindowTable", "chunks_of"]
 class WindowTable(NamedTuple):
     """What a batch needs of a window, one row for each start.
 
-    states   (M, O)     every state once
-    rows     (2, S)     rows of the states that a window begins and ends with
-    columns  (3, S)     its reward, mask and validity
-    chunks   (S, h A)   its actions, time-major; see `chunks_of`
+    states   (M, O)      every state once
+    rows     (2, S)      rows of the states that a window begins and ends with
+    columns  (2 + G, S)  its mask, its validity, and its reward under each of G discounts
+    chunks   (S, h A)    its actions, time-major; see `chunks_of`
+    own      (P, 1) or None   which of the discounts is a member's, None where all have the one
     """
 
     states: Tensor
     rows: Tensor
     columns: Tensor
     chunks: Tensor
+    own: Tensor | None = None
 
     def gather(self, starts: Tensor) -> Batch:
-        """The windows at starts (...) int64 in [0, S), on the table's device: nothing is read back to the host."""
+        """The windows at starts (...) int64 in [0, S), on the table's device: nothing is read back to the host.
+
+        Where members have discounts of their own, starts are (..., P, B).
+        """
         index = starts.reshape(-1)
         rows = self.rows.index_select(1, index).reshape(-1)
         states = self.states.index_select(0, rows).reshape(2, *starts.shape, self.states.shape[1])
-        columns = self.columns.index_select(1, index).reshape(3, *starts.shape)
+        common = self.columns if self.own is None else self.columns[:2]
+        columns = common.index_select(1, index).reshape(len(common), *starts.shape)
         actions = self.chunks.index_select(0, index).reshape(*starts.shape, self.chunks.shape[1])
-        return Batch(states[0], actions, columns[0], columns[1], columns[2], states[1])
+        if self.own is None:
+            rewards = columns[2]
+        else:
+            places = (starts + self.own * self.columns.shape[1]).reshape(-1)
+            rewards = self.columns[2:].view(-1).index_select(0, places).reshape(starts.shape)
+        return Batch(states[0], actions, rewards, columns[0], columns[1], states[1])
 
 
 def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
@@ -48,7 +60,7 @@ class ChunkWindows:
 
     transitions          the data set
     horizon_length       int >= 1   h, steps in a chunk
-    discount             float in [0, 1]   per step
+    discount             float in [0, 1]   per step; a sequence gives one a member
     allow_short_episodes build even where an episode is shorter than h (its windows all have valid = 0)
 
     A window starting at i takes n_j = min(j, e - i) steps inside its episode, which ends at e. Column j holds
@@ -61,10 +73,15 @@ class ChunkWindows:
     """
 
     def __init__(
-        self, transitions: Transitions, horizon_length: int, discount: float, allow_short_episodes: bool = False
+        self,
+        transitions: Transitions,
+        horizon_length: int,
+        discount: float | Sequence[float],
+        allow_short_episodes: bool = False,
     ) -> None:
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
-        require("discount", 0.0 <= discount <= 1.0, discount, "a number in [0, 1]")
+        given = [discount] if isinstance(discount, (int, float)) else list(discount)
+        require("discount", all(0.0 <= one <= 1.0 for one in given), discount, "a number in [0, 1]")
         shortest = transitions.shortest_episode
         if horizon_length > shortest and not allow_short_episodes:
             raise QamError(
@@ -78,7 +95,10 @@ class ChunkWindows:
             )
         self.transitions = transitions
         self.horizon_length = horizon_length
-        self.discount = discount
+        self.discounts = list(dict.fromkeys(given))
+        several = len(self.discounts) > 1
+        own = [[self.discounts.index(one)] for one in given]
+        self._own = torch.tensor(own, device=transitions.device) if several else None
         self.num_starts = transitions.num_transitions - horizon_length + 1
         self._precompute()
 
@@ -92,17 +112,18 @@ class ChunkWindows:
         data, steps, last = self.transitions, self.horizon_length, self.num_starts
         starts = torch.arange(last, device=data.device)
         ends = data.episode_ends[:last]
-        rewards = torch.zeros(last, dtype=torch.float64, device=data.device)
+        rewards = torch.zeros(len(self.discounts), last, dtype=torch.float64, device=data.device)
         masks = torch.ones(last, dtype=data.dtype, device=data.device)
         for k in range(steps):
             inside = starts + k <= ends
-            rewards += torch.where(inside, self.discount**k * data.rewards[k : last + k].double(), 0.0)
+            for total, discount in zip(rewards, self.discounts, strict=True):
+                total += torch.where(inside, discount**k * data.rewards[k : last + k].double(), 0.0)
             masks = torch.where(inside, torch.minimum(masks, data.masks[k : last + k]), masks)
         final = torch.minimum(starts + steps - 1, ends)
         valid = (final == starts + steps - 1).to(data.dtype)
-        columns = torch.stack([rewards.to(data.dtype), masks, valid])
+        columns = torch.cat([masks[None], valid[None], rewards.to(data.dtype)])
         rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
-        self.table = WindowTable(data.states, rows, columns, chunks_of(data.actions.contiguous(), steps))
+        self.table = WindowTable(data.states, rows, columns, chunks_of(data.actions.contiguous(), steps), self._own)
 
     def __call__(self, starts: Tensor) -> Batch:
         """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
@@ -120,7 +141,8 @@ class ChunkWindows:
         """Every column of the windows at `starts` (...), not only the last: for study and for tests, not for training.
 
         ->  observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
-            terminals (..., h); terminals is 1 from the episode's last transition on
+            terminals (..., h); terminals is 1 from the episode's last transition on, and rewards are discounted as the
+            first member's
         """
         starts, data = self._checked(starts), self.transitions
         offsets = torch.arange(self.horizon_length, device=data.device)
@@ -128,7 +150,7 @@ class ChunkWindows:
         steps = torch.minimum(raw, data.episode_ends[starts][..., None])
         inside = (raw == steps).to(data.dtype)
         discounts = torch.tensor(
-            [self.discount**k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
+            [self.discounts[0] ** k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
         )
         return {
             "observations": data.states[data.state_rows[starts]],

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from qam_torch.algorithms import Algorithm, DivergedError, NamedNoise
+from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.algorithms.capture import record
-from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
-from qam_torch.types import Policy, QamError
+from qam_torch.experiment.checkpoints import SECTION, index_of, load_algorithm, read_checkpoint
+from qam_torch.types import Draw, Policy, QamError
 
 if TYPE_CHECKING:
     import gymnasium
@@ -28,11 +28,19 @@ class PopulationActor:
     policy     "policy" (what the method acts with) or "behavior_policy" (f_beta alone)
     stream     name of the random stream of the acting noise
     seeds      instead of the members' own
+    block      the rows are episodes first, .., last - 1 of E: (first, last, E); they get the noise that they would get
+               among all E. None: the rows are all there are
     """
 
     def __init__(
-        self, algorithm: Algorithm, policy: str = "policy", stream: str = "act", seeds: tuple[int, ...] | None = None
+        self,
+        algorithm: Algorithm,
+        policy: str = "policy",
+        stream: str = "act",
+        seeds: tuple[int, ...] | None = None,
+        block: tuple[int, int, int] | None = None,
     ) -> None:
+        self.block = block
         self.algorithm, self.stream, self.seeds = algorithm, stream, seeds or algorithm.seeds
         self.policy: Policy = getattr(algorithm, policy)
         self.noise: NamedNoise | None = None
@@ -44,11 +52,24 @@ class PopulationActor:
         parameter = next(self.algorithm.networks.parameters())
         if self.noise is None or self.rows != observations.shape[1]:
             self.rows = observations.shape[1]
-            draws = self.policy.draws(self.rows)
+            draws = self.policy.draws(self.rows if self.block is None else self.block[2])
             self.noise = NamedNoise(draws, self.seeds, self.stream, parameter.device, parameter.dtype)
         noise = {name: draw[0] for name, draw in self.noise.sample(1).items()}
+        if self.block is not None:
+            noise = {name: self._of_block(draw, self.policy.draws(self.rows)[name]) for name, draw in noise.items()}
         states = torch.as_tensor(observations, dtype=parameter.dtype, device=parameter.device)
-        return self.policy(states, noise).cpu().numpy()
+        chunks = self.policy(states, noise).cpu().numpy()
+        return _finite(chunks, np.ones(len(chunks), bool), self.algorithm)
+
+    def _of_block(self, drawn: torch.Tensor, own: Draw) -> torch.Tensor:
+        """The rows (P, ..) of this block out of all episodes', on the axis in which the two differ."""
+        assert self.block is not None
+        first, last, episodes = self.block
+        for axis, (whole, part) in enumerate(zip(drawn.shape[1:], own.shape, strict=True), start=1):
+            if whole != part:
+                each = whole // episodes
+                return drawn.narrow(axis, first * each, (last - first) * each)
+        return drawn
 
 
 class CollectingActor:
@@ -86,14 +107,7 @@ class CollectingActor:
         noise = self.noise.sample(1, asked)
         states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
         chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
-        lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
-        if lost.any():
-            seeds = ", ".join(str(seed) for seed, is_lost in zip(self.algorithm.seeds, lost, strict=True) if is_lost)
-            raise DivergedError(
-                f"training diverged: the policy of seed {seeds} gives actions that are not finite; "
-                f"{self.algorithm.remedy}"
-            )
-        return chunks
+        return _finite(chunks, asked, self.algorithm)
 
     def state_dict(self) -> dict[str, Any]:
         """The noise's generators."""
@@ -105,6 +119,15 @@ class CollectingActor:
         self.__dict__.pop("noise", None)
 
 
+def _finite(chunks: np.ndarray, asked: np.ndarray, algorithm: Algorithm) -> np.ndarray:
+    """The chunks (P, E, D), those of a member that has diverged replaced by 0 where it is to be frozen."""
+    lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
+    if lost.any():
+        algorithm.give_up(torch.as_tensor(lost), "an action")
+        chunks[lost] = 0
+    return chunks
+
+
 class LoadedPolicy:
     """One member's policy: `policy(observation) -> action chunk`.
 
@@ -114,11 +137,11 @@ class LoadedPolicy:
     action_dim      A
     """
 
-    def __init__(self, algorithm: Algorithm, environment: dict[str, Any], action_dim: int, seed: int) -> None:
+    def __init__(self, algorithm: Algorithm, environment: dict[str, Any], action_dim: int, noise_seed: int) -> None:
         self.algorithm, self.environment, self.action_dim = algorithm, environment, action_dim
         self.observation_dim = algorithm.observation_dim
         self.horizon_length = algorithm.horizon_length
-        self._actor = PopulationActor(algorithm, seeds=(seed,))
+        self._actor = PopulationActor(algorithm, seeds=(noise_seed,))
 
     def make_environment(self, **options: Any) -> gymnasium.Env:
         """The environment it was trained for, not yet reset, which takes the policy's actions in [-1, 1] as they are.
@@ -146,19 +169,24 @@ class LoadedPolicy:
 
 
 def load_policy(
-    path: str | os.PathLike[str], member: int = 0, seed: int = 0, device: str | torch.device = "cpu"
+    path: str | os.PathLike[str],
+    member: int | str | None = None,
+    noise_seed: int = 0,
+    device: str | torch.device = "cpu",
+    **address: float,
 ) -> LoadedPolicy:
     """Load one member's policy from a checkpoint: no Trainer, no Hydra.
 
-    path    a run's .ckpt file
-    member  int    which member of a population, 0 <= member < P
-    seed    int    of the acting noise
-    device  where to run
-    ->      LoadedPolicy
+    path        a run's .ckpt file
+    member      int, 0 <= member < P, or str "seed=2,inv_temp=3", or None   which member of a population
+    noise_seed  int    of the acting noise
+    device      where to run
+    address     the same by keywords: load_policy(path, seed=2, inv_temp=3); as much as tells the member apart
+    ->          LoadedPolicy
 
-    Raises QamError when the file is no checkpoint of this library or has no such member.
+    Raises QamError when the file is no checkpoint of this library, has no such member, or has several.
     """
     checkpoint = read_checkpoint(path)
-    algorithm = load_algorithm(checkpoint, member).to(device)
+    algorithm = load_algorithm(checkpoint, index_of(checkpoint, member, address)).to(device)
     section = checkpoint[SECTION]
-    return LoadedPolicy(algorithm, dict(section["run"]), int(section["arguments"]["action_dim"]), seed)
+    return LoadedPolicy(algorithm, dict(section["run"]), int(section["arguments"]["action_dim"]), noise_seed)

@@ -12,12 +12,14 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from lightning.pytorch.loggers import Logger
 from tqdm import tqdm
 
-from qam_torch.algorithms import Algorithm, DivergedError
+from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.checkpoints import SECTION
 from qam_torch.experiment.clock import Clock
+from qam_torch.experiment.divergence import Diverged, diverged_at
 from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.records import MetricsFile
 from qam_torch.rollout.evaluation import Evaluation
@@ -59,6 +61,7 @@ class RunCallback(L.Callback):
         self.best: dict[str, float] = {}
         self.after_offline: dict[str, float] = {}
         self.latest: Evaluation | None = None
+        self.diverged = Diverged()
         self.seconds_before, self.started = 0.0, time.perf_counter()
         self.bar: tqdm | None = None
         self.saved_step: int | None = None
@@ -107,12 +110,11 @@ class RunCallback(L.Callback):
 
     def _save(self, trainer: L.Trainer, algorithm: Algorithm, path: Path) -> None:
         """Save what is worth continuing from: the last update's losses were finite, but not yet what it left."""
-        for name, parameter in algorithm.named_parameters():
-            if not parameter.isfinite().all():
-                raise DivergedError(
-                    f"training diverged at update {trainer.global_step}: parameter {name} is not finite; "
-                    f"{algorithm.remedy}"
-                )
+        parameters = dict(algorithm.named_parameters())
+        finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
+        lost = finite.logical_not()
+        if lost.any():
+            algorithm.give_up(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")
         trainer.save_checkpoint(path)
 
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, step: int) -> None:
@@ -141,8 +143,9 @@ class RunCallback(L.Callback):
         clock, phase = self.clock, self.clock.phase(step)
         place = {"step": step, "phase": phase, "update": clock.updates(step)}
         metrics: dict[str, np.ndarray] = {}
+        self.diverged.look(algorithm)
         if clock.updates(step) > clock.updates(max(0, step - clock.num_envs)):  # else they are of some step before
-            metrics |= {name: value.detach().cpu().numpy() for name, value in algorithm.metrics.items()}
+            metrics |= {name: self.diverged.without(value) for name, value in algorithm.metrics.items()}
         if phase == "online":
             metrics |= self.statistics()
         if evaluated and self.latest is not None:
@@ -153,12 +156,14 @@ class RunCallback(L.Callback):
             }
             if self.latest.success is not None:
                 metrics["evaluation/success"] = self.latest.success_rate()
-        self.metrics.write(place, self.seconds, metrics)
+        self.metrics.write(place, self.seconds, {**metrics, **self.diverged.columns(algorithm.members)})
         flat = {name: float(np.nanmean(value)) for name, value in metrics.items() if not np.isnan(value).all()}
         if algorithm.members > 1:
+            plain = not algorithm.own_values
+            names = [f"seed{s}" if plain else algorithm.name_of(p) for p, s in enumerate(algorithm.seeds)]
             for name, value in metrics.items():
-                by_seed = zip(algorithm.seeds, value.tolist(), strict=True)
-                flat |= {f"{name}/seed{s}": v for s, v in by_seed if not math.isnan(v)}
+                by_member = zip(names, value.tolist(), strict=True)
+                flat |= {f"{name}/{member}": v for member, v in by_member if not math.isnan(v)}
         if clock.online_steps:
             flat |= {"phase/online": float(phase == "online"), "phase/update": float(clock.updates(step))}
         try:
@@ -202,6 +207,7 @@ class RunCallback(L.Callback):
             "seconds": self.seconds,
             "best": dict(self.best),
             "after_offline": dict(self.after_offline),
+            "diverged": diverged_at(pl_module),  # type: ignore[arg-type]
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -16,9 +16,19 @@ import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.arguments import arguments_of_member
 from qam_torch.experiment.own import method_named, name_of
+from qam_torch.experiment.population import Member, find_member, members_of
 from qam_torch.types import QamError
 
-__all__ = ["SECTION", "AtomicCheckpointIO", "describe", "load_algorithm", "read_checkpoint", "require_same_run"]
+__all__ = [
+    "SECTION",
+    "AtomicCheckpointIO",
+    "describe",
+    "index_of",
+    "load_algorithm",
+    "members_in",
+    "read_checkpoint",
+    "require_same_run",
+]
 
 SECTION = "qam_torch"
 """Key of a checkpoint's own description: library version, algorithm and its arguments, environment, data."""
@@ -105,23 +115,39 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
 
     Raises QamError when there is no such member or algorithm.
     """
-    section = checkpoint[SECTION]
-    arguments = dict(section["arguments"])
-    seeds = list(arguments["seeds"])
+    arguments = dict(checkpoint[SECTION]["arguments"])
     state = checkpoint["state_dict"]
-    kind = method_named(section["algorithm"], f"the checkpoint's method {section['algorithm']}")
+    kind = _kind_of(checkpoint)
     if member is not None:
-        if not 0 <= member < len(seeds):
-            raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(seeds) - 1} (seeds {seeds})")
-        state = {name: value[member : member + 1] for name, value in state.items()}
+        index_of(checkpoint, member)
         arguments = arguments_of_member(kind, arguments, member)
     algorithm = kind(**arguments)
+    if member is not None:  # alone it may be without a network that its numbers make no use of
+        own = algorithm.state_dict().keys()
+        state = {name: value[member : member + 1] for name, value in state.items() if name in own}
     try:
         algorithm.to(next(iter(state.values())).dtype).load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise QamError(f"the checkpoint's parameters do not fit its own settings ({reason}): use another one") from None
     return algorithm
+
+
+def members_in(checkpoint: Mapping[str, Any]) -> list[Member]:
+    """The members that a checkpoint holds, in their order."""
+    return members_of(_kind_of(checkpoint), checkpoint[SECTION]["arguments"])
+
+
+def index_of(
+    checkpoint: Mapping[str, Any], member: int | str | None, address: Mapping[str, float] | None = None
+) -> int:
+    """The one member that is meant, see `find_member`."""
+    return find_member(members_in(checkpoint), member, address)
+
+
+def _kind_of(checkpoint: Mapping[str, Any]) -> type[Algorithm]:
+    name = checkpoint[SECTION]["algorithm"]
+    return method_named(name, f"the checkpoint's method {name}")
 
 
 def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Mapping[str, Any]) -> None:

@@ -13,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.data.replay import MODES
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.clock import clock_of
-from qam_torch.experiment.parts import build_algorithm, method_of, seeds_of
+from qam_torch.experiment.parts import build_algorithm, method_of
+from qam_torch.experiment.population import check_population, own_seeds
 from qam_torch.rollout.environments import environment_id
 from qam_torch.types import QamError, require
 
@@ -22,7 +23,7 @@ __all__ = ["check"]
 
 def check(config: DictConfig) -> None:
     """Raise QamError for values that make no sense, alone or together, before anything is computed."""
-    for name in ("algo", "env", "data", "trainer", "logger"):
+    for name in ("algo", "env", "data", "trainer", "logger", "population"):
         require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
     clock_of(config)
     algo = config.algo
@@ -31,7 +32,7 @@ def check(config: DictConfig) -> None:
             f"got fql_alpha={algo.fql_alpha} and edit_scale={algo.edit_scale}, which exclude each other: "
             "use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
         )
-    for name, least in (("batch_size", 1), ("eval_episodes", 1)):
+    for name, least in (("batch_size", 1), ("eval_episodes", 1), ("eval_environments", 1)):
         require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
     require("online_workers", _is_integer(config.online_workers, 0), config.online_workers, "an integer >= 0")
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
@@ -39,6 +40,7 @@ def check(config: DictConfig) -> None:
         require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
     _check_source(config)
     _check_online(config)
+    require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
     require("precision", config.precision in ("full", "bf16-mixed"), config.precision, "full or bf16-mixed")
@@ -53,7 +55,7 @@ def check(config: DictConfig) -> None:
     listed = mirrors is None or (OmegaConf.is_list(mirrors) and all(isinstance(url, str) for url in mirrors))
     require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
     require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
-    for seed in seeds_of(config):
+    for seed in own_seeds(config):
         require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
     if config.logger.wandb and importlib.util.find_spec("wandb") is None:
         raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
@@ -157,6 +159,7 @@ def _check_options(config: DictConfig) -> None:
         if taken[name] in _KINDS:
             fits, expected = _KINDS[taken[name]]
             require(f"algo.{name}", fits(value), value, expected)
+    check_population(config, method_of(config))
     # The constructor checks the ranges; layers of one unit cost nothing.
     small = {name: [1] for name in options if taken.get(str(name)) == "Sequence[int]"}
     smaller = OmegaConf.merge(config, {"algo": small})

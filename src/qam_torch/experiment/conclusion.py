@@ -9,7 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.members import address_of
 from qam_torch.experiment.callbacks import RunCallback
+from qam_torch.experiment.divergence import diverged_at
 from qam_torch.experiment.environments import title
 from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.inputs import Data
@@ -39,19 +41,21 @@ def conclude(
     behavior = None
     if config.compare_behavior and algorithm.behavior_policy is not None:
         behavior = evaluator(algorithm, clock.steps, "behavior_policy", record_positions=maze)
-    plots = _plots(config, directory, data, final, behavior)
+    plots = _plots(config, directory, data, algorithm, final, behavior)
     summary = {
         "algorithm": config.algo_name,
         "environment": data.environment["env_name"],
         "task": data.environment.get("task"),
         "reward": data.environment.get("reward"),
         "seeds": list(algorithm.seeds),
+        "members": _members(algorithm),
         "updates": clock.updates(clock.steps),
         "offline_steps": clock.offline_steps,
         "online_steps": clock.online_steps,
         "wall_seconds": round(callback.seconds, 1),
         "episodes": config.eval_episodes,
         "final": _outcome(final),
+        "cells": _cells(algorithm, final),
         "best": callback.best,
         "after_offline": callback.after_offline if clock.online_steps else None,
         "behavior": None if behavior is None else _outcome(behavior),
@@ -61,6 +65,37 @@ def conclude(
     }
     write_json(directory / "summary.json", summary)
     return summary
+
+
+def _values(algorithm: Algorithm) -> list[dict[str, float]]:
+    """Each member's own numbers, its cell of the grid."""
+    return [algorithm.values_of(p) for p in range(algorithm.members)]
+
+
+def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
+    """Name, seed and numbers of each member, and the update at which it diverged if it did."""
+    found = []
+    for p, at in enumerate(diverged_at(algorithm)):
+        member = {"name": algorithm.name_of(p), "seed": algorithm.seeds[p], **algorithm.values_of(p)}
+        found.append(member if at is None else {**member, "diverged": at})
+    return found
+
+
+def _cells(algorithm: Algorithm, evaluation: Evaluation) -> list[dict[str, Any]]:
+    """What came out for each combination of numbers, over its seeds; nothing where no numbers differ."""
+    cells: dict[str, list[int]] = {}
+    for p, values in enumerate(_values(algorithm)):
+        cells.setdefault(address_of(values), []).append(p)
+    if "" in cells:
+        return []
+    return [
+        {
+            "values": algorithm.values_of(own[0]),
+            "seeds": [algorithm.seeds[p] for p in own],
+            **_outcome(evaluation.of(own)),
+        }
+        for own in cells.values()
+    ]
 
 
 def _outcome(evaluation: Evaluation) -> dict[str, Any]:
@@ -84,21 +119,27 @@ def _outcome(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _plots(
-    config: DictConfig, directory: Path, data: Data, final: Evaluation, behavior: Evaluation | None
+    config: DictConfig,
+    directory: Path,
+    data: Data,
+    algorithm: Algorithm,
+    final: Evaluation,
+    behavior: Evaluation | None,
 ) -> list[str]:
     heading = f"{config.algo_name}, {title(data.environment)}"
     folder = directory / "plots"
     folder.mkdir(exist_ok=True)
     if config.logger.csv:
         metrics = read_metrics(directory / "metrics.csv")
+        shared: dict[str, Any] = {"title": heading, "cells": [address_of(cell) for cell in _values(algorithm)]}
         if final.success is None:
             level = None if behavior is None else float(behavior.returns.mean())
-            plot_return(metrics, config.eval_episodes, folder / "return.png", behavior=level, title=heading)
+            plot_return(metrics, config.eval_episodes, folder / "return.png", behavior=level, **shared)
         else:
             rate = None
             if behavior is not None and behavior.success is not None:
                 rate = (float(behavior.success_rate().mean()), *behavior.pooled_interval())
-            plot_success(metrics, config.eval_episodes, folder / "success.png", behavior=rate, title=heading)
+            plot_success(metrics, config.eval_episodes, folder / "success.png", behavior=rate, **shared)
         plot_losses(metrics, folder / "losses.png", title=heading)
     if data.layout is not None and final.trajectories is not None and final.success is not None:
         compare = None
@@ -109,7 +150,7 @@ def _plots(
             list(final.trajectories),
             final.success[0],
             folder / "trajectories.png",
-            title=heading,
+            title=heading if algorithm.members == 1 else f"{heading}, {algorithm.name_of(0)}",
             compare=compare,
         )
     return sorted(str(path.relative_to(directory)) for path in folder.glob("*.png"))
@@ -126,9 +167,17 @@ def show_table(directory: Path, summary: dict[str, Any]) -> None:
     final = summary["final"]
     what, digits, span = ("success", 2, "95 % interval") if "success" in final else ("return", 1, "mean and range")
     rows = [(what, f"{outcome(final)}  ({span}, {summary['episodes']} episodes a seed)")]
-    if len(summary["seeds"]) > 1:
-        by_seed = zip(summary["seeds"], final[f"{what}_by_seed"], strict=True)
-        rows.append(("by seed", "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in by_seed)))
+
+    def by_seed(part: dict[str, Any]) -> str:
+        values = zip(part["seeds"], part[f"{what}_by_seed"], strict=True)
+        return "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in values)
+
+    if summary["cells"]:
+        rows += [(address_of(cell["values"]), f"{outcome(cell)}  {by_seed(cell)}") for cell in summary["cells"]]
+    elif len(summary["seeds"]) > 1:
+        rows.append(("by seed", by_seed({**final, "seeds": summary["seeds"]})))
+    lost = [member for member in summary["members"] if "diverged" in member]
+    rows += [("diverged", f"{member['name']} at update {member['diverged']:,}") for member in lost]
     if summary["after_offline"]:
         rows.append(("after offline", f"{summary['after_offline'][what]:.{digits}f}"))
     if summary["behavior"] is not None:
@@ -141,6 +190,7 @@ def show_table(directory: Path, summary: dict[str, Any]) -> None:
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
         ("watch again", f"qam-eval {shlex.quote(f'ckpt={directory}/checkpoints/last.ckpt')} video=episodes.mp4"),
     ]
+    width = max(15, *(len(name) for name, _ in rows))
     print()
     for name, value in rows:
-        print(f"  {name:15} {value}")
+        print(f"  {name:{width}} {value}")

@@ -30,10 +30,18 @@ from qam_torch.experiment.groups import (
 )
 from qam_torch.types import QamError
 
-__all__ = ["compose", "config_directory", "jobs", "with_default_experiment", "with_quoted_paths"]
+__all__ = [
+    "compose",
+    "config_directory",
+    "jobs",
+    "with_default_experiment",
+    "with_free_keys",
+    "with_quoted_paths",
+]
 
 NEUTRAL = (
     "resume",
+    "on_divergence",
     "trainer",
     "logger",
     "runs_root",
@@ -41,6 +49,7 @@ NEUTRAL = (
     "data.directory",
     "data.download",
     "data.mirrors",
+    "eval_environments",
     "eval_workers",
     "online_workers",
     "num_threads",
@@ -73,7 +82,7 @@ def _environment_name(name: str, task: int | None) -> str:
 
 def _directory_name(text: str) -> str:
     """One directory's name for any text: no slashes or quotes, and if it is too long its start and a hash of it all."""
-    name = text.replace("/", "_").replace("'", "")
+    name = text.replace("++population", "population").replace("/", "_").replace("'", "")
     if len(name.encode()) <= LONGEST_NAME:
         return name
     start = name.encode()[:LONGEST_NAME].decode(errors="ignore")
@@ -140,6 +149,11 @@ def with_default_experiment(overrides: Sequence[str]) -> list[str]:
     return [*overrides, "experiment=quickstart"]
 
 
+def with_free_keys(overrides: Sequence[str]) -> list[str]:
+    """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
+    return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
+
+
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
 
@@ -149,7 +163,8 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_config_directory(with_default_experiment(with_quoted_paths(overrides)), config_dir)
+    words = with_free_keys(with_default_experiment(with_quoted_paths(overrides)))
+    words = with_config_directory(words, config_dir)
     runs = jobs(words)
     if len(runs) != 1:
         several = next(word for word in words if word not in runs[0])
@@ -183,7 +198,7 @@ def _check_appended(words: Sequence[str], config: DictConfig) -> None:
     """`+key=value` can add an option to an algorithm, which checks it itself; anywhere else nobody would read it."""
     for word in words:
         key = word.lstrip("+").partition("=")[0]
-        appends = word.startswith("+") and not key.startswith(("algo.", "hydra.")) and key not in GROUPS
+        appends = word.startswith("+") and not key.startswith(("algo.", "hydra.", "population")) and key not in GROUPS
         if appends and key not in (known := _keys(_composed([word for word in words if not word.startswith("+")]))):
             raise _unknown_key(key, known)
 

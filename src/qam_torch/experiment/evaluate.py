@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.experiment.acting import PopulationActor
-from qam_torch.experiment.checkpoints import SECTION, load_algorithm, read_checkpoint
+from qam_torch.experiment.checkpoints import SECTION, index_of, load_algorithm, members_in, read_checkpoint
 from qam_torch.experiment.environments import environment_maker, film_maker, title
+from qam_torch.experiment.evaluator import environments_for, evaluate_members
 from qam_torch.experiment.own import see_working_directory
 from qam_torch.experiment.parts import build_pool
 from qam_torch.experiment.records import prepare_directory, write_json
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rollout.evaluation import evaluate as run_episodes
 from qam_torch.types import QamError, require
 
 __all__ = ["evaluate", "main"]
@@ -28,9 +28,10 @@ __all__ = ["evaluate", "main"]
 OPTIONS: dict[str, tuple[Any, str]] = {
     "ckpt": (None, "path of a .ckpt file of a run (required)"),
     "episodes": (50, "episodes of each member; >= 1"),
-    "member": (None, "evaluate one member of a population only; null = all"),
+    "member": (None, "one member of a population only: its index, or such as seed=2,inv_temp=3; null = all"),
     "policy": ("policy", "policy = what the method acts with | behavior = its behaviour flow f_beta alone"),
     "seed": (0, "of episodes and acting noise; an integer >= 0"),
+    "environments": (100, "most environments at a time, of all members together; changes time and memory only; >= 1"),
     "workers": (None, "processes that step the environments; null = one a core, 0 = this process"),
     "device": ("cpu", "where the policy runs: cpu | cuda"),
     "json": (None, "write the outcome to this file"),
@@ -43,9 +44,10 @@ OPTIONS: dict[str, tuple[Any, str]] = {
 def evaluate(
     ckpt: str | os.PathLike[str],
     episodes: int = 50,
-    member: int | None = None,
+    member: int | str | None = None,
     policy: str = "policy",
     seed: int = 0,
+    environments: int = 100,
     workers: int | None = None,
     device: str = "cpu",
     video: str | os.PathLike[str] | None = None,
@@ -55,9 +57,10 @@ def evaluate(
 
     ckpt            a run's .ckpt file
     episodes        int >= 1  of each member
-    member          int or None  one member of a population, or all
+    member          int, str or None  one member of a population, by its index or such as "seed=2,inv_temp=3"; or all
     policy          "policy" or "behavior" (f_beta alone)
     seed            int >= 0  of the episodes and of the acting noise
+    environments    int >= 1  most that are held at a time; the episodes take turns in them
     workers         int or None  processes that step the environments; None = one a core
     device          where the policy runs
     video           render `video_episodes` episodes of the (first) member to this .mp4 or .gif
@@ -65,36 +68,37 @@ def evaluate(
 
     Raises QamError when the checkpoint cannot be used, or rendering is asked for and impossible.
     """
-    for name, value, least in (("episodes", episodes, 1), ("seed", seed, 0), ("video_episodes", video_episodes, 1)):
+    for name, value, least in (
+        ("episodes", episodes, 1),
+        ("seed", seed, 0),
+        ("video_episodes", video_episodes, 1),
+        ("environments", environments, 1),
+    ):
         require(name, _is_integer(value, least), value, f"an integer >= {least}")
-    for name, given in (("member", member), ("workers", workers)):
-        require(name, given is None or _is_integer(given, 0), given, "an integer >= 0, or null")
+    require("workers", workers is None or _is_integer(workers, 0), workers, "an integer >= 0, or null")
+    known = member is None or isinstance(member, str) or _is_integer(member, 0)
+    require("member", known, member, "an integer >= 0, or such as seed=2,inv_temp=3, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
     _check_device(device)
     if video is not None:
         require("video", Path(video).suffix in (".mp4", ".gif"), video, "a name that ends in .mp4 or .gif")
         prepare_directory(Path(video).absolute().parent, "directory", "video=...")
     checkpoint = read_checkpoint(ckpt)
-    section = checkpoint[SECTION]
+    section, chosen = checkpoint[SECTION], None if member is None else index_of(checkpoint, member)
     run, action_dim = section["run"], int(section["arguments"]["action_dim"])
     attribute = "behavior_policy" if policy == "behavior" else "policy"
-    algorithm = load_algorithm(checkpoint, member).to(device)
+    algorithm = load_algorithm(checkpoint, chosen).to(device)
+    if any(section.get("diverged", ())):
+        algorithm.freeze_diverged()  # whose actions are not finite, if its networks have become so, does nothing
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
-    with build_pool(environment_maker(run), algorithm.members * episodes, workers) as pool:
-        outcome = run_episodes(
-            PopulationActor(algorithm, attribute, f"evaluate/{seed}"),
-            pool,
-            algorithm.members,
-            episodes,
-            algorithm.horizon_length,
-            action_dim,
-            seed,
-        )
+    count = environments_for(algorithm.members, episodes, environments)
+    with build_pool(environment_maker(run), count, workers) as pool:
+        outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
     if video is not None:
         from qam_torch.rollout.video import render_episodes  # imageio is an extra
 
-        lone = load_algorithm(checkpoint, member or 0).to(device)
+        lone = load_algorithm(checkpoint, chosen or 0).to(device)
         render_episodes(
             PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
             film_maker(run),
@@ -136,16 +140,26 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def _show(outcome: Evaluation, seeds: Sequence[int]) -> None:
-    rates = [""] * len(seeds)
+def _told_members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+    """Seed and numbers of each member, and the update at which it diverged if it did."""
+    members = members_in(checkpoint)
+    at = checkpoint[SECTION].get("diverged", [None] * len(members))
+    return [one.as_dict() | ({"diverged": n} if n is not None else {}) for one, n in zip(members, at, strict=True)]
+
+
+def _show(outcome: Evaluation, members: Sequence[dict[str, Any]]) -> None:
+    rates = [""] * len(members)
     heading = ""
     if outcome.success is not None:
         heading = f"  {'success':>7}  95 % interval "
         both = zip(outcome.success_rate(), outcome.interval(), strict=True)
         rates = [f"  {rate:7.2f}  [{low:.2f}, {high:.2f}]  " for rate, (low, high) in both]
-    print(f"  {'seed':>6}{heading}  {'return':>8}  {'length':>7}")
-    for p, seed in enumerate(seeds):
-        print(f"  {seed:>6}{rates[p]}  {outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}")
+    columns = [name for name in members[0] if name != "diverged"]
+    print("  " + "  ".join(f"{name:>6}" for name in columns) + f"{heading}  {'return':>8}  {'length':>7}")
+    for p, member in enumerate(members):
+        told = "  ".join(f"{member[name]:>{max(6, len(name))}g}" for name in columns)
+        lost = f"  diverged at update {member['diverged']:,}" if "diverged" in member else ""
+        print(f"  {told}{rates[p]}  {outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}{lost}")
 
 
 def _as_json(outcome: Evaluation) -> dict[str, Any]:
@@ -173,16 +187,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if renderer is not None:
             os.environ["MUJOCO_GL"] = str(renderer)
         outcome = evaluate(**options)
-        section = read_checkpoint(options["ckpt"])[SECTION]
-        seeds = section["arguments"]["seeds"]
-        seeds = seeds if options["member"] is None else [seeds[options["member"]]]
+        checkpoint = read_checkpoint(options["ckpt"])
+        section, members = checkpoint[SECTION], _told_members(checkpoint)
+        if options["member"] is not None:
+            members = [members[index_of(checkpoint, options["member"])]]
         run = section["run"]
         print(f"{section['algorithm']} on {title(run)}, update {section['update']:,}")
-        _show(outcome, seeds)
+        _show(outcome, members)
         if options["video"] is not None:
             print(f"  video: {options['video']}")
         if target is not None:
-            found = {"seeds": list(seeds), "episodes": options["episodes"], **_as_json(outcome)}
+            held = {"seeds": [one["seed"] for one in members], "members": members}
+            found = {**held, "episodes": options["episodes"], **_as_json(outcome)}
             write_json(Path(target), found)
     except (QamError, OSError) as error:
         print(f"qam-eval: {error}", file=sys.stderr)

@@ -68,7 +68,7 @@ def adopt(
         content["noise"] = {**noise, "rows": data.sampler.batch_size}
     content["loops"]["fit_loop"]["state_dict"]["combined_loader"] = [{"step": updates}]
     for group in content["optimizer_states"][0]["param_groups"]:
-        group["lr"] = algorithm.lr
+        group["lr"] = algorithm.common_values["lr"]
     AtomicCheckpointIO().save_checkpoint(content, target)
     if not continued:
         print("the checkpoint comes from another kind of device: its random streams begin anew")

@@ -58,8 +58,9 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
         _draw_panel(axes, panel, curves)
         count_steps(axes, metrics)
     note = ""
-    if len(np.unique(metrics["seed"])) > 1:
-        note = "   (faint: each seed; strong: running median over seeds)"
+    if len(np.unique(metrics.get("member", metrics["seed"]))) > 1:
+        every = "member" if "member" in metrics else "seed"
+        note = f"   (faint: each {every}; strong: running median over {every}s)"
     elif max(len(updates) for updates, _ in curves.values()) >= FEW:
         note = "   (faint: every logged value; strong: running median)"
     figure.supxlabel(f"{counted(metrics)}{note}", fontsize=9)

@@ -16,6 +16,7 @@ from qam_torch.experiment import parts
 from qam_torch.experiment.acting import CollectingActor
 from qam_torch.experiment.clock import Clock
 from qam_torch.experiment.inputs import Data
+from qam_torch.experiment.population import seeds_of
 from qam_torch.rollout.collection import EnvironmentCollector
 
 __all__ = ["build_collector", "build_online", "capacity"]
@@ -39,7 +40,7 @@ def build_online(
     """The online phase, None if the run has none."""
     if clock.online_steps == 0:
         return None
-    members = len(parts.seeds_of(config))
+    members = len(seeds_of(config))
     log = ReplayLog(
         directory / "checkpoints" / "replay.bin", members, config.num_envs, data.observation_dim, data.action_dim
     )

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.own import method_named
+from qam_torch.experiment.population import with_population
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
@@ -26,7 +27,6 @@ __all__ = [
     "build_loggers",
     "build_pool",
     "method_of",
-    "seeds_of",
     "wants_compilation",
 ]
 
@@ -44,11 +44,6 @@ def method_of(config: DictConfig) -> type[Algorithm]:
     return method_named(target, f"algo._target_={target}")
 
 
-def seeds_of(config: DictConfig) -> tuple[int, ...]:
-    """One seed a member."""
-    return (config.seed,) if config.seeds is None else tuple(config.seeds)
-
-
 def build_pool(make: partial, count: int, workers: int | None) -> EnvironmentPool:
     """`count` environments over `workers` processes; None takes the CPU cores, 0 stays in this process."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -62,12 +57,8 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
     assert isinstance(options, dict)
     options.pop("_target_")
     kind = method_of(config)
-    arguments = {
-        "observation_dim": observation_dim,
-        "action_dim": action_dim,
-        "seeds": list(seeds_of(config)),
-        **{str(name): value for name, value in options.items()},
-    }
+    sizes = {"observation_dim": observation_dim, "action_dim": action_dim}
+    arguments = {**sizes, **with_population(config, {str(name): value for name, value in options.items()}, kind)}
     algorithm = kind(**arguments)
     for name in algorithm.common_values:
         if isinstance(options.get(name), list) and annotations_of(kind).get(name) != PER_MEMBER:
@@ -79,7 +70,10 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
 
 
 def arrange_update(algorithm: Algorithm, config: DictConfig, device: torch.device, updates: int) -> None:
-    """Choose how the update runs: compiled or not, and in which precision its matrix products are made."""
+    """Choose how the update runs: compiled or not, in which precision its matrix products are made, and whether a
+    member that diverges is frozen."""
+    if config.on_divergence == "freeze":
+        algorithm.freeze_diverged()
     algorithm.compile_update = wants_compilation(config, device, updates)
     algorithm.mixed_precision = config.precision == "bf16-mixed"
     if device.type == "cuda" and config.dtype == "float32":

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qam_torch.experiment.drawing import BLUE, INK, entitle, save_figure, styled
+from qam_torch.experiment.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, entitle, save_figure, styled
 from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.types import require
@@ -24,9 +25,10 @@ def plot_success(
     path: str | Path,
     behavior: float | tuple[float, float, float] | None = None,
     title: str | None = None,
+    cells: Sequence[str] = (),
 ) -> bool:
     """Save `success_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
-    return save_figure(success_figure(metrics, episodes, behavior, title), path)
+    return save_figure(success_figure(metrics, episodes, behavior, title, cells), path)
 
 
 def plot_return(
@@ -35,9 +37,10 @@ def plot_return(
     path: str | Path,
     behavior: float | None = None,
     title: str | None = None,
+    cells: Sequence[str] = (),
 ) -> bool:
     """Save `return_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
-    return save_figure(return_figure(metrics, episodes, behavior, title), path)
+    return save_figure(return_figure(metrics, episodes, behavior, title, cells), path)
 
 
 @styled
@@ -46,6 +49,7 @@ def success_figure(
     episodes: int,
     behavior: float | tuple[float, float, float] | None = None,
     title: str | None = None,
+    cells: Sequence[str] = (),
 ) -> Figure | None:
     """Success rate over updates: mean over seeds, pooled 95 % Wilson interval, each seed if there are several.
 
@@ -53,6 +57,7 @@ def success_figure(
     episodes  int >= 1 behind each success rate
     behavior  success rate of the behaviour flow alone, in [0, 1], or (rate, low, high)
     title     above the figure
+    cells     (P,)  what each member's numbers are, where they differ: each cell gets a mean of its own, and no interval
     ->        Figure, None if nothing was evaluated yet
 
     Raises QamError for a missing column or values out of range.
@@ -64,7 +69,7 @@ def success_figure(
     present = np.isfinite(rates)
     solved = np.where(present, np.rint(rates * episodes), 0).sum(1).astype(int)
     band = np.array([wilson_interval(int(s), int(n) * episodes) for s, n in zip(solved, present.sum(1), strict=True)])
-    sample = _sample(rates, episodes)
+    sample = _sample(rates, episodes, cells)
 
     figure, axes = _curve(metrics, ylabel="success rate", ylim=(0, 1))
     if behavior is not None:
@@ -75,17 +80,23 @@ def success_figure(
         if ends:
             axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
     interval = f"95 % interval ({sample})"
-    if len(updates) > 1:
+    if len(set(cells)) > 1:
+        pass  # one band over all cells would mean nothing
+    elif len(updates) > 1:
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
         axes.vlines(updates, *band.T, color=BLUE, alpha=0.4, linewidth=5, label=interval, clip_on=False)
-    _draw_policy(axes, updates, rates)
-    return _complete(figure, metrics, title)
+    _draw_policies(axes, metrics, updates, rates, cells)
+    return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)
 
 
 @styled
 def return_figure(
-    metrics: Mapping[str, np.ndarray], episodes: int, behavior: float | None = None, title: str | None = None
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    behavior: float | None = None,
+    title: str | None = None,
+    cells: Sequence[str] = (),
 ) -> Figure | None:
     """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
 
@@ -93,6 +104,7 @@ def return_figure(
     episodes  int >= 1 behind each seed's return
     behavior  return of the behaviour flow alone
     title     above the figure
+    cells     as for `success_figure`
     ->        Figure, None if nothing was evaluated yet
 
     Raises QamError for a missing column.
@@ -100,12 +112,13 @@ def return_figure(
     updates, returns = by_seed(metrics, "evaluation/return")
     if not len(updates):
         return None
-    figure, axes = _curve(metrics, ylabel=f"mean return of {_sample(returns, episodes)}")
+    sample = _sample(returns, episodes, cells)
+    figure, axes = _curve(metrics, ylabel=f"mean return of {sample}")
     if behavior is not None:
         label = f"behaviour flow alone ({behavior:.1f})"
         axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
-    _draw_policy(axes, updates, returns)
-    return _complete(figure, metrics, title)
+    _draw_policies(axes, metrics, updates, returns, cells)
+    return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)
 
 
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
@@ -114,29 +127,58 @@ def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes
     return figure, figure.add_subplot(xlabel=counted(metrics), **axes)
 
 
-def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None) -> Figure:
-    """Axis, legend and title, when all is drawn."""
+def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
+    """Axis, legend and title, when all is drawn; for a grid, what a point of it is made of."""
     (axes,) = figure.axes
     count_steps(axes, metrics)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
+    if grid is None:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
+    else:  # many long names, so beside the axes
+        figure.set_figwidth(9)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
     entitle(figure, title)
     return figure
 
 
-def _sample(values: np.ndarray, episodes: int) -> str:
+def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
     """What one point of the curve is made of."""
-    seeds = values.shape[1]
+    seeds = values.shape[1] // max(1, len(set(cells)))
     return f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
 
 
-def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray) -> None:
-    """What evaluations gave (updates, seeds): the mean strong, and several seeds faint."""
+def _draw_policies(
+    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, cells: Sequence[str]
+) -> None:
+    """What evaluations gave (updates, members): of each cell the mean strong, and several seeds faint."""
+    groups: dict[str, list[int]] = {}
+    for p in range(values.shape[1]):
+        groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
+    for (name, own), color in zip(groups.items(), _colors(len(groups)), strict=True):
+        _draw_policy(axes, updates, values[:, own], color, name)
+    if "diverged" in metrics:
+        steps, lost = by_seed(metrics, "diverged")
+        places = [(steps[np.isfinite(column)][0], p) for p, column in enumerate(lost.T) if np.isfinite(column).any()]
+        heights = [np.interp(step, *finite(updates, values[:, p])) for step, p in places]
+        style: dict[str, Any] = {"marker": "x", "color": VERMILION, "zorder": 5, "clip_on": False, "label": "diverged"}
+        axes.scatter([step for step, _ in places], heights, **style)
+
+
+def _colors(count: int) -> list[Any]:
+    """Colours that can be told apart; of many, a scale."""
+    few = [BLUE, ORANGE, GREEN, VERMILION]
+    return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
+
+
+def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:
+    """The mean strong, and several seeds faint."""
     seeds = values.shape[1]
     if seeds > 1:
         for p, member in enumerate(values.T):
-            label = "_" if p else "each seed"
-            axes.plot(*finite(updates, member), color=BLUE, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
+            label = "_" if p or name != "policy" else "each seed"
+            axes.plot(*finite(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
     marker = "o" if len(updates) <= FEW else ""
     mean = np.nanmean(values, axis=1)
-    label = "policy, mean over seeds" if seeds > 1 else "policy"
-    axes.plot(updates, mean, color=BLUE, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4)
+    label = f"{name}, mean over seeds" if seeds > 1 and name == "policy" else name
+    axes.plot(
+        updates, mean, color=color, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4
+    )

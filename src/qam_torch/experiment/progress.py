@@ -19,12 +19,15 @@ FEW = 30
 
 
 def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A metric's steps (U,) with finite values and its values (U, seeds), nan where there is none; later rows win."""
+    """A metric's steps (U,) with finite values and its values (U, P), nan where there is none; later rows win.
+
+    A member is known by its index where the file has one, else by its seed.
+    """
     for column in ("update", "seed", name):
         if column not in metrics:
             raise QamError(f"the metrics have no column '{column}', only {', '.join(metrics)}: use a run's metrics.csv")
     kept = np.isfinite(metrics[name])
-    seeds, members = np.unique(metrics["seed"], return_inverse=True)
+    seeds, members = np.unique(metrics.get("member", metrics["seed"]), return_inverse=True)
     updates, rows = np.unique(_steps(metrics)[kept], return_inverse=True)
     table = np.full((len(updates), len(seeds)), np.nan)
     table[rows, members[kept]] = metrics[name][kept]

@@ -28,7 +28,6 @@ __all__ = [
     "write_text",
 ]
 
-PLACE = ("step", "phase", "update", "seed", "seconds")
 PHASES = {"offline": 0.0, "online": 1.0}
 EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
 
@@ -76,15 +75,21 @@ def prepare_directory(path: Path, what: str = "run directory", option: str = "ru
 class MetricsFile:
     """metrics.csv: one row per logged step and member, training, collection and evaluation columns side by side.
 
-    path   the file; None writes nothing
-    seeds  one a member
+    path    the file; None writes nothing
+    seeds   one a member
+    values  the numbers that differ between members, (P,) by name
 
     Columns: step, phase (offline or online), update, seed, seconds, then the metrics; what a row has not is blank. A
-    metric that first comes up later, as in the online phase, gets its column then.
+    metric that first comes up later, as in the online phase, gets its column then. Where numbers differ, there are the
+    columns member, its index, and after seed one for each number.
     """
 
-    def __init__(self, path: Path | None, seeds: Sequence[int]) -> None:
-        self.path, self.seeds = path, tuple(seeds)
+    def __init__(
+        self, path: Path | None, seeds: Sequence[int], values: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        self.path, self.seeds, self.values = path, tuple(seeds), dict(values or {})
+        index = ["member"] if self.values else []
+        self.place = ["step", "phase", "update", *index, "seed", *self.values, "seconds"]
         self.columns: list[str] = []
 
     def restart(self, step: int | None) -> None:
@@ -113,11 +118,12 @@ class MetricsFile:
             return
         values = {name: np.asarray(value) for name, value in metrics.items()}
         try:
-            self._add_columns([*PLACE, *values] if self.columns else [*PLACE, *values, *EVALUATION_COLUMNS])
+            self._add_columns([*self.place, *values, *([] if self.columns else EVALUATION_COLUMNS)])
             with open(self.path, "a", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 for p, seed in enumerate(self.seeds):
-                    row = {**place, "seed": seed, "seconds": round(seconds, 3)}
+                    row = {**place, "member": p, "seed": seed, "seconds": round(seconds, 3)}
+                    row |= {name: numbers[p] for name, numbers in self.values.items()}
                     row |= {name: value[p].item() for name, value in values.items() if not np.isnan(value[p])}
                     writer.writerow([row.get(column, "") for column in self.columns])
         except OSError as error:

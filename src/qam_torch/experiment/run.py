@@ -29,10 +29,11 @@ from qam_torch.experiment.conclusion import conclude, show_table
 from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved, finished_run, saved_run, trainer_steps_of
 from qam_torch.experiment.environments import environment_maker, title
-from qam_torch.experiment.evaluator import Evaluator
+from qam_torch.experiment.evaluator import Evaluator, environments_for
 from qam_torch.experiment.initial import adopt, initial_checkpoint, require_fitting
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
+from qam_torch.experiment.population import told_seeds
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
 from qam_torch.rollout.pool import EnvironmentFailure
 from qam_torch.types import QamError
@@ -87,9 +88,9 @@ def fit(config: DictConfig) -> RunResult:
     module = TrainingData(
         transitions=data.transitions,
         horizon_length=config.algo.horizon_length,
-        discount=config.algo.discount,
+        discount=arguments["discount"],
         batch_size=config.batch_size,
-        seeds=parts.seeds_of(config),
+        seeds=algorithm.seeds,
         plan=clock.plan,
         num_steps=made + clock.trainer_steps(start),
         online=build_online(config, clock, collector, directory, data),
@@ -107,9 +108,11 @@ def fit(config: DictConfig) -> RunResult:
             saved = adopt(initial, algorithm, module, description, target)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
-    metrics = MetricsFile(directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds)
+    metrics = MetricsFile(
+        directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds, algorithm.own_values
+    )
     metrics.restart(None if saved is None else start)
-    count = algorithm.members * config.eval_episodes
+    count = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)
     evaluator = Evaluator(
         lambda: parts.build_pool(make, count, config.eval_workers), config.eval_episodes, data.action_dim
     )
@@ -223,7 +226,7 @@ def _announce(
     config: DictConfig, data: Data, algorithm: Algorithm, trainer: L.Trainer, clock: Clock, start: int
 ) -> None:
     parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
-    seeds = ", ".join(map(str, algorithm.seeds))
+    seeds = told_seeds(algorithm)
     source = data.source
     offline = [] if config.init_from is not None else [f"{clock.offline_steps:,} updates"]
     online = [f"{clock.online_steps:,} environment steps"] if clock.online_steps else []

@@ -66,7 +66,13 @@ def _checked(words: Sequence[str]) -> list[str]:
     """
     from hydra._internal.utils import get_args_parser
 
-    from qam_torch.experiment.configuration import compose, jobs, with_default_experiment, with_quoted_paths
+    from qam_torch.experiment.configuration import (
+        compose,
+        jobs,
+        with_default_experiment,
+        with_free_keys,
+        with_quoted_paths,
+    )
     from qam_torch.experiment.groups import with_config_directory
     from qam_torch.types import QamError
 
@@ -77,7 +83,7 @@ def _checked(words: Sequence[str]) -> list[str]:
         flags.remove(override)
     if arguments.hydra_help or arguments.shell_completion:
         return list(words)
-    overrides = with_default_experiment(with_quoted_paths(arguments.overrides))
+    overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
     composed = with_config_directory(overrides, arguments.config_dir)
     for run in jobs(composed) if arguments.multirun else [composed]:
         try:

@@ -20,9 +20,10 @@ def polyak_copy(module: nn.Module) -> nn.Module:
 def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate: float | Tensor) -> None:
     """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call.
 
-    rate  a number, or a tensor () that is never read on the host
+    rate  a number, or a tensor () or (P,), one a member, that is never read on the host
     """
     if isinstance(rate, Tensor):
-        torch._foreach_lerp_(list(averages), list(parameters), [rate] * len(averages))
+        weights = [rate.view(-1, *(1,) * (average.ndim - 1)) if rate.ndim else rate for average in averages]
+        torch._foreach_lerp_(list(averages), list(parameters), weights)
     else:
         torch._foreach_lerp_(list(averages), list(parameters), rate)

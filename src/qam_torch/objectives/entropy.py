@@ -23,12 +23,14 @@ def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tens
     return loss, lambda: {f"{name}/entropy_loss": loss.detach(), f"{name}/entropy": -log_prob.detach().mean(-1)}
 
 
-def temperature_loss(temperature: Tensor, log_prob: Tensor, target_entropy: float, name: str) -> tuple[Tensor, Metrics]:
+def temperature_loss(
+    temperature: Tensor, log_prob: Tensor, target_entropy: float | Tensor, name: str
+) -> tuple[Tensor, Metrics]:
     """temperature * (H - target entropy) with H = - mean log pi a constant: moves the temperature only.
 
     temperature     (P,)    with gradient
     log_prob        (P, B)  a constant here
-    target_entropy  float   usually a negative multiple of the action dimension
+    target_entropy  float or (P,)   usually a negative multiple of the action dimension
     name            prefix of the metrics
     ->              (P,), metrics
 

@@ -10,28 +10,30 @@ from qam_torch.types import Critic, Metrics
 __all__ = ["pessimistic_value", "td_loss", "td_target"]
 
 
-def pessimistic_value(q: Tensor, rho: float) -> Tensor:
+def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
     """Ensemble mean less rho standard deviations of it.
 
     q    (..., K, B)
-    rho  float >= 0
+    rho  float >= 0, or (P, 1)
     ->   (..., B)     divided by K, not K - 1, under the root
 
     Source: Li & Levine 2026; rho = 0 is the plain mean.
     """
     std, mean = torch.std_mean(q, dim=-2, correction=0)
-    return torch.add(mean, std, alpha=-rho)
+    return mean - rho * std if isinstance(rho, Tensor) else torch.add(mean, std, alpha=-rho)
 
 
-def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount: float) -> Tensor:
+def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount: float | Tensor) -> Tensor:
     """y = R + gamma^h m V(s', a').
 
     rewards, masks, next_value  (..., B)
-    chunk_discount              gamma^h in [0, 1]
+    chunk_discount              gamma^h in [0, 1], a number or (P, 1)
     ->                          (..., B)
 
     Source: Li & Levine 2026, critic target; R is the chunk's discounted sum, so this is an h-step backup.
     """
+    if isinstance(chunk_discount, Tensor):
+        return torch.addcmul(rewards, masks * chunk_discount, next_value)
     return torch.addcmul(rewards, masks, next_value, value=chunk_discount)
 
 

@@ -11,7 +11,7 @@ __all__ = ["normalized_value_maximization", "value_maximization"]
 
 
 def value_maximization(
-    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float = 0.0
+    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float | Tensor = 0.0
 ) -> tuple[Tensor, Metrics]:
     """Minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
 
@@ -19,18 +19,19 @@ def value_maximization(
     observations  (P, B, O)
     actions       (P, B, D)  from the policy, in [-1, 1], with gradient
     name          prefix of the metric
-    rho           float >= 0  ensemble standard deviations taken off
+    rho           float or (P, 1), >= 0   ensemble standard deviations taken off
     ->            (P,), metrics
 
     Source: Li & Levine 2026, policy losses of QAM-F and QAM-E; Lillicrap et al. 2016 (deterministic policy gradient).
     """
     q = critic(observations, actions)
-    loss = -pessimistic_value(q, rho).mean(-1) if rho else -q.mean((-2, -1))
+    pessimistic = isinstance(rho, Tensor) or rho > 0
+    loss = -pessimistic_value(q, rho).mean(-1) if pessimistic else -q.mean((-2, -1))
     return loss, lambda: {f"{name}/q_loss": loss.detach()}
 
 
 def normalized_value_maximization(
-    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float = 0.0
+    critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float | Tensor = 0.0
 ) -> tuple[Tensor, Metrics]:
     """As `value_maximization`, divided by the values' mean magnitude, a constant: free of the rewards' scale.
 

@@ -31,7 +31,7 @@ class EditedPolicy:
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The base policy's noise and edit_noise (B, D)."""
-        return {**self.base.draws(batch_size), "edit_noise": Draw((batch_size, self.action_dim))}
+        return {**self.base.draws(batch_size), "edit_noise": Draw((batch_size, self.action_dim), stream="edit")}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""

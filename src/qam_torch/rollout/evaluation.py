@@ -41,6 +41,27 @@ class Evaluation:
         """Steps taken in all environments together."""
         return int(self.lengths.sum())
 
+    def of(self, members: Sequence[int]) -> Evaluation:
+        """The same of some members, without trajectories."""
+        rows = list(members)
+        success = None if self.success is None else self.success[rows]
+        return Evaluation(success, self.returns[rows], self.lengths[rows], self.seconds)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Evaluation]) -> Evaluation:
+        """Of further episodes of the same members, in the order of the parts."""
+        if len(parts) == 1:
+            return parts[0]
+        solved = [np.zeros(part.returns.shape, bool) if part.success is None else part.success for part in parts]
+        paths = [path for part in parts for path in part.trajectories or ()]
+        return cls(
+            None if all(part.success is None for part in parts) else np.concatenate(solved, axis=1),
+            np.concatenate([part.returns for part in parts], axis=1),
+            np.concatenate([part.lengths for part in parts], axis=1),
+            sum(part.seconds for part in parts),
+            tuple(paths) or None,
+        )
+
     def success_rate(self) -> np.ndarray:
         """Share of solved episodes of each member, (P,) in [0, 1]; QamError where the environment never says."""
         return self._solved().mean(axis=1)
@@ -119,6 +140,7 @@ def evaluate(
     action_dim: int,
     seed: int,
     record_positions: bool = False,
+    first: int = 0,
 ) -> Evaluation:
     """Run E episodes of each of P members to their end, chunks open loop.
 
@@ -130,6 +152,7 @@ def evaluate(
     action_dim        A
     seed              with e it gives episode e's seed, the same for every member: members start alike
     record_positions  keep the first member's trajectories (mazes only)
+    first             e of the first of these episodes
 
     Actions are clipped to the environment's action box. Raises QamError if sizes do not fit together, the policy's
     actions are not finite, or an environment fails.
@@ -150,7 +173,7 @@ def evaluate(
     paths: list[list[np.ndarray]] = [[] for _ in range(episodes)]
     active = np.arange(pool.count) < rows
     seeds = np.zeros(pool.count, np.int64)
-    seeds[:rows] = np.tile(episode_seeds(seed, episodes), members)
+    seeds[:rows] = np.tile(episode_seeds(seed, first + episodes)[first:], members)
 
     started = time.perf_counter()
     observations = pool.reset(seeds, active)

@@ -1,0 +1,99 @@
+"""The numbers that may differ between the members of a population, and what a member is called."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from qam_torch.types import require
+
+__all__ = ["ANY", "BELOW_ONE", "NOT_NEGATIVE", "POSITIVE", "UP_TO_ONE", "MemberValues", "Range", "address_of"]
+
+
+class Range(NamedTuple):
+    """What a number may be: a test, and the words for it."""
+
+    holds: Callable[[float], bool]
+    words: str
+
+
+POSITIVE = Range(lambda v: v > 0, "a number > 0")
+NOT_NEGATIVE = Range(lambda v: v >= 0, "a number >= 0")
+UP_TO_ONE = Range(lambda v: 0 < v <= 1, "a number in (0, 1]")
+BELOW_ONE = Range(lambda v: 0 < v < 1, "a number in (0, 1)")
+ANY = Range(math.isfinite, "a finite number")
+
+
+class MemberValues(nn.Module):
+    """Numbers that enter a loss, a target, the optimiser or the acting rule: one for all members, or one for each.
+
+    A number of all members stays a plain one. Those of several are tensors, so that no member's is read on the host.
+    """
+
+    seeds: tuple[int, ...]
+    common_values: dict[str, float]
+    own_values: dict[str, list[float]]
+
+    @property
+    def members(self) -> int:
+        """P."""
+        return len(self.seeds)
+
+    @property
+    def dtype_of_values(self) -> torch.dtype:
+        """What the losses are computed in."""
+        raise NotImplementedError
+
+    def set_member_value(self, name: str, value: float | Sequence[float], within: Range = POSITIVE) -> None:
+        """Register a number: one for all members, or one a member; raises QamError where one is out of range."""
+        values = [value] if isinstance(value, (int, float)) else list(value)
+        fits = isinstance(value, (int, float)) or len(values) == self.members
+        require(name, fits, value, f"one number, or one for each of {self.members} members")
+        require(name, all(map(within.holds, values)), value, within.words)
+        if not isinstance(value, (int, float)):
+            self.own_values[name] = [float(one) for one in values]
+        self._register(name, values, lone=isinstance(value, (int, float)))
+
+    def derive_member_value(self, name: str, source: str, function: Callable[[float], float]) -> None:
+        """Register a function of a registered number, computed on the host in double precision."""
+        values = self.own_values.get(source)
+        given = [self.common_values[source]] if values is None else values
+        self._register(name, [function(one) for one in given], lone=values is None)
+
+    def _register(self, name: str, values: Sequence[float], lone: bool) -> None:
+        # In float64, so that a member's number is the very one it would have alone; `.to(dtype)` rounds both alike.
+        numbers = None if lone else torch.tensor(values, dtype=torch.float64)
+        self.register_buffer(f"{name}_values", numbers, persistent=False)
+        self.common_values[name] = float(values[0])
+
+    def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
+        """The number for all members, or (P, 1, ..) with ndim axes where they differ."""
+        values = getattr(self, f"{name}_values")
+        if values is None:
+            return self.common_values[name]
+        return values.to(self.dtype_of_values).view(-1, *(1,) * (ndim - 1))
+
+    def values_of(self, member: int) -> dict[str, float]:
+        """The numbers that were given for each member, of one of them."""
+        return {name: values[member] for name, values in self.own_values.items()}
+
+    def name_of(self, member: int) -> str:
+        """A member's name, e.g. "seed=2,inv_temp=3"."""
+        return address_of({"seed": self.seeds[member], **self.values_of(member)})
+
+
+def address_of(numbers: Mapping[str, float]) -> str:
+    """A member's seed and its own numbers, as they are given to address it: "seed=2,inv_temp=3"."""
+    return ",".join(f"{name}={_digits(value)}" for name, value in numbers.items())
+
+
+def _digits(value: float) -> str:
+    """As short as can be without changing the number."""
+    if float(value).is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
