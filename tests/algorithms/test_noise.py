@@ -33,15 +33,23 @@ def test_streams_and_seeds_do_not_repeat_one_another() -> None:
     assert all(not torch.equal(a, b) for i, a in enumerate(values) for b in values[:i])
 
 
+def test_draws_of_another_stream_do_not_shift_the_others() -> None:
+    more = {"first": Draw((2,), stream="edit"), **DRAWS, "last": Draw((5, 1), uniform=True, stream="edit")}
+    alone, among = NamedNoise(DRAWS, (7, 8), "s").sample(4), NamedNoise(more, (7, 8), "s").sample(4)
+    assert all(torch.equal(alone[name], among[name]) for name in DRAWS)
+    assert list(among) == list(more) and not torch.equal(among["last"][:, :, :3], among["t"])
+
+
 def test_continues_bit_for_bit_from_a_saved_state() -> None:
-    source = NamedNoise(DRAWS, (1, 2), "s")
+    draws = {**DRAWS, "e": Draw((3,), stream="edit")}
+    source = NamedNoise(draws, (1, 2), "s")
     source.sample(3)
     state = source.state_dict()
     expected = source.sample(2)
-    other = NamedNoise(DRAWS, (1, 2), "s")
+    other = NamedNoise(draws, (1, 2), "s")
     other.load_state_dict(state)
     again = other.sample(2)
-    assert all(torch.equal(expected[name], again[name]) for name in DRAWS)
+    assert all(torch.equal(expected[name], again[name]) for name in draws)
 
 
 def test_integers_are_uniform_from_one_to_the_last() -> None:

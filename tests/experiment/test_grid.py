@@ -84,6 +84,10 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
     together = tiny_fit(tmp_path / "grid", *online, "seeds=[3]", *values)
     lone = tiny_fit(tmp_path / "lone", *online, "seed=3", "algo.edit_scale=0.5", "algo.discount=0.9")
     assert_member(together, 2, lone)
+    plain = tiny_fit(tmp_path / "plain", *online, "seed=3", "algo=qam", "algo.discount=0.99")
+    assert_member(together, 1, plain)  # without edits: QAM, with all its draws
+    policies = [qam_torch.load_policy(last(together), edit_scale=0, discount=0.99), qam_torch.load_policy(last(plain))]
+    np.testing.assert_allclose(*(policy(np.ones((4, 2))) for policy in policies), rtol=1e-9)
 
 
 def test_reports_tell_members_apart(grid: RunResult) -> None:
