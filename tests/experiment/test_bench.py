@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 
 from qam_torch.experiment import bench
 from qam_torch.experiment.bench import Workload, main
-from qam_torch.experiment.bench.measuring import count_flops, matrix_peak, measure
+from qam_torch.experiment.bench.measuring import CLOCKS, count_flops, matrix_peak, measure
 from qam_torch.experiment.bench.table import REFERENCE_MS
 from qam_torch.experiment.bench.workload import methods
 from qam_torch.networks import MLP
@@ -144,7 +145,7 @@ def test_every_method_has_a_row_with_what_its_config_says(
 ) -> None:
     seen = {}
 
-    def measured(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         seen[len(seen)] = workload.algorithm
         return dict.fromkeys(FIGURES, 1.0)
 
@@ -180,11 +181,11 @@ def test_a_method_of_ones_own_has_a_row(
 def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    def peak(device: torch.device, dtype: torch.dtype) -> float:
+    def peak(device: torch.device, dtype: torch.dtype, *_: object) -> float:
         seen.append(dtype)
         return 1e12
 
-    def measured(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         seen.append(workload.algorithm.mixed_precision)
         return dict.fromkeys(FIGURES, 1.0)
 
@@ -195,10 +196,20 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
+def test_cpu_time_leaves_out_what_others_take() -> None:
+    """A sleep before every update stands for them."""
+    times, small = {}, workload(capture=True)
+    update = small.algorithm.update
+    small.algorithm.update = lambda *given, **options: (time.sleep(0.2), update(*given, **options))[1]  # type: ignore
+    for name, clock in CLOCKS.items():
+        times[name] = measure(small, updates=1, repeats=3, clock=clock)["best_ms_per_update"]
+    assert times["cpu"] < 150 < 200 <= times["wall"]
+
+
 def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 
-    def measured(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         workload.run(1)
         seen.append((workload.algorithm.capture, len(workload.algorithm.captured)))
         raise bench.QamError("enough")
@@ -224,6 +235,8 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--updates 0", "--updates=0 is out of range"),
         ("--threads 0", "--threads=0 is out of range"),
         ("--precision half", "unknown --precision 'half': expected one of full, bf16-mixed"),
+        ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
+        ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from qam_torch.experiment.bench.measuring import machine, matrix_peak, measure
+from qam_torch.experiment.bench.measuring import CLOCKS, machine, matrix_peak, measure
 from qam_torch.experiment.bench.options import parse
 from qam_torch.experiment.bench.parts import measure_parts
 from qam_torch.experiment.bench.table import COLUMNS, REFERENCE_LABEL, part_rows, reference, row
@@ -75,7 +75,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
 
 def _peak(options: argparse.Namespace) -> float:
     mixed = options.precision == "bf16-mixed"
-    return matrix_peak(torch.device(options.device), torch.bfloat16 if mixed else torch.float32)
+    return matrix_peak(torch.device(options.device), torch.bfloat16 if mixed else torch.float32, CLOCKS[options.clock])
 
 
 def _measured(
@@ -100,18 +100,19 @@ def _measured(
         "captured": not options.eager,
         "compiled": options.compile,
         "precision": options.precision,
-        **measure(workload, options.updates, options.repeats),
+        "clock": options.clock,
+        **measure(workload, options.updates, options.repeats, CLOCKS[options.clock]),
     }
     peaks.append(_peak(options))
     around = [peak / 1e9 for peak in peaks[-2:]]
     result["peak_gflop_per_s"] = {"before": around[0], "after": around[1]}
     result["share_of_peak"] = result["gflop_per_s"] / max(around)
-    known = reference(algo, preset, size, population, options.device)
+    known = options.clock == "wall" and reference(algo, preset, size, population, options.device)
     if known:
         speedup = known[0] / result["ms_per_update"]
         result["reference"] = {"label": REFERENCE_LABEL, "ms": known, "speedup": speedup}
     print(row(result), flush=True)
     if options.parts:
-        result["parts"] = measure_parts(workload, result["updates_per_block"], options.repeats)
+        result["parts"] = measure_parts(workload, result["updates_per_block"], options.repeats, CLOCKS[options.clock])
         print(*part_rows(result["parts"]), sep="\n", flush=True)
     return result

@@ -23,7 +23,11 @@ from qam_torch.types import QamError
 if TYPE_CHECKING:
     from qam_torch.experiment.bench.workload import Workload
 
-__all__ = ["count_flops", "machine", "matrix_peak", "measure", "seconds", "wait_for"]
+__all__ = ["CLOCKS", "Clock", "count_flops", "machine", "matrix_peak", "measure", "seconds", "wait_for"]
+
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What time is read from; `cpu` is this process's own, which others on the machine do not lengthen."""
 
 BLOCK_SECONDS = 2.0
 WARM_UP_SECONDS = 1.0
@@ -38,13 +42,13 @@ def wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def seconds(call: Callable[[], Any], device: torch.device) -> float:
-    """Wall time of a call, the device's work included."""
+def seconds(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
+    """Time of a call, the device's work included."""
     wait_for(device)
-    start = time.perf_counter()
+    start = clock()
     call()
     wait_for(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def count_flops(call: Callable[[], Any]) -> int:
@@ -54,7 +58,7 @@ def count_flops(call: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
     """Operations a second of the best of several square products: 1024, 2048, and 4096 where it is quick.
 
     Each size is repeated for half a second, and at least three times; the fastest single product counts.
@@ -68,12 +72,12 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32) -> flo
         out = torch.mm(a, b)
         count, spent = 0, 0.0
         while count < 3 or spent < PEAK_SECONDS:
-            once = seconds(partial(torch.mm, a, b, out=out), device)
+            once = seconds(partial(torch.mm, a, b, out=out), device, clock)
             count, spent, best = count + 1, spent + once, max(best, flops / once)
     return best
 
 
-def measure(workload: Workload, updates: int | None, repeats: int) -> dict[str, Any]:
+def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock = time.perf_counter) -> dict[str, Any]:
     """Time blocks of updates after a warm-up.
 
     updates  int >= 1   updates in a block; None = as many as take about two seconds, a multiple of the stack if it is
@@ -86,7 +90,7 @@ def measure(workload: Workload, updates: int | None, repeats: int) -> dict[str, 
     batch, noise = workload.example()
 
     def timed(diagnose: bool) -> float:
-        return seconds(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device)
+        return seconds(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
 
     first = timed(diagnose=False), timed(diagnose=True)
     once = [timed(diagnose=False) for _ in range(2)]
@@ -96,7 +100,7 @@ def measure(workload: Workload, updates: int | None, repeats: int) -> dict[str, 
         updates = max(FEWEST_UPDATES, round(BLOCK_SECONDS / min(once)))
         updates -= updates % workload.stack if updates > workload.stack else 0
     workload.run(min(updates, workload.stack))
-    blocks = [1e3 * seconds(lambda: workload.run(updates), workload.device) / updates for _ in range(repeats)]
+    blocks = [1e3 * seconds(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
     bad = [name for name, value in workload.run(1).items() if not value.isfinite().all()]
     if bad:
         raise QamError(f"{bad[0]} became infinite or NaN on synthetic transitions: lower --updates or --repeats")

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import torch
 
+from qam_torch.experiment.bench.measuring import CLOCKS
 from qam_torch.experiment.bench.workload import PRESETS, Size, methods
 from qam_torch.types import QamError, require
 
@@ -62,6 +63,7 @@ def _parser(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     parser.add_argument("--precision", default="full", help="full or bf16-mixed (default full)")
+    parser.add_argument("--clock", default="wall", help="wall, or cpu where others use the machine (default wall)")
     parser.add_argument("--eager", action="store_true", help="do not capture the update")
     parser.add_argument("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
     parser.add_argument("--parts", action="store_true", help="also time and count the parts of a recorded update")
@@ -86,6 +88,7 @@ def _check_names(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 def _check(options: argparse.Namespace) -> None:
     _check_names(SIZES, options.preset, list(PRESETS))
     _check_names("--device", [options.device], ["cpu", "cuda"])
+    _check_names("--clock", [options.clock], list(CLOCKS))
     _check_names("--precision", [options.precision], ["full", "bf16-mixed"])
     if options.device == "cuda" and not torch.cuda.is_available():
         raise QamError("--device cuda needs a GPU that torch can see, and there is none: use --device cpu")
@@ -93,6 +96,8 @@ def _check(options: argparse.Namespace) -> None:
         value = getattr(options, name)
         values = value if isinstance(value, list) else [1 if value is None else value]
         require(f"--{name.replace('_', '-')}", all(v >= 1 for v in values), value, "integers >= 1")
+    if options.clock == "cpu" and (options.threads != 1 or options.device != "cpu"):
+        raise QamError("--clock cpu is the time of one thread on the CPU: give --threads 1 and leave out --device cuda")
     if options.updates != "auto":
         require("--updates", options.updates.isdecimal() and int(options.updates) >= 1, options.updates, "auto or >= 1")
     if options.compile and (options.eager or options.device != "cpu" or shutil.which("g++") is None):

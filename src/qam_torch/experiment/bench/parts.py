@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.capture import CapturedGradients
 from qam_torch.experiment.bench.labels import PART, Labelling
-from qam_torch.experiment.bench.measuring import wait_for
+from qam_torch.experiment.bench.measuring import Clock, wait_for
 from qam_torch.experiment.bench.workload import Workload
 
 __all__ = ["DRAWING", "MOVING", "UpdateInParts", "measure_parts"]
@@ -82,12 +82,12 @@ class UpdateInParts:
         with FlopCounterMode(display=False) as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
-    def seconds(self, updates: int) -> dict[str, float]:
-        """Part -> wall time of the updates, the device's work included."""
+    def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
+        """Part -> time of the updates, the device's work included."""
 
         def now() -> float:
             wait_for(self.workload.device)
-            return time.perf_counter()
+            return clock()
 
         return self.spent(updates, now)
 
@@ -108,7 +108,9 @@ def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
     return str(first)
 
 
-def measure_parts(workload: Workload, updates: int, repeats: int) -> dict[str, dict[str, float]]:
+def measure_parts(
+    workload: Workload, updates: int, repeats: int, clock: Clock = time.perf_counter
+) -> dict[str, dict[str, float]]:
     """Part of a recorded update -> its figures.
 
     updates  int >= 1   made in a block, the workload's stack at most
@@ -117,7 +119,7 @@ def measure_parts(workload: Workload, updates: int, repeats: int) -> dict[str, d
     """
     parts, updates = UpdateInParts(workload), min(updates, workload.stack)
     flops = parts.flops()
-    blocks = [parts.seconds(updates) for _ in range(repeats)]
+    blocks = [parts.seconds(updates, clock) for _ in range(repeats)]
     found = {}
     for name, count in flops.items():
         times = [1e3 * block[name] / updates for block in blocks]
