@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test lint format clean
+.PHONY: help install quickstart test benchmark lint format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -29,6 +29,9 @@ quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a 
 
 test: $(VENV)/.installed-test ## install, then run the tests
 	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+
+benchmark: $(VENV)/.installed-test ## install, then time the hot parts; leave the machine alone meanwhile
+	@$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-lint ## install, then check style, types and who imports whom
 	@$(BIN)/ruff check .

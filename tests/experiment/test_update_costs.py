@@ -24,7 +24,6 @@ from tests.experiment.small_workloads import workload
 FILE = Path(__file__).with_name("update_costs.json")
 RENEW = "if this is meant: python -m tests.experiment.test_update_costs"
 HOST_READS = {"_local_scalar_dense", "item", "nonzero", "is_nonzero", "equal", "masked_select", "_unique2"}
-
 INDEXING = {"index", "index_put", "index_put_"}
 
 
@@ -78,7 +77,7 @@ class HostReads(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         if name in HOST_READS or (
-            name in ("index", "index_put", "index_put_") and any(chooses_rows(one) for one in args[1])
+            name in INDEXING and any(chooses_rows(one) for one in args[1])
         ):
             self.found.append(str(func))
         return func(*args, **(kwargs or {}))

@@ -123,7 +123,7 @@ class EditOnTop(FlowActorCritic):
     def _of_those_who_edit(self, terms: list[LossTerm]) -> list[LossTerm]:
         """The losses times 0 where edit_scale is 0, so that nothing is added to the joint gradient's norm."""
         scale = self.member_value("edit_scale")
-        if isinstance(scale, Tensor):
-            edits = (scale > 0).to(scale.dtype)
-            return [term._replace(loss=edits * term.loss) for term in terms]
-        return terms if scale > 0 else [term._replace(loss=0 * term.loss) for term in terms]
+        if not isinstance(scale, Tensor):
+            return terms
+        edits = (scale > 0).to(scale.dtype)
+        return [term._replace(loss=edits * term.loss) for term in terms]
