@@ -1,9 +1,11 @@
 """The tables of docs/performance.md from what `qam-bench` has written.
 
     qam-bench --algo all --size paper --updates 4 --parts --json round1.json
-    python scripts/performance_tables.py round1.json [round2.json ...]
+    qam-bench --algo all --size paper --updates 4 --precision bf16-mixed --json mixed.json
+    python scripts/performance_tables.py round1.json [round2.json ...] [mixed.json ...]
 
-Of several rounds the least time of an update, and of each part, counts, and the best matrix rate.
+Of several rounds the least time of an update, and of each part, counts, and the best matrix rate. Rounds in bf16-mixed
+add columns to the first table.
 """
 
 from __future__ import annotations
@@ -34,14 +36,24 @@ def cell(part: dict[str, float] | None) -> str:
     return f"{part['ms']:.0f} ({part['gflop']:.1f})" if part else ""
 
 
-def speed_table(methods: dict[str, dict[str, Any]], peak: float) -> str:
-    """A row a method: times, operations, rates."""
-    rows = ["| `algo=` | ms/update | updates/s | GFLOP/update | GFLOP/s | of peak |", "| --- " + "| ---: " * 5 + "|"]
+def speed_table(methods: dict[str, dict[str, Any]], peak: float, mixed: dict[str, float], mixed_peak: float) -> str:
+    """A row a method: times, operations, rates; and its time in bf16-mixed, where that was measured."""
+    more = ["bf16-mixed: ms/update", "times as fast", "of its peak"] if mixed else []
+    names = ["`algo=`", "GFLOP/update", "ms/update", "updates/s", "GFLOP/s", "of peak", *more]
+    rows = [f"| {' | '.join(names)} |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
     for name, one in methods.items():
-        rate = 1e3 * one["gflop"] / one["ms"]
-        figures = f"{one['ms']:.0f} | {1e3 / one['ms']:.2f} | {one['gflop']:.1f} | {rate:.0f} | {rate / peak:.0%}"
-        rows.append(f"| `{name}` | {figures} |")
+        ms, gflop = one["ms"], one["gflop"]
+        rate = 1e3 * gflop / ms
+        cells = [f"`{name}`", f"{gflop:.1f}", f"{ms:.0f}", f"{1e3 / ms:.2f}", f"{rate:.0f}", f"{rate / peak:.0%}"]
+        if mixed:
+            cells += [f"{mixed[name]:.0f}", f"{ms / mixed[name]:.1f}", f"{1e3 * gflop / mixed[name] / mixed_peak:.0%}"]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
+
+
+def highest_peak(results: list[dict[str, Any]]) -> float:
+    """The best matrix rate that was measured beside any of them, in GFLOP/s."""
+    return max((rate for one in results for rate in one["peak_gflop_per_s"].values()), default=1.0)
 
 
 def parts_table(one: dict[str, Any]) -> str:
@@ -68,14 +80,18 @@ def main() -> None:
     rounds = [json.loads(Path(path).read_text()) for path in sys.argv[1:]]
     if not rounds:
         sys.exit("give the files that qam-bench --parts --json has written")
-    names = [one["algo"] for one in rounds[0]["results"]]
-    methods = {name: least([r for each in rounds for r in each["results"] if r["algo"] == name]) for name in names}
-    results = [one for each in rounds for one in each["results"]]
-    peak = max(rate for one in results for rate in one["peak_gflop_per_s"].values())
+    every = [one for each in rounds for one in each["results"]]
+    full = [one for one in every if one["precision"] == "full"]
+    half = [one for one in every if one["precision"] != "full"]
+    names = list(dict.fromkeys(one["algo"] for one in full))
+    methods = {name: least([one for one in full if one["algo"] == name]) for name in names}
+    quick = [(name, [one["best_ms_per_update"] for one in half if one["algo"] == name]) for name in names]
+    mixed = {name: min(times) for name, times in quick if times}
+    peak, mixed_peak = highest_peak(full), highest_peak(half)
     about = rounds[0]["machine"]
     print(f"{about['cores']} cores of {about['cpu']}, {about['threads']} threads, torch {about['torch']}, ", end="")
-    print(f"peak {peak:.0f} GFLOP/s, {len(rounds)} rounds\n")
-    print(speed_table(methods, peak))
+    print(f"peak {peak:.0f} GFLOP/s{f', {mixed_peak:.0f} in bfloat16' if half else ''}, {len(rounds)} files\n")
+    print(speed_table(methods, peak, mixed if len(mixed) == len(methods) else {}, mixed_peak))
     if "qam" in methods:
         print(f"\n{parts_table(methods['qam'])}")
     print(f"\n{compact_table(methods)}")

@@ -76,9 +76,7 @@ class HostReads(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
-        if name in HOST_READS or (
-            name in INDEXING and any(chooses_rows(one) for one in args[1])
-        ):
+        if name in HOST_READS or (name in INDEXING and any(chooses_rows(one) for one in args[1])):
             self.found.append(str(func))
         return func(*args, **(kwargs or {}))
 

@@ -18,6 +18,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.own import method_named
 from qam_torch.experiment.population import with_population
+from qam_torch.experiment.threads import hidden_widths
 from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError, require
 
@@ -92,8 +93,7 @@ def wants_compilation(config: DictConfig, device: torch.device, updates: int) ->
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if config.compile is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    widths = [width for name, value in config.algo.items() if str(name).endswith("hidden_dims") for width in value]
-    pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
+    pays = updates >= WORTH_COMPILING and max(hidden_widths(config), default=0) <= WIDEST_COMPILED
     if config.compile is not True and (compiler is None or not pays):
         return False
     return config.compile is not False and device.type == "cpu"

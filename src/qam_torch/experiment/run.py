@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-import signal
-import threading
-import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.module import TrainingData
 from qam_torch.experiment import parts
 from qam_torch.experiment.callbacks import RunCallback
-from qam_torch.experiment.checkpoints import (
-    AtomicCheckpointIO,
-    describe,
-    require_same_run,
-)
+from qam_torch.experiment.checkpoints import describe, require_same_run
 from qam_torch.experiment.checks import check
 from qam_torch.experiment.clock import Clock, clock_of
 from qam_torch.experiment.conclusion import conclude, show_table
@@ -35,8 +26,9 @@ from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
 from qam_torch.experiment.population import told_seeds
 from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
+from qam_torch.experiment.threads import computing_threads
+from qam_torch.experiment.trainer import build_trainer, quiet_lightning, train
 from qam_torch.rollout.pool import EnvironmentFailure
-from qam_torch.types import QamError
 
 __all__ = ["RunResult", "fit"]
 
@@ -63,16 +55,19 @@ def fit(config: DictConfig) -> RunResult:
     Raises QamError, before anything is computed where possible, for values that make no sense, data that are damaged
     or missing, a directory that cannot be written to, a checkpoint of another run; and when training diverges.
     """
-    _quiet_lightning()
+    quiet_lightning()
     check(config)
     directory = absolute(config.run_dir)
     finished = finished_run(directory, config)
     if finished is not None:
         print(f"this run is finished ({_amount_of_steps(finished)}, see {directory}/summary.json): nothing to do")
         return RunResult(directory, finished, None)
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
-    trainer = _trainer(config)
+    with computing_threads(config):
+        return _fit(config, directory)
+
+
+def _fit(config: DictConfig, directory: Path) -> RunResult:
+    trainer = build_trainer(config)
     prepare_directory(directory)
     saved = saved_run(directory, config)
     initial = initial_checkpoint(config) if saved is None else None
@@ -108,29 +103,18 @@ def fit(config: DictConfig) -> RunResult:
             saved = adopt(initial, algorithm, module, description, target)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
-    metrics = MetricsFile(
-        directory / "metrics.csv" if config.logger.csv else None, algorithm.seeds, algorithm.own_values
-    )
+    table = directory / "metrics.csv" if config.logger.csv else None
+    metrics = MetricsFile(table, algorithm.seeds, algorithm.own_values)
     metrics.restart(None if saved is None else start)
-    count = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)
-    evaluator = Evaluator(
-        lambda: parts.build_pool(make, count, config.eval_workers), config.eval_episodes, data.action_dim
-    )
-    callback = RunCallback(
-        clock,
-        evaluator,
-        metrics,
-        parts.build_loggers(config, directory, start),
-        directory,
-        description,
-        collector.statistics,
-    )
+    evaluator = _evaluator(config, algorithm, make, data.action_dim)
+    loggers = parts.build_loggers(config, directory, start)
+    callback = RunCallback(clock, evaluator, metrics, loggers, directory, description, collector.statistics)
     trainer.callbacks.append(callback)  # type: ignore[attr-defined]
     _announce(config, data, algorithm, trainer, clock, start if initial is None else 0)
     checkpoint = None if saved is None else saved.path
     saved = initial = None  # their content is as large as all networks and the optimiser
     try:
-        _train(trainer, algorithm, module, checkpoint)
+        train(trainer, algorithm, module, checkpoint)
         summary = conclude(config, directory, data, algorithm, callback, evaluator)
     except (DivergedError, EnvironmentFailure) as error:
         kept = "none was saved yet"
@@ -157,49 +141,9 @@ def _description(config: DictConfig, data: Data, algorithm: Algorithm, arguments
     return describe(algorithm, arguments, run, online)
 
 
-def _quiet_lightning() -> None:
-    """The run says itself what is worth saying."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-
-
-def _trainer(config: DictConfig) -> L.Trainer:
-    try:
-        return L.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
-            precision=config.trainer.precision,
-            plugins=[AtomicCheckpointIO()],
-            max_epochs=1,
-            max_steps=-1,  # the data module knows when it is over
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-        )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise QamError(
-            f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto"
-        ) from None
-
-
-def _train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
-    """Lightning's fit, but an interrupt stays an interrupt instead of ending the process with status 1."""
-    main_thread = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main_thread else None
-    try:
-        trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):
-            raise
-        raise KeyboardInterrupt from None
-    finally:
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored
+def _evaluator(config: DictConfig, algorithm: Algorithm, make: partial, action_dim: int) -> Evaluator:
+    count = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)
+    return Evaluator(lambda: parts.build_pool(make, count, config.eval_workers), config.eval_episodes, action_dim)
 
 
 def _fresh(directory: Path) -> Path:

@@ -25,6 +25,7 @@ from qam_torch.experiment.bench.parts import measure_parts
 from qam_torch.experiment.bench.table import COLUMNS, REFERENCE_LABEL, part_rows, reference, row
 from qam_torch.experiment.bench.workload import PRESETS, Size, Workload
 from qam_torch.experiment.own import see_working_directory
+from qam_torch.experiment.threads import threads_sleep
 from qam_torch.types import QamError
 
 __all__ = ["PRESETS", "Size", "Workload", "main"]
@@ -57,6 +58,10 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     device = torch.device(options.device)
     about = machine(device)
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))
+    if threads_sleep() and torch.get_num_threads() > 1:
+        print(
+            "OMP_WAIT_POLICY=passive makes several threads slow on small updates; qam-train takes one there: --threads 1"
+        )
     print(COLUMNS, flush=True)
     overrides = {name: value for name in Size._fields if (value := getattr(options, name)) is not None}
     peaks = [_peak(options)]
