@@ -59,9 +59,7 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     about = machine(device)
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))
     if threads_sleep() and torch.get_num_threads() > 1:
-        print(
-            "OMP_WAIT_POLICY=passive makes several threads slow on small updates; qam-train takes one there: --threads 1"
-        )
+        print("OMP_WAIT_POLICY=passive: small updates are faster with --threads 1, which qam-train takes there")
     print(COLUMNS, flush=True)
     overrides = {name: value for name in Size._fields if (value := getattr(options, name)) is not None}
     peaks = [_peak(options)]
