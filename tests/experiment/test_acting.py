@@ -26,8 +26,10 @@ def observations(members: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(members, E, OBSERVATION_DIM)).astype(np.float32)
 
 
-def generators(actor: CollectingActor) -> list[list[int]]:
-    return [state.tolist() for state in actor.state_dict()["generators"]]
+def generators(actor: CollectingActor) -> list[list[list[int]]]:
+    """Each member's, of all its streams."""
+    states, members = [state.tolist() for state in actor.state_dict()["generators"]], actor.algorithm.members
+    return [states[p::members] for p in range(members)]
 
 
 def update(algorithm: Algorithm, seed: int) -> None:

@@ -18,7 +18,7 @@ from test_resume import assert_same_results
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment import acting
+from qam_torch.experiment import acting, evaluator
 from qam_torch.experiment import evaluate as evaluation
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.records import read_metrics
@@ -96,7 +96,7 @@ def test_a_loaded_policy_acts_as_the_algorithm_does(whole: Whole) -> None:
     seen = np.random.default_rng(0).normal(size=(5, 2))
     expected = PopulationActor(whole.algorithm, seeds=(7, 8))(np.stack([seen, seen]))
     for member, seed in enumerate((7, 8)):
-        chunks = qam_torch.load_policy(whole.last, member=member, seed=seed)(seen)
+        chunks = qam_torch.load_policy(whole.last, member=member, noise_seed=seed)(seen)
         assert chunks.shape == (5, H, ACTION_DIM) and np.abs(chunks).max() <= 1
         np.testing.assert_allclose(chunks.reshape(5, -1), expected[member], rtol=1e-9, atol=1e-12)
     assert not np.allclose(*expected)
@@ -105,15 +105,15 @@ def test_a_loaded_policy_acts_as_the_algorithm_does(whole: Whole) -> None:
 def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def watched(act: Act, *arguments: Any) -> Evaluation:
+    def watched(act: Act, *arguments: Any, **options: Any) -> Evaluation:
         def watched_act(seen: np.ndarray) -> np.ndarray:
             done.append((seen, act(seen)))
             return done[-1][1]
 
-        return run_episodes(watched_act, *arguments)
+        return run_episodes(watched_act, *arguments, **options)
 
-    run_episodes = evaluation.run_episodes
-    monkeypatch.setattr(evaluation, "run_episodes", watched)
+    run_episodes = evaluator.evaluate
+    monkeypatch.setattr(evaluator, "evaluate", watched)
     told = tmp_path / "outcome.json"
     assert evaluation.main([f"ckpt={whole.last}", "episodes=2", "workers=0", "seed=1", f"json={told}"]) == 0
     outcome = json.loads(told.read_text())

@@ -164,7 +164,7 @@ def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: py
 
     assert evaluate_main(["ckpt=run/checkpoints/last.ckpt", "episodes=1", "workers=0", "json=out.json"]) == 0
     assert "success" not in capsys.readouterr().out
-    assert json.loads(Path("out.json").read_text()).keys() == {"seeds", "episodes", "return", "length"}
+    assert json.loads(Path("out.json").read_text()).keys() == {"seeds", "members", "episodes", "return", "length"}
 
 
 @pytest.mark.parametrize(
