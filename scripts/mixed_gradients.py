@@ -31,7 +31,7 @@ def main() -> None:
     """A line for each method: each network's cosine between the two, and the ratio of their lengths."""
     for algo in sys.argv[1:] or methods():
         workload = Workload(algo, PRESETS["paper"])
-        workload.run(20)  # away from where networks begin
+        workload.run(10)  # away from where networks begin
         example = workload.example()
         full, mixed = (gradients(workload, precision, example) for precision in (False, True))
         for name, gradient in full.items():
