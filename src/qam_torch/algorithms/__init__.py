@@ -2,7 +2,7 @@
 
 from qam_torch.algorithms.actor_critic import ActorCritic, FlowActorCritic
 from qam_torch.algorithms.bam import BAM
-from qam_torch.algorithms.base import Algorithm, DivergedError, LossTerm
+from qam_torch.algorithms.base import Algorithm, LossTerm
 from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex
 from qam_torch.algorithms.diffusion import DAC, QSM
 from qam_torch.algorithms.dsrl import DSRL
@@ -15,6 +15,7 @@ from qam_torch.algorithms.noise import NamedNoise, member_generators
 from qam_torch.algorithms.qam import QAM, QAME, QAMF
 from qam_torch.algorithms.rebrac import ReBRAC
 from qam_torch.algorithms.rlpd import RLPD
+from qam_torch.algorithms.training import DivergedError
 
 __all__ = [
     "BAM",

@@ -1,7 +1,7 @@
 """The one update that every method shares.
 
 A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. All else
-is here: the joint optimiser, gradient clipping, Polyak averaging, metrics, counting. The update is a function of
+is here: the joint optimiser, gradient clipping, Polyak averaging, metrics. The update is a function of
 (parameters, batch, noise): it does not read the host, so it can be captured, compiled or replayed with recorded draws.
 """
 
@@ -11,28 +11,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.capture import CapturedGradients
-from qam_torch.algorithms.frozen import FrozenMembers
 from qam_torch.algorithms.graph import GraphedUpdate
-from qam_torch.algorithms.members import POSITIVE, UP_TO_ONE, MemberValues
-from qam_torch.algorithms.noise import NamedNoise, member_generators
+from qam_torch.algorithms.members import POSITIVE, UP_TO_ONE
+from qam_torch.algorithms.noise import member_generators
 from qam_torch.algorithms.optimizer import MemberAdam, member_norms, scale_members
 from qam_torch.algorithms.terms import LossTerm, differentiate
+from qam_torch.algorithms.training import Training
 from qam_torch.networks import polyak_copy, polyak_update
-from qam_torch.types import Batch, Draw, Noise, Policy, QamError, Work, require
+from qam_torch.types import Batch, Draw, Noise, Policy, require
 
-__all__ = ["Algorithm", "DivergedError", "LossTerm"]
-
-
-class DivergedError(QamError):
-    """A loss became infinite or NaN; the message names it."""
+__all__ = ["Algorithm", "LossTerm"]
 
 
-class Algorithm(MemberValues, L.LightningModule):
+class Algorithm(Training):
     """Base of all methods: a LightningModule with manual optimisation over a population of P members.
 
     A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
@@ -74,14 +69,11 @@ class Algorithm(MemberValues, L.LightningModule):
         target_update_rate: float | Sequence[float],
         clip_grad: bool,
     ) -> None:
-        super().__init__()
-        self.automatic_optimization = False
         require("seeds", len(seeds) >= 1, seeds, "at least one seed")
+        super().__init__(seeds)
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
-        self.seeds = tuple(seeds)
         self.observation_dim, self.horizon_length = observation_dim, horizon_length
         self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
-        self.common_values, self.own_values = {}, {}
         self.set_member_value("discount", discount, UP_TO_ONE)
         self.derive_member_value("chunk_discount", "discount", lambda one: one**horizon_length)
         self.set_member_value("lr", lr, POSITIVE)
@@ -89,18 +81,11 @@ class Algorithm(MemberValues, L.LightningModule):
         self.clip_grad = clip_grad
         self.networks = nn.ModuleDict()
         self.targets = nn.ModuleDict()
-        self.noise: NamedNoise | None = None
-        self.metrics: dict[str, Tensor] = {}
         self.capture = True
         self.compile_update = False
         self.mixed_precision = False
         self.captured: dict[Any, CapturedGradients] = {}
         self.graphed: dict[Any, GraphedUpdate] = {}
-        self.frozen: FrozenMembers | None = None
-
-    def freeze_diverged(self) -> None:
-        """A member that diverges stays as it was, and the others go on; else training stops where one diverges."""
-        self.frozen = FrozenMembers(self.members)
 
     # What a method defines
 
@@ -140,12 +125,6 @@ class Algorithm(MemberValues, L.LightningModule):
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
         """Intermediate quantities worth looking at, by name; for study and parity checks."""
         return {}
-
-    @property
-    def remedy(self) -> str:
-        """What may help when training diverges."""
-        numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.common_values else [])]
-        return f"lower {' or '.join(numbers)}, or check the data for outliers"
 
     # The one update
 
@@ -239,8 +218,6 @@ class Algorithm(MemberValues, L.LightningModule):
         norm = self.apply_gradients()
         return {**report, "gradient/norm": norm} if diagnose else report
 
-    # Lightning
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all online networks; it is elementwise, so members do not mix."""
         # Listed once: walking the modules at every update would take longer than moving a small network.
@@ -255,85 +232,3 @@ class Algorithm(MemberValues, L.LightningModule):
         else:
             self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
         return self.adam
-
-    def prepare_noise(self, batch_size: int) -> None:
-        """Make the noise source for batches of B rows, on the module's device and in its dtype."""
-        if self.noise is None:
-            parameter = next(self.networks.parameters())
-            self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
-            self.noise_rows = batch_size
-
-    def training_step(self, work: Work, batch_idx: int) -> None:
-        """Make all updates of a trainer step; the last one's metrics are looked at.
-
-        Raises DivergedError when a loss is not finite.
-        """
-        made = 0
-        for batch in work.batches:
-            updates, _, batch_size = batch.rewards.shape
-            self.prepare_noise(batch_size)
-            assert self.noise is not None
-            noise = self.noise.sample(updates)
-            # Taken apart all at once, which costs less than indexing for every update.
-            draws = zip(*(draw.unbind() for draw in noise.values()), strict=True)
-            for given, drawn in zip(batch.unbind(), draws, strict=True):
-                made += 1
-                named = dict(zip(noise, drawn, strict=True))
-                self.metrics = self.update(given, named, diagnose=made == work.updates)
-            self._count(updates)
-        if made:
-            self._require_finite()
-
-    def _count(self, updates: int) -> None:
-        """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        for tracker in (progress.total, progress.current):
-            tracker.ready += updates
-            tracker.completed += updates
-
-    def _require_finite(self) -> None:
-        """A NaN anywhere reaches the parameters and stays, so looking at the step's last update finds it."""
-        if self.frozen is not None:
-            if not self.frozen.alive.any():
-                told = [f"{self.name_of(p)} at update {n}" for p, n in enumerate(self.frozen.diverged_at())]
-                raise DivergedError(f"training diverged, no member is left: {'; '.join(told)}; {self.remedy}")
-            return
-        names, values = zip(*self.metrics.items(), strict=True)
-        finite = torch.stack(values).isfinite()
-        if not finite.all():
-            self.give_up(~finite.all(0), names[int((~finite).any(1).nonzero()[0])])
-
-    def give_up(self, lost: Tensor, what: str) -> None:
-        """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
-
-        what  is not finite of them
-        """
-        if self.frozen is not None:
-            self.frozen.retire(lost)
-            return
-        place = "" if self._trainer is None else f" at update {self._trainer.global_step}"
-        names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
-        others = ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
-        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{others}")
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the noise generators to the checkpoint, and who is frozen."""
-        if self.frozen is not None:
-            checkpoint["frozen"] = self.frozen.saved()
-        if self.noise is not None:
-            checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the generators' states until the device is known."""
-        if self.frozen is not None:
-            self.frozen.restore(checkpoint)
-        self._saved_noise = checkpoint.get("noise")
-
-    def on_train_start(self) -> None:
-        """Restore the noise generators of a continued run."""
-        saved = getattr(self, "_saved_noise", None)
-        if saved is not None:
-            self.prepare_noise(saved["rows"])
-            assert self.noise is not None
-            self.noise.load_state_dict(saved)
-            self._saved_noise = None
