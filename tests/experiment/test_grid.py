@@ -160,6 +160,11 @@ def test_a_grid_that_makes_no_sense(word: str) -> None:
         check(qam_torch.compose(["experiment=quickstart", word]))
 
 
+def test_a_list_without_its_end_is_told_as_it_was_given() -> None:
+    with pytest.raises(QamError, match=r"^cannot read 'population.inv_temp=\[1,2' "):
+        qam_torch.compose(["population.inv_temp=[1,2"])
+
+
 @pytest.mark.parametrize(
     ("values", "told"),
     [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* both say")],

@@ -117,7 +117,8 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         try:
             override = OverridesParser.create().parse_override(word)
         except HydraException as error:
-            raise QamError(f"cannot read '{word}' ({_first_line(error)}): give key=value, or ~key") from None
+            given = word.removeprefix("++")  # see `with_free_keys`
+            raise QamError(f"cannot read '{given}' ({_first_line(error)}): give key=value, or ~key") from None
         key = override.get_key_element()
         if not override.is_sweep_override():
             choices.append([word])
