@@ -126,8 +126,8 @@ def test_a_member_that_diverges_stays_as_it_was_and_the_others_go_on_bit_for_bit
         for algorithm, given in zip(runs, (spoilt, batches), strict=True):
             algorithm.update(given[u], draws, diagnose=u == updates - 1)
     broken, sound = runs
-    assert broken.frozen is not None and broken.frozen.diverged_at() == [None, lost_in + 1, None]
-    assert sound.frozen is not None and sound.frozen.diverged_at() == [None] * 3
+    assert broken.divergence.diverged_at() == [None, lost_in + 1, None]
+    assert sound.divergence.diverged_at() == [None] * 3
     kept = state_of(broken, 1)
     assert all(torch.equal(before[name], kept[name]) for name in before if name != "phase")
     for p in (0, 2):

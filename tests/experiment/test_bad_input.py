@@ -283,7 +283,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(
         with pytest.raises(DivergedError) as error:
             tiny_fit(tmp_path / "run", "updates_per_step=1", "seeds=[7,8]")
     told = str(error.value)
-    assert "diverged at update 25: behavior/loss of seed=7" in told and "seed=8" not in told
+    assert "diverged: infinite or NaN gradient of seed=7 at update 25;" in told and "seed=8" not in told
     assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in told
     content = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert content["qam_torch"]["update"] == 20
@@ -313,7 +313,7 @@ def test_a_learning_rate_that_is_far_too_large(
 ) -> None:
     assert train(*tiny(tmp_path / "run", "algo.lr=1e30")) == 1
     told = one_sentence(capsys.readouterr().err)
-    assert "training diverged at update 7" in told and "is not finite" in told
+    assert "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in told
     assert "last good checkpoint: none was saved yet" in told
 
 

@@ -170,9 +170,9 @@ class Algorithm(Training):
         """
         gradients = [p.grad for p in self._online if p.grad is not None]
         norm, rate = member_norms(gradients), self.polyak_rate()
-        if self.frozen is not None:
-            self.frozen.judge(norm)
-            rate = rate * self.frozen.alive.to(self.dtype_of_values)
+        self.divergence.judge(norm)
+        if self.divergence.freezes:
+            rate = rate * self.divergence.alive.to(self.dtype_of_values)
         polyak_update(self._averages, self._sources, rate)
         if self.clip_grad:
             scale_members(gradients, norm.clamp(min=1).reciprocal())
@@ -227,8 +227,9 @@ class Algorithm(Training):
         adam: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "capturable": self.device.type == "cuda"}
         self.adam: torch.optim.Adam
         rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)
-        if len(set(rates)) > 1 or self.frozen is not None:
-            self.adam = MemberAdam(self._online, rates, None if self.frozen is None else self.frozen.alive, **adam)
+        freezes = self.divergence.freezes
+        if len(set(rates)) > 1 or freezes:
+            self.adam = MemberAdam(self._online, rates, self.divergence.alive if freezes else None, **adam)
         else:
             self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
         return self.adam

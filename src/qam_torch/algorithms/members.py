@@ -21,8 +21,8 @@ class Range(NamedTuple):
     words: str
 
 
-POSITIVE = Range(lambda v: v > 0, "a number > 0")
-NOT_NEGATIVE = Range(lambda v: v >= 0, "a number >= 0")
+POSITIVE = Range(lambda v: 0 < v < math.inf, "a number > 0")
+NOT_NEGATIVE = Range(lambda v: 0 <= v < math.inf, "a number >= 0")
 UP_TO_ONE = Range(lambda v: 0 < v <= 1, "a number in (0, 1]")
 BELOW_ONE = Range(lambda v: 0 < v < 1, "a number in (0, 1)")
 ANY = Range(math.isfinite, "a finite number")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
-from qam_torch.algorithms.frozen import FrozenMembers
+from qam_torch.algorithms.divergence import Divergence
 from qam_torch.algorithms.members import MemberValues
 from qam_torch.algorithms.noise import NamedNoise
 from qam_torch.types import Batch, Draw, Noise, QamError, Work
@@ -18,7 +18,7 @@ __all__ = ["DivergedError", "Training"]
 
 
 class DivergedError(QamError):
-    """A loss became infinite or NaN; the message names it."""
+    """A gradient, parameter or action became infinite or NaN; the message names the member and the update."""
 
 
 class Training(MemberValues, L.LightningModule):
@@ -36,7 +36,7 @@ class Training(MemberValues, L.LightningModule):
         self.common_values, self.own_values = {}, {}
         self.noise: NamedNoise | None = None
         self.metrics: dict[str, Tensor] = {}
-        self.frozen: FrozenMembers | None = None
+        self.divergence = Divergence(len(seeds))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The named noise that an update consumes."""
@@ -54,10 +54,7 @@ class Training(MemberValues, L.LightningModule):
             self.noise_rows = batch_size
 
     def training_step(self, work: Work, batch_idx: int) -> None:
-        """Make all updates of a trainer step; the last one's metrics are looked at.
-
-        Raises DivergedError when a loss is not finite.
-        """
+        """Make all updates of a trainer step; the last one's metrics are looked at."""
         made = 0
         for batch in work.batches:
             updates, _, batch_size = batch.rewards.shape
@@ -71,8 +68,6 @@ class Training(MemberValues, L.LightningModule):
                 named = dict(zip(noise, drawn, strict=True))
                 self.metrics = self.update(given, named, diagnose=made == work.updates)
             self._count(updates)
-        if made:
-            self._require_finite()
 
     def _count(self, updates: int) -> None:
         """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""
@@ -81,30 +76,32 @@ class Training(MemberValues, L.LightningModule):
             tracker.ready += updates
             tracker.completed += updates
 
-    def _require_finite(self) -> None:
-        """A NaN anywhere reaches the parameters and stays, so looking at the step's last update finds it."""
-        if self.frozen is not None:
-            if not self.frozen.alive.any():
-                told = [f"{self.name_of(p)} at update {n}" for p, n in enumerate(self.frozen.diverged_at())]
-                raise DivergedError(f"training diverged, no member is left: {'; '.join(told)}; {self.remedy}")
-            return
-        names, values = zip(*self.metrics.items(), strict=True)
-        finite = torch.stack(values).isfinite()
-        if not finite.all():
-            self.give_up(~finite.all(0), names[int((~finite).any(1).nonzero()[0])])
+    def require_sound(self) -> None:
+        """Raise DivergedError when a member has diverged, or where they are to be frozen when none is left.
+
+        This reads the device, so it is asked before a checkpoint, an evaluation or a log, not after every update.
+        """
+        at = self.divergence.diverged_at()
+        lost = [f"{self.name_of(p)} at update {update:,}" for p, update in enumerate(at) if update is not None]
+        if lost and not self.divergence.freezes:
+            raise DivergedError(
+                f"training diverged: infinite or NaN gradient of {'; '.join(lost)}; {self.remedy}{self.way_on}"
+            )
+        if len(lost) == self.members:
+            raise DivergedError(f"training diverged, no member is left: {'; '.join(lost)}; {self.remedy}")
 
     def give_up(self, lost: Tensor, what: str) -> None:
         """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
 
         what  is not finite of them
         """
-        if self.frozen is not None:
-            self.frozen.retire(lost)
+        if self.divergence.freezes:
+            self.divergence.retire(lost)
             return
-        place = "" if self._trainer is None else f" at update {self._trainer.global_step}"
+        self.require_sound()  # a gradient that was not finite is the cause of all else
+        place = "" if self._trainer is None else f" at update {self._trainer.global_step:,}"
         names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
-        others = ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
-        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{others}")
+        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{self.way_on}")
 
     @property
     def remedy(self) -> str:
@@ -112,22 +109,38 @@ class Training(MemberValues, L.LightningModule):
         numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.common_values else [])]
         return f"lower {' or '.join(numbers)}, or check the data for outliers"
 
+    @property
+    def way_on(self) -> str:
+        """How a population goes on where members have diverged."""
+        return ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
+
     def freeze_diverged(self) -> None:
         """A member that diverges stays as it was, and the others go on; else training stops where one diverges."""
-        self.frozen = FrozenMembers(self.members)
+        self.divergence.freezes = True
+
+    def require_adoptable(self, checkpoint: Mapping[str, Any]) -> None:
+        """Raise QamError when a checkpoint holds members that have diverged, which only freezing can keep as they are."""
+        alive = checkpoint["divergence"]["alive"].tolist()
+        if not all(alive) and not self.divergence.freezes:
+            names = "; ".join(self.name_of(p) for p, going in enumerate(alive) if not going)
+            raise QamError(f"the checkpoint holds members that have diverged ({names}): give on_divergence=freeze")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the noise generators to the checkpoint, and who is frozen."""
-        if self.frozen is not None:
-            checkpoint["frozen"] = self.frozen.saved()
+        """Add the noise generators to the checkpoint, and who has diverged; raises DivergedError as `require_sound`."""
+        self.require_sound()
+        checkpoint["divergence"] = self.divergence.saved()
         if self.noise is not None:
             checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the generators' states until the device is known."""
-        if self.frozen is not None:
-            self.frozen.restore(checkpoint)
+        self.require_adoptable(checkpoint)
+        self.divergence.restore(checkpoint["divergence"])
         self._saved_noise = checkpoint.get("noise")
+
+    def on_train_end(self) -> None:
+        """A divergence of the last updates is told, too."""
+        self.require_sound()
 
     def on_train_start(self) -> None:
         """Restore the noise generators of a continued run."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from qam_torch.algorithms import Algorithm, NamedNoise
+from qam_torch.algorithms import Algorithm, DivergedError, NamedNoise
 from qam_torch.algorithms.capture import record
 from qam_torch.experiment.checkpoints import SECTION, index_of, load_algorithm, read_checkpoint
 from qam_torch.types import Draw, Policy, QamError
@@ -155,7 +155,8 @@ class LoadedPolicy:
     def __call__(self, observation: np.ndarray | torch.Tensor) -> np.ndarray:
         """(O,) -> (h, A), or (E, O) -> (E, h, A), in [-1, 1]; h = 1 in n-step mode.
 
-        Raises QamError when the observation has another size.
+        Raises QamError when the observation has another size or is not finite, or when no action comes of it, as it may
+        where training had diverged.
         """
         states = np.asarray(observation, dtype=np.float64)
         if states.ndim not in (1, 2) or states.shape[-1] != self.observation_dim:
@@ -163,7 +164,16 @@ class LoadedPolicy:
                 f"got an observation of shape {states.shape}, expected ({self.observation_dim},) or "
                 f"(E, {self.observation_dim})"
             )
-        chunks = self._actor(np.atleast_2d(states)[None])[0].reshape(-1, self.algorithm.chunk_dim)
+        if not np.isfinite(states).all():
+            place = np.argwhere(~np.isfinite(states))[0].tolist()
+            raise QamError(f"the observation is not finite at {place}: expected numbers alone, neither NaN nor infinite")
+        try:
+            chunks = self._actor(np.atleast_2d(states)[None])[0].reshape(-1, self.algorithm.chunk_dim)
+        except DivergedError:
+            raise QamError(
+                "the policy gives no finite action here, as may be where training had diverged: take another member or "
+                "an earlier checkpoint, or see whether the observation is one of this environment"
+            ) from None
         chunks = chunks.reshape(len(chunks), -1, self.action_dim)
         return chunks[0] if states.ndim == 1 else chunks
 

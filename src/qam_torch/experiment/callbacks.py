@@ -19,7 +19,7 @@ from tqdm import tqdm
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.checkpoints import SECTION
 from qam_torch.experiment.clock import Clock
-from qam_torch.experiment.divergence import Diverged, diverged_at
+from qam_torch.experiment.divergence import Diverged
 from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.records import MetricsFile
 from qam_torch.rollout.evaluation import Evaluation
@@ -97,12 +97,15 @@ class RunCallback(L.Callback):
         """Everything that the clock says is due after this trainer step."""
         assert isinstance(pl_module, Algorithm)
         step, clock = _step(trainer), self.clock
-        evaluating = clock.due(clock.eval_every, step)
+        evaluating, saving = clock.due(clock.eval_every, step), clock.due(clock.save_every, step)
+        logging = evaluating or clock.due(clock.log_every, step)
+        if logging or saving:
+            pl_module.require_sound()
         if evaluating:
             self._evaluate(trainer, pl_module, step)
-        if evaluating or clock.due(clock.log_every, step):
+        if logging:
             self._log(pl_module, step, evaluating)
-        if clock.due(clock.save_every, step):
+        if saving:
             self._save(trainer, pl_module, self.last_path)
             self.saved_step = step
         if self.bar is not None:
@@ -207,7 +210,7 @@ class RunCallback(L.Callback):
             "seconds": self.seconds,
             "best": dict(self.best),
             "after_offline": dict(self.after_offline),
-            "diverged": diverged_at(pl_module),  # type: ignore[arg-type]
+            "diverged": pl_module.divergence.diverged_at(),  # type: ignore[union-attr, operator]
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:

@@ -101,6 +101,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"install qam-torch=={version} or train anew"
         )
     missing = {"algorithm", "arguments", "step", "offline_steps"} - checkpoint[SECTION].keys()
+    missing |= {"divergence"} - checkpoint.keys()
     if missing:
         raise QamError(
             f"'{path}' was written by an earlier qam_torch {version} ({min(missing)} is missing): train anew"

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.data.replay import MODES
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
 from qam_torch.experiment.clock import clock_of
+from qam_torch.experiment.groups import config_directory
 from qam_torch.experiment.parts import build_algorithm, method_of
 from qam_torch.experiment.population import check_population, own_seeds
 from qam_torch.rollout.environments import environment_id
@@ -23,6 +24,7 @@ __all__ = ["check"]
 
 def check(config: DictConfig) -> None:
     """Raise QamError for values that make no sense, alone or together, before anything is computed."""
+    _check_complete(config)
     for name in ("algo", "env", "data", "trainer", "logger", "population"):
         require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
     clock_of(config)
@@ -60,6 +62,17 @@ def check(config: DictConfig) -> None:
     if config.logger.wandb and importlib.util.find_spec("wandb") is None:
         raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
+
+
+def _check_complete(config: DictConfig) -> None:
+    """Nothing that train.yaml has was taken away by ~key."""
+    whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
+    assert isinstance(whole, dict)
+    for name in whole.keys() - {"defaults", "hydra"}:
+        parts = whole[name] if OmegaConf.is_dict(config.get(name)) else {}
+        gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
+        if gone:
+            raise QamError(f"~{gone[0]} takes away what every run needs: give it a value instead")
 
 
 def _check_online(config: DictConfig) -> None:

@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.members import address_of
 from qam_torch.experiment.callbacks import RunCallback
-from qam_torch.experiment.divergence import diverged_at
 from qam_torch.experiment.environments import title
 from qam_torch.experiment.evaluator import Evaluator
 from qam_torch.experiment.inputs import Data
@@ -75,7 +74,7 @@ def _values(algorithm: Algorithm) -> list[dict[str, float]]:
 def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
     """Name, seed and numbers of each member, and the update at which it diverged if it did."""
     found = []
-    for p, at in enumerate(diverged_at(algorithm)):
+    for p, at in enumerate(algorithm.divergence.diverged_at()):
         member = {"name": algorithm.name_of(p), "seed": algorithm.seeds[p], **algorithm.values_of(p)}
         found.append(member if at is None else {**member, "diverged": at})
     return found

@@ -8,12 +8,7 @@ from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm
 
-__all__ = ["Diverged", "diverged_at"]
-
-
-def diverged_at(algorithm: Algorithm) -> list[int | None]:
-    """The first update that each member did not make because it diverged there, None for all others."""
-    return [None] * algorithm.members if algorithm.frozen is None else algorithm.frozen.diverged_at()
+__all__ = ["Diverged"]
 
 
 class Diverged:
@@ -24,7 +19,7 @@ class Diverged:
 
     def look(self, algorithm: Algorithm) -> None:
         """Ask the algorithm, which reads the device."""
-        for p, update in enumerate(diverged_at(algorithm)):
+        for p, update in enumerate(algorithm.divergence.diverged_at()):
             if update is not None and p not in self.at:
                 self.at[p] = update
                 tqdm.write(f"{algorithm.name_of(p)} diverged at update {update:,}, and stays as it was")

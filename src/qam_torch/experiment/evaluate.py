@@ -13,6 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.acting import PopulationActor
 from qam_torch.experiment.checkpoints import SECTION, index_of, load_algorithm, members_in, read_checkpoint
 from qam_torch.experiment.environments import environment_maker, film_maker, title
@@ -87,9 +88,7 @@ def evaluate(
     section, chosen = checkpoint[SECTION], None if member is None else index_of(checkpoint, member)
     run, action_dim = section["run"], int(section["arguments"]["action_dim"])
     attribute = "behavior_policy" if policy == "behavior" else "policy"
-    algorithm = load_algorithm(checkpoint, chosen).to(device)
-    if any(section.get("diverged", ())):
-        algorithm.freeze_diverged()  # whose actions are not finite, if its networks have become so, does nothing
+    algorithm = _acting_algorithm(checkpoint, chosen, device)
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
     count = environments_for(algorithm.members, episodes, environments)
@@ -98,7 +97,7 @@ def evaluate(
     if video is not None:
         from qam_torch.rollout.video import render_episodes  # imageio is an extra
 
-        lone = load_algorithm(checkpoint, chosen or 0).to(device)
+        lone = _acting_algorithm(checkpoint, chosen or 0, device)
         render_episodes(
             PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
             film_maker(run),
@@ -108,6 +107,14 @@ def evaluate(
             seed,
         )
     return outcome
+
+
+def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: str) -> Algorithm:
+    """All members or one, of which those that had diverged do nothing where their actions are not finite."""
+    algorithm = load_algorithm(checkpoint, member).to(device)
+    if any(at is not None for at in checkpoint[SECTION]["diverged"]):
+        algorithm.freeze_diverged()
+    return algorithm
 
 
 def _is_integer(value: Any, least: int) -> bool:
@@ -143,7 +150,7 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 def _told_members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
     """Seed and numbers of each member, and the update at which it diverged if it did."""
     members = members_in(checkpoint)
-    at = checkpoint[SECTION].get("diverged", [None] * len(members))
+    at = checkpoint[SECTION]["diverged"]
     return [one.as_dict() | ({"diverged": n} if n is not None else {}) for one, n in zip(members, at, strict=True)]
 
 

@@ -10,9 +10,10 @@ from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.module import TrainingData
-from qam_torch.experiment.checkpoints import SECTION, AtomicCheckpointIO, read_checkpoint
+from qam_torch.experiment.checkpoints import SECTION, AtomicCheckpointIO, members_in, read_checkpoint
 from qam_torch.experiment.configuration import absolute
 from qam_torch.experiment.continuing import Saved
+from qam_torch.experiment.population import members_of
 from qam_torch.types import QamError
 
 __all__ = ["adopt", "initial_checkpoint", "require_fitting"]
@@ -77,15 +78,25 @@ def adopt(
 
 
 def require_fitting(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
-    """Raise QamError when a checkpoint's method, number of members, dtype or network sizes are not this run's."""
+    """Raise QamError when a checkpoint's method, members, dtype or network sizes are not this run's.
+
+    A run of one member may take any seed and numbers up; of several, each goes on as the very one that it was.
+    """
     saved = content[SECTION]
     for name, old, new in (
         ("method", saved["algorithm"], description["algorithm"]),
-        ("number of seeds", len(saved["arguments"]["seeds"]), algorithm.members),
+        ("number of members", len(saved["arguments"]["seeds"]), algorithm.members),
         ("dtype", saved["run"]["dtype"], description["run"]["dtype"]),
     ):
         if old != new:
             raise QamError(f"init_from: the checkpoint's {name} is {old} but this run's {new}: give the same")
+    for old, new in zip(members_in(content), members_of(type(algorithm), description["arguments"]), strict=True):
+        if algorithm.members > 1 and not old.as_dict().items() <= new.as_dict().items():
+            raise QamError(
+                f"init_from: {old.name} of the checkpoint would go on as {new.name}: give the same seeds and population, "
+                "in the same order"
+            )
+    algorithm.require_adoptable(content)
     sizes = {name: tuple(value.shape) for name, value in content["state_dict"].items()}
     for name, value in algorithm.state_dict().items():
         if sizes.get(name) != tuple(value.shape):

@@ -6,6 +6,8 @@ Does not import Hydra or omegaconf, so that a policy is loaded without them.
 from __future__ import annotations
 
 import itertools
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -100,9 +102,9 @@ def check_population(config: DictConfig, kind: type[Algorithm]) -> None:
                 f"population.{name} is nothing that members of algo={config.algo_name} may differ in: choose from "
                 f"{', '.join(known)}{other}"
             )
-        numbers = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
-        fits = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in numbers)
-        distinct = bool(numbers) and fits and len(set(numbers)) == len(numbers)
+        listed = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+        fits = all(isinstance(one, (int, float)) and not isinstance(one, bool) and math.isfinite(one) for one in listed)
+        distinct = bool(listed) and fits and len(set(listed)) == len(listed)
         require(f"population.{name}", distinct, value, "a list of different numbers, such as [0.3,1,3]")
         if not isinstance(config.algo.get(name), (int, float)) and config.algo.get(name) is not None:
             raise QamError(
@@ -136,40 +138,53 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
 
     members  of a checkpoint
     member   its index, or its name "seed=2,inv_temp=3", of which as much as tells it apart; or None
-    address  seed and numbers by name, all of which it has to have
+    address  seed and numbers by name, all of which it has to have, the one of that index too
 
-    Raises QamError, with the members' names, when there is none of that address, or more than one.
+    Raises QamError, with the members' names, when there is none of that address, or more than one; and for what is
+    neither.
     """
-    if isinstance(member, int):
-        if not 0 <= member < len(members):
-            raise QamError(
-                f"member={member} is not in the checkpoint: expected 0 to {len(members) - 1} ({_all(members)})"
-            )
-        return member
-    wanted = {**({} if member is None else _read(member)), **(address or {})}
-    told = address_of(wanted) or "no address"
+    wanted = _numbers({**_read(member), **(address or {})})
+    by_index = isinstance(member, numbers.Integral) and not isinstance(member, bool)
+    if by_index and not 0 <= member < len(members):
+        raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(members) - 1} ({_all(members)})")
+    if not (by_index or member is None or isinstance(member, str)):
+        raise QamError(f"got member={member!r}: expected an integer, or an address such as 'seed=2,inv_temp=3'")
+    told = " and ".join([*([f"member={member}"] if by_index else []), *([address_of(wanted)] if wanted else [])])
     for name in wanted:
         if name not in members[0].as_dict():
             raise QamError(f"the members have no {name} of their own: expected {', '.join(members[0].as_dict())}")
-    found = [p for p, one in enumerate(members) if wanted.items() <= one.as_dict().items()]
+    among = [int(member)] if by_index else range(len(members))  # type: ignore[arg-type]
+    found = [p for p in among if wanted.items() <= members[p].as_dict().items()]
     if len(found) == 1:
         return found[0]
     if found:
         several = _all([members[p] for p in found])
-        raise QamError(f"got {told}, which is true of {len(found)} members: say which of {several}")
+        raise QamError(f"got {told or 'no address'}, which is true of {len(found)} members: say which of {several}")
     raise QamError(f"got {told}, which no member has: expected one of {_all(members)}")
 
 
-def _read(text: str) -> dict[str, float]:
-    """ "seed=2,inv_temp=3" as numbers by name."""
-    wanted = {}
-    for part in text.split(","):
-        name, _, value = part.partition("=")
+def _read(member: object) -> dict[str, float]:
+    """ "seed=2,inv_temp=3" as numbers by name; what is no text says nothing."""
+    wanted: dict[str, float] = {}
+    for part in member.split(",") if isinstance(member, str) else ():
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name in wanted:
+            raise QamError(f"member={member} names {name} twice: give it once")
         try:
-            wanted[name.strip()] = float(value)
+            wanted[name] = float(value)
         except ValueError:
-            raise QamError(f"member={text} is no address: expected a number, or such as seed=2,inv_temp=3") from None
+            raise QamError(
+                f"member={member} is no address: expected such as seed=2,inv_temp=3, or an integer as a number"
+            ) from None
     return wanted
+
+
+def _numbers(address: Mapping[str, Any]) -> dict[str, float]:
+    """The same, if it is numbers by name."""
+    for name, value in address.items():
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        require(name, real, repr(value), "a number, as the members have")
+    return {name: float(value) for name, value in address.items()}
 
 
 def _all(members: Sequence[Member]) -> str:

@@ -94,6 +94,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
     description = _description(config, data, algorithm, arguments)
     if saved is not None:
         require_same_run(saved.path, saved.content, description)
+        algorithm.require_adoptable(saved.content)
     else:
         if initial is not None:
             require_fitting(initial, algorithm, description)

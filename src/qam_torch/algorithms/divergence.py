@@ -1,4 +1,4 @@
-"""Members that have diverged, and are to stay as they were."""
+"""Which members have diverged, and when: one definition, for runs that stop there and for runs that go on without them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["FrozenMembers"]
+__all__ = ["Divergence"]
 
 
-class FrozenMembers(nn.Module):
-    """Which members have diverged: judged in every update, on the device, without a look from the host.
+class Divergence(nn.Module):
+    """A member has diverged when its gradient was infinite or NaN: judged in every update, on the device, without a
+    look from the host.
 
     alive    (P,) bool    not diverged; what is false once stays so
     updates  (P,) int64   updates made while alive
+    freezes  bool         a member that diverges stays as it was, and the others go on; else the run is to stop
 
-    Neither is part of the algorithm's `state_dict`, which holds networks alone.
+    The tensors are not part of the algorithm's `state_dict`, which holds networks alone.
     """
 
     alive: Tensor
@@ -27,6 +29,7 @@ class FrozenMembers(nn.Module):
         super().__init__()
         self.register_buffer("alive", torch.ones(members, dtype=torch.bool), persistent=False)
         self.register_buffer("updates", torch.zeros(members, dtype=torch.int64), persistent=False)
+        self.freezes = False
 
     def judge(self, gradient_norm: Tensor) -> None:
         """Before an update is applied: it is made by those whose gradient's norm (P,) is finite, now and before."""
@@ -38,7 +41,7 @@ class FrozenMembers(nn.Module):
         self.alive.logical_and_(lost.logical_not().to(self.alive.device))
 
     def diverged_at(self) -> list[int | None]:
-        """The first update that each member did not make, None for those alive; read on the host."""
+        """The first update that each member did not make soundly, None for those alive; read on the host."""
         alive, updates = self.alive.tolist(), self.updates.tolist()
         return [None if going else made + 1 for going, made in zip(alive, updates, strict=True)]
 
@@ -46,11 +49,7 @@ class FrozenMembers(nn.Module):
         """For a checkpoint."""
         return {"alive": self.alive, "updates": self.updates}
 
-    def restore(self, checkpoint: Mapping[str, Any]) -> None:
-        """As they were; or all alive, if the checkpoint's run would have stopped where a member diverged."""
-        saved = checkpoint.get("frozen")
-        self.updates.copy_(
-            torch.full_like(self.updates, checkpoint["global_step"]) if saved is None else saved["updates"]
-        )
-        if saved is not None:
-            self.alive.copy_(saved["alive"])
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """As they were."""
+        self.alive.copy_(saved["alive"])
+        self.updates.copy_(saved["updates"])
