@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from qam_torch import algorithms
-from qam_torch.algorithms import QAM, QAME, Algorithm, FEdit
+from qam_torch.algorithms import QAM, QAME, Algorithm, DivergedError, FEdit
 from qam_torch.types import Batch, QamError
 from tests.algorithms.conftest import B, make, make_batch, make_noise
 
@@ -134,6 +134,26 @@ def test_a_member_that_diverges_stays_as_it_was_and_the_others_go_on_bit_for_bit
         mine, theirs = state_of(broken, p), state_of(sound, p)
         assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert not torch.equal(kept["networks.critic.mlp.kernels.0"], state_of(sound, 1)["networks.critic.mlp.kernels.0"])
+
+
+@pytest.mark.parametrize("freezes", [False, True])
+def test_one_gradient_that_overflows_is_a_divergence_whatever_becomes_of_it(freezes: bool) -> None:
+    """In float32 its norm is infinite, and clipped to norm 1 it moves nothing."""
+    algorithm = make(QAM, (1, 2), clip_grad=True).float()
+    if freezes:
+        algorithm.freeze_diverged()
+    algorithm.configure_optimizers()
+    noise = {name: draw.float() for name, draw in make_noise(algorithm, 3).items()}
+    batches = [Batch(*(field.float() for field in make_batch(2, seed=u))) for u in range(3)]
+    batches[1].rewards[1] *= 3e19
+    train(algorithm, batches, noise)
+    assert all(parameter.isfinite().all() for parameter in algorithm.parameters())
+    assert algorithm.divergence.diverged_at() == [None, 2]
+    if freezes:
+        algorithm.require_sound()
+    else:
+        with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 2; lower algo.lr"):
+            algorithm.require_sound()
 
 
 class NoHostReads(TorchDispatchMode):

@@ -5,11 +5,13 @@ torch's device "meta" stands for the GPU. It holds no numbers, so that reading o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
+from torch.optim import adam, optimizer
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -28,21 +30,14 @@ class OneDevice(TorchDispatchMode):
         return result
 
 
-class NoAdam:
-    """torch's fused Adam is not made for this device."""
-
-    def step(self) -> None: ...
-
-    def zero_grad(self, set_to_none: bool) -> None: ...
-
-
 def elsewhere(algorithm: Algorithm, monkeypatch: pytest.MonkeyPatch) -> Algorithm:
-    """The algorithm on "meta", which autocast does not know either."""
+    """The algorithm on "meta", which autocast and fused Adam do not know."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
+    monkeypatch.setattr(adam, "_get_fused_kernels_supported_devices", lambda: ["meta"], raising=False)
+    monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["meta"], raising=False)
     algorithm.to("meta")
     algorithm.configure_optimizers()
-    monkeypatch.setattr(algorithm, "adam", NoAdam())
     algorithm.capture = False
     return algorithm
 
@@ -83,15 +78,28 @@ def test_members_that_differ_and_may_be_frozen_too(
     update(elsewhere(algorithm, monkeypatch), noise)
 
 
-def test_a_tensor_of_the_host_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+READS: dict[str, Callable[[torch.Tensor], object]] = {
+    "a constant of the host": lambda loss: torch.tensor(2.0),
+    "item": lambda loss: loss.sum().item(),
+    "a choice": lambda loss: 2.0 if loss.sum() > 0 else 1.0,
+    "tolist": lambda loss: loss.tolist()[0],
+    "cpu": lambda loss: loss.cpu().numpy(),
+    "numpy": lambda loss: loss.numpy(),
+    "nonzero": lambda loss: loss.nonzero(),
+}
+
+
+@pytest.mark.parametrize("read", list(READS))
+def test_what_waits_for_the_device_or_is_elsewhere_would_be_seen(read: str, monkeypatch: pytest.MonkeyPatch) -> None:
     algorithm = make(QAM, (1, 2))
     noise = make_noise(algorithm)
     losses = QAM.losses
 
-    def with_a_constant_of_the_host(self: QAM, *given: Any) -> Any:
+    def reading(self: QAM, *given: Any) -> Any:
         terms = losses(self, *given)
-        return [terms[0]._replace(loss=terms[0].loss * torch.tensor(2.0)), *terms[1:]]
+        READS[read](terms[0].loss.detach())
+        return terms
 
-    monkeypatch.setattr(QAM, "losses", with_a_constant_of_the_host)
-    with pytest.raises(AssertionError):
+    monkeypatch.setattr(QAM, "losses", reading)
+    with pytest.raises((AssertionError, NotImplementedError, RuntimeError, TypeError)):
         update(elsewhere(algorithm, monkeypatch), noise)

@@ -18,9 +18,10 @@ from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.experiment import evaluator
 from qam_torch.experiment.checkpoints import read_checkpoint
 from qam_torch.experiment.checks import check
-from qam_torch.experiment.evaluate import main
+from qam_torch.experiment.evaluate import evaluate, main
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
+from qam_torch.rollout import video
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.types import Batch, Noise, QamError
 
@@ -100,14 +101,18 @@ def test_reports_tell_members_apart(grid: RunResult) -> None:
     assert (grid.directory / "plots" / "success.png").stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("member", [5, "seed=2,inv_temp=3,discount=0.9", " inv_temp=3.0, seed=2,discount=0.9"])
+@pytest.mark.parametrize(
+    "member", [5, np.int64(5), "seed=2,inv_temp=3,discount=0.9", " inv_temp=3.0, seed=2,discount=0.9"]
+)
 def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunResult) -> None:
     policy = qam_torch.load_policy(last(grid), member)
     assert grid.algorithm is not None
     for name, value in policy.algorithm.state_dict().items():
         assert torch.equal(value[0], grid.algorithm.state_dict()[name][5]), name
-    again = qam_torch.load_policy(last(grid), seed=2, inv_temp=3, discount=0.9)
-    np.testing.assert_array_equal(policy(np.zeros(2)), again(np.zeros(2)))
+    chunk = policy(np.zeros(2))
+    for address in ({"seed": 2, "discount": 0.9}, {"member": 5}, {"member": "seed=2", "discount": np.float64(0.9)}):
+        again = qam_torch.load_policy(last(grid), inv_temp=3, **address)
+        np.testing.assert_array_equal(chunk, again(np.zeros(2)))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,17 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
         ({"seed": 7}, "got seed=7, which no member has: expected one of seed=1,discount=0.9,inv_temp=0.3; "),
         ({"lr": 1e-3}, "no lr of their own: expected seed, discount, inv_temp"),
         ({"member": "seed 2"}, "member=seed 2 is no address"),
+        ({"member": "1"}, "member=1 is no address: expected such as seed=2,inv_temp=3, or an integer as a number"),
+        ({"member": "seed=2,seed=1"}, "names seed twice"),
         ({"member": 8}, "expected 0 to 7"),
+        ({"member": -1}, "expected 0 to 7"),
+        ({"member": 1.5}, "got member=1.5: expected an integer, or an address"),
+        ({"member": True}, "got member=True: expected an integer, or an address"),
+        ({"member": [1]}, r"got member=\[1\]: expected an integer, or an address"),
+        ({"member": 0, "seed": 2}, "got member=0 and seed=2, which no member has"),
+        ({"seed": "2"}, "seed='2' is out of range: expected a number"),
+        ({"seed": None}, "seed=None is out of range: expected a number"),
+        ({"inv_temp": [3]}, r"inv_temp=\[3\] is out of range: expected a number"),
     ],
 )
 def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any], told: str, grid: RunResult) -> None:
@@ -149,7 +164,12 @@ MISTAKES = {
     "population.inv_temp=[a,b]": "expected a list of different numbers",
     "population.inv_temp=[0,1]": "all zero .* or all positive",
     "population.lr=[0.1,-1]": "expected a number > 0",
+    "population.lr=[1e-3,inf]": "expected a list of different numbers",
+    "algo.lr=1e400": "algo.lr=inf is out of range: expected a finite number",
     "population=null": "population=None is out of range",
+    "~population": "~population takes away what every run needs: give it a value instead",
+    "~offline_steps": "~offline_steps takes away",
+    "~data.proportion": "~data.proportion takes away",
     "on_divergence=maybe": "expected stop or freeze",
 }
 
@@ -242,6 +262,62 @@ def test_a_run_with_a_frozen_member_continues_bit_for_bit(
         assert (found["diverged"][own & late] == AT).all() == (p == LOST)
         assert np.isfinite(found["evaluation/return"][own]).sum() == 2
     assert (straight.directory / "plots" / "success.png").exists()
+
+
+@pytest.mark.usefixtures("unevaluated")
+def test_a_frozen_member_is_not_taken_up_again_without_a_word(
+    tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None]
+) -> None:
+    spoil()
+    tiny_fit(tmp_path / "run", *LOSING, "offline_steps=16", "on_divergence=freeze")
+    before = (tmp_path / "run" / "config.yaml").read_text()
+    told = r"holds members that have diverged \(seed=1,inv_temp=3\): give on_divergence=freeze"
+    with pytest.raises(QamError, match=told):
+        tiny_fit(tmp_path / "run", *LOSING, "offline_steps=24", "resume=auto")
+    assert (tmp_path / "run" / "config.yaml").read_text() == before
+    online = [*LOSING, "online_steps=8", "start_training=6", f"init_from={tmp_path / 'run'}"]
+    with pytest.raises(QamError, match=told):
+        tiny_fit(tmp_path / "online", *online)
+    assert not (tmp_path / "online" / "checkpoints").exists()
+    rest = tiny_fit(tmp_path / "online", *online, "on_divergence=freeze")
+    assert [member.get("diverged") for member in rest.summary["members"]] == [None, None, AT, None]
+
+
+@pytest.mark.usefixtures("unevaluated")
+def test_stopping_tells_the_very_update_however_many_a_step_makes(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the gradient overflows once, in the third of five updates, and clipping makes a step of zero of it."""
+    update, calls = small_runs.captured, iter(range(1, 1000))
+
+    def spoilt(algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, torch.Tensor]:
+        if next(calls) == 13:
+            batch = batch._replace(rewards=batch.rewards.clone())
+            batch.rewards[1] = 3e19
+        return update(algorithm, batch, noise, diagnose)
+
+    monkeypatch.setattr(small_runs, "captured", spoilt)
+    words = ["seeds=[1,2]", "offline_steps=20", "updates_per_step=5", "log_every=20", "eval_every=20", "save_every=20"]
+    with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 13;"):
+        tiny_fit(tmp_path / "run", *words)
+    assert not list((tmp_path / "run" / "checkpoints").glob("*")), "nothing was saved after it"
+
+
+def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step far too large makes parameters with which even actions overflow."""
+    filmed = []
+    monkeypatch.setattr(video, "render_episodes", lambda actor, *rest: filmed.append(actor(np.ones((1, 1, 2)))))
+    run = tiny_fit(tmp_path / "run", "seeds=[1]", "population.lr=[1e30,1e-3]", "on_divergence=freeze")
+    outcome = evaluate(last(run), episodes=1, workers=0, video=str(tmp_path / "film.gif"))
+    assert np.isfinite(outcome.returns).all() and not filmed[0].any()
+    sound = qam_torch.load_policy(last(run), lr=1e-3)
+    assert np.isfinite(sound(np.ones(2))).all()
+    with pytest.raises(QamError, match=r"^the policy gives no finite action here, as may be where training had"):
+        qam_torch.load_policy(last(run), lr=1e30)(np.ones(2))
+    with pytest.raises(QamError, match=r"observation is not finite at \[1\]"):
+        sound(np.array([0.0, np.nan]))
 
 
 def test_nobody_is_left(tiny_fit: Fit, tmp_path: Path) -> None:

@@ -145,13 +145,29 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
     assert group["lr"] == 0.002
     for change, told in {
         "algo=qam": "checkpoint's method is QAME but this run's QAM",
-        "seeds=[1,2]": "number of seeds is 1 but this run's 2",
+        "seeds=[1,2]": "number of members is 1 but this run's 2",
         "algo.horizon_length=3": "has shape",
         "algo.value_hidden_dims=[16,16,16]": "has shape",
         "dtype=float64": "dtype is float32 but this run's float64",
     }.items():
         with pytest.raises(QamError, match=told):
             tiny_fit(tmp_path / "other", *ONLINE, first, change)
+
+
+def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Path) -> None:
+    grid = ["seeds=[1,2]", "population.inv_temp=[1,3]"]
+    tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", *grid)
+    first = f"init_from={tmp_path}/offline"
+    for change, told in {
+        "seeds=[2,1]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=2,inv_temp=1: give the same seeds",
+        "population.inv_temp=[3,1]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,inv_temp=3",
+        "population.lr=[1e-3,1e-4]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,lr",
+    }.items():
+        kept = [word for word in grid if word.split("=")[0].split(".")[0] != change.split("=")[0].split(".")[0]]
+        with pytest.raises(QamError, match=told):
+            tiny_fit(tmp_path / "run", *ONLINE, first, *kept, change)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    tiny_fit(tmp_path / "run", *ONLINE, first, *grid, "algo.lr=1e-3")
 
 
 def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:

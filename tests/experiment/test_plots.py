@@ -25,7 +25,7 @@ from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.rollout.maze import MazeLayout
 from qam_torch.types import QamError
 
-DPI, BLUE, VERMILION = 130, "#0072b2", "#d55e00"
+DPI, BLUE, ORANGE, VERMILION = 130, "#0072b2", "#e69f00", "#d55e00"
 TERMINAL = ["adjoint/terminal_mean", "adjoint/terminal_std", "adjoint/terminal_max"]
 QAM = ["critic/loss", "critic/q_mean", "critic/q_max", "critic/q_min", "critic/target_mean", "critic/target_max"]
 QAM = [*QAM, "critic/target_min", "behavior/loss", "adjoint/loss", *TERMINAL]
@@ -195,6 +195,31 @@ def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
     assert plot_return(metrics, 4, tmp_path / "return.png") is True
     assert plot_return({name: column[:0] for name, column in metrics.items()}, 4, tmp_path / "none.png") is False
     assert png_size(tmp_path / "return.png") == (7 * DPI, round(4.2 * DPI)) and not (tmp_path / "none.png").exists()
+
+
+@pytest.mark.parametrize(("online", "at"), [(False, 13.0), (True, 25.0)])
+def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool, at: float) -> None:
+    """At its update while offline; while online, where four updates were made in ten steps, between the logged ones."""
+    steps = np.repeat([0, 10, 20, 30], 4)
+    update = np.where(steps > 20, 24, steps) if online else steps
+    lost = 22.0 if online else 13.0
+    member = np.tile(np.arange(4), 4)
+    metrics = {
+        "step": steps,
+        "phase": (steps > 20) * float(online),
+        "update": update,
+        "member": member,
+        "seed": member % 2,
+        "critic/loss": np.ones(16),
+        "diverged": np.where((member == 2) & (update > lost), lost, np.nan),
+        "evaluation/success": 0.01 * steps + 0.1 * member,
+    }
+    figure = success_figure(metrics, episodes=10, cells=["a=1", "a=1", "a=2", "a=2"])
+    assert figure is not None
+    (axes,) = figure.axes
+    told, cross = axes.collections[-2:]
+    assert told.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
+    np.testing.assert_allclose(cross.get_offsets(), [[at, 0.01 * at + 0.2]])
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:

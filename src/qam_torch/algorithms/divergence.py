@@ -1,4 +1,4 @@
-"""Which members have diverged, and when: one definition, for runs that stop there and for runs that go on without them."""
+"""Which members have diverged, and when: the same for runs that stop there and for runs that go on without them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.divergence import Divergence
@@ -119,7 +118,7 @@ class Training(MemberValues, L.LightningModule):
         self.divergence.freezes = True
 
     def require_adoptable(self, checkpoint: Mapping[str, Any]) -> None:
-        """Raise QamError when a checkpoint holds members that have diverged, which only freezing can keep as they are."""
+        """Raise QamError when a checkpoint holds members that have diverged and this run does not freeze them."""
         alive = checkpoint["divergence"]["alive"].tolist()
         if not all(alive) and not self.divergence.freezes:
             names = "; ".join(self.name_of(p) for p, going in enumerate(alive) if not going)

@@ -166,7 +166,7 @@ class LoadedPolicy:
             )
         if not np.isfinite(states).all():
             place = np.argwhere(~np.isfinite(states))[0].tolist()
-            raise QamError(f"the observation is not finite at {place}: expected numbers alone, neither NaN nor infinite")
+            raise QamError(f"the observation is not finite at {place}: expected neither NaN nor infinite numbers")
         try:
             chunks = self._actor(np.atleast_2d(states)[None])[0].reshape(-1, self.algorithm.chunk_dim)
         except DivergedError:

@@ -68,7 +68,7 @@ def _check_complete(config: DictConfig) -> None:
     """Nothing that train.yaml has was taken away by ~key."""
     whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
     assert isinstance(whole, dict)
-    for name in whole.keys() - {"defaults", "hydra"}:
+    for name in map(str, whole.keys() - {"defaults", "hydra"}):
         parts = whole[name] if OmegaConf.is_dict(config.get(name)) else {}
         gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
         if gone:

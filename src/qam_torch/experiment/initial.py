@@ -93,8 +93,8 @@ def require_fitting(content: Mapping[str, Any], algorithm: Algorithm, descriptio
     for old, new in zip(members_in(content), members_of(type(algorithm), description["arguments"]), strict=True):
         if algorithm.members > 1 and not old.as_dict().items() <= new.as_dict().items():
             raise QamError(
-                f"init_from: {old.name} of the checkpoint would go on as {new.name}: give the same seeds and population, "
-                "in the same order"
+                f"init_from: {old.name} of the checkpoint would go on as {new.name}: give the same seeds and "
+                "population, in the same order"
             )
     algorithm.require_adoptable(content)
     sizes = {name: tuple(value.shape) for name, value in content["state_dict"].items()}

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qam_torch.experiment.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, entitle, save_figure, styled
-from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite
+from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite, step_of
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.types import require
 
@@ -156,11 +156,20 @@ def _draw_policies(
     for (name, own), color in zip(groups.items(), _colors(len(groups)), strict=True):
         _draw_policy(axes, updates, values[:, own], color, name)
     if "diverged" in metrics:
-        steps, lost = by_seed(metrics, "diverged")
-        places = [(steps[np.isfinite(column)][0], p) for p, column in enumerate(lost.T) if np.isfinite(column).any()]
-        heights = [np.interp(step, *finite(updates, values[:, p])) for step, p in places]
-        style: dict[str, Any] = {"marker": "x", "color": VERMILION, "zorder": 5, "clip_on": False, "label": "diverged"}
-        axes.scatter([step for step, _ in places], heights, **style)
+        colors = {p: color for own, color in zip(groups.values(), _colors(len(groups)), strict=True) for p in own}
+        _draw_divergences(axes, metrics, updates, values, colors)
+
+
+def _draw_divergences(
+    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, colors: Mapping[int, Any]
+) -> None:
+    """A cross on each curve of a member that has diverged, at its update there."""
+    style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
+    axes.scatter([], [], color=INK, label="diverged", **style)
+    for p, update in enumerate(np.fmax.reduce(by_seed(metrics, "diverged")[1])):
+        if np.isfinite(update):
+            step = step_of(metrics, update)
+            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=colors[p], **style)
 
 
 def _colors(count: int) -> list[Any]:

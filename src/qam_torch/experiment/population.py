@@ -144,17 +144,18 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
     neither.
     """
     wanted = _numbers({**_read(member), **(address or {})})
-    by_index = isinstance(member, numbers.Integral) and not isinstance(member, bool)
-    if by_index and not 0 <= member < len(members):
+    index = int(member) if isinstance(member, numbers.Integral) and not isinstance(member, bool) else None
+    if index is not None and not 0 <= index < len(members):
         raise QamError(f"member={member} is not in the checkpoint: expected 0 to {len(members) - 1} ({_all(members)})")
-    if not (by_index or member is None or isinstance(member, str)):
+    if index is None and member is not None and not isinstance(member, str):
         raise QamError(f"got member={member!r}: expected an integer, or an address such as 'seed=2,inv_temp=3'")
-    told = " and ".join([*([f"member={member}"] if by_index else []), *([address_of(wanted)] if wanted else [])])
+    told = " and ".join([*([] if index is None else [f"member={member}"]), *([address_of(wanted)] if wanted else [])])
     for name in wanted:
         if name not in members[0].as_dict():
             raise QamError(f"the members have no {name} of their own: expected {', '.join(members[0].as_dict())}")
-    among = [int(member)] if by_index else range(len(members))  # type: ignore[arg-type]
-    found = [p for p in among if wanted.items() <= members[p].as_dict().items()]
+    found = [
+        p for p in (range(len(members)) if index is None else [index]) if wanted.items() <= members[p].as_dict().items()
+    ]
     if len(found) == 1:
         return found[0]
     if found:

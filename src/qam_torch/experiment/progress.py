@@ -12,7 +12,7 @@ from qam_torch.experiment.drawing import INK
 from qam_torch.experiment.records import EVALUATION_COLUMNS
 from qam_torch.types import QamError
 
-__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "training_metrics"]
+__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]
 
 FEW = 30
 """Values that are few enough to be shown one by one."""
@@ -63,6 +63,12 @@ def counted(metrics: Mapping[str, np.ndarray]) -> str:
         return "updates"
     offline = "updates offline (shaded), then " if change else ""
     return f"{offline}environment steps online"
+
+
+def step_of(metrics: Mapping[str, np.ndarray], update: float) -> float:
+    """The step at which an update was made: between those of the rows before and after it."""
+    known = {0.0: 0.0, **dict(zip(metrics["update"].tolist(), _steps(metrics).tolist(), strict=True))}
+    return float(np.interp(update, list(known), list(known.values())))
 
 
 def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
