@@ -19,6 +19,8 @@ from qam_torch.experiment import evaluator
 from qam_torch.experiment.checkpoints import read_checkpoint
 from qam_torch.experiment.checks import check
 from qam_torch.experiment.evaluate import evaluate, main
+from qam_torch.experiment.parts import build_algorithm
+from qam_torch.experiment.population import told_seeds
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout import video
@@ -89,6 +91,13 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
     assert_member(together, 1, plain)  # without edits: QAM, with all its draws
     policies = [qam_torch.load_policy(last(together), edit_scale=0, discount=0.99), qam_torch.load_policy(last(plain))]
     np.testing.assert_allclose(*(policy(np.ones((4, 2))) for policy in policies), rtol=1e-9)
+
+
+def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
+    words = ["experiment=quickstart", "seeds=[1,2]", "algo.lr=[1e-3,1e-4]", "population.inv_temp=[1,3]"]
+    algorithm, _ = build_algorithm(qam_torch.compose(words), observation_dim=1, action_dim=1)
+    assert told_seeds(algorithm) == "1, 2 in each of 2 cells of inv_temp"
+    assert algorithm.own_values["lr"] == [1e-3, 1e-4] * 2
 
 
 def test_reports_tell_members_apart(grid: RunResult) -> None:

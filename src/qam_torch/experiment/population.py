@@ -129,8 +129,10 @@ def members_of(kind: type[Algorithm], arguments: Mapping[str, Any]) -> list[Memb
 def told_seeds(algorithm: Algorithm) -> str:
     """ "1, 2"; and of a grid "1, 2 in each of 6 cells of inv_temp x edit_scale"."""
     seeds = ", ".join(map(str, dict.fromkeys(algorithm.seeds)))
-    cells = algorithm.members // len(set(algorithm.seeds))
-    return f"{seeds} in each of {cells} cells of {' x '.join(algorithm.own_values)}" if cells > 1 else seeds
+    count = len(set(algorithm.seeds))
+    cells = algorithm.members // count
+    grid = [name for name, values in algorithm.own_values.items() if len(set(values[:count])) == 1]  # not one a seed
+    return f"{seeds} in each of {cells} cells of {' x '.join(grid)}" if cells > 1 else seeds
 
 
 def find_member(members: Sequence[Member], member: int | str | None, address: Mapping[str, float] | None = None) -> int:
