@@ -233,7 +233,8 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
     algorithm = awac.AWAC(**arguments)
     section = {**describe(algorithm, arguments, {}, {}), "step": 1, "offline_steps": 1}
     assert section["algorithm"] == "awac.AWAC"
-    torch.save({"state_dict": algorithm.state_dict(), SECTION: section}, "awac.ckpt")
+    content = {"state_dict": algorithm.state_dict(), "divergence": algorithm.divergence.saved(), SECTION: section}
+    torch.save(content, "awac.ckpt")
     assert qam_torch.load_policy("awac.ckpt", member=1).algorithm.member_value("inv_temp") == 2.0
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(project)])
     del sys.modules["awac"]
