@@ -6,6 +6,7 @@
     run = qam_torch.fit(config)                                                     # train, evaluate, leave results
     qam_torch.evaluate(run.directory / "checkpoints/last.ckpt", episodes=50)        # measure again
     policy = qam_torch.load_policy(run.directory / "checkpoints/last.ckpt")         # observation -> action chunk
+    qam_torch.published().curve("qam_e", "cube-triple-play", task=2)                # what the paper's runs came to
 
 Names are loaded when they are first used: `import qam_torch.flows` brings torch and torchdiffeq, nothing else.
 """
@@ -20,10 +21,21 @@ if TYPE_CHECKING:
     from qam_torch.experiment.configuration import compose
     from qam_torch.experiment.evaluate import evaluate
     from qam_torch.experiment.run import RunResult, fit
+    from qam_torch.reference import published
     from qam_torch.types import QamError
 
 __version__ = "0.2.0.dev0"
-__all__ = ["LoadedPolicy", "QamError", "RunResult", "__version__", "compose", "evaluate", "fit", "load_policy"]
+__all__ = [
+    "LoadedPolicy",
+    "QamError",
+    "RunResult",
+    "__version__",
+    "compose",
+    "evaluate",
+    "fit",
+    "load_policy",
+    "published",
+]
 
 _HOME = {
     "LoadedPolicy": "qam_torch.experiment.acting",
@@ -33,6 +45,7 @@ _HOME = {
     "evaluate": "qam_torch.experiment.evaluate",
     "fit": "qam_torch.experiment.run",
     "load_policy": "qam_torch.experiment.acting",
+    "published": "qam_torch.reference",
 }
 
 
