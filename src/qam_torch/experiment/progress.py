@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from qam_torch.experiment.drawing import INK
-from qam_torch.experiment.records import EVALUATION_COLUMNS
+from qam_torch.experiment.records import is_training_metric
 from qam_torch.types import QamError
 
 __all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]
@@ -42,7 +42,7 @@ def finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
     """Names of what updates and collected episodes gave, in the order of the columns."""
-    return [name for name in metrics if "/" in name and name not in EVALUATION_COLUMNS]
+    return [name for name in metrics if is_training_metric(name)]
 
 
 def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:

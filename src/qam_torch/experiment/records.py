@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from qam_torch.types import QamError
+from qam_torch.types import QamError, require
 
 __all__ = [
     "EVALUATION_COLUMNS",
+    "FAILURE",
     "MetricsFile",
+    "is_training_metric",
     "prepare_directory",
     "read_metrics",
     "versions",
@@ -30,6 +31,9 @@ __all__ = [
 
 PHASES = {"offline": 0.0, "online": 1.0}
 EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
+
+FAILURE = "failed.txt"
+"""Name of the file in which a run that could not go on, as one that diverged, says why."""
 
 PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "hydra-core", "omegaconf", "numpy")
 
@@ -53,6 +57,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a run's numbers."""
+    import torch  # not above: what only reads and writes a run's files starts at once
+
     found = {"python": platform.python_version(), "qam_torch": importlib.import_module("qam_torch").__version__}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -145,11 +151,17 @@ class MetricsFile:
             return list(csv.reader(file))
 
 
-def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
+def is_training_metric(column: str) -> bool:
+    """Whether a column of metrics.csv tells what updates or collected episodes gave."""
+    return "/" in column and column not in EVALUATION_COLUMNS
+
+
+def read_metrics(path: str | Path, training: bool = True) -> dict[str, np.ndarray]:
     """Read a run's metrics.csv.
 
-    path  the file; a last line that is still being written is left out
-    ->    column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online
+    path      the file; a last line that is still being written is left out
+    training  whether the training metrics, which are most of the file, are read too
+    ->        column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online
 
     Raises QamError if the file cannot be read, has no header, or has a cell that is no number.
     """
@@ -163,12 +175,15 @@ def read_metrics(path: str | Path) -> dict[str, np.ndarray]:
         raise QamError(f"'{path}' has no header with the columns update and seed: expected the metrics.csv of a run")
     if rows and len(rows[-1]) < len(header) and not text.endswith("\n"):
         del rows[-1]
-    table = np.full((len(rows), len(header)), np.nan)
+    kept = [j for j, name in enumerate(header) if training or not is_training_metric(name)]
+    table = np.full((len(rows), len(kept)), np.nan)
     for i, row in enumerate(rows):
         try:
-            table[i] = [PHASES[cell] if cell in PHASES else float(cell) if cell else math.nan for cell in row]
+            require("columns", len(row) == len(header), len(row), str(len(header)))
+            cells = [row[j] for j in kept]
+            table[i] = [PHASES[cell] if cell in PHASES else float(cell) if cell else math.nan for cell in cells]
         except ValueError:
             raise QamError(
                 f"line {i + 2} of '{path}' is damaged: expected {len(header)} numbers or blanks, remove the line"
             ) from None
-    return dict(zip(header, table.T.copy(), strict=True))
+    return dict(zip([header[j] for j in kept], table.T.copy(), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from qam_torch.experiment.initial import adopt, initial_checkpoint, require_fitt
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
 from qam_torch.experiment.population import told_seeds
-from qam_torch.experiment.records import MetricsFile, prepare_directory, versions, write_json, write_text
+from qam_torch.experiment.records import FAILURE, MetricsFile, prepare_directory, versions, write_json, write_text
 from qam_torch.experiment.threads import computing_threads
 from qam_torch.experiment.trainer import build_trainer, quiet_lightning, train
 from qam_torch.rollout.pool import EnvironmentFailure
@@ -102,6 +103,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
         if initial is not None:
             target = directory / "checkpoints" / "last.ckpt"
             saved = adopt(initial, algorithm, module, description, target)
+    (directory / FAILURE).unlink(missing_ok=True)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
     table = directory / "metrics.csv" if config.logger.csv else None
@@ -121,6 +123,8 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
         kept = "none was saved yet"
         if callback.saved_step is not None:
             kept = f"{callback.last_path} ({_place(clock, callback.saved_step)})"
+        with contextlib.suppress(QamError):  # the failure itself is what is to be told
+            write_text(directory / FAILURE, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
     finally:
         evaluator.close()
