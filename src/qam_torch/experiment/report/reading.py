@@ -58,6 +58,7 @@ class Run:
     experiment  experiment=NAME, as far as the run's name tells
     place       domain and task
     method      algo=NAME
+    seeds       that were asked for, each once
     episodes    behind each evaluation, of each member
     reached     how far it came, in words
     members     with their evaluations; none of a broken run
@@ -71,6 +72,7 @@ class Run:
     experiment: str = ""
     place: Place | None = None
     method: str = ""
+    seeds: tuple[int, ...] = ()
     episodes: int | None = None
     reached: str = ""
     members: tuple[Member, ...] = ()
@@ -182,6 +184,7 @@ def _described(run: Run, config: Mapping[str, Any]) -> Run:
         experiment=experiment if rest.startswith(str(config["env_name"])) else "",
         place=place_of(config),
         method=str(config["algo_name"]),
+        seeds=tuple(config.get("seeds") or [config.get("seed", 0)]),
         episodes=config.get("eval_episodes"),
         home=str(config.get("run_dir", "")).replace("//", "/"),
     )

@@ -1,0 +1,125 @@
+"""The measures by which methods are compared over seeds and tasks, with stratified bootstrap intervals.
+
+All take the scores of a method by task: a sequence of (n_m,) arrays, one a task m, one number a seed. Tasks are the strata:
+seeds are drawn with replacement within each task. An interval is between percentiles of what the draws give; where a
+task has one seed only there is nothing to draw, and the interval is (nan, nan).
+
+Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264), and
+its package rliable, which gives the same numbers where every task has equally many seeds
+(tests/experiment/test_report_statistics.py). Here tasks may have different numbers of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "DRAWS",
+    "LEVEL",
+    "Estimate",
+    "curve_of_means",
+    "interquartile_mean",
+    "performance_profile",
+    "probability_of_improvement",
+    "task_mean",
+]
+
+DRAWS = 5000
+LEVEL = 0.95
+_SEED = 0
+
+Scores = Sequence[np.ndarray]
+
+
+class Estimate(NamedTuple):
+    """A number with its 95 % interval; (nan, nan) where there is nothing to tell it from."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def bounded(self) -> bool:
+        """Whether there is an interval."""
+        return bool(np.isfinite(self.low))
+
+
+def task_mean(scores: Scores) -> Estimate:
+    """Mean over tasks of the mean over seeds."""
+    mean, ends = curve_of_means([one[:, None] for one in scores])
+    return Estimate(float(mean[0]), *ends[0].tolist())
+
+
+def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """The same of several numbers at once.
+
+    scores  (n_m, H) by task
+    ->      (H,) means, (H, 2) pointwise intervals
+    """
+    mean = np.mean([one.mean(0) for one in scores], axis=0)
+    if not _drawable(scores):
+        return mean, np.full((len(mean), 2), np.nan)
+    return mean, _ends(np.mean([_shares(len(one), m) @ one for m, one in enumerate(scores)], axis=0)).T
+
+
+def interquartile_mean(scores: Scores) -> Estimate:
+    """Mean of the middle half of all runs of all tasks: a quarter of them, rounded down, is left out at either end."""
+    value = float(_middle(np.concatenate(scores)))
+    if not _drawable(scores):
+        return Estimate(value, np.nan, np.nan)
+    drawn = np.concatenate([one[_drawn(len(one), m)] for m, one in enumerate(scores)], axis=1)
+    return Estimate(value, *_ends(_middle(drawn)).tolist())
+
+
+def _middle(runs: np.ndarray) -> np.ndarray:
+    cut = runs.shape[-1] // 4
+    return np.sort(runs, axis=-1)[..., cut : runs.shape[-1] - cut].mean(-1)
+
+
+def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
+    """P(X > Y) of a run X of one method and Y of another on the same task, mean over tasks; equal ones count half.
+
+    better, worse  scores of both by task, in the same order
+    """
+    wins = [(np.sign(x[:, None] - y) + 1) / 2 for x, y in zip(better, worse, strict=True)]
+    value = float(np.mean([won.mean() for won in wins]))
+    if not _drawable([*better, *worse]):
+        return Estimate(value, np.nan, np.nan)
+    drawn = [
+        ((_shares(won.shape[0], m) @ won) * _shares(won.shape[1], m + len(wins))).sum(1) for m, won in enumerate(wins)
+    ]
+    return Estimate(value, *_ends(np.mean(drawn, axis=0)).tolist())
+
+
+def performance_profile(scores: Scores, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of runs with a score above each threshold, mean over tasks.
+
+    thresholds  (H,)
+    ->          (H,) shares, (H, 2) pointwise intervals
+    """
+    return curve_of_means([(one[:, None] > thresholds).astype(float) for one in scores])
+
+
+def _drawable(scores: Scores) -> bool:
+    return min(len(one) for one in scores) > 1
+
+
+@cache
+def _drawn(seeds: int, stratum: int) -> np.ndarray:
+    """Which seed each draw takes, (DRAWS, n); independent for each stratum, the same whatever is measured."""
+    return np.random.default_rng([_SEED, stratum]).integers(seeds, size=(DRAWS, seeds))
+
+
+@cache
+def _shares(seeds: int, stratum: int) -> np.ndarray:
+    """How much of each draw a seed makes up, (DRAWS, n)."""
+    return (_drawn(seeds, stratum)[:, :, None] == np.arange(seeds)).mean(1)
+
+
+def _ends(drawn: np.ndarray) -> np.ndarray:
+    """Lower and upper end of what draws (DRAWS, ...) gave."""
+    return np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)
