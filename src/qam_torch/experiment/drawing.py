@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 
 from qam_torch.types import QamError
 
-__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "entitle", "save_figure", "styled"]
+__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "entitle", "save_figure", "styled"]
 
 DPI = 130
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
@@ -42,6 +44,12 @@ _STYLE: Any = {
     "savefig.facecolor": "white",
 }
 styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside the function only
+
+
+def colors(count: int) -> list[Any]:
+    """Colours that can be told apart; of many, a scale."""
+    few = [BLUE, ORANGE, GREEN, VERMILION]
+    return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 
 def entitle(figure: Figure, title: str | None) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qam_torch.experiment.drawing import BLUE, GREEN, INK, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.experiment.drawing import BLUE, INK, VERMILION, colors, entitle, save_figure, styled
 from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite, step_of
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.types import require
@@ -153,15 +152,15 @@ def _draw_policies(
     groups: dict[str, list[int]] = {}
     for p in range(values.shape[1]):
         groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
-    for (name, own), color in zip(groups.items(), _colors(len(groups)), strict=True):
+    for (name, own), color in zip(groups.items(), colors(len(groups)), strict=True):
         _draw_policy(axes, updates, values[:, own], color, name)
     if "diverged" in metrics:
-        colors = {p: color for own, color in zip(groups.values(), _colors(len(groups)), strict=True) for p in own}
-        _draw_divergences(axes, metrics, updates, values, colors)
+        drawn = {p: color for own, color in zip(groups.values(), colors(len(groups)), strict=True) for p in own}
+        _draw_divergences(axes, metrics, updates, values, drawn)
 
 
 def _draw_divergences(
-    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, colors: Mapping[int, Any]
+    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
 ) -> None:
     """A cross on each curve of a member that has diverged, at its update there."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
@@ -169,13 +168,7 @@ def _draw_divergences(
     for p, update in enumerate(np.fmax.reduce(by_seed(metrics, "diverged")[1])):
         if np.isfinite(update):
             step = step_of(metrics, update)
-            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=colors[p], **style)
-
-
-def _colors(count: int) -> list[Any]:
-    """Colours that can be told apart; of many, a scale."""
-    few = [BLUE, ORANGE, GREEN, VERMILION]
-    return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
+            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=drawn[p], **style)
 
 
 def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:

@@ -47,6 +47,11 @@ class Points(NamedTuple):
         """What the evaluations are compared by: success, or the return where the environment never tells success."""
         return self.success if np.isfinite(self.success).any() else self.returns
 
+    def at(self, step: tuple[int, int]) -> float | None:
+        """The score of a step; None where there is none."""
+        kept = (self.offline_updates == step[0]) & (self.online_steps == step[1]) & np.isfinite(self.scores)
+        return float(self.scores[kept][0]) if kept.any() else None
+
 
 @dataclass(frozen=True)
 class Run:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -120,7 +121,7 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
     """A short name for each cell, by which those of one domain are told apart: the method, and how it differs.
 
     experiments  the experiment=NAME of each cell's runs
-    ->           such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2" where very much differs
+    ->           such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs
     """
     families: dict[tuple[str, str], list[Cell]] = {}
     for cell in experiments:
@@ -138,15 +139,24 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
 
 
 def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
-    keys = differing(cells)
+    """The method with all that differs; where that is much, numbered, with what is not as in most cells."""
     if len(cells) == 1:
         return {cells[0]: base}
-    if len(keys) > MOST_IN_A_LABEL:
-        return {cell: f"{base} #{number}" for number, cell in enumerate(cells, 1)}
+    keys = differing(cells)
     short = {key: key.rpartition(".")[2] for key in keys}
     names = {key: short[key] if list(short.values()).count(short[key]) == 1 else key for key in keys}
-    return {cell: ", ".join([base, *_assigned(dict(cell.settings), names)]) for cell in cells}
+    tables = [dict(cell.settings) for cell in cells]
+    if len(keys) <= MOST_IN_A_LABEL:
+        return {cell: _joined(base, table, names) for cell, table in zip(cells, tables, strict=True)}
+    usual = {key: Counter(table.get(key, ...) for table in tables).most_common(1)[0][0] for key in keys}
+    found = {}
+    for number, (cell, table) in enumerate(zip(cells, tables, strict=True), 1):
+        unusual = {key: names[key] for key in keys if table.get(key, ...) != usual[key]}
+        found[cell] = _joined(f"{base} #{number}", table, unusual)
+    return found
 
 
-def _assigned(settings: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
-    return [f"{name}={told(settings[key])}" for key, name in names.items() if key in settings]
+def _joined(base: str, settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    told_ones = [f"{name}={told(settings[key])}" for key, name in names.items() if key in settings]
+    more = ["…"] if len(told_ones) > MOST_IN_A_LABEL else []
+    return ", ".join([base, *told_ones[:MOST_IN_A_LABEL], *more])

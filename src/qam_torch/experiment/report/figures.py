@@ -1,0 +1,162 @@
+"""The plots of a report: learning curves with the published ones beside them, and performance profiles."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from qam_torch.experiment.drawing import INK, colors, save_figure, styled
+from qam_torch.experiment.progress import FEW
+from qam_torch.experiment.report.blocks import Panel, Panels
+from qam_torch.experiment.report.results import Group, Step, by_task, common_step, scores_at, steps_of
+from qam_torch.experiment.report.statistics import performance_profile, task_mean
+from qam_torch.experiment.report.wording import step_told
+
+__all__ = ["curves", "profiles", "save_panels", "svg"]
+
+THRESHOLDS = np.linspace(0, 1, 101)
+SIZE = (4.0, 2.7)
+"""Of a panel, in inches."""
+
+_VARIABLES = {INK: "--ink", "#999999": "--faint", "#666666": "--faint", "#e6e6e6": "--line"}
+"""Colours of the style -> what a page calls them, so that they fit a light and a dark one."""
+
+
+def curves(groups: Sequence[Group], name: str) -> Panels:
+    """Mean and interval over seeds by step: of a domain, and of each of its tasks."""
+    palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
+    tasks: dict[str, list[Group]] = {}
+    for group in groups:
+        for one in by_task(group):
+            tasks.setdefault(one.name, []).append(one)
+    panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(_draw, groups, palette))]
+    if len(tasks) == 1:
+        panels = []
+    panels += [Panel(task, partial(_draw, own, palette)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
+    published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
+    legend = [(method, color, False) for method, color in palette.items()]
+    legend += [("published", INK, True)] if published else []
+    caption = (
+        f"{groups[0].measure.capitalize()} over updates offline, shaded, and environment steps online; mean over seeds with its "
+        "95 % interval" + (", and dashed in the same colour what is published" if published else "") + "."
+    )
+    return Panels(panels, legend, caption, f"{name}-curves")
+
+
+def profiles(groups: Sequence[Group], name: str) -> Panels | None:
+    """Performance profiles at the last step that all methods have in common; None where there is none, or no success."""
+    step = _shared_step(groups)
+    if step is None or any(group.measure != "success" for group in groups):
+        return None
+    palette = list(zip(groups, map(to_hex, colors(len(groups))), strict=True))
+    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, palette, step))
+    caption = (
+        "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise 95 % "
+        "intervals. Higher is better."
+    )
+    return Panels([panel], [(group.method, color, False) for group, color in palette], caption, f"{name}-profiles")
+
+
+def _shared_step(groups: Sequence[Group]) -> Step | None:
+    shared = set.intersection(*(set(steps_of(group.members)) for group in groups))
+    return max(shared, key=sum, default=None)
+
+
+# Drawing
+
+
+def _draw(groups: Sequence[Group], palette: dict[str, Any], axes: Axes) -> None:
+    last, changes = 1, set()
+    for group in groups:
+        color, steps = palette[group.method], steps_of(group.members)
+        found = [task_mean(list(scores_at(group.members, step).values())) for step in steps]
+        x = [sum(step) for step in steps]
+        last = max([last, *x])
+        changes |= {step[0] for step in steps if step[1]}
+        low, high = [one.low for one in found], [one.high for one in found]
+        axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+        marker = "o" if len(x) <= FEW else ""
+        axes.plot(x, [one.value for one in found], color=color, linewidth=1.8, marker=marker, markersize=3, zorder=4)
+        _draw_published(axes, group, steps, color)
+    for change in sorted(changes):
+        axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+    if len(changes) == 1:
+        axes.axvspan(0, changes.pop(), color=INK, alpha=0.06, linewidth=0, zorder=0)
+    axes.set_xlim(0, last * 1.02)
+    if groups[0].measure == "success":
+        axes.set_ylim(-0.02, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
+    """The published curve, as far as the own one goes; its online phase only after as many updates offline."""
+    curve = group.curve
+    if curve is None:
+        return
+    begun = {step[0] for step in steps if step[1]}
+    kept = (curve.online_steps == 0) | np.isin(curve.offline_updates, list(begun))
+    kept &= curve.steps <= max(map(sum, steps))
+    if kept.any():
+        style: dict[str, Any] = {"color": color, "linestyle": (0, (4, 2)), "linewidth": 1.2, "zorder": 3}
+        axes.plot(curve.steps[kept], curve.success[kept], marker="s", markersize=2.5, markerfacecolor="none", **style)
+        axes.fill_between(curve.steps[kept], curve.low[kept], curve.high[kept], color=color, alpha=0.08, linewidth=0)
+
+
+def _draw_profiles(palette: Sequence[tuple[Group, Any]], step: Step, axes: Axes) -> None:
+    for group, color in palette:
+        shares, ends = performance_profile(list(scores_at(group.members, step).values()), THRESHOLDS)
+        axes.fill_between(THRESHOLDS, *ends.T, color=color, alpha=0.18, linewidth=0, step="post")
+        axes.plot(THRESHOLDS, shares, color=color, linewidth=1.8, drawstyle="steps-post")
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="success", ylabel="share of runs above")
+
+
+# Writing
+
+
+@styled
+def svg(panel: Panel, prefix: str) -> str:
+    """A panel as SVG for a page, in the page's colours and with names that no other panel's share.
+
+    prefix  of the names
+    """
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
+        figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
+        axes = figure.add_subplot(facecolor="none")
+        panel.draw(axes)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    text = written.getvalue()
+    text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}-", text)
+    for color, variable in _VARIABLES.items():
+        text = re.sub(rf"(?<=: ){color}", f"var({variable})", text, flags=re.IGNORECASE)
+    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1)
+
+
+@styled
+def save_panels(panels: Panels, path: Path) -> None:
+    """All panels in one picture with their legend, as a PNG."""
+    columns = min(3, len(panels.panels))
+    rows = -(-len(panels.panels) // columns)
+    figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")
+    for number, panel in enumerate(panels.panels, 1):
+        axes = figure.add_subplot(rows, columns, number, title=panel.title)
+        panel.draw(axes)
+    handles = [
+        matplotlib.lines.Line2D([], [], color=color, linestyle="--" if dashed else "-", label=label)
+        for label, color, dashed in panels.legend
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
+    save_figure(figure, path)
