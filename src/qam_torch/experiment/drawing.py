@@ -22,6 +22,7 @@ __all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "enti
 DPI = 130
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
 BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
+PURPLE, SKY = "#CC79A7", "#56B4E9"
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -48,7 +49,7 @@ styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside
 
 def colors(count: int) -> list[Any]:
     """Colours that can be told apart; of many, a scale."""
-    few = [BLUE, ORANGE, GREEN, VERMILION]
+    few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 

@@ -30,6 +30,7 @@ from qam_torch.experiment.records import FAILURE, MetricsFile, prepare_directory
 from qam_torch.experiment.threads import computing_threads
 from qam_torch.experiment.trainer import build_trainer, quiet_lightning, train
 from qam_torch.rollout.pool import EnvironmentFailure
+from qam_torch.types import QamError
 
 __all__ = ["RunResult", "fit"]
 

@@ -1,7 +1,7 @@
 """The success rates of Li & Levine 2026: seventeen methods on the fifty tasks of ten domains, every 50 000 steps.
 
-paper_results.csv.gz is derived from the authors' released experiment data (MIT licence). A figure of a domain is the mean of
-its five tasks, one of "all" that of the fifty; intervals are 95 % bootstrap intervals over twelve seeds.
+paper_results.csv.gz is derived from the authors' released experiment data (MIT licence). A figure of a domain is the
+mean of its five tasks, one of "all" that of the fifty; intervals are 95 % bootstrap intervals over twelve seeds.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def _curve(method: str, name: str, rows: list[list[str]]) -> Curve:
     table = np.array(rows, dtype=np.float64)
     table = table[np.lexsort((table[:, 1], table[:, 0]))]
     steps, rates = table[:, :2].astype(np.int64), table[:, 2:5]
-    return Curve(method, name, *steps.T, *rates.T, seeds=int(table[0, 5]))
+    return Curve(method, name, steps[:, 0], steps[:, 1], rates[:, 0], rates[:, 1], rates[:, 2], int(table[0, 5]))
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""`qam-report RUNS... [--out DIR]`: any number of runs as one table, with intervals and beside the published figures."""
+"""`qam-report RUNS... [--out DIR]`: any number of runs in one report, with intervals, beside the published figures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import NoReturn
 __all__ = ["main", "report"]
 
 DESCRIPTION = """\
-Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95 % stratified
-bootstrap intervals, interquartile means, performance profiles and probability of improvement; learning curves; all beside the
-published figures. What is broken or missing is listed. DIR gets
+Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95 %
+stratified bootstrap intervals, interquartile means, performance profiles and probability of improvement; learning
+curves; all beside the published figures. What is broken or missing is listed. DIR gets
 
   report.html  one page with plots, needs nothing else        report.md, figures/  the same as Markdown
   report.tex   its tables                                     figures.csv          its figures, for programs

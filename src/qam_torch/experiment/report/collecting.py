@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qam_torch.experiment.report.finding import find_runs
-from qam_torch.experiment.report.reading import Member, Run, read_run
+from qam_torch.experiment.report.members import Member
+from qam_torch.experiment.report.reading import Run, read_run
 from qam_torch.experiment.report.settings import Cell, Place, labels
 
 __all__ = ["Collection", "Missing", "collect"]
@@ -93,16 +94,18 @@ def _with_sweeps(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run
             ended[str(outcome.get("directory") or path).replace("//", "/")] = told
         except (OSError, ValueError, LookupError, TypeError):
             ended[str(path)] = (path.name, "unreadable", "the sweep's record of it is damaged")
-    known, found = set(), []
+    found = []
     for run in runs:
         for home in {run.home, str(run.path)} & ended.keys():
-            known.add(home)
-            _, ending, reason = ended[home]
+            _, ending, reason = ended.pop(home)
             if ending not in DONE and run.status != "finished":
-                run = run.because(f"{ending} in its sweep{f': {reason}' if reason else ''}")
+                run = run.because(_ended(f"{ending} in its sweep", reason))
         found.append(run)
-    lost = [(name, ending, reason) for home, (name, ending, reason) in ended.items() if home not in known]
-    return found, [Missing(f"run {name}", f"{ending}{f': {reason}' if reason else ''}") for name, ending, reason in lost]
+    return found, [Missing(f"run {name}", _ended(ending, reason)) for name, ending, reason in ended.values()]
+
+
+def _ended(ending: str, reason: str) -> str:
+    return f"{ending}: {reason}" if reason else ending
 
 
 def _each_once(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:

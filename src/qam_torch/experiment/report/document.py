@@ -11,7 +11,6 @@ from qam_torch.experiment.report.collecting import Collection
 from qam_torch.experiment.report.figures import curves, profiles
 from qam_torch.experiment.report.protocol import departures
 from qam_torch.experiment.report.results import Group, by_task, groups_of, over_all, results_of
-from qam_torch.experiment.report.settings import Cell
 from qam_torch.experiment.report.tables import improvement, problems, results, runs_table, settings_table
 from qam_torch.experiment.report.wording import amount, published_end, step_told
 from qam_torch.reference import CITATION
@@ -19,28 +18,31 @@ from qam_torch.reference import CITATION
 __all__ = ["document", "summed_up"]
 
 METHODS = (
-    "**Success** is the mean over tasks of the mean over seeds, **IQM** the mean of the middle half of all runs. Intervals are "
-    "95 % percentile intervals of a stratified bootstrap, tasks being the strata and seeds drawn within each (5 000 draws); of "
-    "one seed a task there is none, and of a few it is too narrow. **P(X > Y)** is the probability of improvement, equal runs "
-    "counting half. All as in Agarwal et al. 2021, [Deep reinforcement learning at the edge of the statistical precipice]"
-    "(https://arxiv.org/abs/2108.13264).",
-    "A figure is of the last step that at least half of the runs have come to which have come to its phase, over those that "
-    "have; the column seeds says how many. Runs of different settings are different methods, but for how long they go on "
-    "and how often they are looked at.",
-    f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap intervals. They "
-    "are compared at the same step. Where own runs were not evaluated at any step of theirs, the published figure is the "
-    "last one before, so that it never had more training; of the online phase only after as many updates offline. Where own "
-    "runs stop at a step that they share and one that they do not, both are told.",
+    "**Success** is the mean over tasks of the mean over seeds, **IQM** the mean of the middle half of all runs. "
+    "Intervals are 95 % percentile intervals of a stratified bootstrap: tasks are the strata, seeds are drawn within "
+    "each, 5 000 times. Of one seed a task there is none; of a few it is too narrow, and of equal ones a point. "
+    "**P(X > Y)** is the probability of improvement, equal runs counting half. All as in Agarwal et al. 2021, [Deep "
+    "reinforcement learning at the edge of the statistical precipice](https://arxiv.org/abs/2108.13264).",
+    "A figure is of the last step that at least half of the runs have come to which have come to its phase, over those "
+    "that have; the column seeds says how many. Runs of different settings are different methods, but for how long "
+    "they go on and how often they are looked at.",
+    f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap "
+    "intervals. They are compared at the same step. Where own runs were not evaluated at any step of theirs, the "
+    "published figure is the last one before, so that it never had more training; of the online phase only after as "
+    "many updates offline. Where own runs stop at a step that they share and one that they do not, both are told.",
 )
 
 
 def document(collection: Collection) -> list[Block]:
     """Everything that the report says, in order."""
-    overview = [*over_all(collection), *(group for domain in collection.domains for group in groups_of(collection, domain))]
+    overview = [
+        *over_all(collection),
+        *(group for domain in collection.domains for group in groups_of(collection, domain)),
+    ]
     blocks: list[Block] = [Heading("Report", 1), Text([summed_up(collection)])]
     if overview:
         blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
-        blocks += _notes(collection, overview)
+        blocks += _notes(overview)
     found = problems(collection)
     if found.rows:
         blocks += [Heading("Broken, missing, left out"), found]
@@ -54,7 +56,9 @@ def document(collection: Collection) -> list[Block]:
 def summed_up(collection: Collection) -> str:
     """ "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing"."""
     counts = Counter(run.status for run in collection.runs)
-    told = ", ".join(f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status])
+    told = ", ".join(
+        f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status]
+    )
     lost = f"; {len(collection.missing)} missing" if collection.missing else ""
     runs = len(collection.runs)
     return f"{runs:,} run{'s' if runs != 1 else ''}: {told}{lost}."
@@ -77,7 +81,7 @@ def _domain(collection: Collection, domain: str) -> Iterator[Block]:
             yield compared
 
 
-def _notes(collection: Collection, groups: Sequence[Group]) -> list[Block]:
+def _notes(groups: Sequence[Group]) -> list[Block]:
     """What has to be known beside the published figures."""
     notes = []
     for group in groups:
@@ -88,7 +92,7 @@ def _notes(collection: Collection, groups: Sequence[Group]) -> list[Block]:
             notes.append(f"**{group.method} on {where}** stops after {step_told(last.step)}; {told}.")
         elif group.curve is not None and last.published is None:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
-        notes += _departed(collection, group)
+        notes += _departed(group)
     return [Text(notes)] if notes else []
 
 
@@ -96,17 +100,15 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
     if tasks < group.tasks:
         return f"{tasks} of {group.tasks} tasks are not to be compared with the published mean of all, see each task"
     if step[1]:
-        return f"nothing is published of an online phase after {amount(step[0])} updates offline at or before {step_told(step)}"
+        return f"nothing is published of an online phase after {amount(step[0])} updates at or before {step_told(step)}"
     return f"nothing is published at or before {step_told(step)}"
 
 
-def _departed(collection: Collection, group: Group) -> list[str]:
-    cells: list[Cell] = [member.cell for member in group.members[:1]] if group.name != "all" else []
-    for cell in cells:
-        departed = departures(cell)
-        if departed:
-            names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")
-            return [
-                f"**{group.method} on {group.name}** was not run as published: {len(departed)} settings differ ({names}), see Settings."
-            ]
-    return []
+def _departed(group: Group) -> list[str]:
+    """In what the runs of one cell were not made as the published ones."""
+    departed = departures(group.members[0].cell) if group.name != "all" else None
+    if not departed:
+        return []
+    names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")
+    count = f"{len(departed)} settings differ" if len(departed) > 1 else "one setting differs"
+    return [f"**{group.method} on {group.name}** was not run as published: {count} ({names}), see Settings."]

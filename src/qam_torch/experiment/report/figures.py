@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from qam_torch.experiment.drawing import INK, colors, save_figure, styled
 from qam_torch.experiment.progress import FEW
 from qam_torch.experiment.report.blocks import Panel, Panels
-from qam_torch.experiment.report.results import Group, Step, by_task, common_step, scores_at, steps_of
+from qam_torch.experiment.report.results import Group, Step, by_task, scores_at, steps_of
 from qam_torch.experiment.report.statistics import performance_profile, task_mean
 from qam_torch.experiment.report.wording import step_told
 
@@ -40,37 +41,41 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     for group in groups:
         for one in by_task(group):
             tasks.setdefault(one.name, []).append(one)
-    panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(_draw, groups, palette))]
+    panels = [
+        Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(_draw, groups, palette))
+    ]
     if len(tasks) == 1:
         panels = []
     panels += [Panel(task, partial(_draw, own, palette)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
     published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
+    dashed = ", and dashed in the same colour what is published" if published else ""
     caption = (
-        f"{groups[0].measure.capitalize()} over updates offline, shaded, and environment steps online; mean over seeds with its "
-        "95 % interval" + (", and dashed in the same colour what is published" if published else "") + "."
+        f"{groups[0].measure.capitalize()} over updates offline, shaded, and environment steps online; mean over seeds "
+        f"with its 95 % interval{dashed}."
     )
     return Panels(panels, legend, caption, f"{name}-curves")
 
 
 def profiles(groups: Sequence[Group], name: str) -> Panels | None:
-    """Performance profiles at the last step that all methods have in common; None where there is none, or no success."""
-    step = _shared_step(groups)
-    if step is None or any(group.measure != "success" for group in groups):
+    """Performance profiles at the last step that half of the methods have come to, of those that have.
+
+    None where no two have a step in common, or the environment tells no success.
+    """
+    counts = Counter(step for group in groups for step in steps_of(group.members))
+    shared = [step for step in counts if counts[step] >= max(2, len(groups) / 2)]
+    if not shared or any(group.measure != "success" for group in groups):
         return None
-    palette = list(zip(groups, map(to_hex, colors(len(groups))), strict=True))
-    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, palette, step))
+    step = max(shared, key=sum)
+    palette = zip(groups, map(to_hex, colors(len(groups))), strict=True)
+    there = [(group, color) for group, color in palette if step in steps_of(group.members)]
+    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, there, step))
     caption = (
-        "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise 95 % "
-        "intervals. Higher is better."
+        "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise "
+        "95 % intervals. Higher is better."
     )
-    return Panels([panel], [(group.method, color, False) for group, color in palette], caption, f"{name}-profiles")
-
-
-def _shared_step(groups: Sequence[Group]) -> Step | None:
-    shared = set.intersection(*(set(steps_of(group.members)) for group in groups))
-    return max(shared, key=sum, default=None)
+    return Panels([panel], [(group.method, color, False) for group, color in there], caption, f"{name}-profiles")
 
 
 # Drawing
@@ -117,7 +122,7 @@ def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any)
 def _draw_profiles(palette: Sequence[tuple[Group, Any]], step: Step, axes: Axes) -> None:
     for group, color in palette:
         shares, ends = performance_profile(list(scores_at(group.members, step).values()), THRESHOLDS)
-        axes.fill_between(THRESHOLDS, *ends.T, color=color, alpha=0.18, linewidth=0, step="post")
+        axes.fill_between(THRESHOLDS, ends[:, 0], ends[:, 1], color=color, alpha=0.18, linewidth=0, step="post")
         axes.plot(THRESHOLDS, shares, color=color, linewidth=1.8, drawstyle="steps-post")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="success", ylabel="share of runs above")
 

@@ -28,7 +28,9 @@ def evaluations(collection: Collection) -> Rows:
     The settings in which runs of a method differ have a column each, called by their key.
     """
     cells = list({member.cell for run in collection.runs for member in run.members})
-    keys = sorted({key for method in {c.method for c in cells} for key in differing([c for c in cells if c.method == method])})
+    keys = sorted(
+        {key for method in {c.method for c in cells} for key in differing([c for c in cells if c.method == method])}
+    )
     counted = {(member.run, member.number) for member in collection.members}
     rows: Rows = []
     for run in collection.runs:
@@ -58,7 +60,7 @@ def figures(results: Sequence[Result]) -> Rows:
     rows: Rows = []
     for result in results:
         group, published = result.group, result.published
-        row = {
+        row: dict[str, Any] = {
             "level": "all" if group.name == "all" else "domain" if group.task is None else "task",
             "name": group.name, "task": group.task, "method": group.method, "algo": group.algo,
             "offline_updates": result.step[0], "online_steps": result.step[1], "runs": result.runs[0],
@@ -99,7 +101,9 @@ def write_parquet(rows: Rows, path: Path) -> bool:
 
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     for name, values in columns.items():
-        if len({type(value) for value in values if value is not None}) > 1:  # a setting that is a word here, a number there
+        if (
+            len({type(value) for value in values if value is not None}) > 1
+        ):  # a setting that is a word here, a number there
             columns[name] = [None if value is None else told(value) for value in values]
     temporary = path.with_name(f".{path.name}.tmp")
     try:

@@ -76,7 +76,7 @@ def _panels(block: Panels, prefix: str) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     head = "".join(
-        f'<th{" class=number" * right}>{escape(title)}</th>'
+        f"<th{' class=number' * right}>{escape(title)}</th>"
         for title, right in zip(table.titles, table.rights, strict=True)
     )
     if table.folded:
@@ -88,7 +88,9 @@ def _table(table: Table) -> Iterator[str]:
         first = words_of(row[0])
         group = ' class="first"' if first != before else ""
         before = first
-        cells = "".join(_cell(cell, right, title) for cell, right, title in zip(row, table.rights, table.titles, strict=True))
+        cells = "".join(
+            _cell(cell, right, title) for cell, right, title in zip(row, table.rights, table.titles, strict=True)
+        )
         yield f"<tr{group}>{cells}</tr>"
     yield "</tbody></table></div>"
     if table.folded:
@@ -112,4 +114,5 @@ def _bar(estimate: Estimate) -> str:
     x = [4 + 92 * min(1.0, max(0.0, number)) for number in estimate if number == number]
     line = f'<line class="span" x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="6" y2="6"/>' if estimate.bounded else ""
     axis = '<line class="axis" x1="4" x2="96" y1="6" y2="6"/>'
-    return f'<svg class="bar" viewBox="0 0 100 12" aria-hidden="true">{axis}{line}<circle cx="{x[0]:.1f}" cy="6" r="3.4"/></svg>'
+    dot = f'<circle cx="{x[0]:.1f}" cy="6" r="3.4"/>'
+    return f'<svg class="bar" viewBox="0 0 100 12" aria-hidden="true">{axis}{line}{dot}</svg>'

@@ -20,8 +20,8 @@ PREAMBLE = r"""\documentclass{article}
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
-    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "−": r"$-$", "–": "--", "…": r"\dots{}", "§": r"\S{}", '"': r"\textquotedbl{}",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "−": r"$-$", "–": "--", "…": r"\dots{}", '"': r"\textquotedbl{}",
 }  # fmt: skip
 
 PATH_LIKE = 30
@@ -38,7 +38,9 @@ def latex(blocks: Sequence[Block]) -> str:
 
 def _lines(block: Block) -> Iterator[str]:
     if isinstance(block, Heading):
-        yield rf"\section*{{{escaped(block.words)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.words)}}}"
+        yield (
+            rf"\section*{{{escaped(block.words)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.words)}}}"
+        )
     elif isinstance(block, Text):
         yield from (f"{_marked(words)}\n" for words in block.words)
     elif isinstance(block, Table):

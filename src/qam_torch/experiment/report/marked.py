@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 __all__ = ["spans"]
 
-_SPAN = re.compile(r"\*\*(?P<strong>.+?)\*\*|`(?P<code>.+?)`|\[(?P<link>[^\]]+)\]\((?P<to>[^)]+)\)|(?P<url>https://[\w./-]+\w)")
+_SPAN = re.compile(
+    r"\*\*(?P<strong>.+?)\*\*|`(?P<code>.+?)`|\[(?P<link>[^\]]+)\]\((?P<to>[^)]+)\)|(?P<url>https://[\w./-]+\w)"
+)
 
 
 def spans(text: str) -> Iterator[tuple[str, str, str]]:

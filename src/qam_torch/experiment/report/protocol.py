@@ -15,7 +15,7 @@ __all__ = ["departures"]
 
 
 def departures(cell: Cell) -> dict[str, tuple[Any, Any]] | None:
-    """Setting -> what it is and what it was in the published runs, where they differ; None where nothing is published."""
+    """Setting -> what it is and what it was in the published runs, where it differs; None where none are published."""
     if not published().has(cell.method, cell.domain):
         return None
     own, theirs = dict(cell.settings), _published_settings(cell.method, cell.domain)

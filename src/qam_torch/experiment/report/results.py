@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from qam_torch.experiment.report.collecting import Collection
-from qam_torch.experiment.report.reading import Member
+from qam_torch.experiment.report.members import Member
 from qam_torch.experiment.report.settings import Place
 from qam_torch.experiment.report.statistics import Estimate, interquartile_mean, task_mean
-from qam_torch.reference import ALGOS, Curve, Figure, published
+from qam_torch.reference import Curve, Figure, published
 
 __all__ = [
     "Group",
@@ -177,13 +177,19 @@ def by_task(group: Group) -> list[Group]:
     """The same for each of its tasks; none where the domain has no tasks."""
     places = sorted({member.place for member in group.members if member.place.task}, key=lambda place: place.task or 0)
     return [
-        replace(group, name=place.name, members=tuple(m for m in group.members if m.place == place), tasks=1, task=place.task)
+        replace(
+            group,
+            name=place.name,
+            members=tuple(m for m in group.members if m.place == place),
+            tasks=1,
+            task=place.task,
+        )
         for place in places
     ]
 
 
 def over_all(collection: Collection) -> list[Group]:
-    """A group over several domains for each method that has one cell in each of them; its numbers may be tuned for each."""
+    """A group over several domains for each method with one cell in each, whose numbers may be tuned for each."""
     found: dict[str, list[Group]] = {}
     for domain in collection.domains:
         for group in groups_of(collection, domain):

@@ -16,8 +16,8 @@ PLACES = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "populat
 """Keys that say which task, method and seeds a run is of, and are told as such."""
 
 EXTENT = (
-    "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every", "save_every",
-    "compare_behavior",
+    "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
+    "save_every", "compare_behavior",
 )  # fmt: skip
 """Keys that say how long a run goes on and how it is looked at; what it is at a step does not depend on them."""
 
@@ -126,7 +126,7 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
     families: dict[tuple[str, str], list[Cell]] = {}
     for cell in experiments:
         families.setdefault((cell.domain, cell.method), []).append(cell)
-    found = {}
+    found: dict[Cell, str] = {}
     for (_, method), cells in families.items():
         named = {" + ".join(sorted(experiments[cell])) for cell in cells}
         groups: dict[str, list[Cell]] = {}

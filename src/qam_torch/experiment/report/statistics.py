@@ -1,11 +1,11 @@
 """The measures by which methods are compared over seeds and tasks, with stratified bootstrap intervals.
 
-All take the scores of a method by task: a sequence of (n_m,) arrays, one a task m, one number a seed. Tasks are the strata:
-seeds are drawn with replacement within each task. An interval is between percentiles of what the draws give; where a
-task has one seed only there is nothing to draw, and the interval is (nan, nan).
+All take the scores of a method by task: a sequence of (n_m,) arrays, one a task m, one number a seed. Tasks are the
+strata: seeds are drawn with replacement within each task. An interval is between percentiles of what the draws give;
+where a task has one seed only there is nothing to draw, and the interval is (nan, nan).
 
-Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264), and
-its package rliable, which gives the same numbers where every task has equally many seeds
+Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264),
+whose package rliable gives the same numbers where every task has equally many seeds
 (tests/experiment/test_report_statistics.py). Here tasks may have different numbers of them.
 """
 

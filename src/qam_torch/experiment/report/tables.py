@@ -14,6 +14,9 @@ from qam_torch.experiment.report.wording import estimated, figure_told, seeds_to
 
 __all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
 
+FEW = 12
+"""Rows that a page shows at once."""
+
 OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 
@@ -62,7 +65,7 @@ def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
             found = _improved(one, other)
             if found is not None:
                 rows.append([one.method, other.method, *found])
-    return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > 10)
+    return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
 def _improved(one: Group, other: Group) -> list[str | Interval] | None:
@@ -94,7 +97,9 @@ def runs_table(collection: Collection) -> Table:
         seeds = ", ".join(map(str, dict.fromkeys(member.seed for member in run.members))) or "–"
         place = run.place.name if run.place else "–"
         rows.append([run.name, run.status, run.method or "–", place, seeds, run.reached or "–"])
-    return Table(["run", "status", "method", "task", "seeds", "reached"], rows, "All runs", "runs", folded=True)
+    return Table(
+        ["run", "status", "method", "task", "seeds", "reached"], rows, "All runs", "runs", folded=len(rows) > FEW
+    )
 
 
 def settings_table(collection: Collection) -> Table:
@@ -108,7 +113,7 @@ def settings_table(collection: Collection) -> Table:
             own = [f"{key}={told(settings[key])}" if key in settings else f"no {key}" for key in differing(family)]
             rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departed(cell)])
     columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
-    return Table(columns, rows, "Settings", "settings", folded=True)
+    return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 
 
 def _departed(cell: Cell) -> str:
