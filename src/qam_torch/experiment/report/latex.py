@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qam_torch.experiment.report.blocks import Block, Heading, Panels, Table, Text, words_of
+from qam_torch.experiment.report.blocks import Block, Heading, Interval, Panels, Table, Text, words_of
 from qam_torch.experiment.report.marked import spans
 
 __all__ = ["escaped", "latex"]
@@ -30,6 +30,8 @@ PATH_LIKE = 30
 LONGEST_PLAIN = 40
 """Letters of a cell from which on its column is one of paragraphs."""
 
+LETTERS_OF_A_LINE, ROWS_OF_A_PAGE = 170, 36
+
 
 def latex(blocks: Sequence[Block]) -> str:
     """The document; plots are left out."""
@@ -50,21 +52,40 @@ def _lines(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    """One that goes on over several pages where it has to."""
-    lengths = [max([0, *(len(words_of(row[i])) for row in table.rows)]) for i in range(len(table.columns))]
-    long = [length > LONGEST_PLAIN for length in lengths]
-    width = 0.75 / max(1, sum(long))
-    kinds = [
-        rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}" if is_long else "r" if right else "l"
-        for is_long, right in zip(long, table.rights, strict=True)
-    ]
-    header = " & ".join(map(escaped, table.titles)) + r" \\"
-    yield rf"\begin{{longtable}}{{@{{}}{''.join(kinds)}@{{}}}}"
-    yield rf"\caption{{{escaped(table.caption)}}}\label{{tab:{table.name}}}\\"
-    yield from (r"\toprule", header, r"\midrule", r"\endfirsthead")
-    yield from (r"\toprule", header, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot")
-    yield from (" & ".join(escaped(words_of(cell)) for cell in row) + r" \\" for row in table.rows)
-    yield r"\end{longtable}"
+    """A floating table; one that goes on over pages where it has many rows."""
+    columns = f"@{{}}{''.join(_columns(table))}@{{}}"
+    caption = rf"\caption{{{escaped(table.caption)}}}\label{{tab:{table.name}}}"
+    head = [r"\toprule", " & ".join(map(escaped, table.titles)) + r" \\", r"\midrule"]
+    rows = (" & ".join(escaped(words_of(cell)) for cell in row) + r" \\" for row in table.rows)
+    if len(table.rows) > ROWS_OF_A_PAGE:
+        yield from (
+            rf"\begin{{longtable}}{{{columns}}}",
+            caption + r"\\",
+            *head,
+            r"\endhead",
+            r"\bottomrule",
+            r"\endfoot",
+        )
+        yield from (*rows, r"\end{longtable}")
+    else:
+        yield from (r"\begin{table}[htbp]", r"\centering", caption, rf"\begin{{tabular}}{{{columns}}}", *head, *rows)
+        yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}")
+
+
+def _columns(table: Table) -> Iterator[str]:
+    """How each column stands; those of long cells share the width that the others leave."""
+    longest = [max(map(len, column)) for column in zip(table.titles, *map(_words, table.rows), strict=True)]
+    plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
+    width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
+    for length, right in zip(longest, table.rights, strict=True):
+        if length > LONGEST_PLAIN:
+            yield rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
+        else:
+            yield "r" if right else "l"
+
+
+def _words(row: Sequence[str | Interval]) -> list[str]:
+    return [words_of(cell) for cell in row]
 
 
 def escaped(text: str) -> str:
