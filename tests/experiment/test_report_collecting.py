@@ -89,7 +89,7 @@ BROKEN: dict[str, tuple[Damage, str]] = {
     "success of 7": (lambda run: cell(run, "evaluation/success", "7"), "a success outside of [0, 1]"),
     "no seed": (lambda run: cell(run, "seed", ""), "rows without a seed"),
     "no evaluation": (lambda run: keep_lines(run, 1), "it was not evaluated once"),
-    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "does not tell what each seed came to"),
+    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "it was not evaluated once"),
     "empty": (lambda run: [path.unlink() for path in run.iterdir()], "the directory is empty"),
     "diverged": (lambda run: fail(run), "it failed: seed=1 diverged"),
 }
@@ -170,8 +170,12 @@ def test_a_run_without_metrics_counts_with_its_last_evaluation(tmp_path: Path) -
     assert found.members[0].points.steps == [(100_000, 0)]
 
 
-def test_what_real_runs_leave_is_read(finished: RunResult, population: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
-    grid = tiny_fit(tmp_path / "grid", "seeds=[1,2]", "population.inv_temp=[1,10]", "online_steps=20", "start_training=10")
+def test_what_real_runs_leave_is_read(
+    finished: RunResult, population: RunResult, tiny_fit: Fit, tmp_path: Path
+) -> None:
+    grid = tiny_fit(
+        tmp_path / "grid", "seeds=[1,2]", "population.inv_temp=[1,10]", "online_steps=20", "start_training=10"
+    )
     found = collect([finished.directory, population.directory, grid.directory])
     assert {run.status for run in found.runs} == {"finished"} and not any(run.why for run in found.runs)
     own = [member for member in found.members if member.run.endswith("grid")]
@@ -180,7 +184,9 @@ def test_what_real_runs_leave_is_read(finished: RunResult, population: RunResult
     assert own[0].points.updates.tolist() == [20, 40, 51]
     final = [one.points.success[-1] for one in own]
     assert final == grid.summary["final"]["success_by_seed"]
-    assert found.runs[-1].reached == "online step 20" and found.runs[0].place.name == "pointmaze-medium-navigate, task 1"
+    assert (
+        found.runs[-1].reached == "online step 20" and found.runs[0].place.name == "pointmaze-medium-navigate, task 1"
+    )
 
 
 # What counts
@@ -195,9 +201,9 @@ def test_settings_tell_cells_apart_and_places_lengths_and_cadences_do_not(tmp_pa
     found = collect([tmp_path])
     assert counted(found) == [
         ("fql", 1),
+        ("qam, inv_temp=0.3", 1),
+        ("qam, inv_temp=0.3", 2),
         ("qam, inv_temp=0.5", 1),
-        ("qam, inv_temp=1", 1),
-        ("qam, inv_temp=1", 2),
         ("qam, inv_temp=7", 1),
     ]
 
@@ -259,8 +265,8 @@ def test_seeds_and_tasks_that_others_have_are_missing(tmp_path: Path) -> None:
     make_run(tmp_path, task=1, algo="fql", seeds=(1,))
     found = collect([tmp_path]).missing
     assert [one.what for one in found] == [
-        "qam on cube-double-play, task 2: seed 2",
         "fql on cube-double-play, task 2: every seed",
+        "qam on cube-double-play, task 2: seed 2",
     ]
 
 

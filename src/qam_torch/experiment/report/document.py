@@ -10,7 +10,7 @@ from qam_torch.experiment.report.blocks import Block, Heading, Panels, Text
 from qam_torch.experiment.report.collecting import Collection
 from qam_torch.experiment.report.figures import curves, profiles
 from qam_torch.experiment.report.protocol import departures
-from qam_torch.experiment.report.results import Group, by_task, groups_of, over_all, results_of
+from qam_torch.experiment.report.results import ALL, Group, by_task, groups_of, over_all, results_of
 from qam_torch.experiment.report.tables import improvement, problems, results, runs_table, settings_table
 from qam_torch.experiment.report.wording import amount, published_end, step_told
 from qam_torch.reference import CITATION
@@ -86,11 +86,11 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
     notes = []
     for group in groups:
         last = results_of(group)[-1]
-        where = group.name if group.name != "all" else "all tasks"
+        where = group.name
         if last.goes_on is not None:
             told = f"the published runs go on, to {published_end(last.goes_on)}"
             notes.append(f"**{group.method} on {where}** stops after {step_told(last.step)}; {told}.")
-        elif group.curve is not None and last.published is None:
+        elif group.curve is not None and last.published is None and group.name != ALL:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
         notes += _departed(group)
     return [Text(notes)] if notes else []
@@ -106,7 +106,7 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
 
 def _departed(group: Group) -> list[str]:
     """In what the runs of one cell were not made as the published ones."""
-    departed = departures(group.members[0].cell) if group.name != "all" else None
+    departed = departures(group.members[0].cell) if group.name != ALL else None
     if not departed:
         return []
     names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")

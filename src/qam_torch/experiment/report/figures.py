@@ -75,6 +75,8 @@ def profiles(groups: Sequence[Group], name: str) -> Panels | None:
         "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise "
         "95 % intervals. Higher is better."
     )
+    absent = [group.method for group in groups if all(group is not one for one, _ in there)]
+    caption += f" Without {', '.join(absent)}: not evaluated at this step by half of its runs." if absent else ""
     return Panels([panel], [(group.method, color, False) for group, color in there], caption, f"{name}-profiles")
 
 

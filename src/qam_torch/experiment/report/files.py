@@ -13,7 +13,7 @@ import numpy as np
 
 from qam_torch.experiment.records import write_text
 from qam_torch.experiment.report.collecting import Collection
-from qam_torch.experiment.report.results import Result
+from qam_torch.experiment.report.results import ALL, Result
 from qam_torch.experiment.report.settings import differing, told
 from qam_torch.types import QamError
 
@@ -61,7 +61,7 @@ def figures(results: Sequence[Result]) -> Rows:
     for result in results:
         group, published = result.group, result.published
         row: dict[str, Any] = {
-            "level": "all" if group.name == "all" else "domain" if group.task is None else "task",
+            "level": "all" if group.name == ALL else "domain" if group.task is None else "task",
             "name": group.name, "task": group.task, "method": group.method, "algo": group.algo,
             "offline_updates": result.step[0], "online_steps": result.step[1], "runs": result.runs[0],
             "of_runs": result.runs[1], "tasks": result.tasks, "of_tasks": group.tasks, "fewest_seeds": result.seeds[0],

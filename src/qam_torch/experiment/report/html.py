@@ -65,7 +65,9 @@ def _panels(block: Panels, prefix: str) -> Iterator[str]:
     yield '<figure>\n<div class="legend">'
     for label, color, dashed in block.legend:
         stroke = "currentColor" if dashed else color
-        line = f'<line x1="1" y1="6" x2="25" y2="6" stroke="{stroke}"{" stroke-dasharray=" * dashed}{"5,3" * dashed}/>'
+        line = (
+            f'<line x1="1" y1="6" x2="25" y2="6" stroke="{stroke}" stroke-dasharray="{"5 3" if dashed else "none"}"/>'
+        )
         yield f'<span><svg class="key" viewBox="0 0 26 12">{line}</svg>{escape(label)}</span>'
     yield '</div>\n<div class="panels">'
     for number, panel in enumerate(block.panels):
@@ -99,20 +101,25 @@ def _table(table: Table) -> Iterator[str]:
 
 def _cell(cell: str | Interval, right: bool, title: str) -> str:
     words = words_of(cell)
-    kind = ["number"] * right + ["wide"] * (len(words) > 40)
-    attribute = f' class="{" ".join(kind)}"' if kind else ""
+    kind = ["number"] * right + ["wide"] * (len(words) > 40) + ["nothing"] * (words == "–")
+    opening = f'<td data-label="{escape(title)}"' + (f' class="{" ".join(kind)}">' if kind else ">")
     if words in BADGES and title in ("intervals", "status"):
-        return f'<td{attribute}><span class="badge {BADGES[words]}">{words}</span></td>'
-    value, space, ends = words.partition(" [")
-    told = f"{escape(value)}<small>{space}{escape(ends)}</small>" if right and space else escape(words)
-    drawn = _bar(cell.estimate) if isinstance(cell, Interval) and cell.estimate is not None else ""
-    return f"<td{attribute}>{told}{drawn}</td>"
+        return f'{opening}<span class="badge {BADGES[words]}">{words}</span></td>'
+    drawn = _bar(cell.estimate, title) if isinstance(cell, Interval) and cell.estimate is not None else ""
+    return f"{opening}{_in_two(words) if right else escape(words)}{drawn}</td>"
 
 
-def _bar(estimate: Estimate) -> str:
-    """An estimate drawn on a scale from 0 to 1, its interval as a line."""
+def _in_two(words: str) -> str:
+    """A number, and after it small what is in brackets."""
+    number, bracket, rest = re.fullmatch(r"(.*?)(?:( [\[(])(.*))?", words, re.DOTALL).groups("")  # type: ignore[union-attr]
+    return f"{escape(number)}<small>{bracket}{escape(rest)}</small>" if bracket else escape(number)
+
+
+def _bar(estimate: Estimate, title: str) -> str:
+    """An estimate drawn on a scale from 0 to 1, its interval as a line; the published ones in another colour."""
     x = [4 + 92 * min(1.0, max(0.0, number)) for number in estimate if number == number]
     line = f'<line class="span" x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="6" y2="6"/>' if estimate.bounded else ""
     axis = '<line class="axis" x1="4" x2="96" y1="6" y2="6"/>'
     dot = f'<circle cx="{x[0]:.1f}" cy="6" r="3.4"/>'
-    return f'<svg class="bar" viewBox="0 0 100 12" aria-hidden="true">{axis}{line}{dot}</svg>'
+    kind = "bar other" if title == "published" else "bar"
+    return f'<svg class="{kind}" viewBox="0 0 100 12" aria-hidden="true">{axis}{line}{dot}</svg>'

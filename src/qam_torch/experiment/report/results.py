@@ -15,6 +15,7 @@ from qam_torch.experiment.report.statistics import Estimate, interquartile_mean,
 from qam_torch.reference import Curve, Figure, published
 
 __all__ = [
+    "ALL",
     "Group",
     "Result",
     "Step",
@@ -30,6 +31,9 @@ __all__ = [
 TASKS_OF_A_DOMAIN = 5
 TASKS_OF_ALL = 50
 
+ALL = "all domains"
+"""Name of a group over several domains."""
+
 Step = tuple[int, int]
 """Updates of the offline phase, environment steps of the online phase."""
 
@@ -38,7 +42,7 @@ Step = tuple[int, int]
 class Group:
     """Members that are summed up in one figure, and what they are called.
 
-    name    a domain, a task, or "all"
+    name    a domain, a task, or ALL
     method  label of the cell
     algo    algo=NAME
     tasks   how many there would be
@@ -56,8 +60,8 @@ class Group:
     def curve(self) -> Curve | None:
         """What is published of the method there."""
         figures = published()
-        domain = self.members[0].place.domain if self.task is not None else self.name
-        return figures.curve(self.algo, domain, self.task) if figures.has(self.algo, domain, self.task) else None
+        name = "all" if self.name == ALL else self.members[0].place.domain
+        return figures.curve(self.algo, name, self.task) if figures.has(self.algo, name, self.task) else None
 
     @property
     def measure(self) -> str:
@@ -195,7 +199,7 @@ def over_all(collection: Collection) -> list[Group]:
         for group in groups_of(collection, domain):
             found.setdefault(group.algo, []).append(group)
     return [
-        Group("all", algo, algo, tuple(member for one in groups for member in one.members), TASKS_OF_ALL)
+        Group(ALL, algo, algo, tuple(member for one in groups for member in one.members), TASKS_OF_ALL)
         for algo, groups in found.items()
         if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
     ]

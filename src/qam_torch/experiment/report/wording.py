@@ -50,7 +50,8 @@ def signed(number: float | None, digits: int = 2) -> str:
     """ "+0.03", with a true minus."""
     if number is None or math.isnan(number):
         return "–"
-    return f"{number:+.{digits}f}".replace("-", "−")
+    told = f"{number:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(told) == 0 else told.replace("-", "−")
 
 
 def seeds_told(result: Result) -> str:
