@@ -22,13 +22,8 @@ from test_conf import CONF, PAPER, composed, options
 
 from qam_torch import compose
 from qam_torch.experiment.checks import check
+from qam_torch.reference import ALGOS
 from qam_torch.types import QamError
-
-METHODS = {
-    "FBRAC": "fbrac", "IFQL": "ifql", "CGQL": "cgql", "CGQL-M": "cgql_mse", "CGQL-L": "cgql_linex", "DSRL": "dsrl",
-    "FEdit": "fedit", "FQL": "fql", "FAWAC": "fawac", "QAM": "qam", "QAM-E": "qam_e", "QAM-F": "qam_f",
-    "ReBRAC": "rebrac", "BAM": "bam", "QSM": "qsm", "DAC": "dac", "RLPD": "rlpd",
-}  # fmt: skip
 
 NAMES = {"fql": {"alpha": "fql_alpha"}, "fbrac": {"alpha": "fbrac_alpha"}} | dict.fromkeys(
     ("qsm", "dac"), {"alpha": "bc_alpha"}
@@ -66,7 +61,7 @@ def table() -> dict[tuple[str, str], dict[str, str]]:
     rows: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     with open(Path(__file__).parent / "paper_hyperparameters.csv", newline="") as file:
         for row in csv.DictReader(file):
-            rows[METHODS[row["method"]], row["domain"]][row["parameter"]] = row["value"]
+            rows[ALGOS[row["method"]], row["domain"]][row["parameter"]] = row["value"]
     return rows
 
 

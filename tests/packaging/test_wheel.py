@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from tests.pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data"}
+COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report"}
 DISTRIBUTION = "qam_torch-"
 
 pytestmark = pytest.mark.slow
@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_code_and_the_one_copy_of_the_configs(archives: tupl
     code = {f"qam_torch/{name}" for name in relative_files(ROOT / "src" / "qam_torch", "*")}
     configs = {f"qam_torch/conf/{name}" for name in relative_files(ROOT / "conf", "*.yaml")}
     assert shipped == code | configs
-    assert {"qam_torch/py.typed", "qam_torch/types.py"} <= code
+    assert {"qam_torch/py.typed", "qam_torch/types.py", "qam_torch/reference/paper_results.csv.gz"} <= code
     assert "qam_torch/conf/train.yaml" in configs
     assert any(name.startswith(DISTRIBUTION) and name.endswith("licenses/LICENSE") for name in names)
 
@@ -126,6 +126,15 @@ def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_
     checkpoint = "ckpt=runs/awac/checkpoints/last.ckpt"
     told = must_run(fresh / "qam-eval", checkpoint, "episodes=1", "workers=0", cwd=tmp_path)
     assert "awac.AWAC on pointmaze-medium-navigate-v0" in told
+    assert "1 run: 1 finished." in must_run(fresh / "qam-report", "runs", cwd=tmp_path)
+    assert (tmp_path / "report" / "report.html").read_text().count("<style>") == 1
+
+
+def test_the_published_figures_come_with_the_package(fresh: Path, tmp_path: Path) -> None:
+    code = (
+        "import qam_torch; print(qam_torch.published().curve('qam', 'cube-triple-play', task=2).at(1_000_000).success)"
+    )
+    assert 0 < float(must_run(fresh / "python", "-c", code, cwd=tmp_path)) < 1
 
 
 def test_an_unknown_algorithm_is_one_sentence_with_the_nearest_name(fresh: Path, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
         if last.goes_on is not None:
             told = f"the published runs go on, to {published_end(last.goes_on)}"
             notes.append(f"**{group.method} on {where}** stops after {step_told(last.step)}; {told}.")
-        elif group.curve is not None and last.published is None and group.name != ALL:
+        if group.curve is not None and last.published is None and group.name != ALL:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
         notes += _departed(group)
     return [Text(notes)] if notes else []

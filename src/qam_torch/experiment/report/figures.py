@@ -143,7 +143,7 @@ def svg(panel: Panel, prefix: str) -> str:
         axes = figure.add_subplot(facecolor="none")
         panel.draw(axes)
         written = io.StringIO()
-        figure.savefig(written, format="svg", metadata={"Date": None})
+        figure.savefig(written, format="svg", metadata={"Date": None}, facecolor="none")
     text = written.getvalue()
     text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}-", text)
