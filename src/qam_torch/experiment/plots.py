@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qam_torch.experiment.drawing import BLUE, INK, VERMILION, colors, entitle, save_figure, styled
+from qam_torch.experiment.drawing import BLUE, INK, colors, entitle, save_figure, styled
 from qam_torch.experiment.progress import FEW, by_seed, count_steps, counted, finite, step_of
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.types import require
