@@ -234,9 +234,16 @@ def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furth
     alone = make_run(tmp_path / "c", seeds=(2,), reached=50_000, finished=False)
     found = collect([tmp_path])
     runs = told(found)
-    assert runs[f"a/{short.name}"] == ("finished", f"seed 1 of the same settings counts from b/{far.name}")
+    assert runs[f"a/{short.name}"] == ("finished", f"seed=1 counts from b/{far.name}, which has the same settings")
     assert runs[f"c/{alone.name}"][0] == "left out" and f"counts from a/{short.name}" in runs[f"c/{alone.name}"][1]
     assert sorted((member.seed, member.run[0]) for member in found.members) == [(1, "b"), (2, "a")]
+
+
+def test_which_member_of_a_grid_counts_from_elsewhere_is_told_by_its_name(tmp_path: Path) -> None:
+    make_run(tmp_path, overrides=("algo.inv_temp=3",), seeds=(1, 2), name="alone")
+    make_run(tmp_path, seeds=(1, 2, 1, 2), population={"inv_temp": (1, 1, 3, 3)}, name="grid")
+    told_of_grid = "seed=1,inv_temp=3, seed=2,inv_temp=3 counts from alone, which has the same settings"
+    assert told(collect([tmp_path]))["grid"] == ("finished", told_of_grid)
 
 
 def test_an_earlier_run_of_the_same_name_does_not_count_unless_it_is_alone(tmp_path: Path) -> None:

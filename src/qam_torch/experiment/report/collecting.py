@@ -119,13 +119,13 @@ def _each_once(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
     told = []
     for run in runs:
         if run.status != LEFT_OUT:
-            others = [best[member.cell, member.place, member.seed] for member in run.members]
-            again = [other for other, member in zip(others, run.members, strict=True) if other is not member]
+            others = [(member, best[member.cell, member.place, member.seed]) for member in run.members]
+            again = [(member, other) for member, other in others if other is not member]
             if again:
-                seeds = ", ".join(str(seed) for seed in sorted({other.seed for other in again}))
-                where = ", ".join(sorted({other.run for other in again}))
+                names = ", ".join(member.name for member, _ in again)
+                where = ", ".join(sorted({other.run for _, other in again}))
                 run = run.because(
-                    f"seed {seeds} of the same settings counts from {where}",
+                    f"{names} counts from {where}, which has the same settings",
                     LEFT_OUT if len(again) == len(run.members) else None,
                 )
         told.append(run)

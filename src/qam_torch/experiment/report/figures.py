@@ -21,12 +21,12 @@ from qam_torch.experiment.drawing import INK, colors, save_figure, styled
 from qam_torch.experiment.progress import FEW
 from qam_torch.experiment.report.blocks import Panel, Panels
 from qam_torch.experiment.report.results import Group, Step, by_task, scores_at, steps_of
-from qam_torch.experiment.report.statistics import performance_profile, task_mean
+from qam_torch.experiment.report.statistics import Scores, performance_profile, task_mean
 from qam_torch.experiment.report.wording import step_told
 
 __all__ = ["curves", "profiles", "save_panels", "svg"]
 
-THRESHOLDS = np.linspace(0, 1, 101)
+THRESHOLDS = np.arange(101) / 100
 SIZE = (4.0, 2.7)
 """Of a panel, in inches."""
 
@@ -51,9 +51,10 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
     dashed = ", and dashed in the same colour what is published" if published else ""
+    dotted = "; dotted where not all of its tasks have come" if any(map(_lost, groups)) else ""
     caption = (
         f"{groups[0].measure.capitalize()} over updates offline, shaded, and environment steps online; mean over seeds "
-        f"with its 95 % interval{dashed}."
+        f"with its 95 % interval{dashed}{dotted}."
     )
     return Panels(panels, legend, caption, f"{name}-curves")
 
@@ -70,9 +71,16 @@ def profiles(groups: Sequence[Group], name: str) -> Panels | None:
     step = max(shared, key=sum)
     palette = zip(groups, map(to_hex, colors(len(groups))), strict=True)
     there = [(group, color) for group, color in palette if step in steps_of(group.members)]
-    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, there, step))
+    scores = [scores_at(group.members, step) for group, _ in there]
+    tasks = [place for place in scores[0] if all(place in one for one in scores)]
+    if not tasks:
+        return None
+    curves = [([one[place] for place in tasks], color) for one, (_, color) in zip(scores, there, strict=True)]
+    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, curves))
+    every = len(tasks) == max(len(one) for one in scores)
+    over = "tasks" if every else f"the {len(tasks)} tasks that all were run on" if len(tasks) > 1 else "the task of all"
     caption = (
-        "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise "
+        f"Performance profiles: the share of runs whose success is above a threshold, mean over {over}, with pointwise "
         "95 % intervals. Higher is better."
     )
     absent = [group.method for group in groups if all(group is not one for one, _ in there)]
@@ -93,8 +101,8 @@ def _draw(groups: Sequence[Group], palette: dict[str, Any], axes: Axes) -> None:
         changes |= {step[0] for step in steps if step[1]}
         low, high = [one.low for one in found], [one.high for one in found]
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
-        marker = "o" if len(x) <= FEW else ""
-        axes.plot(x, [one.value for one in found], color=color, linewidth=1.8, marker=marker, markersize=3, zorder=4)
+        lost = np.isin(x, [sum(step) for step in _lost(group)])
+        _draw_means(axes, np.array(x), np.array([one.value for one in found]), lost, color)
         _draw_published(axes, group, steps, color)
     for change in sorted(changes):
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
@@ -107,10 +115,34 @@ def _draw(groups: Sequence[Group], palette: dict[str, Any], axes: Axes) -> None:
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
+def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
+    """A line, dotted to and from points that are lost, (n,) bool."""
+    beside = lost | np.append(lost[1:], False) | np.insert(lost[:-1], 0, False)
+    for kept, linestyle in ((~lost, "-"), (beside, ":")):
+        if kept.any():
+            style: dict[str, Any] = {"color": color, "linewidth": 1.8, "linestyle": linestyle, "zorder": 4}
+            marker = "o" if len(x) <= FEW else ""
+            axes.plot(x, np.where(kept, means, np.nan), marker=marker, markersize=3, **style)
+
+
+def _whole(group: Group) -> bool:
+    """Whether it has all of its tasks."""
+    return len({member.place for member in group.members}) == group.tasks
+
+
+def _lost(group: Group) -> list[Step]:
+    """The steps to which some of its tasks have come and others not."""
+    tasks = len({member.place for member in group.members})
+    return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
+
+
 def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
-    """The published curve, as far as the own one goes; its online phase only after as many updates offline."""
+    """The published curve, as far as the own one goes; its online phase only after as many updates offline.
+
+    None of a domain of which not all tasks were run.
+    """
     curve = group.curve
-    if curve is None:
+    if curve is None or not _whole(group):
         return
     begun = {step[0] for step in steps if step[1]}
     kept = (curve.online_steps == 0) | np.isin(curve.offline_updates, list(begun))
@@ -121,9 +153,9 @@ def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any)
         axes.fill_between(curve.steps[kept], curve.low[kept], curve.high[kept], color=color, alpha=0.08, linewidth=0)
 
 
-def _draw_profiles(palette: Sequence[tuple[Group, Any]], step: Step, axes: Axes) -> None:
-    for group, color in palette:
-        shares, ends = performance_profile(list(scores_at(group.members, step).values()), THRESHOLDS)
+def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
+    for scores, color in palette:
+        shares, ends = performance_profile(scores, THRESHOLDS)
         axes.fill_between(THRESHOLDS, ends[:, 0], ends[:, 1], color=color, alpha=0.18, linewidth=0, step="post")
         axes.plot(THRESHOLDS, shares, color=color, linewidth=1.8, drawstyle="steps-post")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="success", ylabel="share of runs above")

@@ -21,6 +21,7 @@ __all__ = [
     "DRAWS",
     "LEVEL",
     "Estimate",
+    "Scores",
     "curve_of_means",
     "interquartile_mean",
     "performance_profile",
