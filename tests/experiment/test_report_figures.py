@@ -83,13 +83,30 @@ def test_profiles_are_compared_on_the_tasks_of_all(tmp_path: Path) -> None:
     panels = profiles(groups(tmp_path), ENV)
     fql, qam = (line.get_ydata() for line in drawn(panels).lines)
     assert np.flatnonzero(np.diff(fql)).tolist() == [59] and np.flatnonzero(np.diff(qam)).tolist() == [29]
-    assert panels is not None and "mean over the task of all" in panels.caption
+    assert panels is not None and panels.caption.endswith("After 100k updates over what all were run on, task 1.")
 
 
 def test_methods_without_a_task_in_common_have_no_profiles(tmp_path: Path) -> None:
     make_run(tmp_path, task=1)
     make_run(tmp_path, task=2, algo="fql")
     assert profiles(groups(tmp_path), ENV) is None
+
+
+def test_profiles_are_of_both_phases(tmp_path: Path) -> None:
+    """After the offline phase of all, and after the online phase of those that have one."""
+    make_run(tmp_path, offline=100_000, online=50_000)
+    make_run(tmp_path, algo="qam_e", offline=100_000, online=50_000)
+    make_run(tmp_path, algo="fql", offline=100_000)
+    make_run(tmp_path, algo="dsrl", offline=50_000)
+    panels = profiles(groups(tmp_path), ENV)
+    assert panels is not None
+    assert [panel.title for panel in panels.panels] == [
+        f"{ENV}, after 100k updates",
+        f"{ENV}, after 100k updates + 50k steps",
+    ]
+    assert [len(drawn(panels, number).lines) for number in (0, 1)] == [3, 2]
+    assert [method for method, _, _ in panels.legend] == ["fql", "qam", "qam_e"]
+    assert "After 100k updates without dsrl: half of its runs have not come there." in panels.caption
 
 
 def test_a_run_at_a_threshold_is_not_above_it(tmp_path: Path) -> None:

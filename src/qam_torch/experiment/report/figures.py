@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -60,32 +60,61 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
 
 
 def profiles(groups: Sequence[Group], name: str) -> Panels | None:
-    """Performance profiles at the last step that half of the methods have come to, of those that have.
+    """Performance profiles: of each phase at the last step that half of its methods have come to, of those that have.
 
-    None where no two have a step in common, or the environment tells no success.
+    None where no two have a step and a task in common, or the environment tells no success.
     """
-    counts = Counter(step for group in groups for step in steps_of(group.members))
-    shared = [step for step in counts if counts[step] >= max(2, len(groups) / 2)]
-    if not shared or any(group.measure != "success" for group in groups):
+    if any(group.measure != "success" for group in groups):
         return None
-    step = max(shared, key=sum)
-    palette = zip(groups, map(to_hex, colors(len(groups))), strict=True)
+    palette = list(zip(groups, map(to_hex, colors(len(groups))), strict=True))
+    panels, captions, shown = [], [_PROFILES], []
+    for online in (False, True):
+        there = [(group, color) for group, color in palette if _of_phase(group, online)]
+        counts = Counter(step for group, _ in there for step in _of_phase(group, online))
+        shared = [step for step in counts if counts[step] >= max(2, len(there) / 2)]
+        found = _profiles_at(max(shared, key=sum), there) if shared else None
+        if found is not None:
+            panels.append(Panel(f"{groups[0].name}, after {step_told(max(shared, key=sum))}", found.draw))
+            captions += found.notes
+            shown += found.methods
+    legend = [(group.method, color, False) for group, color in palette if group.method in shown]
+    return Panels(panels, legend, " ".join(captions), f"{name}-profiles") if panels else None
+
+
+_PROFILES = (
+    "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise 95 % "
+    "intervals. Higher is better."
+)
+
+
+class _Profiles(NamedTuple):
+    """Those of one step: how they are drawn, what has to be known beside them, and whose they are."""
+
+    draw: Callable[[Axes], None]
+    notes: list[str]
+    methods: list[str]
+
+
+def _of_phase(group: Group, online: bool) -> list[Step]:
+    return [step for step in steps_of(group.members) if bool(step[1]) == online]
+
+
+def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
+    """Over the tasks on which all of them were run; None where there is no such task."""
     there = [(group, color) for group, color in palette if step in steps_of(group.members)]
     scores = [scores_at(group.members, step) for group, _ in there]
     tasks = [place for place in scores[0] if all(place in one for one in scores)]
     if not tasks:
         return None
-    curves = [([one[place] for place in tasks], color) for one, (_, color) in zip(scores, there, strict=True)]
-    panel = Panel(f"{groups[0].name}, after {step_told(step)}", partial(_draw_profiles, curves))
-    every = len(tasks) == max(len(one) for one in scores)
-    over = "tasks" if every else f"the {len(tasks)} tasks that all were run on" if len(tasks) > 1 else "the task of all"
-    caption = (
-        f"Performance profiles: the share of runs whose success is above a threshold, mean over {over}, with pointwise "
-        "95 % intervals. Higher is better."
-    )
-    absent = [group.method for group in groups if all(group is not one for one, _ in there)]
-    caption += f" Without {', '.join(absent)}: not evaluated at this step by half of its runs." if absent else ""
-    return Panels([panel], [(group.method, color, False) for group, color in there], caption, f"{name}-profiles")
+    drawn = [([one[place] for place in tasks], color) for one, (_, color) in zip(scores, there, strict=True)]
+    methods, notes = [group.method for group, _ in there], []
+    absent = [group.method for group, _ in palette if group.method not in methods]
+    if absent:
+        notes.append(f"After {step_told(step)} without {', '.join(absent)}: half of its runs have not come there.")
+    if len(tasks) < max(map(len, scores)):
+        over = ", ".join(str(place.task) for place in tasks)
+        notes.append(f"After {step_told(step)} over what all were run on, task {over}.")
+    return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
 
 # Drawing
