@@ -110,13 +110,21 @@ def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: 
 
 def test_intervals_that_touch_overlap_and_one_seed_has_none(tmp_path: Path) -> None:
     low, high = published().curve("QAM", ENV, 1).at(100_000)[3:]  # type: ignore[index]
-    for name, ends, expected in (("a", (high, 1), True), ("b", (0, low), True), ("c", (high + 1e-3, 1), False)):
+    for name, ends, expected in (("a", (high, 1), True), ("b", (0, low), True), ("c", (high + 0.01, 1), False)):
         make_run(tmp_path / name, seeds=(1, 2), success=lambda seed, step, ends=ends: ends[seed - 1])
         (found,) = of_tasks(collect([tmp_path / name]))
         assert found.overlap is expected
     make_run(tmp_path / "d", seeds=(1,))
     (found,) = of_tasks(collect([tmp_path / "d"]))
     assert found.overlap is None and found.difference is not None
+
+
+def test_intervals_that_are_told_as_touching_are_not_apart(tmp_path: Path) -> None:
+    """A published interval from 0.0017 on, and own runs that never succeeded: both begin at 0.00."""
+    make_run(tmp_path, algo="fql", env="puzzle-4x4-play", task=2, offline=300_000, success=0.0)
+    (found,) = of_tasks(collect([tmp_path]), "puzzle-4x4-play")
+    assert found.published is not None and 0 < found.published.low < 0.005
+    assert found.overlap is True
 
 
 def test_where_own_runs_stop_between_published_steps_both_steps_are_told(tmp_path: Path) -> None:
@@ -190,3 +198,11 @@ def test_methods_are_compared_at_the_last_step_and_on_the_tasks_of_both(tmp_path
     table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
     assert [[str(cell) for cell in row[:4]] for row in table.rows] == [["fql", "qam", "100k updates", "2"]]
     assert table.rows[0][4][0] == "0.25 [0.25, 0.25]"  # a tie on one task, none better on the other
+
+
+def test_methods_are_compared_at_the_end_of_each_phase(tmp_path: Path) -> None:
+    make_run(tmp_path, online=50_000, success=lambda seed, step: 0.5 if step > 100_000 else 0.1)
+    make_run(tmp_path, algo="fql", online=50_000, success=0.3)
+    table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
+    told = [[str(row[2]), row[4][0]] for row in table.rows]  # of fql over qam
+    assert told == [["100k updates", "1.00 [1.00, 1.00]"], ["100k updates + 50k steps", "0.00 [0.00, 0.00]"]]

@@ -27,9 +27,10 @@ METHODS = (
     "that have; the column seeds says how many. Runs of different settings are different methods, but for how long "
     "they go on and how often they are looked at.",
     f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap "
-    "intervals. They are compared at the same step. Where own runs were not evaluated at any step of theirs, the "
-    "published figure is the last one before, so that it never had more training; of the online phase only after as "
-    "many updates offline. Where own runs stop at a step that they share and one that they do not, both are told.",
+    "intervals; two intervals overlap where, to two digits, they share a point. They are compared at the same step. "
+    "Where own runs were not evaluated at any step of theirs, the published figure is the last one before, so that it "
+    "never had more training; of the online phase only after as many updates offline. Where own runs stop at a step "
+    "that they share and one that they do not, both are told.",
 )
 
 

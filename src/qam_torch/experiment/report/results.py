@@ -20,7 +20,7 @@ __all__ = [
     "Result",
     "Step",
     "by_task",
-    "common_step",
+    "common_steps",
     "groups_of",
     "over_all",
     "results_of",
@@ -98,10 +98,12 @@ class Result:
 
     @property
     def overlap(self) -> bool | None:
-        """Whether the two intervals have a point in common; None where one is missing."""
+        """Whether the two intervals, to the two digits that are told, share a point; None where one is missing."""
         if self.published is None or not self.mean.bounded:
             return None
-        return self.mean.low <= self.published.high and self.published.low <= self.mean.high
+        ends = (self.mean.low, self.mean.high, self.published.low, self.published.high)
+        low, high, their_low, their_high = (round(end, 2) for end in ends)
+        return low <= their_high and their_low <= high
 
     @property
     def same_step(self) -> bool:
@@ -137,10 +139,11 @@ def steps_of(members: Sequence[Member]) -> list[Step]:
     return [step for steps in _phases(members) for step in steps]
 
 
-def common_step(one: Sequence[Member], other: Sequence[Member]) -> Step | None:
-    """The last step of both."""
+def common_steps(one: Sequence[Member], other: Sequence[Member]) -> list[Step]:
+    """Of each phase the last step of both, where there is one."""
     shared = set(steps_of(one)) & set(steps_of(other))
-    return max(shared, key=sum, default=None)
+    phases = [[step for step in shared if bool(step[1]) == online] for online in (False, True)]
+    return [max(steps, key=sum) for steps in phases if steps]
 
 
 def _phases(members: Sequence[Member]) -> list[list[Step]]:

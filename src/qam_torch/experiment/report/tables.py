@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 
 from qam_torch.experiment.report.blocks import Interval, Table
 from qam_torch.experiment.report.collecting import Collection
 from qam_torch.experiment.report.protocol import departures
-from qam_torch.experiment.report.results import Group, Result, common_step, results_of, scores_at
+from qam_torch.experiment.report.results import Group, Result, Step, common_steps, results_of, scores_at
 from qam_torch.experiment.report.settings import Cell, Place, differing, told
 from qam_torch.experiment.report.statistics import Estimate, probability_of_improvement
 from qam_torch.experiment.report.wording import estimated, figure_told, seeds_told, signed, step_told
@@ -58,20 +59,17 @@ def _says(cell: str | Interval) -> bool:
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
-    """Probability of improvement of each method over each other one, at the last step of both."""
-    rows = []
-    for i, one in enumerate(groups):
-        for other in groups[i + 1 :]:
-            found = _improved(one, other)
-            if found is not None:
-                rows.append([one.method, other.method, *found])
+    """Probability of improvement of each method over each other one, of each phase at the last step of both."""
+    rows = [
+        [one.method, other.method, *found]
+        for one, other in combinations(groups, 2)
+        for step in common_steps(one.members, other.members)
+        if (found := _improved(one, other, step)) is not None
+    ]
     return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
-def _improved(one: Group, other: Group) -> list[str | Interval] | None:
-    step = common_step(one.members, other.members)
-    if step is None:
-        return None
+def _improved(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
     ours, theirs = scores_at(one.members, step), scores_at(other.members, step)
     shared: list[Place] = [place for place in ours if place in theirs]
     if not shared:
