@@ -55,6 +55,27 @@ def test_curves_are_the_means_by_step_of_both_phases_and_their_change_is_marked(
     assert "dotted" not in panels.caption
 
 
+def shaded(panels: Panels) -> bool:
+    return len(drawn(panels).patches) > 0
+
+
+def test_the_offline_phase_is_shaded_where_it_is_one_for_all(tmp_path: Path) -> None:
+    """Where one run stays offline for longer than another, nothing is shaded."""
+    make_run(tmp_path / "a", offline=100_000, online=50_000)
+    make_run(tmp_path / "a", algo="fql", offline=100_000)
+    panels = curves(groups(tmp_path / "a"), ENV)
+    assert shaded(panels) and "over updates offline, shaded, and environment steps online;" in panels.caption
+    make_run(tmp_path / "a", algo="dsrl", offline=150_000)
+    panels = curves(groups(tmp_path / "a"), ENV)
+    assert not shaded(panels) and "environment steps from a dotted line on;" in panels.caption
+    make_run(tmp_path / "b", offline=100_000)
+    panels = curves(groups(tmp_path / "b"), ENV)
+    assert not shaded(panels) and panels.caption.startswith("Success over updates offline; mean over seeds")
+    make_run(tmp_path / "c", algo="rlpd", offline=0, online=100_000)
+    panels = curves(groups(tmp_path / "c"), ENV)
+    assert not shaded(panels) and panels.caption.startswith("Success over environment steps online; mean over seeds")
+
+
 def test_the_published_mean_of_five_tasks_is_not_drawn_beside_that_of_some(tmp_path: Path) -> None:
     for task in range(1, 5):
         make_run(tmp_path, task=task, offline=200_000)
@@ -110,7 +131,6 @@ def test_profiles_are_of_both_phases(tmp_path: Path) -> None:
 
 
 def test_a_run_at_a_threshold_is_not_above_it(tmp_path: Path) -> None:
-    """For every success that fifty episodes can give."""
     make_run(tmp_path, success=0.58)
     make_run(tmp_path, algo="fql", success=0.14)
     fql, qam = (line.get_ydata() for line in drawn(profiles(groups(tmp_path), ENV)).lines)

@@ -41,21 +41,18 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     for group in groups:
         for one in by_task(group):
             tasks.setdefault(one.name, []).append(one)
-    panels = [
-        Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(_draw, groups, palette))
-    ]
+    axis, shaded = _phases_told(groups)
+    draw = partial(_draw, palette, shaded)
+    panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(draw, groups))]
     if len(tasks) == 1:
         panels = []
-    panels += [Panel(task, partial(_draw, own, palette)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
+    panels += [Panel(task, partial(draw, own)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
     published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
     dashed = ", and dashed in the same colour what is published" if published else ""
     dotted = "; dotted where not all of its tasks have come" if any(map(_lost, groups)) else ""
-    caption = (
-        f"{groups[0].measure.capitalize()} over updates offline, shaded, and environment steps online; mean over seeds "
-        f"with its 95 % interval{dashed}{dotted}."
-    )
+    caption = f"{groups[0].measure.capitalize()} over {axis}; mean over seeds with its 95 % interval{dashed}{dotted}."
     return Panels(panels, legend, caption, f"{name}-curves")
 
 
@@ -120,14 +117,13 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
 # Drawing
 
 
-def _draw(groups: Sequence[Group], palette: dict[str, Any], axes: Axes) -> None:
-    last, changes = 1, set()
+def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: Axes) -> None:
+    last, changes = 1, _changes(groups)
     for group in groups:
         color, steps = palette[group.method], steps_of(group.members)
         found = [task_mean(list(scores_at(group.members, step).values())) for step in steps]
         x = [sum(step) for step in steps]
         last = max([last, *x])
-        changes |= {step[0] for step in steps if step[1]}
         low, high = [one.low for one in found], [one.high for one in found]
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
         lost = np.isin(x, [sum(step) for step in _lost(group)])
@@ -135,13 +131,31 @@ def _draw(groups: Sequence[Group], palette: dict[str, Any], axes: Axes) -> None:
         _draw_published(axes, group, steps, color)
     for change in sorted(changes):
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
-    if len(changes) == 1:
+    if shaded and changes:
         axes.axvspan(0, changes.pop(), color=INK, alpha=0.06, linewidth=0, zorder=0)
     axes.set_xlim(0, last * 1.02)
     if groups[0].measure == "success":
         axes.set_ylim(-0.02, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _changes(groups: Sequence[Group]) -> set[int]:
+    """Updates after which an online phase begins."""
+    return {step[0] for group in groups for step in _of_phase(group, online=True)}
+
+
+def _phases_told(groups: Sequence[Group]) -> tuple[str, bool]:
+    """What steps count; and whether the offline phase can be shaded, as no curve of it goes on beyond the change."""
+    changes = _changes(groups)
+    longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
+    if not changes:
+        return "updates offline", False
+    if changes == {longest} == {0}:
+        return "environment steps online", False
+    if len(changes) == 1 and longest <= max(changes):
+        return "updates offline, shaded, and environment steps online", True
+    return "updates offline, and for those that have an online phase environment steps from a dotted line on", False
 
 
 def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
