@@ -43,6 +43,16 @@ def test_runs_are_found_at_any_depth_and_each_once(tmp_path: Path) -> None:
     assert [run.name for run in collect([tmp_path / "a"]).runs] == [f"b/{one.name}", two.name]
 
 
+def test_runs_behind_links_are_called_by_where_they_were_found(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "disk", name="seed1")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "linked").symlink_to(tmp_path / "disk")
+    (found,) = collect([tmp_path / "runs"]).runs
+    assert (found.name, found.path) == ("linked/seed1", run)
+    (tmp_path / "other").symlink_to(run)
+    assert [one.name for one in collect([tmp_path / "other"]).runs] == ["other"]
+
+
 @pytest.mark.parametrize(
     ("path", "message"),
     [

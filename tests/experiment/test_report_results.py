@@ -90,6 +90,17 @@ def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Pat
     assert found.mean.value == pytest.approx(0.6) and (found.tasks, found.published) == (2, None)
 
 
+def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: Path) -> None:
+    """At others the figure would be that of some domains, and jump where one is lost."""
+    make_run(tmp_path, env=ENV, seeds=(1, 2, 3, 4), offline=200_000, online=50_000)
+    make_run(tmp_path, env="scene-play", seeds=(1, 2), offline=100_000)
+    (group,) = over_all(collect([tmp_path]))
+    assert steps(results_of(group)) == [(100_000, 0)]
+    make_run(tmp_path, env=ENV, algo="fql", seeds=(1, 2, 3, 4), offline=60_000, every=30_000)
+    make_run(tmp_path, env="scene-play", algo="fql", seeds=(1, 2))
+    assert [group.method for group in over_all(collect([tmp_path]))] == ["qam"]
+
+
 # The published figures
 
 

@@ -34,7 +34,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
     Raises QamError for a path that does not exist, is no directory, or has no run in it.
     """
     roots = [absolute(path) for path in paths]
-    runs: dict[Path, None] = {}
+    runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different
     records: dict[Path, None] = {}
     for given, root in zip(paths, roots, strict=True):
         if not root.exists():
@@ -45,11 +45,14 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
             raise QamError(f"'{given}' cannot be read: give a directory whose files are yours to read")
         before = len(runs) + len(records)
         for path, is_run in _walk(root):
-            (runs if is_run else records).setdefault(path.resolve())
+            if is_run:
+                runs.setdefault(path.resolve(), path)
+            else:
+                records.setdefault(path.resolve())
         if len(runs) + len(records) == before and not any(path.is_relative_to(root.resolve()) for path in runs):
             raise QamError(f"no run in or below '{given}': expected a config.yaml, as qam-train leaves it")
-    common = Path(os.path.commonpath([root.resolve() for root in roots]))
-    names = {path: str(path.relative_to(common)) if path != common else path.name for path in runs}
+    common = Path(os.path.commonpath(roots))
+    names = {path: str(at.relative_to(common)) if at != common else at.name for path, at in runs.items()}
     return Found({names[path]: path for path in sorted(runs, key=_in_order)}, sorted(records))
 
 

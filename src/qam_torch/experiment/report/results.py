@@ -135,7 +135,7 @@ def scores_at(members: Sequence[Member], step: Step) -> dict[Place, np.ndarray]:
 
 
 def steps_of(members: Sequence[Member]) -> list[Step]:
-    """The steps that at least half of those came to that have come to that phase, in order."""
+    """The steps that at least half of those came to that have come to that phase, in each domain, in order."""
     return [step for steps in _phases(members) for step in steps]
 
 
@@ -148,13 +148,20 @@ def common_steps(one: Sequence[Member], other: Sequence[Member]) -> list[Step]:
 
 def _phases(members: Sequence[Member]) -> list[list[Step]]:
     """The steps of the offline and of the online phase, where there are such, each in order."""
-    counts = Counter(step for member in members for step in member.points.steps if member.points.at(step) is not None)
-    begun = [sum(any(bool(step[1]) == online for step in m.points.steps) for m in members) for online in (0, 1)]
-    offline = [step for step in counts if not step[1] and 2 * counts[step] >= begun[0]]
-    online = [step for step in counts if step[1] and 2 * counts[step] >= begun[1]]
-    if online and offline == [(0, 0)]:  # where a run without an offline phase begins
-        offline = []
+    domains: dict[str, list[Member]] = {}
+    for member in members:
+        domains.setdefault(member.place.domain, []).append(member)
+    offline, online = (set.intersection(*(_reached(own, phase) for own in domains.values())) for phase in (False, True))
+    if online and offline == {(0, 0)}:  # where a run without an offline phase begins
+        offline = set()
     return [sorted(steps, key=sum) for steps in (offline, online) if steps]
+
+
+def _reached(members: Sequence[Member], online: bool) -> set[Step]:
+    """The steps of a phase to which half of those came that have begun it."""
+    counts = Counter(step for member in members for step in member.points.steps if member.points.at(step) is not None)
+    begun = sum(any(bool(step[1]) == online for step in member.points.steps) for member in members)
+    return {step for step, count in counts.items() if bool(step[1]) == online and 2 * count >= begun}
 
 
 def _result(group: Group, step: Step, curve: Curve | None) -> Result:
@@ -196,16 +203,20 @@ def by_task(group: Group) -> list[Group]:
 
 
 def over_all(collection: Collection) -> list[Group]:
-    """A group over several domains for each method with one cell in each, whose numbers may be tuned for each."""
+    """A group over several domains for each method with one cell in each, whose numbers may be tuned for each.
+
+    None where they have no step in common.
+    """
     found: dict[str, list[Group]] = {}
     for domain in collection.domains:
         for group in groups_of(collection, domain):
             found.setdefault(group.algo, []).append(group)
-    return [
+    pooled = [
         Group(ALL, algo, algo, tuple(member for one in groups for member in one.members), TASKS_OF_ALL)
         for algo, groups in found.items()
         if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
     ]
+    return [group for group in pooled if steps_of(group.members)]
 
 
 def _tasks_of(members: Sequence[Member]) -> int:
