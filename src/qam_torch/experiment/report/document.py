@@ -24,8 +24,8 @@ METHODS = (
     "**P(X > Y)** is the probability of improvement, equal runs counting half. All as in Agarwal et al. 2021, [Deep "
     "reinforcement learning at the edge of the statistical precipice](https://arxiv.org/abs/2108.13264).",
     "A figure is of the last step that in each domain at least half of the runs have come to which have come to its "
-    "phase, over those that have; the column seeds says how many. Runs of different settings are different methods, but for how long "
-    "they go on and how often they are looked at.",
+    "phase, over those that have; the column seeds says how many. Runs of different settings are different "
+    "methods, but for how long they go on and how often they are looked at.",
     f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap "
     "intervals; two intervals overlap where, to two digits, they share a point. They are compared at the same step. "
     "Where own runs were not evaluated at any step of theirs, the published figure is the last one before, so that it "
