@@ -44,6 +44,7 @@ def check(config: DictConfig) -> None:
     _check_online(config)
     require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
+    require("skip_completed", isinstance(config.skip_completed, bool), config.skip_completed, "true or false")
     require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
     require("precision", config.precision in ("full", "bf16-mixed"), config.precision, "full or bf16-mixed")
     if config.precision == "bf16-mixed" and config.dtype != "float32":

@@ -14,7 +14,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -28,12 +28,14 @@ from qam_torch.experiment.groups import (
     options_of,
     with_config_directory,
 )
+from qam_torch.experiment.machine import cpu_cores, visible_gpus
 from qam_torch.types import QamError
 
 __all__ = [
     "compose",
     "config_directory",
     "jobs",
+    "searched",
     "with_default_experiment",
     "with_free_keys",
     "with_quoted_paths",
@@ -41,6 +43,7 @@ __all__ = [
 
 NEUTRAL = (
     "resume",
+    "skip_completed",
     "on_divergence",
     "trainer",
     "logger",
@@ -101,7 +104,13 @@ def _per_domain(values: DictConfig, *, _root_: DictConfig, _node_: Node) -> floa
     return values[domain]
 
 
+def _runs_at_once() -> int:
+    """Runs that one machine works on at a time: one a GPU, or without GPUs one a CPU core."""
+    return len(visible_gpus()) or cpu_cores()
+
+
 OmegaConf.register_new_resolver("per_domain", _per_domain, replace=True)
+OmegaConf.register_new_resolver("runs_at_once", _runs_at_once, replace=True)
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)
 OmegaConf.register_new_resolver("environment_name", _environment_name, replace=True)
 OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
@@ -114,19 +123,43 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
     """
     choices = []
     for word in overrides:
-        try:
-            override = OverridesParser.create().parse_override(word)
-        except HydraException as error:
-            given = word.removeprefix("++")  # see `with_free_keys`
-            raise QamError(f"cannot read '{given}' ({_first_line(error)}): give key=value, or ~key") from None
+        override = _parsed(word)
         key = override.get_key_element()
         if not override.is_sweep_override():
             choices.append([word])
+        elif override.is_interval_sweep():
+            raise QamError(f"'{word}' has no end of values: give some, such as {key}=1,3,10, or hydra/sweeper=qam_optuna")
         elif isinstance(glob := override.value(), Glob):
             choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
         else:
             choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
     return [list(job) for job in itertools.product(*choices)]
+
+
+def searched(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep whose sweeper decides as it goes, with the ends of what it searches as choices.
+
+    If the runs at the ends make sense, so do those in between. What the sweeper's configuration searches is put in front.
+    """
+    fixed = [word for word in overrides if not _parsed(word).is_sweep_override()]
+    sweeper = _composed(fixed, keep_hydra=True).hydra.sweeper
+    given = {_parsed(word).get_key_element() for word in overrides}
+    own = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items() if key not in given]
+    words = []
+    for word in [*own, *overrides]:
+        override = _parsed(word)
+        interval = override.value()
+        if isinstance(interval, IntervalSweep):
+            word = f"{override.get_key_element()}={interval.start},{interval.end}"
+        words.append(word)
+    return words
+
+
+def _parsed(word: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise QamError(f"cannot read '{word}' ({_first_line(error)}): give key=value, or ~key") from None
 
 
 def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
@@ -182,11 +215,13 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
     return config
 
 
-def _composed(words: Sequence[str]) -> DictConfig:
+def _composed(words: Sequence[str], keep_hydra: bool = False) -> DictConfig:
     try:
         with initialize_config_dir(str(config_directory()), version_base="1.3"):
             config = hydra_compose("train", overrides=list(words), return_hydra_config=True)
         HydraConfig.instance().set_config(config)
+        if keep_hydra:
+            return config
         with open_dict(config):
             del config["hydra"]
         OmegaConf.resolve(config)

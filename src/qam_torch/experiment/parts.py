@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
+from qam_torch.experiment.machine import cpu_cores
 from qam_torch.experiment.own import method_named
 from qam_torch.experiment.population import with_population
 from qam_torch.experiment.threads import hidden_widths
@@ -47,8 +48,7 @@ def method_of(config: DictConfig) -> type[Algorithm]:
 
 def build_pool(make: partial, count: int, workers: int | None) -> EnvironmentPool:
     """`count` environments over `workers` processes; None takes the CPU cores, 0 stays in this process."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    chosen = cores if workers is None else workers
+    chosen = cpu_cores() if workers is None else workers
     return EnvironmentPool(make, count, workers=min(chosen, count) if chosen > 1 else 0)
 
 

@@ -19,9 +19,10 @@ from qam_torch.experiment.checks import check
 from qam_torch.experiment.clock import Clock, clock_of
 from qam_torch.experiment.conclusion import conclude, show_table
 from qam_torch.experiment.configuration import absolute
-from qam_torch.experiment.continuing import Saved, finished_run, saved_run, trainer_steps_of
+from qam_torch.experiment.continuing import Saved, saved_run, trainer_steps_of
 from qam_torch.experiment.environments import environment_maker, title
 from qam_torch.experiment.evaluator import Evaluator, environments_for
+from qam_torch.experiment.finished import finished_run
 from qam_torch.experiment.initial import adopt, initial_checkpoint, require_fitting
 from qam_torch.experiment.inputs import Data, build_data
 from qam_torch.experiment.online import build_collector, build_online
@@ -41,11 +42,13 @@ class RunResult(NamedTuple):
     directory  the run directory
     summary    content of summary.json
     algorithm  the trained LightningModule, None if the run had been finished before
+    resumed    whether it went on from a checkpoint that an earlier run had left in the directory
     """
 
     directory: Path
     summary: dict[str, Any]
     algorithm: Algorithm | None
+    resumed: bool = False
 
 
 def fit(config: DictConfig) -> RunResult:
@@ -72,6 +75,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
     trainer = build_trainer(config)
     prepare_directory(directory)
     saved = saved_run(directory, config)
+    resumed = saved is not None
     initial = initial_checkpoint(config) if saved is None else None
     clock = _clock(config, saved, initial)
     data = build_data(config, trainer.strategy.root_device)
@@ -130,7 +134,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
     finally:
         evaluator.close()
     show_table(directory, summary)
-    return RunResult(directory, summary, algorithm)
+    return RunResult(directory, summary, algorithm, resumed)
 
 
 def _description(config: DictConfig, data: Data, algorithm: Algorithm, arguments: dict[str, Any]) -> dict[str, Any]:

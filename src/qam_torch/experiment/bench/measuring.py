@@ -6,7 +6,6 @@ arithmetic, and their best rate on a machine can be measured.
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from qam_torch.experiment.machine import cpu_cores
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         cpu = named[0] if named else cpu
     return {
         "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cpu_cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,

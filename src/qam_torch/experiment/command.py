@@ -1,0 +1,129 @@
+"""The words of `qam-train`: understood, and checked for every run that they ask for, before Hydra sees them."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from qam_torch.experiment.configuration import (
+    absolute,
+    compose,
+    jobs,
+    searched,
+    with_default_experiment,
+    with_free_keys,
+    with_quoted_paths,
+)
+from qam_torch.experiment.groups import with_config_directory
+from qam_torch.types import QamError
+
+__all__ = ["Command", "understood"]
+
+EXTRAS = {
+    "hydra/launcher=qam_joblib": ("joblib", "hydra_joblib_launcher"),
+    "hydra/launcher=qam_slurm": ("slurm", "hydra_submitit_launcher"),
+    "hydra/launcher=qam_slurm_local": ("slurm", "hydra_submitit_launcher"),
+    "hydra/launcher=qam_ray": ("ray", "hydra_ray_launcher"),
+    "hydra/sweeper=qam_optuna": ("optuna", "hydra_optuna_sweeper"),
+}
+"""Choice -> the extra that brings what it needs, and the plugin in there."""
+
+
+class Command(NamedTuple):
+    """What a command line asks for.
+
+    words  for Hydra
+    sweep  the configuration of the first run of a sweep; None where there is only one run, or none
+    runs   the overrides of each run of a sweep; None where the sweeper decides as it goes
+    """
+
+    words: list[str]
+    sweep: DictConfig | None = None
+    runs: list[list[str]] | None = None
+
+
+def understood(words: Sequence[str]) -> Command:
+    """The command line with its default experiment, after every run it asks for has been composed and checked.
+
+    Hydra would report a misspelt key in several lines, and only when a sweep comes to it.
+
+    Raises QamError for whatever makes no sense.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
+    arguments = get_args_parser().parse_intermixed_args(list(words))
+    flags = list(words)
+    for override in arguments.overrides:
+        flags.remove(override)
+    if arguments.hydra_help or arguments.shell_completion:
+        return Command(list(words))
+    overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
+    composed = with_config_directory(overrides, arguments.config_dir)
+    shown = bool(arguments.help or arguments.cfg or arguments.info)
+    _require_extras(composed)
+    if not arguments.multirun:
+        _checked([composed], composed, shown)
+        return Command([*flags, *overrides])
+    plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
+    runs = jobs(composed) if plain else jobs(searched(composed))
+    configs = _checked(runs, composed, shown)
+    if plain:
+        _require_own_directories(configs, runs)
+    command = [*flags, *overrides]
+    return Command(command) if shown else Command(command, configs[0], runs if plain else None)
+
+
+def _checked(runs: Sequence[Sequence[str]], composed: Sequence[str], shown: bool) -> list[DictConfig]:
+    """The configuration of each run; one that is only shown need not make sense."""
+    configs = []
+    for run in runs:
+        try:
+            config = compose(run)
+            if not shown:
+                from qam_torch.experiment.checks import check
+
+                check(config)
+        except QamError as error:
+            told = f" (in the run {' '.join(run)})" if list(run) != list(composed) else ""
+            raise QamError(f"{error}{told}") from None
+        configs.append(config)
+    return configs
+
+
+def _require_own_directories(configs: Sequence[DictConfig], runs: Sequence[Sequence[str]]) -> None:
+    """Raise QamError if two runs of a sweep would write to one directory, perhaps at the same time."""
+    owners: dict[str, Sequence[str]] = {}
+    for config, run in zip(configs, runs, strict=True):
+        directory = str(absolute(config.run_dir))
+        if directory in owners:
+            mine, other = (" ".join(_without(words, run, owners[directory])) for words in (run, owners[directory]))
+            raise QamError(
+                f"the runs {other} and {mine} have the same directory '{directory}': leave out run_dir and run_name, and "
+                "sweep only over what changes a result"
+            )
+        owners[directory] = run
+
+
+def _without(words: Sequence[str], *all_words: Sequence[str]) -> Iterator[str]:
+    """The words that are not common to all, or all words if they are."""
+    common = set.intersection(*map(set, all_words))
+    own = [word for word in words if word not in common]
+    return iter(own or words)
+
+
+def _require_extras(overrides: Sequence[str]) -> None:
+    """Raise QamError if a launcher or sweeper is chosen whose package is not installed."""
+    for choice, (extra, plugin) in EXTRAS.items():
+        if choice in overrides and not _is_installed(plugin):
+            raise QamError(f"{choice} needs more packages: pip install 'qam-torch[{extra}]'")
+
+
+def _is_installed(plugin: str) -> bool:
+    """Whether Hydra would find a plugin; importlib's own answer for a missing parent is an error."""
+    names = itertools.accumulate(("hydra_plugins", plugin), lambda parent, child: f"{parent}.{child}")
+    return all(importlib.util.find_spec(name) is not None for name in names)
