@@ -8,7 +8,8 @@ import pytest
 from omegaconf import OmegaConf
 
 import qam_torch
-from qam_torch.experiment.configuration import compose, jobs, with_default_experiment, with_quoted_paths
+from qam_torch.experiment.configuration import compose
+from qam_torch.experiment.overrides import jobs, with_default_experiment, with_quoted_paths
 from qam_torch.types import QamError
 
 MISTAKES = {

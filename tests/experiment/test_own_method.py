@@ -24,9 +24,10 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.experiment import conclusion
 from qam_torch.experiment.bench import main as bench_main
 from qam_torch.experiment.checkpoints import SECTION, describe
-from qam_torch.experiment.configuration import compose, jobs
+from qam_torch.experiment.configuration import compose
 from qam_torch.experiment.evaluate import main as evaluate_main
 from qam_torch.experiment.groups import with_config_directory
+from qam_torch.experiment.overrides import jobs
 from qam_torch.experiment.own import see_working_directory
 from qam_torch.experiment.parts import wants_compilation
 from qam_torch.types import Batch, QamError

@@ -7,18 +7,18 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig
 
-from qam_torch.experiment.configuration import (
-    absolute,
-    compose,
+from qam_torch.experiment.configuration import absolute, compose, compose_for_hydra
+from qam_torch.experiment.groups import with_config_directory
+from qam_torch.experiment.overrides import (
     jobs,
-    searched,
+    parsed,
     with_default_experiment,
     with_free_keys,
     with_quoted_paths,
 )
-from qam_torch.experiment.groups import with_config_directory
 from qam_torch.types import QamError
 
 __all__ = ["Command", "understood"]
@@ -70,12 +70,31 @@ def understood(words: Sequence[str]) -> Command:
         _checked([composed], composed, shown)
         return Command([*flags, *overrides])
     plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
-    runs = jobs(composed) if plain else jobs(searched(composed))
+    runs = jobs(composed) if plain else jobs(_searched(composed))
     configs = _checked(runs, composed, shown)
     if plain:
         _require_own_directories(configs, runs)
     command = [*flags, *overrides]
     return Command(command) if shown else Command(command, configs[0], runs if plain else None)
+
+
+def _searched(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep whose sweeper decides as it goes, with the ends of what it searches as choices.
+
+    If the runs at the ends make sense, so do those in between. What the sweeper's configuration searches comes first.
+    """
+    fixed = [word for word in overrides if not parsed(word).is_sweep_override()]
+    sweeper = compose_for_hydra(fixed).hydra.sweeper
+    given = {parsed(word).get_key_element() for word in overrides}
+    own = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items() if key not in given]
+    words = []
+    for word in [*own, *overrides]:
+        override = parsed(word)
+        interval = override.value()
+        if isinstance(interval, IntervalSweep):
+            word = f"{override.get_key_element()}={interval.start},{interval.end}"
+        words.append(word)
+    return words
 
 
 def _checked(runs: Sequence[Sequence[str]], composed: Sequence[str], shown: bool) -> list[DictConfig]:
@@ -103,8 +122,8 @@ def _require_own_directories(configs: Sequence[DictConfig], runs: Sequence[Seque
         if directory in owners:
             mine, other = (" ".join(_without(words, run, owners[directory])) for words in (run, owners[directory]))
             raise QamError(
-                f"the runs {other} and {mine} have the same directory '{directory}': leave out run_dir and run_name, and "
-                "sweep only over what changes a result"
+                f"the runs {other} and {mine} have the same directory '{directory}': leave out run_dir and run_name, "
+                "and sweep only over what changes a result"
             )
         owners[directory] = run
 

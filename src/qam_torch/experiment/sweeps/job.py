@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +17,7 @@ from typing import IO, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from qam_torch.experiment import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.experiment.finished import finished_run
 from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure, score_of
 from qam_torch.experiment.sweeps.process import GRACE_SECONDS
@@ -28,7 +29,7 @@ __all__ = ["SweepJob"]
 
 @dataclass(frozen=True)
 class SweepJob:
-    """Hydra's task function in a sweep: it starts the run in a process of its own, and never raises for what happens there.
+    """Hydra's task function in a sweep: makes the run in a process of its own, and does not raise what happens there.
 
     directory  of the sweep, where records and logs go; absolute, and the same on all machines
     cwd        where the command was given: what relative paths are relative to
@@ -45,24 +46,26 @@ class SweepJob:
 
     def __call__(self, config: DictConfig) -> Outcome:
         hydra = HydraConfig.get()
-        number, words = int(hydra.job.num), list(hydra.overrides.task)
+        record = Record(int(hydra.job.num), list(hydra.overrides.task))
         share = Share.of(_plain(hydra.launcher), self.runs)
         alone = hydra.runtime.choices["hydra/launcher"] == "basic"
-        path = Record.path(self.directory, number)
+        path = Record.path(self.directory, record.number)
         try:
             settings = self._settings(config, share, begun=path.exists())
+            record = replace(record, outcome=Outcome("running", settings.run_dir))
             summary = finished_run(Path(settings.run_dir), settings)
             if summary is None:
-                Record(number, words, Outcome("running", settings.run_dir)).write(path)
-                with slot(path.parent, share.at_once, number) as place:
+                record.write(path)
+                with slot(path.parent, share.at_once, record.number) as place:
                     environment = variables(share, place, self.gpus)
-                    return self._made(number, words, settings, environment, path.with_suffix(".log"), alone)
-            found = Outcome("skipped", settings.run_dir, *score_of(summary))
+                    record = self._made(record, settings, environment, None if alone else path.with_suffix(".log"))
+            else:
+                record = record.ended(Outcome("skipped", settings.run_dir, *score_of(summary)))
         except Exception as error:  # of whatever kind, it is not the other runs' affair
-            found = failure(error, str(config.run_dir))
-        Record(number, words, found).write(path)
-        _tell(number, words, found)
-        return found
+            record = record.ended(failure(error, record.outcome.directory))
+        record.write(path)
+        print(record.told(), flush=True)
+        return record.outcome
 
     def is_finished(self, config: DictConfig) -> bool:
         """Whether the run would be left alone."""
@@ -84,27 +87,22 @@ class SweepJob:
             settings.resume = "auto"
         return settings
 
-    def _made(
-        self, number: int, words: Sequence[str], settings: DictConfig, environment: Mapping[str, str], log: Path, alone: bool
-    ) -> Outcome:
-        """Make the run in a process of its own, which writes the record itself unless it dies."""
-        path = log.with_suffix(".json")
-        request = {"number": number, "words": list(words), "record": str(path), "directory": settings.run_dir}
-        request["config"] = OmegaConf.to_container(settings)
-        if not alone:
-            print(f"run {number} begins: {' '.join(words)}; {log}", flush=True)
+    def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
+        """Make the run in a process of its own, which writes its record itself unless it dies."""
+        path = Record.path(self.directory, record.number)
+        request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
+        if log is not None:
+            print(f"{record.told()}; {log}", flush=True)
         started = time.monotonic()
-        with _output(None if alone else log) as output, _process(request, self.cwd, environment, output) as process:
+        with _output(log) as output, _process(request, self.cwd, environment, output) as process:
             status = process.wait()
-        outcome = Record.read(path).outcome
-        if outcome.ending == "running":  # it has not come to say anything
-            told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
-            seen = "" if alone else f", see {log}"
-            outcome = replace(outcome, ending="failed", reason=f"its process {told}{seen}",
-                              seconds=round(time.monotonic() - started, 1))  # fmt: skip
-            Record(number, words, outcome).write(path)
-        _tell(number, words, outcome)
-        return outcome
+        ended = Record.read(path)
+        if ended.outcome.ending != "running":
+            return ended
+        told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
+        reason = f"its process {told}" + ("" if log is None else f", see {log}")
+        seconds = round(time.monotonic() - started, 1)
+        return record.ended(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
 
 
 def _plain(launcher: DictConfig) -> dict[str, Any]:
@@ -119,12 +117,6 @@ def _signal(number: int) -> str:
     except ValueError:
         return f"signal {number}"
     return f"{name} (is the memory full?)" if name == "SIGKILL" else name
-
-
-def _tell(number: int, words: Sequence[str], outcome: Outcome) -> None:
-    score = "" if outcome.score is None else f", {outcome.measure} {outcome.score:.2f}"
-    reason = f": {outcome.reason}" if outcome.reason else ""
-    print(f"run {number} {outcome.ending}{score}: {' '.join(words)}{reason}", flush=True)
 
 
 @contextlib.contextmanager

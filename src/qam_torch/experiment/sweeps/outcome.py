@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,21 +64,40 @@ class Record:
     words: Sequence[str] = field(default_factory=list)
     outcome: Outcome = field(default_factory=lambda: Outcome("not started"))
 
+    def ended(self, outcome: Outcome) -> Record:
+        """The same run with what became of it."""
+        return replace(self, outcome=outcome)
+
+    def told(self) -> str:
+        """One line about it."""
+        outcome = self.outcome
+        score = "" if outcome.score is None else f", {outcome.measure} {outcome.score:.2f}"
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        return f"run {self.number} {outcome.ending}{score}: {' '.join(self.words)}{reason}"
+
     @staticmethod
     def path(directory: Path, number: int) -> Path:
         """Where the record of a sweep's run is."""
         return directory / "runs" / f"{number:04d}.json"
 
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {**asdict(self), "words": list(self.words)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Record:
+        """The reverse; raises LookupError or TypeError for anything else."""
+        return cls(content["number"], content["words"], Outcome(**content["outcome"]))
+
     def write(self, path: Path) -> None:
         """Put it there, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, asdict(self))
+        write_json(path, self.as_dict())
 
     @classmethod
     def read(cls, path: Path) -> Record:
         """What was written there; raises QamError for anything else."""
         try:
-            content = json.loads(path.read_text())
-            return cls(content["number"], content["words"], Outcome(**content["outcome"]))
+            return cls.from_dict(json.loads(path.read_text()))
         except (OSError, ValueError, LookupError, TypeError):
             raise QamError(f"'{path}' is no record of a sweep's run: remove it") from None

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would not have
     request = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_interrupt_when_left, daemon=True).start()
-    started = time.monotonic()
-    outcome = _outcome(lambda: _fit(request["config"]), request["directory"])
+    record, started = Record.from_dict(request["record"]), time.monotonic()
+    outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    outcome = Outcome(**{**vars(outcome), "seconds": round(time.monotonic() - started, 1)})
-    Record(request["number"], request["words"], outcome).write(Path(request["record"]))
+    seconds = round(time.monotonic() - started, 1)
+    record.ended(replace(outcome, seconds=seconds)).write(Path(request["path"]))
     return 0 if outcome.score is not None else 1
 
 

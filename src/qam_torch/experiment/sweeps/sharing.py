@@ -27,7 +27,7 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, launcher: Mapping[str, Any], runs: int | None) -> Share:
-        """What the configuration of a launcher says, by its own key: joblib's n_jobs, Slurm's cpus_per_task, Ray's num_cpus.
+        """What a launcher's configuration says, by its own key: joblib's n_jobs, Slurm's cpus_per_task, Ray's num_cpus.
 
         launcher  hydra.launcher
         runs      of the whole sweep; None = not known

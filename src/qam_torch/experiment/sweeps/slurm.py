@@ -1,8 +1,8 @@
 """Runs as jobs of Slurm, through submitit.
 
-Hydra's own launcher asks for the jobs' results one after the other and raises at the first that has none, because it was
-cancelled, say, or its machine died: the others' would be lost. Nor does it know of finished runs, which would stand in
-the queue for nothing.
+Hydra's own launcher asks for the jobs' results one after the other and raises at the first that has none, because it
+was cancelled, say, or its machine died: the others' would be lost. Nor does it know of finished runs, which would stand
+in the queue for nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from qam_torch.types import QamError
 
 __all__ = ["launch"]
 
-SHARED = ("timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout")
+SHARED = (
+    "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout",
+)  # fmt: skip
 """Parameters that submitit knows for every executor; its others carry the executor's name in front."""
 
 
@@ -101,6 +103,6 @@ def _lost(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Ex
     if record.outcome.ending == "failed":
         return record.outcome
     told = failure(error, record.outcome.directory).reason
-    outcome = replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})")
-    Record(number, record.words, outcome).write(path)
-    return outcome
+    record = record.ended(replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})"))
+    record.write(path)
+    return record.outcome

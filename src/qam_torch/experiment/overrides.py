@@ -1,0 +1,100 @@
+"""The overrides of a command line, as words in Hydra's grammar, before anything is composed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from qam_torch.experiment.groups import options_of
+from qam_torch.types import QamError
+
+__all__ = ["NEUTRAL", "first_line", "jobs", "parsed", "with_default_experiment", "with_free_keys", "with_quoted_paths"]
+
+NEUTRAL = (
+    "resume",
+    "skip_completed",
+    "on_divergence",
+    "trainer",
+    "logger",
+    "runs_root",
+    "run_dir",
+    "data.directory",
+    "data.download",
+    "data.mirrors",
+    "eval_environments",
+    "eval_workers",
+    "online_workers",
+    "num_threads",
+    "compile",
+    "hydra",
+)
+"""Keys that say where and how a run goes, not what it computes."""
+
+PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
+"""Keys whose values are paths."""
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each run of a multirun, in Hydra's order; one run if no override sweeps.
+
+    Raises QamError for what is not Hydra's grammar.
+    """
+    choices = []
+    for word in overrides:
+        override = parsed(word)
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([word])
+        elif override.is_interval_sweep():
+            raise QamError(
+                f"'{word}' has no end of values: give some, such as {key}=1,3,10, or hydra/sweeper=qam_optuna"
+            )
+        elif isinstance(glob := override.value(), Glob):
+            choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
+        else:
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    return [list(job) for job in itertools.product(*choices)]
+
+
+def parsed(word: str) -> Override:
+    """A word as Hydra reads it; raises QamError for what is not its grammar."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise QamError(f"cannot read '{word}' ({first_line(error)}): give key=value, or ~key") from None
+
+
+def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
+    """Paths as they stand, though they contain what Hydra's grammar gives a meaning to, as runs' own directories do."""
+    words = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        plain = not value or value[0] in "'\"[" or "${" in value or re.match(r"\w+\(", value)
+        if key.lstrip("+") in PATHS and not plain and re.search(r"[=()\[\]{}:]", value):
+            value = "'" + value.replace("'", "\\'") + "'"
+        words.append(f"{key}={value}" if "=" in word else word)
+    return words
+
+
+def with_default_experiment(overrides: Sequence[str]) -> list[str]:
+    """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
+    for override in overrides:
+        key = re.split(r"[=@]", override.lstrip("+~"))[0]
+        if not any(key == neutral or key.startswith(f"{neutral}.") for neutral in NEUTRAL):
+            return list(overrides)
+    return [*overrides, "experiment=quickstart"]
+
+
+def with_free_keys(overrides: Sequence[str]) -> list[str]:
+    """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
+    return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, without its full stop."""
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
