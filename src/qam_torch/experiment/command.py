@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from hydra.core.override_parser.types import IntervalSweep
@@ -13,7 +13,9 @@ from omegaconf import DictConfig
 from qam_torch.experiment.configuration import absolute, compose, compose_for_hydra
 from qam_torch.experiment.groups import with_config_directory
 from qam_torch.experiment.overrides import (
+    common_words,
     jobs,
+    name_of,
     parsed,
     with_default_experiment,
     with_free_keys,
@@ -36,12 +38,14 @@ EXTRAS = {
 class Command(NamedTuple):
     """What a command line asks for.
 
-    words  for Hydra
-    sweep  the configuration of the first run of a sweep; None where there is only one run, or none
-    runs   the overrides of each run of a sweep; None where the sweeper decides as it goes
+    flags      for Hydra, which wants them first
+    overrides  for Hydra
+    sweep      the configuration of the first run of a sweep; None where there is only one run, or none
+    runs       the overrides of each run of a sweep; None where the sweeper decides as it goes
     """
 
-    words: list[str]
+    flags: list[str]
+    overrides: list[str]
     sweep: DictConfig | None = None
     runs: list[list[str]] | None = None
 
@@ -61,21 +65,20 @@ def understood(words: Sequence[str]) -> Command:
     for override in arguments.overrides:
         flags.remove(override)
     if arguments.hydra_help or arguments.shell_completion:
-        return Command(list(words))
+        return Command(list(words), [])
     overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
     composed = with_config_directory(overrides, arguments.config_dir)
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
     if not arguments.multirun:
-        _checked([composed], composed, shown)
-        return Command([*flags, *overrides])
+        _checked([composed], shown)
+        return Command(flags, overrides)
     plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
     runs = jobs(composed) if plain else jobs(_searched(composed))
-    configs = _checked(runs, composed, shown)
+    configs = _checked(runs, shown)
     if plain:
-        _require_own_directories(configs, runs)
-    command = [*flags, *overrides]
-    return Command(command) if shown else Command(command, configs[0], runs if plain else None)
+        _require_own_directories(configs, runs, common_words(composed))
+    return Command(flags, overrides) if shown else Command(flags, overrides, configs[0], runs if plain else None)
 
 
 def _searched(overrides: Sequence[str]) -> list[str]:
@@ -97,7 +100,7 @@ def _searched(overrides: Sequence[str]) -> list[str]:
     return words
 
 
-def _checked(runs: Sequence[Sequence[str]], composed: Sequence[str], shown: bool) -> list[DictConfig]:
+def _checked(runs: Sequence[Sequence[str]], shown: bool) -> list[DictConfig]:
     """The configuration of each run; one that is only shown need not make sense."""
     configs = []
     for run in runs:
@@ -108,31 +111,25 @@ def _checked(runs: Sequence[Sequence[str]], composed: Sequence[str], shown: bool
 
                 check(config)
         except QamError as error:
-            told = f" (in the run {' '.join(run)})" if list(run) != list(composed) else ""
+            told = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
             raise QamError(f"{error}{told}") from None
         configs.append(config)
     return configs
 
 
-def _require_own_directories(configs: Sequence[DictConfig], runs: Sequence[Sequence[str]]) -> None:
+def _require_own_directories(
+    configs: Sequence[DictConfig], runs: Sequence[Sequence[str]], common: frozenset[str]
+) -> None:
     """Raise QamError if two runs of a sweep would write to one directory, perhaps at the same time."""
-    owners: dict[str, Sequence[str]] = {}
+    owners: dict[str, str] = {}
     for config, run in zip(configs, runs, strict=True):
-        directory = str(absolute(config.run_dir))
+        directory, name = str(absolute(config.run_dir)), name_of(run, common)
         if directory in owners:
-            mine, other = (" ".join(_without(words, run, owners[directory])) for words in (run, owners[directory]))
             raise QamError(
-                f"the runs {other} and {mine} have the same directory '{directory}': leave out run_dir and run_name, "
-                "and sweep only over what changes a result"
+                f"the runs '{owners[directory]}' and '{name}' have the same directory '{directory}': leave out run_dir "
+                "and run_name, and sweep only over what changes a result"
             )
-        owners[directory] = run
-
-
-def _without(words: Sequence[str], *all_words: Sequence[str]) -> Iterator[str]:
-    """The words that are not common to all, or all words if they are."""
-    common = set.intersection(*map(set, all_words))
-    own = [word for word in words if word not in common]
-    return iter(own or words)
+        owners[directory] = name
 
 
 def _require_extras(overrides: Sequence[str]) -> None:

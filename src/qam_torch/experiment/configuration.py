@@ -27,6 +27,7 @@ from qam_torch.experiment.groups import (
 from qam_torch.experiment.overrides import (
     first_line,
     jobs,
+    parsed,
     with_default_experiment,
     with_free_keys,
     with_quoted_paths,
@@ -52,7 +53,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
     words = with_config_directory(words, config_dir)
     runs = jobs(words)
     if len(runs) != 1:
-        several = next(word for word in words if word not in runs[0])
+        several = next(word for word in words if parsed(word).is_sweep_override())
         raise QamError(
             f"'{several}' gives several values: add -m for one run of each, write a list as key=[1,2], "
             "or quote the value"

@@ -13,7 +13,17 @@ from hydra.errors import HydraException
 from qam_torch.experiment.groups import options_of
 from qam_torch.types import QamError
 
-__all__ = ["NEUTRAL", "first_line", "jobs", "parsed", "with_default_experiment", "with_free_keys", "with_quoted_paths"]
+__all__ = [
+    "NEUTRAL",
+    "common_words",
+    "first_line",
+    "jobs",
+    "name_of",
+    "parsed",
+    "with_default_experiment",
+    "with_free_keys",
+    "with_quoted_paths",
+]
 
 NEUTRAL = (
     "resume",
@@ -49,7 +59,7 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         override = parsed(word)
         key = override.get_key_element()
         if not override.is_sweep_override():
-            choices.append([word])
+            choices.append([_written(override)])
         elif override.is_interval_sweep():
             raise QamError(
                 f"'{word}' has no end of values: give some, such as {key}=1,3,10, or hydra/sweeper=qam_optuna"
@@ -59,6 +69,23 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         else:
             choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
     return [list(job) for job in itertools.product(*choices)]
+
+
+def common_words(overrides: Sequence[str]) -> frozenset[str]:
+    """The overrides of a sweep that all its runs have in common, as Hydra writes them for a run."""
+    return frozenset(_written(override) for override in map(parsed, overrides) if not override.is_sweep_override())
+
+
+def _written(override: Override) -> str:
+    """An override that does not sweep, as Hydra writes it for a run of a sweep; a deletion as it was."""
+    if override.is_delete():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
+
+
+def name_of(run: Sequence[str], common: frozenset[str]) -> str:
+    """What tells a run of a sweep from the others; perhaps nothing."""
+    return " ".join(word for word in run if word not in common)
 
 
 def parsed(word: str) -> Override:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig, Node, OmegaConf
 
 from qam_torch.experiment.machine import cpu_cores, visible_gpus
+from qam_torch.experiment.overrides import parsed
 from qam_torch.types import QamError
 
 __all__: list[str] = []
@@ -37,6 +38,20 @@ def _directory_name(text: str) -> str:
     return f"{start}...{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
+    """Directory of a run's overrides, in the order of their keys, except for what others name or changes no result.
+
+    By what they mean and not as they were written, because Hydra writes a sweep's anew: x=1e-3 is x=0.001.
+    """
+    named = {}
+    for override in map(parsed, words):
+        if override.key_or_group not in excluded:
+            key, value = override.get_key_element(), override.value()
+            written = str(value).lower() if isinstance(value, bool) else override.get_value_element_as_str()
+            named[key] = key if override.is_delete() else f"{key}={written}"
+    return _directory_name(",".join(sorted(named.values())))
+
+
 def _per_domain(values: DictConfig, *, _root_: DictConfig, _node_: Node) -> float:
     """The number among `values` that is for the environment chosen; its data set of 100 million counts as the same."""
     domain = _root_.env_name.removesuffix("-100m")
@@ -58,4 +73,4 @@ OmegaConf.register_new_resolver("per_domain", _per_domain, replace=True)
 OmegaConf.register_new_resolver("runs_at_once", _runs_at_once, replace=True)
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)
 OmegaConf.register_new_resolver("environment_name", _environment_name, replace=True)
-OmegaConf.register_new_resolver("directory_name", _directory_name, replace=True)
+OmegaConf.register_new_resolver("overrides_name", _overrides_name, replace=True)

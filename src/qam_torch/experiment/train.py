@@ -67,7 +67,7 @@ def _run(command: Command) -> int:
         except (QamError, OSError) as error:
             status = _failed(error)
 
-    _hydra(job, command.words)
+    _hydra(job, [*command.flags, *command.overrides])
     return status
 
 
@@ -77,9 +77,10 @@ def _sweep(command: Command) -> int:
     from qam_torch.experiment.sweeps.sweep import Sweep
 
     assert command.sweep is not None
-    sweep = Sweep(absolute(command.sweep.runs_root), command.runs, "hydra/launcher=qam_slurm" in command.words)
+    elsewhere = "hydra/launcher=qam_slurm" in command.overrides
+    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, elsewhere)
     with sweep.told():
-        _hydra(sweep.job, [*command.words, *sweep.words(command.words)])
+        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.words(command.overrides)])
     return sweep.status
 
 

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.experiment import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.experiment.finished import finished_run
+from qam_torch.experiment.overrides import name_of
 from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure, score_of
 from qam_torch.experiment.sweeps.process import GRACE_SECONDS
 from qam_torch.experiment.sweeps.sharing import Share, slot, variables
@@ -34,6 +35,7 @@ class SweepJob:
     directory  of the sweep, where records and logs go; absolute, and the same on all machines
     cwd        where the command was given: what relative paths are relative to
     gpus       for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them
+    common     overrides that all runs of the sweep have in common
     runs       of the whole sweep; None = the sweeper decides as it goes
 
     A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
@@ -42,11 +44,13 @@ class SweepJob:
     directory: Path
     cwd: Path
     gpus: tuple[str, ...] = ()
+    common: frozenset[str] = frozenset()
     runs: int | None = None
 
     def __call__(self, config: DictConfig) -> Outcome:
         hydra = HydraConfig.get()
-        record = Record(int(hydra.job.num), list(hydra.overrides.task))
+        words = list(hydra.overrides.task)
+        record = Record(int(hydra.job.num), words, name_of(words, self.common))
         share = Share.of(_plain(hydra.launcher), self.runs)
         alone = hydra.runtime.choices["hydra/launcher"] == "basic"
         path = Record.path(self.directory, record.number)

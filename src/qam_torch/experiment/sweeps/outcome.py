@@ -58,10 +58,11 @@ def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of a sweep: its number, what was asked for, and what became of it so far."""
+    """One run of a sweep: its number, what was asked for, in short, and what became of it so far."""
 
     number: int
-    words: Sequence[str] = field(default_factory=list)
+    words: Sequence[str]
+    name: str
     outcome: Outcome = field(default_factory=lambda: Outcome("not started"))
 
     def ended(self, outcome: Outcome) -> Record:
@@ -73,7 +74,7 @@ class Record:
         outcome = self.outcome
         score = "" if outcome.score is None else f", {outcome.measure} {outcome.score:.2f}"
         reason = f": {outcome.reason}" if outcome.reason else ""
-        return f"run {self.number} {outcome.ending}{score}: {' '.join(self.words)}{reason}"
+        return f"run {self.number} {outcome.ending}{score}: {self.name}{reason}"
 
     @staticmethod
     def path(directory: Path, number: int) -> Path:
@@ -87,7 +88,7 @@ class Record:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Record:
         """The reverse; raises LookupError or TypeError for anything else."""
-        return cls(content["number"], content["words"], Outcome(**content["outcome"]))
+        return cls(content["number"], content["words"], content["name"], Outcome(**content["outcome"]))
 
     def write(self, path: Path) -> None:
         """Put it there, whole or not at all."""

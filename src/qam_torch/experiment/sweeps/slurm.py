@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
+from qam_torch.experiment.overrides import name_of
 from qam_torch.experiment.sweeps.job import SweepJob
 from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure
 from qam_torch.types import QamError
@@ -83,7 +84,7 @@ def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> Iterator[
     jobs = [(list(words), "hydra.sweep.dir", number, str(number), state) for number, words in waiting.items()]
     submitted = executor.map_array(launcher, *zip(*jobs, strict=True))
     told = ", ".join(str(job.job_id) for job in submitted[:3]) + (", ..." if len(submitted) > 3 else "")
-    print(f"{len(submitted)} jobs submitted: {told}; logs in {parameters.get('name')} {executor.folder}", flush=True)
+    print(f"submitted as {told}", flush=True)
     yield from zip(waiting, submitted, strict=True)
 
 
@@ -99,7 +100,7 @@ def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobR
 
 def _lost(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
     path = Record.path(task.directory, number)
-    record = Record.read(path) if path.exists() else Record(number, words)
+    record = Record.read(path) if path.exists() else Record(number, words, name_of(words, task.common))
     if record.outcome.ending == "failed":
         return record.outcome
     told = failure(error, record.outcome.directory).reason

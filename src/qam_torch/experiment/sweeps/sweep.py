@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from qam_torch.experiment.machine import visible_gpus
+from qam_torch.experiment.overrides import common_words
 from qam_torch.experiment.records import prepare_directory
 from qam_torch.experiment.sweeps.job import SweepJob
 from qam_torch.experiment.sweeps.outcome import Record
@@ -25,15 +26,18 @@ class Sweep:
     """One sweep.
 
     root      below which all runs are; the sweep's own directory is root/sweeps/DATE_TIME
-    expected  the words of each run; None = the sweeper decides as it goes
+    given     the overrides of the command
+    expected  those of each run; None = the sweeper decides as it goes
     elsewhere whether runs go on without this process, as Slurm's do
     """
 
-    def __init__(self, root: Path, expected: Sequence[Sequence[str]] | None, elsewhere: bool = False) -> None:
+    def __init__(
+        self, root: Path, given: Sequence[str], expected: Sequence[Sequence[str]] | None, elsewhere: bool = False
+    ) -> None:
         self.directory = _made_directory(root / "sweeps")
         self.expected, self.elsewhere = expected, elsewhere
         runs = None if expected is None else len(expected)
-        self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), runs)
+        self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), common_words(given), runs)
         self.status = 0
 
     def words(self, given: Sequence[str]) -> list[str]:
@@ -61,7 +65,7 @@ class Sweep:
             print(f"qam-train: the launcher stopped ({told}), see {self.directory}/error.log", file=sys.stderr)
             self._settle()
         finally:
-            records = read_records(self.directory, self.expected)
+            records = read_records(self.directory, self.job.common, self.expected)
             write_table(records, self.directory)
             show(records, self.directory)
             self.status = 1 if stopped else status_of(records)
@@ -70,7 +74,7 @@ class Sweep:
         """Wait until the runs whose launcher has left have said that they were interrupted."""
         deadline = time.monotonic() + (0 if self.elsewhere else GRACE_SECONDS)
         while time.monotonic() < deadline:
-            if not any(record.outcome.ending == "running" for record in read_records(self.directory)):
+            if not any(record.outcome.ending == "running" for record in read_records(self.directory, self.job.common)):
                 return
             time.sleep(0.2)
 

@@ -8,19 +8,24 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from qam_torch.experiment.overrides import name_of
 from qam_torch.experiment.sweeps.outcome import DONE, Record
 
 __all__ = ["read_records", "show", "status_of", "write_table"]
 
 
-def read_records(directory: Path, expected: Sequence[Sequence[str]] | None = None) -> list[Record]:
+def read_records(
+    directory: Path, common: frozenset[str], expected: Sequence[Sequence[str]] | None = None
+) -> list[Record]:
     """The records of a sweep in the order of its runs.
 
-    expected  the words of each run, where they are known beforehand: those without a record have not begun
+    common    overrides that all runs have in common
+    expected  those of each run, where they are known beforehand: runs without a record have not begun
     """
-    found = {record.number: record for record in map(Record.read, Record.path(directory, 0).parent.glob("*.json"))}
-    for number, words in enumerate(expected or ()):
-        found.setdefault(number, Record(number, list(words)))
+    found = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
+    for path in Record.path(directory, 0).parent.glob("*.json"):
+        record = Record.read(path)
+        found[record.number] = record
     return [found[number] for number in sorted(found)]
 
 
@@ -33,15 +38,14 @@ def show(records: Sequence[Record], directory: Path) -> None:
     """A line for each run, the reasons of those that failed, and how many ended how."""
     measures = dict.fromkeys(record.outcome.measure for record in records if record.outcome.score is not None)
     header = ("run", "ended", " or ".join(measures) or "success", "seconds", "directory")
-    names = _names(records)
-    rows = [(name, *_cells(record)) for name, record in zip(names, records, strict=True)]
+    rows = [(record.name, *_cells(record)) for record in records]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     print()
     for name, ending, score, seconds, place in (header, *rows):
         print(f"  {name:{widths[0]}}  {ending:{widths[1]}}  {score:>{widths[2]}}  {seconds:>{widths[3]}}  {place}")
-    for name, record in zip(names, records, strict=True):
+    for record in records:
         if record.outcome.reason:
-            print(f"\n  {name}\n    {record.outcome.reason}")
+            print(f"\n  {record.name}\n    {record.outcome.reason}")
     counts = Counter(record.outcome.ending for record in records)
     told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
     print(f"\n  {len(records)} runs: {told or 'none begun'}; table and logs in {directory}/", flush=True)
@@ -51,19 +55,13 @@ def write_table(records: Sequence[Record], directory: Path) -> None:
     """The same as sweep.csv in the sweep's directory."""
     with open(directory / "sweep.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("number", "run", "ended", "measure", "score", "seconds", "directory", "reason"))
+        writer.writerow(("number", "run", "ended", "measure", "score", "seconds", "directory", "reason", "overrides"))
         for record in records:
             outcome = record.outcome
             writer.writerow(
-                (record.number, " ".join(record.words), outcome.ending, outcome.measure, outcome.score,
-                 outcome.seconds, outcome.directory, outcome.reason)
+                (record.number, record.name, outcome.ending, outcome.measure, outcome.score,
+                 outcome.seconds, outcome.directory, outcome.reason, " ".join(record.words))
             )  # fmt: skip
-
-
-def _names(records: Sequence[Record]) -> list[str]:
-    """What was asked of each run, without what all have in common."""
-    common = set.intersection(*(set(record.words) for record in records)) if len(records) > 1 else set()
-    return [" ".join(word for word in record.words if word not in common) or str(record.number) for record in records]
 
 
 def _cells(record: Record) -> tuple[str, str, str, str]:
