@@ -85,7 +85,7 @@ def _written(override: Override) -> str:
 
 def name_of(run: Sequence[str], common: frozenset[str]) -> str:
     """What tells a run of a sweep from the others; perhaps nothing."""
-    return " ".join(word for word in run if word not in common)
+    return " ".join(word for word in run if word not in common and not word.startswith("hydra"))
 
 
 def parsed(word: str) -> Override:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,7 +60,6 @@ class SweepJob:
             record = replace(record, outcome=Outcome("running", settings.run_dir))
             summary = finished_run(Path(settings.run_dir), settings)
             if summary is None:
-                record.write(path)
                 with slot(path.parent, share.at_once, record.number) as place:
                     environment = variables(share, place, self.gpus)
                     record = self._made(record, settings, environment, None if alone else path.with_suffix(".log"))
@@ -94,11 +94,14 @@ class SweepJob:
     def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
         """Make the run in a process of its own, which writes its record itself unless it dies."""
         path = Record.path(self.directory, record.number)
-        request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
         if log is not None:
             print(f"{record.told()}; {log}", flush=True)
         started = time.monotonic()
-        with _output(log) as output, _process(request, self.cwd, environment, output) as process:
+        with _output(log) as output, _process(self.cwd, environment, output) as process:
+            record = replace(record, host=socket.gethostname(), pid=process.pid)
+            record.write(path)
+            request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
+            _ask(process, request)
             status = process.wait()
         ended = Record.read(path)
         if ended.outcome.ending != "running":
@@ -133,11 +136,16 @@ def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
         yield file
 
 
+def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # its end is told by its status
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+
+
 @contextlib.contextmanager
-def _process(
-    request: Mapping[str, Any], cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that makes the run; leaving, for whatever reason, ends it.
+def _process(cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that makes a run when it is asked to; leaving, for whatever reason, ends it.
 
     It has a session of its own, so that signals to the launcher's processes, Ctrl-C or Slurm's warning before it takes
     the machine away, reach it only as its input closing.
@@ -149,9 +157,6 @@ def _process(
     )  # fmt: skip
     assert process.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError):  # its end is told by its status
-            process.stdin.write(json.dumps(request).encode() + b"\n")
-            process.stdin.flush()
         yield process
     finally:
         process.stdin.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -58,16 +60,36 @@ def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
 
 @dataclass(frozen=True)
 class Record:
-    """One run of a sweep: its number, what was asked for, in short, and what became of it so far."""
+    """One run of a sweep.
+
+    number   in the sweep, from 0
+    words    its overrides
+    name     those that tell it from the others
+    outcome  what became of it so far
+    host     the machine that works on it, or did
+    pid      its process there
+    """
 
     number: int
     words: Sequence[str]
     name: str
     outcome: Outcome = field(default_factory=lambda: Outcome("not started"))
+    host: str = ""
+    pid: int = 0
 
     def ended(self, outcome: Outcome) -> Record:
         """The same run with what became of it."""
         return replace(self, outcome=outcome)
+
+    def is_running(self) -> bool:
+        """Whether its process is there, as far as this machine can tell."""
+        if self.outcome.ending != "running" or self.host != socket.gethostname():
+            return self.outcome.ending == "running"
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
 
     def told(self) -> str:
         """One line about it."""
@@ -88,7 +110,7 @@ class Record:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Record:
         """The reverse; raises LookupError or TypeError for anything else."""
-        return cls(content["number"], content["words"], content["name"], Outcome(**content["outcome"]))
+        return cls(**{**content, "outcome": Outcome(**content["outcome"])})
 
     def write(self, path: Path) -> None:
         """Put it there, whole or not at all."""

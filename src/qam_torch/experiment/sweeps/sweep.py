@@ -8,9 +8,11 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from qam_torch.experiment.groups import quoted
 from qam_torch.experiment.machine import visible_gpus
 from qam_torch.experiment.overrides import common_words
 from qam_torch.experiment.records import prepare_directory
@@ -43,7 +45,7 @@ class Sweep:
     def words(self, given: Sequence[str]) -> list[str]:
         """What is to be added to the words for Hydra, unless it is given: its own files go to the sweep's directory."""
         key = "hydra.sweep.dir"
-        return [] if any(word.startswith(f"{key}=") for word in given) else [f"{key}='{self.directory}'"]
+        return [] if any(word.startswith(f"{key}=") for word in given) else [f"{key}={quoted(str(self.directory))}"]
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
@@ -65,18 +67,25 @@ class Sweep:
             print(f"qam-train: the launcher stopped ({told}), see {self.directory}/error.log", file=sys.stderr)
             self._settle()
         finally:
-            records = read_records(self.directory, self.job.common, self.expected)
+            records = self._records()
             write_table(records, self.directory)
             show(records, self.directory)
             self.status = 1 if stopped else status_of(records)
 
     def _settle(self) -> None:
-        """Wait until the runs whose launcher has left have said that they were interrupted."""
-        deadline = time.monotonic() + (0 if self.elsewhere else GRACE_SECONDS)
-        while time.monotonic() < deadline:
-            if not any(record.outcome.ending == "running" for record in read_records(self.directory, self.job.common)):
-                return
+        """Wait for the runs whose launcher has left to end; those that were killed cannot say so."""
+        if self.elsewhere:
+            return
+        deadline = time.monotonic() + GRACE_SECONDS
+        while any(record.is_running() for record in self._records()) and time.monotonic() < deadline:
             time.sleep(0.2)
+        for record in self._records():
+            if record.outcome.ending == "running":
+                record = record.ended(replace(record.outcome, ending="interrupted"))
+                record.write(Record.path(self.directory, record.number))
+
+    def _records(self) -> list[Record]:
+        return read_records(self.directory, self.job.common, self.expected)
 
 
 def _made_directory(folder: Path) -> Path:
