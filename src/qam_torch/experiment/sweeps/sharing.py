@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -51,16 +52,16 @@ def variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def slot(directory: Path, count: int, number: int) -> Iterator[int]:
-    """Have one of `count` places to oneself, among processes -> its index.
+    """Have one of `count` places to oneself, among processes -> its index; a single one is not asked for.
 
     directory  where a file for each place is locked; the system lets go of it when a process dies
     number     of the run, which has to do for a place where there are no locks
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
+    if count == 1 or sys.platform == "win32":
         yield number % count
         return
+    import fcntl
+
     with contextlib.ExitStack() as opened:
         files = [opened.enter_context(open(directory / f".place{index}", "ab")) for index in range(count)]
         while True:

@@ -8,7 +8,7 @@ in the queue for nothing.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,9 +46,15 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
             waiting[number] = overrides
         else:
             found[number] = done
-    if waiting:
-        for number, job in _submitted(launcher, waiting):
+    jobs = _submitted(launcher, waiting) if waiting else {}
+    try:
+        for number, job in jobs.items():
             found[number] = _result(launcher.task_function, number, waiting[number], job)
+    except BaseException:
+        if launcher._EXECUTOR == "local":  # without Slurm, nobody looks after what goes on
+            for job in jobs.values():
+                job.cancel()
+        raise
     return [found[number] for number in sorted(found)]
 
 
@@ -67,8 +73,8 @@ def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn
     return here.launch([overrides], number)[0]
 
 
-def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, Any]]:
-    """Number and job of each run, all having been submitted as one array."""
+def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
+    """The job of each run; all are submitted as one array."""
     import submitit
 
     cluster = launcher._EXECUTOR
@@ -85,7 +91,7 @@ def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> Iterator[
     submitted = executor.map_array(launcher, *zip(*jobs, strict=True))
     told = ", ".join(str(job.job_id) for job in submitted[:3]) + (", ..." if len(submitted) > 3 else "")
     print(f"submitted as {told}", flush=True)
-    yield from zip(waiting, submitted, strict=True)
+    return dict(zip(waiting, submitted, strict=True))
 
 
 def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobReturn:
