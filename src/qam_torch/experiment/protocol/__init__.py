@@ -26,7 +26,7 @@ Prints how many runs these are and what they take, and the command that makes th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-sweep`: 0, or 1 after telling in one sentence what is wrong; or what launched runs end with."""
+    """Entry point of `qam-sweep`: 0, 1 after telling in one sentence what is wrong, or what launched runs end with."""
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except (QamError, OSError) as error:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
-        from qam_torch.experiment.protocol.plan import Plan
+    from qam_torch.experiment.protocol.plan import Plan
     from qam_torch.experiment.protocol.telling import tell
     from qam_torch.experiment.protocol.timing import read_bench
 
@@ -79,4 +79,3 @@ def _parser() -> argparse.ArgumentParser:
     examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
     add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
     return parser
-

@@ -78,10 +78,8 @@ def _disk(plan: Plan, kinds: Sequence[_Kind]) -> Rows:
     yield "disk", f"{readable_size(checkpoints)} of checkpoints, {CHECKPOINTS} a run"
     if replay:
         yield "", f"{readable_size(replay)} of what is collected online, a replay.bin a run"
-    yield (
-        "",
-        f"{readable_size(sum(map(file_bytes, names)))} at most of data sets, {files:,} files: what is in them, uncompressed",
-    )
+    size = readable_size(sum(map(file_bytes, names)))
+    yield "", f"{size} at most of data sets, {files:,} files: what is in them, uncompressed"
 
 
 def _memory(kinds: Sequence[_Kind]) -> Rows:
