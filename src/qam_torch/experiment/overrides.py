@@ -61,9 +61,7 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         if not override.is_sweep_override():
             choices.append([_written(override)])
         elif override.is_interval_sweep():
-            raise QamError(
-                f"'{word}' has no end of values: give some, such as {key}=1,3,10, or hydra/sweeper=qam_optuna"
-            )
+            raise QamError(f"'{word}' is no list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna")
         elif isinstance(glob := override.value(), Glob):
             choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
         else:
