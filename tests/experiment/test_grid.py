@@ -195,6 +195,18 @@ def test_a_list_without_its_end_is_told_as_it_was_given() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("population.lr=1e-3,1e-4", r"^'population.lr=1e-3,1e-4' gives several values: add -m .* write a list as"),
+        ("population=[1,2]", r"^cannot compose the configuration \(Error merging override population=\[1,2\]\)"),
+    ],
+)
+def test_a_grid_is_told_as_it_was_given(word: str, told: str) -> None:
+    with pytest.raises(QamError, match=told):
+        qam_torch.compose(["experiment=quickstart", word])
+
+
+@pytest.mark.parametrize(
     ("values", "told"),
     [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* both say")],
 )

@@ -25,6 +25,7 @@ from qam_torch.experiment.groups import (
     with_config_directory,
 )
 from qam_torch.experiment.overrides import (
+    as_given,
     first_line,
     jobs,
     parsed,
@@ -55,7 +56,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
     if len(runs) != 1:
         several = next(word for word in words if parsed(word).is_sweep_override())
         raise QamError(
-            f"'{several}' gives several values: add -m for one run of each, write a list as key=[1,2], "
+            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as key=[1,2], "
             "or quote the value"
         )
     check_groups(words)
@@ -101,7 +102,7 @@ def _explained(error: Exception, words: Sequence[str]) -> QamError:
         return QamError(raised[1])
     match = re.match(r"Could not override '(.+)'\.", str(error))
     if match is None:
-        return QamError(f"cannot compose the configuration ({first_line(error)}): see `qam-train --help`")
+        return QamError(f"cannot compose the configuration ({as_given(first_line(error))}): see `qam-train --help`")
     groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
     return _unknown_key(match[1], _keys(_composed(groups)))
 

@@ -15,6 +15,7 @@ from qam_torch.types import QamError
 
 __all__ = [
     "NEUTRAL",
+    "as_given",
     "common_words",
     "first_line",
     "jobs",
@@ -61,7 +62,9 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
         if not override.is_sweep_override():
             choices.append([_written(override)])
         elif override.is_interval_sweep():
-            raise QamError(f"'{word}' is no list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna")
+            raise QamError(
+                f"'{as_given(word)}' is no list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna"
+            )
         elif isinstance(glob := override.value(), Glob):
             choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
         else:
@@ -83,7 +86,7 @@ def _written(override: Override) -> str:
 
 def name_of(run: Sequence[str], common: frozenset[str]) -> str:
     """What tells a run of a sweep from the others; perhaps nothing."""
-    return " ".join(word for word in run if word not in common and not word.startswith("hydra"))
+    return " ".join(as_given(word) for word in run if word not in common and not word.startswith("hydra"))
 
 
 def parsed(word: str) -> Override:
@@ -91,7 +94,7 @@ def parsed(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise QamError(f"cannot read '{word}' ({first_line(error)}): give key=value, or ~key") from None
+        raise QamError(f"cannot read '{as_given(word)}' ({first_line(error)}): give key=value, or ~key") from None
 
 
 def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
@@ -118,6 +121,11 @@ def with_default_experiment(overrides: Sequence[str]) -> list[str]:
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
     """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
     return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
+
+
+def as_given(text: str) -> str:
+    """The reverse, to quote what was given."""
+    return text.replace("++population", "population")
 
 
 def first_line(error: Exception) -> str:

@@ -112,19 +112,20 @@ def _bytes(tensors: Any) -> int:
 
 
 def _data_bytes(config: DictConfig, sizes: tuple[int, int], members: int) -> int:
-    """Of the data set and of a full replay buffer."""
+    """Of the data set while offline, or with a full replay buffer online, whichever is more."""
     known = data_set(config.env.dataset)
     rows = (known.episodes * known.steps) * (1 if known.shards == 1 else 2)  # one file in use, the next one read
     chunk = config.algo.horizon_length
     few, more = (held_bytes(_windows(count, sizes, chunk)) for count in (100, 200))
+    offline = (more - few) * rows // 100
     if config.online_steps == 0:
-        return (more - few) * rows // 100
+        return offline
     few, more, larger = (
         held_bytes(ReplayWindows(_windows(count, sizes, chunk), 1, 1, kept))
         for count, kept in ((100, 50), (200, 50), (100, 150))
     )
     kept = capacity(config) * config.num_envs * members
-    return ((more - few) * rows + (larger - few) * kept) // 100
+    return max(offline, ((more - few) * rows + (larger - few) * kept) // 100)
 
 
 def _windows(count: int, sizes: tuple[int, int], chunk: int) -> ChunkWindows:

@@ -75,7 +75,8 @@ class Plan(NamedTuple):
     def configs(self) -> Iterator[tuple[str, str, DictConfig]]:
         """Method, domain and configuration of a run of each; tasks do not differ in what they take."""
         for method, domain in itertools.product(self.methods, self.domains):
-            yield method, domain, compose([*self._common(), f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
+            words = [word for word in self._common() if not parsed(word).key_or_group.startswith("hydra")]
+            yield method, domain, compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
 
     def _common(self) -> list[str]:
         own = {parsed(word).key_or_group for word in self.neutral}
