@@ -250,7 +250,7 @@ def test_hydra_makes_no_directory_before_the_run_was_checked() -> None:
     config = compose("train", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     assert (config.hydra.run.dir, config.hydra.sweep.subdir) == (".", ".")
-    assert config.hydra.sweep.dir == "/tmp/elsewhere"
+    assert config.hydra.sweep.dir == "/tmp/elsewhere/sweeps"
     assert config.run_dir.startswith("/tmp/elsewhere/")
     assert config.hydra.output_subdir is None
     assert config.hydra.job.chdir is False
