@@ -48,13 +48,18 @@ def group_pages(options: dict[str, Option]) -> dict[str, str]:
 
 
 def _comments(options: dict[str, Option]) -> dict[str, str]:
-    """Full name of a key -> what is said of it where it is introduced."""
-    found: dict[str, str] = {}
-    for option in sorted(options.values(), key=lambda one: (one.name != "train", "/base/" not in one.name)):
-        for key in option.keys:
-            if key.comment:
-                found.setdefault(option.full_name(key), key.comment)
-    return found
+    """Full name of a key that no method has to itself -> what is said of it where it is introduced."""
+    told = [
+        option for option in options.values() if option.name == "train" or re.search(r"/(base|protocol)/", option.name)
+    ]
+    return {one.full_name(key): key.comment for one in told for key in one.keys if key.comment}
+
+
+def _of_its_method(option: Option, options: dict[str, Option]) -> dict[str, str]:
+    """The same for the keys of the method that an option is named after, as those of tuned/ are."""
+    method = options.get(f"algo/{option.name.rpartition('/')[2]}", option)
+    found = {one.full_name(key): key.comment for one in reversed(closure(method, options)) for key in one.keys}
+    return {name: comment for name, comment in found.items() if comment}
 
 
 def _group_page(group: str, options: dict[str, Option], comments: dict[str, str]) -> str:
@@ -111,7 +116,7 @@ def _section(option: Option, options: dict[str, Option], comments: dict[str, str
         yield "Begins with all keys of " + ", ".join(_to(one) for one in earlier) + "."
     if any(key.by_name for key in option.keys):
         yield _by_name(option)
-    yield from _sections(option, comments, level=3)
+    yield from _sections(option, {**comments, **_of_its_method(option, options)}, level=3)
 
 
 def _sections(option: Option, comments: dict[str, str], level: int) -> Iterator[str]:
