@@ -122,7 +122,15 @@ def _entries(pairs: list[Any], lines: list[str], start: int, prefix: str = "") -
         else:
             text, by_name = _value(value, lines)
             yield Key(name, text, by_name, _comment(key, value, lines))
-        start = value.end_mark.line + (value.end_mark.column > 0)
+        start = _line_after(value)
+
+
+def _line_after(node: Any) -> int:
+    """The first line after a value; a block's own end is where the next key begins, beyond the comments between."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if isinstance(node, yaml.MappingNode) else last
+    return node.end_mark.line + (node.end_mark.column > 0)
 
 
 def _remarks(lines: list[str], start: int, end: int) -> Iterator[Remark]:
