@@ -1,0 +1,280 @@
+# %% [markdown]
+# # Adjoint matching in two dimensions
+#
+# A flow $f_\beta$ samples a density $p_\beta$; a critic $Q$ says what is good. Wanted is a flow that samples
+#
+# $$p(x) \;\propto\; p_\beta(x)\, e^{\tau Q(x)} .$$
+#
+# Here both are known in closed form, so that the wanted density can be drawn exactly, and everything that is seen is the
+# method's own doing. Four things are shown: the process that adjoint matching samples, the adjoints that it regresses
+# onto, what it comes to beside two ways that miss, and why the adjoint has to be the *lean* one.
+# [Concepts](../docs/concepts.md#adjoint-matching) has the equations, [Theory](../docs/theory.md) the tests.
+
+# %%
+import sys
+import time
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+sys.path.insert(0, "../scripts")  # the closed forms that the tests and docs/theory.md use, too
+from closed_form import rejection_sampler
+from tilted_density import LinearCorrection, MLPCorrection, gaussian_problem, mixture_problem, sliced_wasserstein
+
+from qam_torch.flows import (
+    adjoint_matching_loss,
+    lean_adjoint,
+    memoryless_sigma,
+    node_sigmas,
+    sample_flow,
+    sample_memoryless,
+    terminal_adjoint,
+)
+
+generator = torch.Generator().manual_seed(0)
+
+
+def normal(*shape):
+    return torch.randn(*shape, generator=generator)
+
+
+# %% [markdown]
+# ## The problem
+#
+# Six modes on a ring. The critic likes two of them, and as much a place inside the ring where $p_\beta$ has next to no mass:
+# learned critics overrate actions that are in no data. The wanted density has nothing there.
+
+# %%
+problem = mixture_problem()
+base, Q, inv_temp = problem.base, problem.value, problem.inv_temp
+exact = problem.exact(20_000, generator)
+axis = torch.linspace(-3.3, 3.3, 200)
+plane = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
+
+
+def panel(ax, title, density=None, samples=None, color="#0072B2"):
+    """A density or samples over the critic's contours."""
+    ax.contour(axis, axis, Q(plane), levels=[0.2, 0.4, 0.6, 0.8, 1.0], colors="#333333", linewidths=0.6, alpha=0.35)
+    if density is not None:
+        ax.imshow(density, extent=(-3.3, 3.3) * 2, origin="lower", cmap="Blues")
+    if samples is not None:
+        ax.scatter(*samples[:3000].T, s=3, color=color, alpha=0.35, linewidths=0)
+    ax.set(title=title, xlim=(-3.3, 3.3), ylim=(-3.3, 3.3), xticks=[], yticks=[], aspect="equal")
+
+
+def row_of(count):
+    return plt.subplots(1, count, figsize=(3.1 * count, 3.4), dpi=90, layout="constrained")
+
+
+figure, axes = row_of(3)
+log_p = base.log_density(plane)
+panel(axes[0], r"$p_\beta$", density=log_p.exp())
+panel(axes[1], "critic $Q$ (the lower bump: no data)", density=Q(plane))
+panel(axes[2], r"wanted: $p_\beta\, e^{\tau Q}$", density=(log_p + inv_temp * Q(plane)).exp())
+plt.show()
+
+# %% [markdown]
+# ## A process that forgets where it began
+#
+# Fine-tuning is done along a noisy process with the same densities at every $t$ as the flow. With the *memoryless* noise level
+# its end $X_1$ is independent of its beginning $X_0$; with the flow itself, or any other noise level, it is not, and what is
+# learned comes out biased. Colour says in which direction $X_0$ lay.
+
+# %%
+steps = 50
+x_0, noise = normal(3000, 2), normal(steps - 1, 3000, 2)
+ends = {
+    "the flow's ODE": sample_flow(base.velocity, x_0, steps),
+    "the memoryless SDE": sample_memoryless(base.velocity, base.velocity, x_0, noise, steps).x_1,
+}
+figure, axes = row_of(2)
+for ax, (name, x_1) in zip(axes, ends.items(), strict=True):
+    panel(ax, f"$X_1$ of {name}")
+    ax.scatter(*x_1.T, s=4, c=torch.atan2(*x_0.T), cmap="twilight", linewidths=0)
+    correlation = torch.corrcoef(torch.stack([x_0[:, 0], x_1[:, 0]]))[0, 1]
+    print(f"{name}: correlation of X_0 and X_1 {correlation:+.2f}")
+plt.show()
+
+# %% [markdown]
+# ## Lean adjoints
+#
+# At the end of a path the critic's gradient is asked once. The lean adjoint carries it back along the path, by the
+# base flow's Jacobian alone: $g_i$ says how the end would change with $X_i$. The arrows are $-\sigma_i^2 g_i / 2$, by which
+# the velocity at $X_i$ is to be corrected, at every other node of ten paths.
+
+# %%
+path = sample_memoryless(base.velocity, base.velocity, normal(10, 2), normal(steps - 1, 10, 2), steps)
+adjoints = lean_adjoint(base.velocity, path.xs, terminal_adjoint(Q, path.x_1, inv_temp))
+corrections = -(node_sigmas(steps, path.xs) ** 2) * adjoints / 2
+figure, ax = plt.subplots(figsize=(5.2, 5.2), dpi=90, layout="constrained")
+panel(ax, "paths, and the corrections along them", density=(log_p + inv_temp * Q(plane)).exp())
+ax.plot(*torch.cat([path.xs, path.x_1[None]]).unbind(-1), color="#999999", linewidth=0.6)
+arrows = {"angles": "xy", "scale_units": "xy", "scale": 12, "width": 0.004, "color": "#D55E00"}
+ax.quiver(*path.xs[10::2].flatten(0, 1).T, *corrections[10::2].flatten(0, 1).T, **arrows)
+ax.plot(*path.x_1.T, "o", markersize=4, color="#333333")
+plt.show()
+
+# %% [markdown]
+# ## Training
+#
+# That is the whole method: sample paths of $f_\theta$, carry the critic's gradient back along them, and regress the correction
+# $u = f_\theta - f_\beta$ onto $-\sigma^2 g / 2$. No gradient passes through the path. $u$ is a small MLP that starts at zero.
+
+
+# %%
+def fine_tune(problem, correction, steps, updates, learning_rate, batch_size=512, adjoints_of=None):
+    """Adjoint matching; -> f_theta, and the largest adjoint of each update."""
+    velocity = problem.base.velocity
+    f_theta = lambda x, t: velocity(x, t) + correction(x, t)  # noqa: E731
+    optimizer = torch.optim.Adam(correction.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    nodes = (torch.arange(steps) / steps).view(-1, 1, 1)
+    largest = []
+    for _ in range(updates):
+        x_0, noise = normal(batch_size, 2), normal(steps - 1, batch_size, 2)
+        if adjoints_of is None:
+            with torch.no_grad():
+                path = sample_memoryless(f_theta, velocity, x_0, noise, steps)
+            xs = path.xs
+            adjoints = lean_adjoint(velocity, xs, terminal_adjoint(problem.value, path.x_1, problem.inv_temp))
+        else:
+            xs, adjoints = adjoints_of(problem, correction, x_0, noise, steps)
+        loss = adjoint_matching_loss(correction(xs, nodes), adjoints, node_sigmas(steps, xs))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(correction.parameters(), 100.0)
+        optimizer.step()
+        schedule.step()
+        largest.append(float(adjoints.norm(dim=-1).max()))
+    return f_theta, largest
+
+
+start = time.perf_counter()
+torch.manual_seed(0)
+f_theta, _ = fine_tune(problem, MLPCorrection(steps), steps, updates=300, learning_rate=5e-3)
+with torch.no_grad():
+    matched = sample_flow(f_theta, normal(20_000, 2), steps)
+print(f"{time.perf_counter() - start:.0f} s")
+
+# %% [markdown]
+# ## Beside two ways that miss
+#
+# **Additive guidance** adds $(1 - t)\, \tau \nabla Q(X_t)$ to the velocity. It asks the critic about unfinished samples, which
+# are in the middle of the ring first: they are caught where no data are.
+#
+# **Weighted cloning** trains a flow on the data, weighted by $e^{\tau (Q - \bar Q)}$. The best it can do is to repeat the data by
+# their weights, and that is what is drawn here, without any error of training. With data without end that is the
+# wanted density. But a state of a data set has few actions, often one: of 64 actions, a handful get the weight.
+
+# %%
+guided_velocity = lambda x, t: base.velocity(x, t) - (1 - t) * terminal_adjoint(Q, x, inv_temp)  # noqa: E731
+guided = sample_flow(guided_velocity, normal(20_000, 2), steps)
+
+
+def cloned(rows, tau=inv_temp, most=float("inf")):
+    """What a flow trained on so many weighted rows can sample at best: the rows, by their weights."""
+    data = base.sample(rows, generator)
+    value = Q(data)
+    weights = (tau * (value - value.mean())).exp().clamp(max=most)
+    return data[torch.multinomial(weights, 20_000, replacement=True, generator=generator)]
+
+
+yardstick = sliced_wasserstein(base.sample(20_000, generator), exact)
+share = lambda samples, target=exact, unit=yardstick: sliced_wasserstein(samples, target) / unit  # noqa: E731
+panels = {
+    "exact": problem.exact(20_000, generator),
+    "adjoint matching": matched,
+    "additive guidance": guided,
+    "cloning, 64 actions": cloned(64),
+}
+figure, axes = row_of(4)
+colors = ("#333333", "#0072B2", "#D55E00", "#E69F00")
+for ax, color, (name, samples) in zip(axes, colors, panels.items(), strict=True):
+    panel(ax, f"{name}\ndistance {share(samples):.2f}", samples=samples, color=color)
+plt.show()
+
+# %% [markdown]
+# The distance is the sliced Wasserstein-1 distance to exact draws, as a share of the behaviour's own: 0 is exact, 1 no better
+# than not fine-tuned. How many actions cloning wants:
+
+# %%
+for rows in (16, 64, 256, 1024, 16_384):
+    shares = torch.tensor([share(cloned(rows)) for _ in range(10)])
+    print(f"{rows:>6} actions: {shares.mean():.2f} +- {shares.std():.2f}")
+
+# %% [markdown]
+# And where $\tau$ is large, the usual clip of the weights at 100 makes it another density, however many data there are:
+
+# %%
+for tau in (5.0, 10.0, 20.0):
+    target = rejection_sampler(base, Q, tau, Q.upper_bound())(20_000, generator)
+    unit = sliced_wasserstein(base.sample(20_000, generator), target)
+    print(f"tau {tau:>4}: clipped {share(cloned(500_000, tau, 100.0), target, unit):.2f}", end="   ")
+    print(f"not clipped {share(cloned(500_000, tau), target, unit):.2f}")
+
+# %% [markdown]
+# ## Recovered exactly
+#
+# What is left of adjoint matching's distance above is training and the grid. With a Gaussian $p_\beta$ and a quadratic $Q$ the
+# wanted density is a Gaussian, and the optimal correction linear in $x$ at each node, so that a matrix and a vector a node hold it:
+
+# %%
+simple = gaussian_problem()
+wanted = simple.value.tilt(simple.base, simple.inv_temp)
+rows = {"wanted": (wanted.mean, wanted.covariance), "behaviour": (simple.base.mean, simple.base.covariance)}
+for count in (10, 30, 100):
+    linear, _ = fine_tune(simple, LinearCorrection(count), count, updates=200, learning_rate=3e-2, batch_size=256)
+    with torch.no_grad():
+        x = sample_flow(linear, normal(100_000, 2), count)
+    rows[f"adjoint matching, {count} steps"] = (x.mean(0), x.T.cov())
+for name, (mean, covariance) in rows.items():
+    numbers = [*mean, covariance[0, 0], covariance[0, 1], covariance[1, 1]]
+    print(f"{name:<28}" + "".join(f"{float(number):8.3f}" for number in numbers))
+
+# %% [markdown]
+# ## Why the lean adjoint
+#
+# The true gradient of the control problem $\mathbb{E}\left[ \tfrac12 \int \Vert 2u/\sigma \Vert^2 - \tau Q(X_1) \right]$ with respect to
+# $X_i$, the *full* adjoint, runs through the control $u$ too: its Jacobian multiplies at every step. At the optimum the
+# terms that the lean one leaves out cancel. Before, they need not: here is a control with random weights, as large as
+# in the legend, and the size of both adjoints along the same paths.
+
+
+# %%
+def full_adjoint(problem, correction, x_0, noise, steps):
+    """Back-propagation through the sampled path: d(cost)/dX_i at every node; -> path and adjoints (T, B, 2)."""
+    dt, x = 1 / steps, x_0.clone().requires_grad_()
+    xs, cost = [x], 0.0
+    for i in range(steps - 1):
+        t = i * dt
+        sigma, u = memoryless_sigma(t, dt), correction(x, t)
+        cost = cost + dt / 2 * (2 * u / sigma).square().sum()
+        x = x + dt * (2 * (problem.base.velocity(x, t) + u) - x / (t + dt)) + dt**0.5 * sigma * noise[i]
+        xs.append(x)
+    x_1 = x + dt * problem.base.velocity(x, 1 - dt)
+    adjoints = torch.autograd.grad(cost - problem.inv_temp * problem.value(x_1).sum(), xs)
+    return torch.stack(xs).detach(), torch.stack(adjoints)
+
+
+def random_control(size):
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
+    return lambda x, t: size * net(torch.cat([x, torch.full_like(x[..., :1], t)], -1))
+
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), dpi=90, sharey=True, layout="constrained")
+x_0, noise = normal(500, 2), normal(steps - 1, 500, 2)
+for size in (0, 10, 20, 40):
+    control = random_control(size)
+    xs, full = full_adjoint(problem, control, x_0, noise, steps)
+    f = lambda x, t, control=control: base.velocity(x, t) + control(x, t)  # noqa: E731
+    with torch.no_grad():
+        path = sample_memoryless(f, base.velocity, x_0, noise, steps)
+    lean = lean_adjoint(base.velocity, path.xs, terminal_adjoint(Q, path.x_1, inv_temp))
+    for ax, adjoints in zip(axes, (lean, full), strict=True):
+        ax.semilogy(torch.arange(steps) / steps, adjoints.norm(dim=-1).mean(-1), label=f"control x {size}")
+axes[0].set(title="lean adjoint, mean size", xlabel="t")
+axes[1].set(title="full adjoint, mean size", xlabel="t")
+axes[1].legend(frameon=False)
+plt.show()

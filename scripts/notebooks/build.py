@@ -1,0 +1,78 @@
+"""Write and run the notebooks.
+
+    python scripts/notebooks/build.py                        # all of them
+    python scripts/notebooks/build.py adjoint_matching_2d    # one
+
+Each is written from NAME.py beside this file, where `# %%` begins a cell of code and `# %% [markdown]` one of text, whose
+lines are comments. It is run in notebooks/, as the tests run it, and saved there with what it left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import io
+import re
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+SOURCES = Path(__file__).resolve().parent
+NOTEBOOKS = SOURCES.parents[1] / "notebooks"
+CELL = re.compile(r"^# %%(?P<text> \[markdown\])?\n", re.MULTILINE)
+
+
+def names() -> list[str]:
+    """The notebooks there are."""
+    return sorted(path.stem for path in SOURCES.glob("*.py") if path.name != "build.py")
+
+
+def written(name: str) -> nbformat.NotebookNode:
+    """The notebook of a source, without outputs."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    _, *pieces = CELL.split((SOURCES / f"{name}.py").read_text())
+    for number, (is_text, body) in enumerate(zip(pieces[::2], pieces[1::2], strict=True)):
+        if is_text:
+            text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in body.strip().splitlines())
+            cell = nbformat.v4.new_markdown_cell(text)
+        else:
+            cell = nbformat.v4.new_code_cell(body.strip())
+        cell.id = f"{name.replace('_', '-')}-{number}"
+        notebook.cells.append(cell)
+    return notebook
+
+
+def run(notebook: nbformat.NotebookNode) -> None:
+    """Run it in notebooks/, and leave nothing in it that differs from run to run without need."""
+    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOKS}}).execute()
+    notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
+    for cell in notebook.cells:
+        cell.metadata = {}
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = _smaller(output.data["image/png"])
+
+
+def _smaller(picture: str) -> str:
+    """A PNG in a palette of 128 colours: a third of the bytes, and no difference that one sees."""
+    image, file = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
+    image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def main() -> None:
+    """Write, run and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=names(), metavar="NAME", help="default: all of them")
+    for name in parser.parse_args().names:
+        notebook, start, path = written(name), time.perf_counter(), NOTEBOOKS / f"{name}.ipynb"
+        run(notebook)
+        nbformat.write(notebook, path)
+        print(f"{path.name}: {time.perf_counter() - start:.0f} s, {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

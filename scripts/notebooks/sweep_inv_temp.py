@@ -1,0 +1,83 @@
+# %% [markdown]
+# # A sweep over inv_temp as one population
+#
+# `inv_temp` weighs the critic against the data, and is the number to tune first. Four values times two seeds are eight runs, and
+# here they are one: eight members of a population, trained in one process, each exactly what it would be alone.
+# [Populations](../docs/populations.md) says in what else members may differ.
+
+# %%
+import csv
+from collections import defaultdict
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import qam_torch
+
+config = qam_torch.compose(
+    [
+        "experiment=quickstart",
+        "population.inv_temp=[0.1,1,10,100]",
+        "seeds=[1,2]",
+        "on_divergence=freeze",  # should one member diverge, the others go on
+        "offline_steps=3000",
+        "eval_every=1000",
+        "save_every=3000",
+        "eval_episodes=10",
+        "compare_behavior=false",
+        "algo.actor_hidden_dims=[64,64]",
+        "algo.value_hidden_dims=[64,64]",
+        "runs_root=runs/notebook",
+    ]
+)
+run = qam_torch.fit(config)
+
+# %% [markdown]
+# ## What came out
+#
+# The table above has a line for each value, over its seeds. The same stands in `summary.json`:
+
+# %%
+for cell in run.summary["cells"]:
+    print(cell)
+
+# %% [markdown]
+# `metrics.csv` has a row for each member and logged update, with a column for the number that differs:
+
+# %%
+with open(run.directory / "metrics.csv", newline="") as file:
+    metrics = list(csv.DictReader(file))
+
+
+def curves(name):
+    """inv_temp -> (updates, values of both seeds)."""
+    found = defaultdict(lambda: defaultdict(list))
+    for row in metrics:
+        if row[name]:
+            found[float(row["inv_temp"])][int(row["update"])].append(float(row[name]))
+    return {value: (list(points), np.array(list(points.values()))) for value, points in sorted(found.items())}
+
+
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), dpi=80, layout="constrained")
+shown = {"evaluation/success": "success", "critic/q_mean": "mean Q on the data", "adjoint/terminal_mean": "terminal adjoint"}
+for ax, (name, title) in zip(axes, shown.items(), strict=True):
+    for value, (updates, both) in curves(name).items():
+        (line,) = ax.plot(updates, both.mean(1), label=f"inv_temp {value:g}")
+        ax.plot(updates, both, color=line.get_color(), linewidth=0.6, alpha=0.5)
+    ax.set(title=title, xlabel="updates")
+axes[2].set_yscale("log")
+axes[0].legend(frameon=False, fontsize=8)
+plt.show()
+
+# %% [markdown]
+# With little weight the policy stays the behaviour; with very much it goes where the critic is wrong, too. Between is a range
+# of good values, which is what one looks for with factors of ten before trying factors of three.
+#
+# ## One member
+#
+# Any member can be taken out by its seed and number, as the policy of a lone run:
+
+# %%
+policy = qam_torch.load_policy(run.directory / "checkpoints" / "last.ckpt", seed=1, inv_temp=10)
+observation, _ = policy.make_environment().reset(seed=0)
+print(policy(observation)[0])
