@@ -5,9 +5,9 @@
 #
 # $$p(x) \;\propto\; p_\beta(x)\, e^{\tau Q(x)} .$$
 #
-# Here both are known in closed form, so that the wanted density can be drawn exactly, and everything that is seen is the
-# method's own doing. Four things are shown: the process that adjoint matching samples, the adjoints that it regresses
-# onto, what it comes to beside two ways that miss, and why the adjoint has to be the *lean* one.
+# Here both are known in closed form, so that the wanted density can be drawn exactly, and everything that is seen is
+# the method's own doing. Four things are shown: the process that adjoint matching samples, the adjoints that it
+# regresses onto, what it comes to beside two ways that miss, and why the adjoint has to be the *lean* one.
 # [Concepts](../docs/concepts.md#adjoint-matching) has the equations, [Theory](../docs/theory.md) the tests.
 
 # %%
@@ -17,6 +17,7 @@ import time
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 sys.path.insert(0, "../scripts")  # the closed forms that the tests and docs/theory.md use, too
 from closed_form import rejection_sampler
@@ -42,8 +43,8 @@ def normal(*shape):
 # %% [markdown]
 # ## The problem
 #
-# Six modes on a ring. The critic likes two of them, and as much a place inside the ring where $p_\beta$ has next to no mass:
-# learned critics overrate actions that are in no data. The wanted density has nothing there.
+# Six modes on a ring. The critic likes two of them, and as much a place inside the ring where $p_\beta$ has next to
+# no mass: learned critics overrate actions that are in no data. The wanted density has nothing there.
 
 # %%
 problem = mixture_problem()
@@ -77,9 +78,9 @@ plt.show()
 # %% [markdown]
 # ## A process that forgets where it began
 #
-# Fine-tuning is done along a noisy process with the same densities at every $t$ as the flow. With the *memoryless* noise level
-# its end $X_1$ is independent of its beginning $X_0$; with the flow itself, or any other noise level, it is not, and what is
-# learned comes out biased. Colour says in which direction $X_0$ lay.
+# Fine-tuning is done along a noisy process with the same densities at every $t$ as the flow. With the *memoryless*
+# noise level its end $X_1$ is independent of its beginning $X_0$; with the flow itself, or any other noise level, it
+# is not, and what is learned comes out biased. Colour says in which direction $X_0$ lay.
 
 # %%
 steps = 50
@@ -100,35 +101,47 @@ plt.show()
 # ## Lean adjoints
 #
 # At the end of a path the critic's gradient is asked once. The lean adjoint carries it back along the path, by the
-# base flow's Jacobian alone: $g_i$ says how the end would change with $X_i$. The arrows are $-\sigma_i^2 g_i / 2$, by which
-# the velocity at $X_i$ is to be corrected, at every other node of ten paths.
+# base flow's Jacobian alone: $g_i$ says how the end would change with $X_i$. By $-\sigma_i^2 g_i / 2$ the velocity at
+# $X_i$ is to be corrected. Of one path that is noise; its mean at a place, drawn here from 20 000 paths, is what the
+# regression finds: early, towards the modes that the critic likes; late, only up the critic within a mode, for it is
+# too late to change to another. (Grey: three paths. The arrows are drawn at a tenth of their length.)
 
 # %%
-path = sample_memoryless(base.velocity, base.velocity, normal(10, 2), normal(steps - 1, 10, 2), steps)
+path = sample_memoryless(base.velocity, base.velocity, normal(20_000, 2), normal(steps - 1, 20_000, 2), steps)
 adjoints = lean_adjoint(base.velocity, path.xs, terminal_adjoint(Q, path.x_1, inv_temp))
 corrections = -(node_sigmas(steps, path.xs) ** 2) * adjoints / 2
-figure, ax = plt.subplots(figsize=(5.2, 5.2), dpi=90, layout="constrained")
-panel(ax, "paths, and the corrections along them", density=(log_p + inv_temp * Q(plane)).exp())
-ax.plot(*torch.cat([path.xs, path.x_1[None]]).unbind(-1), color="#999999", linewidth=0.6)
-arrows = {"angles": "xy", "scale_units": "xy", "scale": 12, "width": 0.004, "color": "#D55E00"}
-ax.quiver(*path.xs[10::2].flatten(0, 1).T, *corrections[10::2].flatten(0, 1).T, **arrows)
-ax.plot(*path.x_1.T, "o", markersize=4, color="#333333")
+
+
+def means(x, arrows, width=0.5, least=20):
+    """Mean place and arrow of each cell of a grid with enough paths in it."""
+    _, cell, count = (x / width).round().unique(dim=0, return_inverse=True, return_counts=True)
+    total = torch.zeros(len(count), 4).index_add_(0, cell, torch.cat([x, arrows], -1))
+    return (total / count[:, None])[count >= least].T
+
+
+figure, axes = row_of(3)
+for ax, i in zip(axes, (15, 30, 43), strict=True):
+    panel(ax, f"mean correction at t = {i / steps:.2f}", density=(log_p + inv_temp * Q(plane)).exp())
+    ax.plot(*path.xs[: i + 1, :3].unbind(-1), color="#AAAAAA", linewidth=0.6)
+    ax.quiver(*means(path.xs[i], corrections[i]), angles="xy", scale_units="xy", scale=10, width=0.006, color="#D55E00")
 plt.show()
 
 # %% [markdown]
 # ## Training
 #
-# That is the whole method: sample paths of $f_\theta$, carry the critic's gradient back along them, and regress the correction
-# $u = f_\theta - f_\beta$ onto $-\sigma^2 g / 2$. No gradient passes through the path. $u$ is a small MLP that starts at zero.
+# That is the whole method: sample paths of $f_\theta$, carry the critic's gradient back along them, and regress the
+# correction $u = f_\theta - f_\beta$ onto $-\sigma^2 g / 2$. No gradient passes through the path. $u$ is a small MLP
+# that starts at zero.
 
 
 # %%
 def fine_tune(problem, correction, steps, updates, learning_rate, batch_size=512, adjoints_of=None):
-    """Adjoint matching; -> f_theta, and the largest adjoint of each update."""
+    """Adjoint matching; -> f_theta with averaged weights, and the largest adjoint of each update."""
     velocity = problem.base.velocity
     f_theta = lambda x, t: velocity(x, t) + correction(x, t)  # noqa: E731
     optimizer = torch.optim.Adam(correction.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, updates)
+    averaged = AveragedModel(correction, multi_avg_fn=get_ema_multi_avg_fn(0.98))
     nodes = (torch.arange(steps) / steps).view(-1, 1, 1)
     largest = []
     for _ in range(updates):
@@ -146,8 +159,9 @@ def fine_tune(problem, correction, steps, updates, learning_rate, batch_size=512
         nn.utils.clip_grad_norm_(correction.parameters(), 100.0)
         optimizer.step()
         schedule.step()
+        averaged.update_parameters(correction)
         largest.append(float(adjoints.norm(dim=-1).max()))
-    return f_theta, largest
+    return lambda x, t: velocity(x, t) + averaged(x, t), largest
 
 
 start = time.perf_counter()
@@ -160,12 +174,13 @@ print(f"{time.perf_counter() - start:.0f} s")
 # %% [markdown]
 # ## Beside two ways that miss
 #
-# **Additive guidance** adds $(1 - t)\, \tau \nabla Q(X_t)$ to the velocity. It asks the critic about unfinished samples, which
-# are in the middle of the ring first: they are caught where no data are.
+# **Additive guidance** adds $(1 - t)\, \tau \nabla Q(X_t)$ to the velocity. It asks the critic about unfinished
+# samples, which are in the middle of the ring first: they are caught where no data are.
 #
-# **Weighted cloning** trains a flow on the data, weighted by $e^{\tau (Q - \bar Q)}$. The best it can do is to repeat the data by
-# their weights, and that is what is drawn here, without any error of training. With data without end that is the
-# wanted density. But a state of a data set has few actions, often one: of 64 actions, a handful get the weight.
+# **Weighted cloning** trains a flow on the data, weighted by $e^{\tau (Q - \bar Q)}$. The best it can do is to repeat
+# the data by their weights, and that is what is drawn here, without any error of training. With data without end that
+# is the wanted density. But a state of a data set has few actions, often one: of 64 actions, a handful get the
+# weight.
 
 # %%
 guided_velocity = lambda x, t: base.velocity(x, t) - (1 - t) * terminal_adjoint(Q, x, inv_temp)  # noqa: E731
@@ -180,8 +195,13 @@ def cloned(rows, tau=inv_temp, most=float("inf")):
     return data[torch.multinomial(weights, 20_000, replacement=True, generator=generator)]
 
 
-yardstick = sliced_wasserstein(base.sample(20_000, generator), exact)
-share = lambda samples, target=exact, unit=yardstick: sliced_wasserstein(samples, target) / unit  # noqa: E731
+yardstick = sliced_wasserstein(base.sample(20_000, generator), exact, directions=64)
+
+
+def share(samples, target=exact, unit=yardstick):
+    return sliced_wasserstein(samples, target, directions=64) / unit
+
+
 panels = {
     "exact": problem.exact(20_000, generator),
     "adjoint matching": matched,
@@ -195,29 +215,31 @@ for ax, color, (name, samples) in zip(axes, colors, panels.items(), strict=True)
 plt.show()
 
 # %% [markdown]
-# The distance is the sliced Wasserstein-1 distance to exact draws, as a share of the behaviour's own: 0 is exact, 1 no better
-# than not fine-tuned. How many actions cloning wants:
+# The distance is the sliced Wasserstein-1 distance to exact draws, as a share of the behaviour's own: 0 is exact, 1
+# no better than not fine-tuned. How many actions cloning wants:
 
 # %%
 for rows in (16, 64, 256, 1024, 16_384):
-    shares = torch.tensor([share(cloned(rows)) for _ in range(10)])
+    shares = torch.tensor([share(cloned(rows)) for _ in range(5)])
     print(f"{rows:>6} actions: {shares.mean():.2f} +- {shares.std():.2f}")
 
 # %% [markdown]
-# And where $\tau$ is large, the usual clip of the weights at 100 makes it another density, however many data there are:
+# And where $\tau$ is large, the usual clip of the weights at 100 makes it another density, however many data there
+# are:
 
 # %%
 for tau in (5.0, 10.0, 20.0):
     target = rejection_sampler(base, Q, tau, Q.upper_bound())(20_000, generator)
-    unit = sliced_wasserstein(base.sample(20_000, generator), target)
+    unit = sliced_wasserstein(base.sample(20_000, generator), target, directions=64)
     print(f"tau {tau:>4}: clipped {share(cloned(500_000, tau, 100.0), target, unit):.2f}", end="   ")
     print(f"not clipped {share(cloned(500_000, tau), target, unit):.2f}")
 
 # %% [markdown]
 # ## Recovered exactly
 #
-# What is left of adjoint matching's distance above is training and the grid. With a Gaussian $p_\beta$ and a quadratic $Q$ the
-# wanted density is a Gaussian, and the optimal correction linear in $x$ at each node, so that a matrix and a vector a node hold it:
+# What is left of adjoint matching's distance above is training and the grid. With a Gaussian $p_\beta$ and a
+# quadratic $Q$ the wanted density is a Gaussian, and the optimal correction linear in $x$ at each node, so that a
+# matrix and a vector a node hold it:
 
 # %%
 simple = gaussian_problem()
@@ -235,10 +257,11 @@ for name, (mean, covariance) in rows.items():
 # %% [markdown]
 # ## Why the lean adjoint
 #
-# The true gradient of the control problem $\mathbb{E}\left[ \tfrac12 \int \Vert 2u/\sigma \Vert^2 - \tau Q(X_1) \right]$ with respect to
-# $X_i$, the *full* adjoint, runs through the control $u$ too: its Jacobian multiplies at every step. At the optimum the
-# terms that the lean one leaves out cancel. Before, they need not: here is a control with random weights, as large as
-# in the legend, and the size of both adjoints along the same paths.
+# The true gradient of the control problem $\mathbb{E}\left[ \tfrac12 \int \Vert 2u/\sigma \Vert^2 dt - \tau Q(X_1)
+# \right]$ with respect to $X_i$, the *full* adjoint, runs through the control $u$ too, whose Jacobian multiplies at
+# every step. At the optimum the terms that the lean one leaves out cancel. Before, they need not. Below: the mean
+# size of both adjoints along paths under controls $u(x) = \sin(\omega x)$, which are all of the same size, and only
+# steeper with $\omega$.
 
 
 # %%
@@ -257,24 +280,56 @@ def full_adjoint(problem, correction, x_0, noise, steps):
     return torch.stack(xs).detach(), torch.stack(adjoints)
 
 
-def random_control(size):
-    torch.manual_seed(1)
-    net = nn.Sequential(nn.Linear(3, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, 2))
-    return lambda x, t: size * net(torch.cat([x, torch.full_like(x[..., :1], t)], -1))
-
-
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), dpi=90, sharey=True, layout="constrained")
+steps = 30
+times = torch.arange(steps) / steps
+figure, axes = plt.subplots(1, 2, figsize=(9, 3), dpi=90, sharey=True, layout="constrained")
 x_0, noise = normal(500, 2), normal(steps - 1, 500, 2)
-for size in (0, 10, 20, 40):
-    control = random_control(size)
+for omega in (0, 10, 20, 30):
+    control = lambda x, t, omega=omega: torch.sin(omega * x)  # noqa: E731
     xs, full = full_adjoint(problem, control, x_0, noise, steps)
-    f = lambda x, t, control=control: base.velocity(x, t) + control(x, t)  # noqa: E731
-    with torch.no_grad():
-        path = sample_memoryless(f, base.velocity, x_0, noise, steps)
-    lean = lean_adjoint(base.velocity, path.xs, terminal_adjoint(Q, path.x_1, inv_temp))
+    ends = sample_memoryless(
+        lambda x, t, u=control: base.velocity(x, t) + u(x, t), base.velocity, x_0, noise, steps
+    ).x_1
+    lean = lean_adjoint(base.velocity, xs, terminal_adjoint(Q, ends, inv_temp))
     for ax, adjoints in zip(axes, (lean, full), strict=True):
-        ax.semilogy(torch.arange(steps) / steps, adjoints.norm(dim=-1).mean(-1), label=f"control x {size}")
-axes[0].set(title="lean adjoint, mean size", xlabel="t")
-axes[1].set(title="full adjoint, mean size", xlabel="t")
+        ax.semilogy(times, adjoints.norm(dim=-1).mean(-1), label=rf"$\omega$ = {omega}")
+axes[0].set(title="lean adjoint", xlabel="t", ylabel="mean size")
+axes[1].set(title="full adjoint", xlabel="t")
 axes[1].legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# In training it depends on the network. The smooth MLP from above, which starts at zero, never becomes steep, and
+# both adjoints do. A network with Fourier features of the position, as they are common in control, begins steep: with
+# the lean adjoint it learns, with the full one every update makes the next one's adjoint larger.
+
+
+# %%
+class FourierCorrection(nn.Module):
+    """An MLP on sin and cos of random projections of x, beginning with random weights."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.register_buffer("projections", 8 * torch.randn(2, 64))
+        self.end = 1 + 1 / steps
+        self.net = nn.Sequential(nn.Linear(131, 128), nn.SiLU(), nn.Linear(128, 2))
+        with torch.no_grad():
+            self.net[-1].weight.mul_(10)
+
+    def forward(self, x, t):
+        angle, time = x @ self.projections, torch.as_tensor(t).expand(*x.shape[:-1], 1)
+        return (self.end - t) * self.net(torch.cat([angle.sin(), angle.cos(), x, time], -1))
+
+
+figure, axes = plt.subplots(1, 2, figsize=(9, 3), dpi=90, sharey=True, layout="constrained")
+for ax, family in zip(axes, (MLPCorrection, FourierCorrection), strict=True):
+    for name, adjoints_of in {"lean": None, "full": full_adjoint}.items():
+        torch.manual_seed(0)
+        trained, largest = fine_tune(problem, family(steps), steps, 150, 5e-3, 256, adjoints_of)
+        with torch.no_grad():
+            distance = share(sample_flow(trained, normal(20_000, 2), steps))
+        ax.semilogy(largest, linewidth=0.8, label=f"{name}: distance {distance:.2f} after")
+    ax.set(title=family.__name__, xlabel="update")
+    ax.legend(frameon=False)
+axes[0].set_ylabel("largest adjoint of the update")
 plt.show()

@@ -3,7 +3,7 @@
     python scripts/notebooks/build.py                        # all of them
     python scripts/notebooks/build.py adjoint_matching_2d    # one
 
-Each is written from NAME.py beside this file, where `# %%` begins a cell of code and `# %% [markdown]` one of text, whose
+Each is written from NAME.py beside this file: `# %%` begins a cell of code, `# %% [markdown]` one of text, whose
 lines are comments. It is run in notebooks/, as the tests run it, and saved there with what it left.
 """
 

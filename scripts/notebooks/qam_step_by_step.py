@@ -1,10 +1,10 @@
 # %% [markdown]
 # # QAM, step by step
 #
-# One run on a maze without Trainer and command line: the data, the three losses of an update, the critic as it spreads
-# from the goal, the noisy paths in the space of actions with the lean adjoints along them, and the policy before and after.
-# Actions are kept two-dimensional here (`action_chunking=false`: returns over five steps, but one action at a time), so
-# that everything can be drawn. [Concepts](../docs/concepts.md) has the equations.
+# One run on a maze without Trainer and command line: the data, the three losses of an update, the critic as it
+# spreads from the goal, the noisy paths in the space of actions with the lean adjoints along them, and the policy
+# before and after. Actions are kept two-dimensional here (`action_chunking=false`: returns over five steps, but one
+# action at a time), so that everything can be drawn. [Concepts](../docs/concepts.md) has the equations.
 
 # %%
 import functools
@@ -27,9 +27,9 @@ config = qam_torch.compose(["experiment=quickstart", "algo.action_chunking=false
 # %% [markdown]
 # ## The data
 #
-# A noisy oracle walks from one random place of the maze to another; nobody in the data tries to reach *this* goal. The
-# task's rewards, −1 a step until the goal is reached, are computed from the positions. The observation is the position,
-# the action a push in x and y.
+# A noisy oracle walks from one random place of the maze to another; nobody in the data tries to reach *this* goal.
+# The task's rewards, −1 a step until the goal is reached, are computed from the positions. The observation is the
+# position, the action a push in x and y.
 
 # %%
 data = build_data(config, torch.device("cpu"))
@@ -46,8 +46,9 @@ plt.show()
 # %% [markdown]
 # ## An update
 #
-# A batch is drawn and so is all noise, by name. `losses` gives the three losses, each with the networks that it moves and no
-# other: the critic by temporal differences, the behaviour flow $f_\beta$ by flow matching, the policy flow $f_\theta$ by adjoint matching.
+# A batch is drawn and so is all noise, by name. `losses` gives the three losses, each with the networks that it moves
+# and no other: the critic by temporal differences, the behaviour flow $f_\beta$ by flow matching, the policy flow
+# $f_\theta$ by adjoint matching.
 
 # %%
 numbers = {name: config.algo[name] for name in ("horizon_length", "discount", "rho", "num_qs", "flow_steps", "lr")}
@@ -71,13 +72,15 @@ draws = {name: draw[0] for name, draw in noise.sample(1).items()}
 print("observations", tuple(batch.observations.shape), "(members, rows, numbers)")
 print("noise:", {name: tuple(draw.shape) for name, draw in draws.items()})
 for term in algorithm.losses(batch, draws):
-    print(f"{'+'.join(term.trains):>8} is moved by", ", ".join(f"{k} {float(v):.3f}" for k, v in term.metrics().items()))
+    print(
+        f"{'+'.join(term.trains):>8} is moved by", ", ".join(f"{k} {float(v):.3f}" for k, v in term.metrics().items())
+    )
 
 # %% [markdown]
 # ## The critic
 #
-# Five hundred updates at a time. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus the
-# discounted number of steps that are left. It spreads from the goal, around the corners.
+# Five hundred updates at a time. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
+# the discounted number of steps that are left. It spreads from the goal, around the corners.
 
 # %%
 WAYS = torch.cartesian_prod(*[torch.linspace(-1, 1, 5)] * 2)
@@ -116,9 +119,9 @@ plt.show()
 # %% [markdown]
 # ## Paths and lean adjoints
 #
-# At one place, marked in the maze: the critic over all actions, twelve paths of the memoryless SDE of $f_\theta$ from noise to
-# action, and along them $-\sigma_i^2 g_i / 2$, what adjoint matching asks to be added to the velocity of $f_\beta$. At the ends, the
-# critic's own gradient; further back, what it means there.
+# At one place, marked in the maze: the critic over all actions, twelve paths of the memoryless SDE of $f_\theta$ from
+# noise to action, and along them $-\sigma_i^2 g_i / 2$, what adjoint matching asks to be added to the velocity of
+# $f_\beta$. At the ends, the critic's own gradient; further back, what it means there.
 
 # %%
 place = torch.tensor([0.5, 1.0])
@@ -149,8 +152,8 @@ plt.show()
 # %% [markdown]
 # ## The policy before and after
 #
-# Six actions of $f_\beta$ and of $f_\theta$ at places all over the maze, from the same noise. The behaviour goes everywhere, for its walkers
-# were on their way to anywhere; tilted by the critic it goes where the value rises.
+# Six actions of $f_\beta$ and of $f_\theta$ at places all over the maze, from the same noise. The behaviour goes
+# everywhere, for its walkers were on their way to anywhere; tilted by the critic it goes where the value rises.
 
 # %%
 spots = torch.cartesian_prod(torch.arange(-0.0, 21, 2.0), torch.arange(-0.0, 21, 2.0))

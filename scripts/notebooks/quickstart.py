@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A run, from Python
 #
-# Compose the configuration that `qam-train` would run, train, look at what came out, and use the policy.
-# The settings below are small, so that the notebook runs in about a minute; for the real quickstart leave out the
-# overrides after `experiment=quickstart`. [Quickstart](../docs/quickstart.md) does the same on the command line.
+# Compose the configuration that `qam-train` would run, train, look at what came out, and use the policy. The settings
+# below are small, so that the notebook runs in about a minute; for the real quickstart leave out the overrides after
+# `experiment=quickstart`. [Quickstart](../docs/quickstart.md) does the same on the command line.
 
 # %%
 from IPython.display import Image
@@ -45,8 +45,8 @@ Image(filename=run.directory / "plots" / "trajectories.png", width=800)
 # %% [markdown]
 # ## Use the policy
 #
-# `load_policy` needs neither the Trainer nor Hydra. It maps an observation to a chunk of `horizon_length` actions, which
-# are executed open loop.
+# `load_policy` needs neither the Trainer nor Hydra. It maps an observation to a chunk of `horizon_length` actions,
+# which are executed open loop.
 
 # %%
 checkpoint = run.directory / "checkpoints" / "last.ckpt"

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A sweep over inv_temp as one population
 #
-# `inv_temp` weighs the critic against the data, and is the number to tune first. Four values times two seeds are eight runs, and
-# here they are one: eight members of a population, trained in one process, each exactly what it would be alone.
-# [Populations](../docs/populations.md) says in what else members may differ.
+# `inv_temp` weighs the critic against the data, and is the number to tune first. Four values times two seeds are
+# eight runs, and here they are one: eight members of a population, trained in one process, each exactly what it would
+# be alone. [Populations](../docs/populations.md) says in what else members may differ.
 
 # %%
 import csv
@@ -59,7 +59,11 @@ def curves(name):
 
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), dpi=80, layout="constrained")
-shown = {"evaluation/success": "success", "critic/q_mean": "mean Q on the data", "adjoint/terminal_mean": "terminal adjoint"}
+shown = {
+    "evaluation/success": "success",
+    "critic/q_mean": "mean Q on the data",
+    "adjoint/terminal_mean": "terminal adjoint",
+}
 for ax, (name, title) in zip(axes, shown.items(), strict=True):
     for value, (updates, both) in curves(name).items():
         (line,) = ax.plot(updates, both.mean(1), label=f"inv_temp {value:g}")
@@ -70,8 +74,8 @@ axes[0].legend(frameon=False, fontsize=8)
 plt.show()
 
 # %% [markdown]
-# With little weight the policy stays the behaviour; with very much it goes where the critic is wrong, too. Between is a range
-# of good values, which is what one looks for with factors of ten before trying factors of three.
+# With little weight the policy stays the behaviour; with very much it goes where the critic is wrong, too. Between is
+# a range of good values, which is what one looks for with factors of ten before trying factors of three.
 #
 # ## One member
 #
