@@ -11,8 +11,10 @@ from collections import defaultdict
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import Image, Markdown
 
 import qam_torch
+from qam_torch.experiment.report import report
 
 config = qam_torch.compose(
     [
@@ -72,6 +74,22 @@ for ax, (name, title) in zip(axes, shown.items(), strict=True):
 axes[2].set_yscale("log")
 axes[0].legend(frameon=False, fontsize=8)
 plt.show()
+
+# %% [markdown]
+# ## The report
+#
+# `qam-report` tells the values apart by itself, for any number of runs at once. On the command line it is
+# `qam-report RUN --out REPORT`; its page, `report.html`, holds all of the following and more.
+
+# %%
+out = run.directory / "report"
+counted, *told, where = report([run.directory], out)
+print(counted, *told, sep="\n")
+Image(filename=next((out / "figures").glob("*-curves.png")), width=500)
+
+# %%
+text = (out / "report.md").read_text()
+Markdown(text.partition("## Overview\n")[2].partition("\n## ")[0])
 
 # %% [markdown]
 # With little weight the policy stays the behaviour; with very much it goes where the critic is wrong, too. Between is
