@@ -91,11 +91,12 @@ def draw(ax, name):
     """All methods in grey, the chosen ones in colour with their intervals."""
     ax.axvspan(0, 1, color="#000000", alpha=0.05, linewidth=0)
     for method in paper.methods:
-        curve, color = paper.curve(method, name), CHOSEN.get(method, "#BBBBBB")
+        curve, chosen = paper.curve(method, name), method in CHOSEN
         x = (1_000_000 + curve.online_steps if method == "RLPD" else curve.steps) / 1e6
-        ax.plot(x, curve.success, color=color, linewidth=1.6 if method in CHOSEN else 0.7, zorder=2 + (method in CHOSEN))
-        if method in CHOSEN:
-            ax.fill_between(x, curve.low, curve.high, color=color, alpha=0.2, linewidth=0, zorder=2)
+        style = {"color": CHOSEN.get(method, "#BBBBBB"), "zorder": 2 + chosen}
+        ax.plot(x, curve.success, linewidth=1.6 if chosen else 0.7, **style)
+        if chosen:
+            ax.fill_between(x, curve.low, curve.high, alpha=0.2, linewidth=0, **style)
     ax.set(ylim=(-0.02, 1.02), xlim=(0, 1.5))
     ax.set_title(name, fontsize=9)
 
