@@ -22,11 +22,15 @@ def groups(options: dict[str, Option]) -> list[str]:
 
 
 def closure(option: Option, options: dict[str, Option]) -> list[Option]:
-    """The option, then those that it begins with, directly or not; what comes first has the say."""
+    """The option, then those of ours that it begins with, directly or not; what comes first has the say."""
     found = [option]
-    for name in option.begins:
+    for name in _ours(option.begins, options):
         found += [one for one in closure(options[name], options) if one not in found]
     return found
+
+
+def _ours(names: Iterable[str], options: dict[str, Option]) -> list[str]:
+    return [name for name in names if name in options]
 
 
 def main_page(options: dict[str, Option]) -> str:
@@ -114,6 +118,9 @@ def _section(option: Option, options: dict[str, Option], comments: dict[str, str
     earlier = closure(option, options)[1:]
     if earlier:
         yield "Begins with all keys of " + ", ".join(_to(one) for one in earlier) + "."
+    foreign = [_code(name.rpartition("/")[2]) for name in option.begins if name not in options]
+    if foreign:
+        yield f"Takes all other keys from {', '.join(foreign)} of Hydra's plugin."
     if any(key.by_name for key in option.keys):
         yield _by_name(option)
     yield from _sections(option, {**comments, **_of_its_method(option, options)}, level=3)
@@ -159,7 +166,7 @@ def _prose(text: str) -> str:
     parts = re.split(r"(`[^`]*`)", text)
     plain = [part if i % 2 else re.sub(r"([*_\[\]$|])", r"\\\1", html.escape(part, quote=False))
              for i, part in enumerate(parts)]  # fmt: skip
-    return re.sub(r"docs/([\w-]+)\.md", rf"[\1]({DOCS}\1.md)", "".join(plain))
+    return re.sub(r"docs/([\w/-]+)\.md", rf"[\1]({DOCS}\1.md)", "".join(plain))
 
 
 def _paragraphs(about: str) -> Iterator[str]:

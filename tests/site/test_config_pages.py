@@ -90,7 +90,7 @@ def test_the_site_lists_every_page(tmp_path: Path) -> None:
         return set().union(*map(leaves, nav.values() if isinstance(nav, dict) else nav))
 
     listed = leaves(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     pages |= {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert listed == pages | {f"configuration/{group}.md" for group in groups(OPTIONS)} | {
         "ARCHITECTURE.md",

@@ -10,7 +10,7 @@ import pytest
 from links import anchors, links, page_of, repository_path, rewritten
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("tests/**/*.md")]
+SOURCES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("tests/**/*.md")]
 ROOMS = [path.name for path in (ROOT / "src" / "qam_torch").iterdir() if path.is_dir() and path.name[0] != "_"]
 EXAMPLES = {
     "src/qam_torch/algorithms/awac.py",
