@@ -1,9 +1,10 @@
 """Write and run the notebooks.
 
-    python scripts/notebooks/build.py                        # all of them
-    python scripts/notebooks/build.py adjoint_matching_2d    # one
+    python scripts/build_notebooks.py                        # all of them
+    python scripts/build_notebooks.py adjoint_matching_2d    # one
+    python scripts/build_notebooks.py --check                # run none: are those in notebooks/ the present ones?
 
-Each is written from NAME.py beside this file: `# %%` begins a cell of code, `# %% [markdown]` one of text, whose
+Each is written from scripts/notebooks/NAME.py: `# %%` begins a cell of code, `# %% [markdown]` one of text, whose
 lines are comments. It is run in notebooks/, as the tests run it, and saved there with what it left.
 """
 
@@ -12,7 +13,9 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import json
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -20,14 +23,16 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-SOURCES = Path(__file__).resolve().parent
-NOTEBOOKS = SOURCES.parents[1] / "notebooks"
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES, NOTEBOOKS = ROOT / "scripts" / "notebooks", ROOT / "notebooks"
+UNWANTED = re.compile(r"\w*Warning\b|(?<![\w.:/<])/\w[\w.-]*/[^\s\"']*")
+"""What no output may hold: warnings, and where things lie on the machine it was made on."""
 CELL = re.compile(r"^# %%(?P<text> \[markdown\])?\n", re.MULTILINE)
 
 
 def names() -> list[str]:
     """The notebooks there are."""
-    return sorted(path.stem for path in SOURCES.glob("*.py") if path.name != "build.py")
+    return sorted(path.stem for path in SOURCES.glob("*.py"))
 
 
 def written(name: str) -> nbformat.NotebookNode:
@@ -56,6 +61,24 @@ def run(notebook: nbformat.NotebookNode) -> None:
                 output.data["image/png"] = _smaller(output.data["image/png"])
 
 
+def stale(name: str) -> str:
+    """Why notebooks/NAME.ipynb has to be written anew, or ""."""
+    path, fresh = NOTEBOOKS / f"{name}.ipynb", written(name)
+    if not path.exists():
+        return "it is not there"
+    saved = nbformat.read(path, nbformat.NO_CONVERT)
+    if [(one.id, one.cell_type, one.source) for one in saved.cells] != [
+        (one.id, one.cell_type, one.source) for one in fresh.cells
+    ]:
+        return f"scripts/notebooks/{name}.py has changed"
+    code = [one for one in saved.cells if one.cell_type == "code"]
+    if [one.execution_count for one in code] != list(range(1, len(code) + 1)):
+        return "it was not run from its first to its last cell"
+    told = json.dumps([one.outputs for one in code])
+    found = UNWANTED.search(re.sub(r'"image/png": "[^"]*"', "", told))
+    return f"its outputs hold '{found[0]}'" if found else ""
+
+
 def _smaller(picture: str) -> str:
     """A PNG in a palette of 128 colours: a third of the bytes, and no difference that one sees."""
     image, file = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
@@ -64,10 +87,15 @@ def _smaller(picture: str) -> str:
 
 
 def main() -> None:
-    """Write, run and save."""
+    """Write, run and save, or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=names(), metavar="NAME", help="default: all of them")
-    for name in parser.parse_args().names:
+    parser.add_argument("--check", action="store_true", help="run none; say which have to be written anew")
+    options = parser.parse_args()
+    if options.check:
+        told = [f"{name}.ipynb: {why}" for name in options.names if (why := stale(name))]
+        sys.exit("\n".join(told) or 0)
+    for name in options.names:
         notebook, start, path = written(name), time.perf_counter(), NOTEBOOKS / f"{name}.ipynb"
         run(notebook)
         nbformat.write(notebook, path)

@@ -1,0 +1,60 @@
+"""The notebooks in notebooks/ are those that their sources make, with what they left when they were run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import build_notebooks
+import nbformat
+import pytest
+from build_notebooks import NOTEBOOKS, names, stale, written
+
+SOURCE = (
+    "# %% [markdown]\n# # Title\n#\n# Words.\n\n# %%\nx = 1\n\n\ndef f():\n    # %% is no cell here\n    return x\n"
+)
+
+
+def test_each_notebook_has_a_source() -> None:
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_notebooks_outputs_belong_to_its_source(name: str) -> None:
+    assert stale(name) == ""
+
+
+def test_a_source_as_a_notebook(room: Path) -> None:
+    text, code = written("one").cells
+    assert (text.cell_type, text.source) == ("markdown", "# Title\n\nWords.")
+    assert (code.cell_type, code.source) == ("code", SOURCE.partition("# %%\n")[2].strip())
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, ""),
+        ({"source": "x = 2"}, "scripts/notebooks/one.py has changed"),
+        ({"execution_count": None}, "it was not run from its first to its last cell"),
+        ({"text": "UserWarning: old"}, "its outputs hold 'UserWarning'"),
+        ({"text": "saved to /root/runs/1\n"}, "its outputs hold '/root/runs/1\\n'"),
+        ({"text": "saved to runs/root/1, <b>see</b> https://x.org/tmp/1, 1/2/3"}, ""),
+    ],
+)
+def test_what_makes_a_notebook_stale(change: dict[str, str], why: str, room: Path) -> None:
+    notebook = written("one")
+    cell = notebook.cells[1]
+    cell.execution_count = change.get("execution_count", 1)
+    cell.source = change.get("source", cell.source)
+    cell.outputs = [nbformat.v4.new_output("stream", text=change.get("text", "1"))]
+    assert stale("one") == "it is not there"
+    nbformat.write(notebook, room / "one.ipynb")
+    assert stale("one") == why
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with one source, where its notebook goes, too."""
+    (tmp_path / "one.py").write_text(SOURCE)
+    monkeypatch.setattr(build_notebooks, "SOURCES", tmp_path)
+    monkeypatch.setattr(build_notebooks, "NOTEBOOKS", tmp_path)
+    return tmp_path
