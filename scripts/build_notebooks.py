@@ -52,7 +52,7 @@ def written(name: str) -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode) -> None:
     """Run it in notebooks/, and leave nothing in it that differs from run to run without need."""
-    NotebookClient(notebook, timeout=600, resources={"metadata": {"path": NOTEBOOKS}}).execute()
+    NotebookClient(notebook, timeout=600, coalesce_streams=True, resources={"metadata": {"path": NOTEBOOKS}}).execute()
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata = {}
