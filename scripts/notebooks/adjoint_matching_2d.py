@@ -166,7 +166,7 @@ def fine_tune(problem, correction, steps, updates, learning_rate, batch_size=512
 
 
 torch.manual_seed(0)
-f_theta, _ = fine_tune(problem, MLPCorrection(steps), steps, updates=250, learning_rate=5e-3)
+f_theta, _ = fine_tune(problem, MLPCorrection(steps), steps, updates=300, learning_rate=5e-3)
 with torch.no_grad():
     matched = sample_flow(f_theta, normal(20_000, 2), steps)
 
