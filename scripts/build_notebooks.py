@@ -57,8 +57,15 @@ def run(notebook: nbformat.NotebookNode) -> None:
     for cell in notebook.cells:
         cell.metadata = {}
         for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = _elsewhere(output.text)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _smaller(output.data["image/png"])
+
+
+def _elsewhere(text: str) -> str:
+    """The text without where things lie on this machine."""
+    return text.replace(f"{NOTEBOOKS}/", "").replace(str(Path.home()), "~")
 
 
 def stale(name: str) -> str:
