@@ -22,7 +22,7 @@ from qam_torch.flows import node_sigmas
 from qam_torch.rollout.environments import make_environment
 from qam_torch.rollout.pool import EnvironmentPool
 
-config = qam_torch.compose(["experiment=quickstart", "algo.action_chunking=false", "algo.flow_steps=10"])
+config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chunking=false", "algo.flow_steps=5"])
 
 # %% [markdown]
 # ## The data
@@ -57,7 +57,7 @@ algorithm = QAM(
     observation_dim=data.observation_dim,
     action_dim=data.action_dim,
     action_chunking=False,
-    inv_temp=3.0,
+    inv_temp=10.0,
     target_update_rate=0.01,
     **numbers,
     **widths,
@@ -79,7 +79,7 @@ for term in algorithm.losses(batch, draws):
 # %% [markdown]
 # ## The critic
 #
-# Five hundred updates at a time. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
+# It begins with random values and is trained in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
 # the discounted number of steps that are left. It spreads from the goal, around the corners.
 
 # %%
@@ -107,7 +107,7 @@ free = places[~torch.from_numpy(layout.is_wall(places.numpy()))]
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), dpi=80, layout="constrained")
 done = 0
-for ax, updates in zip(axes, (500, 1500, 4000), strict=True):
+for ax, updates in zip(axes, (500, 2000, 5000), strict=True):
     train(updates - done)
     done = updates
     draw_maze(ax, layout)
@@ -119,12 +119,12 @@ plt.show()
 # %% [markdown]
 # ## Paths and lean adjoints
 #
-# At one place, marked in the maze: the critic over all actions, twelve paths of the memoryless SDE of $f_\theta$ from
+# At the start, marked in the maze: the critic over all actions, twelve paths of the memoryless SDE of $f_\theta$ from
 # noise to action, and along them $-\sigma_i^2 g_i / 2$, what adjoint matching asks to be added to the velocity of
 # $f_\beta$. At the ends, the critic's own gradient; further back, what it means there.
 
 # %%
-place = torch.tensor([0.5, 1.0])
+place = torch.tensor([8.0, 16.0])
 rows = 12
 here = batch._replace(observations=place.expand(1, rows, 2), next_observations=place.expand(1, rows, 2))
 torch.manual_seed(3)
@@ -174,7 +174,7 @@ plt.show()
 # ## In the maze
 
 # %%
-make = functools.partial(make_environment, config.env.dataset, task=1)
+make = functools.partial(make_environment, config.env.dataset, task=3)
 with EnvironmentPool(make, count=20, workers=2) as pool:
     shown = {
         policy: evaluate_members(algorithm, pool, 20, 2, 0, "notebook", policy, record_positions=True)
