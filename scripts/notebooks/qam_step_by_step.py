@@ -79,7 +79,7 @@ for term in algorithm.losses(batch, draws):
 # %% [markdown]
 # ## The critic
 #
-# It begins with random values and is trained in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
+# It is trained in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
 # the discounted number of steps that are left. It spreads from the goal, around the corners.
 
 # %%
@@ -111,7 +111,7 @@ for ax, updates in zip(axes, (500, 2000, 5000), strict=True):
     train(updates - done)
     done = updates
     draw_maze(ax, layout)
-    dots = ax.scatter(*free.T, c=values(free), s=9, marker="s", cmap="viridis", vmin=-100, vmax=0)
+    dots = ax.scatter(*free.T, c=values(free), s=9, marker="s", cmap="viridis", vmin=-80, vmax=0)
     ax.set(title=f"{updates} updates", xticks=[], yticks=[])
 figure.colorbar(dots, ax=axes, label="value")
 plt.show()
@@ -119,34 +119,49 @@ plt.show()
 # %% [markdown]
 # ## Paths and lean adjoints
 #
-# At the start, marked in the maze: the critic over all actions, twelve paths of the memoryless SDE of $f_\theta$ from
-# noise to action, and along them $-\sigma_i^2 g_i / 2$, what adjoint matching asks to be added to the velocity of
-# $f_\beta$. At the ends, the critic's own gradient; further back, what it means there.
+# At the start, in the plane of actions: the critic over all of them in the box, and paths of the memoryless SDE of
+# $f_\theta$ from noise to action. Adjoint matching asks for $-\sigma_i^2 g_i / 2$ to be added to the velocity of
+# $f_\beta$; the arrows are its mean over the paths that come by a place, each panel to a scale of its own. Three paths
+# are shown up to there, and in the last panel the actions at which all end.
 
 # %%
-place = torch.tensor([8.0, 16.0])
-rows = 12
-here = batch._replace(observations=place.expand(1, rows, 2), next_observations=place.expand(1, rows, 2))
+rows = 4000
+start = torch.as_tensor(layout.start, dtype=torch.float32).expand(1, rows, 2)
+here = batch._replace(observations=start, next_observations=start)
 torch.manual_seed(3)
 draws = {"sde_x0": torch.randn(1, rows, 2), "sde_noise": torch.randn(1, algorithm.flow_steps - 1, rows, 2)}
 with torch.no_grad():
     targets = algorithm.matching_targets(here, draws)
+    actions = algorithm.policy(start, {"noise": torch.randn(1, rows, 2)})[0]
 xs, adjoints = targets.xs[:, 0], targets.lean_adjoints[:, 0]
 asked = -(node_sigmas(algorithm.flow_steps, xs) ** 2) * adjoints / 2
 
 grid = torch.cartesian_prod(*[torch.linspace(-1, 1, 41)] * 2)
 with torch.no_grad():
-    q = algorithm.network("critic")(place.expand(1, len(grid), 2), grid[None]).mean(-2).view(41, 41)
+    q = algorithm.network("critic")(start[:, : len(grid)], grid[None]).mean(-2).view(41, 41)
 
-figure, (ax, maze) = plt.subplots(1, 2, figsize=(9.5, 4.4), dpi=80, layout="constrained")
-ax.contourf(grid[:, 0].view(41, 41), grid[:, 1].view(41, 41), q, levels=15, cmap="viridis", alpha=0.7)
-ax.plot(*xs.unbind(-1), color="#555555", linewidth=0.7)
-ax.plot(*xs[0].T, "o", markersize=3, color="#BBBBBB")
-arrows = {"angles": "xy", "scale_units": "xy", "scale": 3, "width": 0.004, "color": "#D55E00"}
-ax.quiver(*xs.flatten(0, 1).T, *asked.flatten(0, 1).T, **arrows)
-ax.set(title="critic in the action box, SDE paths, corrections", xlabel="push in x", ylabel="push in y", aspect="equal")
-draw_maze(maze, layout)
-maze.plot(*place, "X", markersize=12, color="#D55E00")
+
+def means(x, arrows, width=0.4, least=15):
+    """Mean place and arrow of each cell of a grid with enough paths in it."""
+    _, cell, count = (x / width).round().unique(dim=0, return_inverse=True, return_counts=True)
+    total = torch.zeros(len(count), 4).index_add_(0, cell, torch.cat([x, arrows], -1))
+    return (total / count[:, None])[count >= least].T
+
+
+figure, axes = plt.subplots(1, 4, figsize=(12, 3.3), dpi=80, sharey=True, layout="constrained")
+for ax, i in zip(axes, (1, 2, 3, None), strict=True):
+    ax.contourf(grid[:, 0].view(41, 41), grid[:, 1].view(41, 41), q, levels=15, cmap="viridis", alpha=0.6)
+    if i is None:
+        ax.plot(*actions[:500].T, "o", markersize=2, color="#D55E00")
+        ax.set_title("actions of f_theta")
+    else:
+        ax.plot(*xs[: i + 1, :3].unbind(-1), color="#555555", linewidth=0.7)
+        x, y, u, v = means(xs[i], asked[i])
+        scale = float((u**2 + v**2).sqrt().max())
+        ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=scale, width=0.007, color="#D55E00")
+        ax.set_title(f"t = {i / algorithm.flow_steps:.1f}")
+    ax.set(xlabel="push in x", aspect="equal", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5))
+axes[0].set_ylabel("push in y")
 plt.show()
 
 # %% [markdown]
