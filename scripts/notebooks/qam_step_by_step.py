@@ -80,7 +80,8 @@ for term in algorithm.losses(batch, draws):
 # ## The critic
 #
 # It is trained in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
-# the discounted number of steps that are left. It spreads from the goal, around the corners.
+# the discounted number of steps that are left. It spreads from the goal, around the corners. (Bottom left it is still
+# too high.)
 
 # %%
 WAYS = torch.cartesian_prod(*[torch.linspace(-1, 1, 5)] * 2)
