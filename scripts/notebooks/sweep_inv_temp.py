@@ -97,9 +97,9 @@ Markdown(text.partition("## Overview\n")[2].partition("\n## ")[0])
 
 # %% [markdown]
 # With little weight the policy stays near the behaviour, which does not arrive; with much it follows a critic that
-# is still wrong in places. Of these three only 1 has arrived by now, and only by one of its seeds: the interval says how
-# little two seeds and five episodes tell. Factors of ten find the range in which to try factors of three, longer and
-# with more seeds.
+# is still wrong in places. Of these three only 1 has arrived by now, and only by one of its seeds: the interval says
+# how little two seeds and five episodes tell. Factors of ten find the range in which to try factors of three, longer
+# and with more seeds.
 #
 # ## One member
 #
