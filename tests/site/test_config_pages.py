@@ -121,3 +121,14 @@ def test_what_a_file_may_hold(tmp_path: Path) -> None:
     assert "Begins with all keys of [base](#group-base)." in page
     assert "| `group.a` | `1` | first \\| second |" in page
     assert "```bash\na command\n```" in page
+
+
+def test_an_option_that_begins_with_a_plugins_own(tmp_path: Path) -> None:
+    (tmp_path / "hydra" / "launcher").mkdir(parents=True)
+    (tmp_path / "hydra" / "launcher" / "mine.yaml").write_text(
+        "# Runs; see docs/launchers/mine.md.\ndefaults:\n  - theirs # the plugin's own keys\n\nn: 1 # at a time\n"
+    )
+    page = group_pages(options(tmp_path))["hydra/launcher"]
+    assert "Takes all other keys from `theirs` of Hydra's plugin." in page
+    assert "Runs; see [launchers/mine](../../launchers/mine.md)." in page
+    assert "| `hydra.launcher.n` | `1` | at a time |" in page
