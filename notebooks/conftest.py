@@ -1,6 +1,6 @@
 """The notebooks are tests: each runs from its first to its last cell, and has three minutes for it.
 
-The sweep is shorter here than it was when its outputs were saved.
+Those that take longer train less here than they did when their outputs were saved.
 """
 
 from __future__ import annotations
