@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from tests.pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report"}
+COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-sweep"}
 DISTRIBUTION = "qam_torch-"
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_the_wheel_holds_the_code_and_the_one_copy_of_the_configs(archives: tupl
         for config in relative_files(ROOT / "conf", "*.yaml"):
             assert wheel.read(f"qam_torch/conf/{config}") == (ROOT / "conf" / config).read_bytes()
     shipped = {name for name in names if not name.startswith(DISTRIBUTION)}
-    code = {f"qam_torch/{name}" for name in relative_files(ROOT / "src" / "qam_torch", "*")}
+    code = {str(name) for name in relative_files(ROOT / "src", "*")}
     configs = {f"qam_torch/conf/{name}" for name in relative_files(ROOT / "conf", "*.yaml")}
     assert shipped == code | configs
     assert {"qam_torch/py.typed", "qam_torch/types.py", "qam_torch/reference/paper_results.csv.gz"} <= code
@@ -114,6 +114,16 @@ def test_the_configuration_is_composed_from_the_wheel(fresh: Path, tmp_path: Pat
     assert OmegaConf.select(config, "algo._target_") == "qam_torch.algorithms.QAME"
     assert OmegaConf.select(config, "env.dataset") == "cube-triple-play-v0"
     assert OmegaConf.select(config, "algo.horizon_length") == 5
+
+
+def test_a_launcher_is_found_where_it_is_installed_and_else_its_extra_is_named(fresh: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [fresh / "qam-train", "-m", "hydra/launcher=qam_joblib", "seed=1,2"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "hydra/launcher=qam_joblib needs more packages: pip install 'qam-torch[joblib]'" in done.stderr
+    told = must_run(fresh / "qam-sweep", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
+    assert "1 x 1 x 5 = 5, each of 12 seeds" in told
 
 
 def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qam_torch.experiment.configuration import NEUTRAL
+from qam_torch.experiment.overrides import NEUTRAL
 from qam_torch.reference import domain_of
 
 __all__ = ["Cell", "Place", "cell_of", "differing", "labels", "place_of", "told"]
