@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,13 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from small_runs import TINY, Fit, one_sentence
 
+from qam_torch.data.locking import alone
 from qam_torch.experiment import command, run
 from qam_torch.experiment.command import understood
 from qam_torch.experiment.configuration import compose, config_directory
 from qam_torch.experiment.overrides import common_words, jobs, name_of, parsed
 from qam_torch.experiment.run import RunResult
+from qam_torch.experiment.sweeps import slurm
 from qam_torch.experiment.sweeps.job import SweepJob
 from qam_torch.experiment.sweeps.outcome import Outcome, Record
 from qam_torch.experiment.sweeps.sharing import Share, slot, variables
@@ -156,6 +159,52 @@ def test_the_table_has_a_line_for_each_run(tmp_path: Path, capsys: pytest.Captur
     assert lines[6].split() == ["seed=5", "not", "started"]
     assert "    the sky has fallen: put it back" in lines
     assert "  5 runs: 1 finished, 1 skipped, 1 resumed, 1 failed, 1 not started;" in lines[-1]
+
+
+def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
+    records(tmp_path)
+    Record.path(tmp_path, 1).write_text("{")
+    found = read_records(tmp_path, frozenset())
+    assert [record.outcome.ending for record in found] == ["finished", "failed", "resumed", "failed"]
+    assert "0001.json' is no record of a sweep's run" in found[1].outcome.reason
+
+
+@pytest.mark.parametrize("ending", ["finished", "failed", "running"])
+def test_what_a_run_came_to_counts_though_its_job_is_lost(ending: str, tmp_path: Path) -> None:
+    job = SimpleNamespace(results=raiser(RuntimeError("node failure")), job_id="7")
+    Record(0, ["seed=1"], "seed=1", Outcome(ending, "there")).write(Record.path(tmp_path, 0))
+    returned = slurm._result(SweepJob(tmp_path, tmp_path), 0, ["seed=1"], job)
+    kept = Record.read(Record.path(tmp_path, 0)).outcome
+    assert returned._return_value == kept
+    if ending == "running":
+        assert (kept.ending, kept.reason) == ("failed", "job 7 left no result (RuntimeError: node failure)")
+    else:
+        assert kept.ending == ending
+
+
+def raiser(error: Exception) -> Callable[[], None]:
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("launcher", "elsewhere"),
+    [("basic", False), ("qam_slurm_local", False), ("qam_slurm", True), ("submitit_slurm", True)],
+)
+def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bool) -> None:
+    if launcher != "basic":
+        pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
+    assert understood(words).elsewhere is elsewhere
+
+
+def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.2)
+    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process works in '.*/run': wait for its end"):
+        tiny_fit(tmp_path / "run")
+    tiny_fit(tmp_path / "run")
 
 
 def test_the_status_says_whether_every_run_has_its_results(tmp_path: Path) -> None:

@@ -35,6 +35,10 @@ EXTRAS = {
 """Choice -> the extra that brings what it needs, and the plugin in there."""
 
 
+SLURM = ("SlurmRuns", "SlurmLauncher")
+"""Names of launchers whose runs are in nobody's hands but Slurm's."""
+
+
 class Command(NamedTuple):
     """What a command line asks for.
 
@@ -42,12 +46,14 @@ class Command(NamedTuple):
     overrides  for Hydra
     sweep      the configuration of the first run of a sweep; None where there is only one run, or none
     runs       the overrides of each run of a sweep; None where the sweeper decides as it goes
+    elsewhere  whether runs go on without this process, as Slurm's do
     """
 
     flags: list[str]
     overrides: list[str]
     sweep: DictConfig | None = None
     runs: list[list[str]] | None = None
+    elsewhere: bool = False
 
 
 def understood(words: Sequence[str]) -> Command:
@@ -78,7 +84,10 @@ def understood(words: Sequence[str]) -> Command:
     configs = _checked(runs, shown)
     if plain:
         _require_own_directories(configs, runs, common_words(composed))
-    return Command(flags, overrides) if shown else Command(flags, overrides, configs[0], runs if plain else None)
+    if shown:
+        return Command(flags, overrides)
+    launcher = str(compose_for_hydra(runs[0]).hydra.launcher.get("_target_"))
+    return Command(flags, overrides, configs[0], runs if plain else None, launcher.endswith(SLURM))
 
 
 def _searched(overrides: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
+from qam_torch.data.locking import alone
 from qam_torch.data.module import TrainingData
 from qam_torch.experiment import parts
 from qam_torch.experiment.callbacks import RunCallback
@@ -34,6 +36,10 @@ from qam_torch.rollout.pool import EnvironmentFailure
 from qam_torch.types import QamError
 
 __all__ = ["RunResult", "fit"]
+
+
+PATIENCE_SECONDS = 5.0
+"""For what is left of a run that was killed to end, too."""
 
 
 class RunResult(NamedTuple):
@@ -67,13 +73,13 @@ def fit(config: DictConfig) -> RunResult:
     if finished is not None:
         print(f"this run is finished ({_amount_of_steps(finished)}, see {directory}/summary.json): nothing to do")
         return RunResult(directory, finished, None)
-    with computing_threads(config):
+    prepare_directory(directory)
+    with _alone_in(directory), computing_threads(config):
         return _fit(config, directory)
 
 
 def _fit(config: DictConfig, directory: Path) -> RunResult:
     trainer = build_trainer(config)
-    prepare_directory(directory)
     saved = saved_run(directory, config)
     resumed = saved is not None
     initial = initial_checkpoint(config) if saved is None else None
@@ -135,6 +141,19 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
         evaluator.close()
     show_table(directory, summary)
     return RunResult(directory, summary, algorithm, resumed)
+
+
+@contextlib.contextmanager
+def _alone_in(directory: Path) -> Iterator[None]:
+    """No other process makes the same run meanwhile; raises QamError where one does."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(alone(directory, PATIENCE_SECONDS))
+        except TimeoutError:
+            raise QamError(
+                f"another process works in '{directory}': wait for its end, or give another run_dir"
+            ) from None
+        yield
 
 
 def _description(config: DictConfig, data: Data, algorithm: Algorithm, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -77,8 +77,7 @@ def _sweep(command: Command) -> int:
     from qam_torch.experiment.sweeps.sweep import Sweep
 
     assert command.sweep is not None
-    elsewhere = "hydra/launcher=qam_slurm" in command.overrides
-    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, elsewhere)
+    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
     with sweep.told():
         _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.words(command.overrides)])
     return sweep.status

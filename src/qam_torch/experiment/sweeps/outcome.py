@@ -87,7 +87,7 @@ class Record:
             return self.outcome.ending == "running"
         try:
             os.kill(self.pid, 0)
-        except ProcessLookupError:
+        except (ProcessLookupError, PermissionError):  # none, or somebody else's by now
             return False
         return True
 

@@ -19,7 +19,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
 from qam_torch.experiment.overrides import name_of
 from qam_torch.experiment.sweeps.job import SweepJob
-from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure
+from qam_torch.experiment.sweeps.outcome import DONE, Outcome, Record, failure
 from qam_torch.types import QamError
 
 __all__ = ["launch"]
@@ -107,7 +107,7 @@ def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobR
 def _lost(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
     path = Record.path(task.directory, number)
     record = Record.read(path) if path.exists() else Record(number, words, name_of(words, task.common))
-    if record.outcome.ending == "failed":
+    if record.outcome.ending in (*DONE, "failed"):  # it came to its end before the job was lost
         return record.outcome
     told = failure(error, record.outcome.directory).reason
     record = record.ended(replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})"))

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from qam_torch.experiment.overrides import name_of
-from qam_torch.experiment.sweeps.outcome import DONE, Record
+from qam_torch.experiment.sweeps.outcome import DONE, Outcome, Record
+from qam_torch.types import QamError
 
 __all__ = ["read_records", "show", "status_of", "write_table"]
 
@@ -23,8 +24,11 @@ def read_records(
     expected  those of each run, where they are known beforehand: runs without a record have not begun
     """
     found = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
-    for path in Record.path(directory, 0).parent.glob("*.json"):
-        record = Record.read(path)
+    for path in Record.path(directory, 0).parent.glob("[0-9]*.json"):
+        try:
+            record = Record.read(path)
+        except QamError as error:  # what is known of the others is to be told all the same
+            record = Record(int(path.stem), (), path.name, Outcome("failed", reason=str(error)))
         found[record.number] = record
     return [found[number] for number in sorted(found)]
 
