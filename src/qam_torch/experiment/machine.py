@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 
-__all__ = ["cpu_cores", "visible_gpus"]
+__all__ = ["cpu_cores", "is_alive", "visible_gpus"]
 
 
 def cpu_cores() -> int:
@@ -20,3 +22,14 @@ def visible_gpus() -> tuple[str, ...]:
     import torch
 
     return tuple(map(str, range(torch.cuda.device_count())))
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this user's on this machine is there and has not ended."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError):  # none, or somebody else's by now
+        return False
+    with contextlib.suppress(OSError, IndexError):  # where nobody asks how it ended, it stays in the table of processes
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return True

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.experiment import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.experiment.finished import finished_run
+from qam_torch.experiment.machine import is_alive
 from qam_torch.experiment.overrides import name_of
 from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure, score_of
 from qam_torch.experiment.sweeps.process import GRACE_SECONDS
@@ -38,6 +39,7 @@ class SweepJob:
     gpus       for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them
     common     overrides that all runs of the sweep have in common
     runs       of the whole sweep; None = the sweeper decides as it goes
+    command    host and process of the command, with which its runs end; None where they go on without it
 
     A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
     """
@@ -47,6 +49,7 @@ class SweepJob:
     gpus: tuple[str, ...] = ()
     common: frozenset[str] = frozenset()
     runs: int | None = None
+    command: tuple[str, int] | None = None
 
     def __call__(self, config: DictConfig) -> Outcome:
         hydra = HydraConfig.get()
@@ -68,6 +71,9 @@ class SweepJob:
         except Exception as error:  # of whatever kind, it is not the other runs' affair
             record = record.ended(failure(error, record.outcome.directory))
         record.write(path)
+        command = self._command_here()
+        if command is not None and not is_alive(command):  # a worker of joblib would wait five minutes for more work
+            os._exit(1)
         print(record.told(), flush=True)
         return record.outcome
 
@@ -91,6 +97,10 @@ class SweepJob:
             settings.resume = "auto"
         return settings
 
+    def _command_here(self) -> int | None:
+        """The command's process, if it is on this machine."""
+        return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
+
     def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
         """Make the run in a process of its own, which writes its record itself unless it dies."""
         path = Record.path(self.directory, record.number)
@@ -101,7 +111,7 @@ class SweepJob:
             record = replace(record, host=socket.gethostname(), pid=process.pid)
             record.write(path)
             request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
-            _ask(process, request)
+            _ask(process, {**request, "command": self._command_here()})
             status = process.wait()
         ended = Record.read(path)
         if ended.outcome.ending != "running":

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from qam_torch.experiment.machine import is_alive
 from qam_torch.experiment.records import write_json
 from qam_torch.types import QamError
 
@@ -85,11 +85,7 @@ class Record:
         """Whether its process is there, as far as this machine can tell."""
         if self.outcome.ending != "running" or self.host != socket.gethostname():
             return self.outcome.ending == "running"
-        try:
-            os.kill(self.pid, 0)
-        except (ProcessLookupError, PermissionError):  # none, or somebody else's by now
-            return False
-        return True
+        return is_alive(self.pid)
 
     def told(self) -> str:
         """One line about it."""

@@ -1,7 +1,8 @@
 """A run of a sweep in a process of its own, so that neither a crash nor a full memory takes the others along.
 
 Told what to do by a line on standard input. When that is closed, the run is interrupted: this is how whoever started it
-stops it, and it also happens when whoever started it is killed.
+stops it, and it also happens when whoever started it is killed. The same happens when the command of the sweep is gone,
+which between itself and this process may have workers that live on.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -19,10 +21,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qam_torch.experiment.machine import is_alive
 from qam_torch.experiment.sweeps.outcome import Outcome, Record, failure, score_of
 from qam_torch.types import QamError
 
 __all__ = ["GRACE_SECONDS", "main"]
+
+POLL_SECONDS = 1.0
+"""Between two looks at whether the command is still there."""
 
 GRACE_SECONDS = 20.0
 """What an interrupted run has for ending by itself."""
@@ -32,7 +38,7 @@ def main() -> int:
     """Make the run, and write in its record what became of it; 0 if it came to its results."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would not have
     request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_interrupt_when_left, daemon=True).start()
+    threading.Thread(target=_interrupt_when_left, args=(request["command"],), daemon=True).start()
     record, started = Record.from_dict(request["record"]), time.monotonic()
     outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -68,11 +74,14 @@ def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
         return outcome
 
 
-def _interrupt_when_left() -> None:
-    """Interrupt this process when its input closes, and end it if it does not end by itself."""
+def _interrupt_when_left(command: int | None) -> None:
+    """Interrupt this process when its input closes or the command is gone; end it if it does not end by itself."""
     with contextlib.suppress(OSError):
-        while os.read(0, 1024):  # not sys.stdin, whose lock would be held when the interpreter ends
-            pass
+        while command is None or is_alive(command):
+            # Not sys.stdin, whose lock would be held when the interpreter ends.
+            # Windows can only wait for it.
+            if (sys.platform == "win32" or select.select([0], [], [], POLL_SECONDS)[0]) and not os.read(0, 1024):
+                break
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(GRACE_SECONDS)
     os._exit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import time
 import traceback
@@ -39,7 +40,8 @@ class Sweep:
         self.directory = _made_directory(root / "sweeps")
         self.expected, self.elsewhere = expected, elsewhere
         runs = None if expected is None else len(expected)
-        self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), common_words(given), runs)
+        command = None if elsewhere else (socket.gethostname(), os.getpid())
+        self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), common_words(given), runs, command)
         self.status = 0
 
     def words(self, given: Sequence[str]) -> list[str]:
