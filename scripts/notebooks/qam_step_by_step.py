@@ -39,9 +39,10 @@ print(f"{transitions.num_transitions} transitions in {transitions.num_episodes} 
 
 figure, ax = plt.subplots(figsize=(4.2, 4.2), dpi=80, layout="constrained")
 draw_maze(ax, layout)
-for colour, start in enumerate((0, 5000, 10_000)):
-    ax.plot(*transitions.states[start : start + 800].T, linewidth=0.8, color=f"C{colour}")
-ax.set(title="three pieces of the data")
+length = transitions.num_transitions // transitions.num_episodes + 1  # states of an episode
+for episode in range(3):
+    ax.plot(*transitions.states[episode * length : (episode + 1) * length].T, linewidth=0.8, color=f"C{episode}")
+ax.set(title="three episodes of the data")
 plt.show()
 
 # %% [markdown]
