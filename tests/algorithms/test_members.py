@@ -156,6 +156,18 @@ def test_one_gradient_that_overflows_is_a_divergence_whatever_becomes_of_it(free
             algorithm.require_sound()
 
 
+def test_copies_of_infinite_parameters_stay_as_they_were() -> None:
+    algorithm = freezing(QAM, (1, 2))
+    noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}
+    with torch.no_grad():
+        for parameter in algorithm.networks.parameters():
+            parameter[1] = float("inf")
+    before = {name: value[1].clone() for name, value in algorithm.targets.state_dict().items()}
+    algorithm.update(make_batch(2), noise)
+    assert algorithm.divergence.diverged_at() == [None, 1]
+    assert all(torch.equal(value[1], before[name]) for name, value in algorithm.targets.state_dict().items())
+
+
 class NoHostReads(TorchDispatchMode):
     """Fails where a tensor's value is asked for by Python."""
 

@@ -15,12 +15,12 @@ from test_resume import assert_equal, checkpoint, metrics
 
 import qam_torch
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.experiment import evaluator
+from qam_torch.experiment import evaluator, run
 from qam_torch.experiment.checkpoints import read_checkpoint
 from qam_torch.experiment.checks import check
 from qam_torch.experiment.evaluate import evaluate, main
 from qam_torch.experiment.parts import build_algorithm
-from qam_torch.experiment.population import told_seeds
+from qam_torch.experiment.population import Member, find_member, told_seeds
 from qam_torch.experiment.records import read_metrics
 from qam_torch.experiment.run import RunResult
 from qam_torch.rollout import video
@@ -91,6 +91,13 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
     assert_member(together, 1, plain)  # without edits: QAM, with all its draws
     policies = [qam_torch.load_policy(last(together), edit_scale=0, discount=0.99), qam_torch.load_policy(last(plain))]
     np.testing.assert_allclose(*(policy(np.ones((4, 2))) for policy in policies), rtol=1e-9)
+
+
+def test_large_seeds_are_told_apart() -> None:
+    members = [Member(2**53, {}), Member(2**53 + 1, {})]
+    assert find_member(members, None, {"seed": 2**53 + 1}) == find_member(members, f"seed={2**53 + 1}") == 1
+    with pytest.raises(QamError, match="which no member has"):
+        find_member(members, None, {"seed": 10**400})
 
 
 def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
@@ -176,6 +183,8 @@ MISTAKES = {
     "population.lr=[1e-3,inf]": "expected a list of different numbers",
     "algo.lr=1e400": "algo.lr=inf is out of range: expected a finite number",
     "population=null": "population=None is out of range",
+    "offline_steps={a:1}": "offline_steps={'a': 1} is out of range",
+    "on_divergence={a:1}": "on_divergence={'a': 1} is out of range",
     "~population": "~population takes away what every run needs: give it a value instead",
     "~offline_steps": "~offline_steps takes away",
     "~data.proportion": "~data.proportion takes away",
@@ -285,6 +294,13 @@ def test_a_run_with_a_frozen_member_continues_bit_for_bit(
     assert (straight.directory / "plots" / "success.png").exists()
 
 
+def raising(error: BaseException) -> Callable[..., None]:
+    def fail(*_: Any) -> None:
+        raise error
+
+    return fail
+
+
 @pytest.mark.usefixtures("unevaluated")
 def test_a_frozen_member_is_not_taken_up_again_without_a_word(
     tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None]
@@ -300,6 +316,10 @@ def test_a_frozen_member_is_not_taken_up_again_without_a_word(
     with pytest.raises(QamError, match=told):
         tiny_fit(tmp_path / "online", *online)
     assert not (tmp_path / "online" / "checkpoints").exists()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):  # before its first own checkpoint
+        patch.setattr(run, "train", raising(KeyboardInterrupt()))
+        tiny_fit(tmp_path / "begun", *online, "on_divergence=freeze")
+    assert evaluate(tmp_path / "begun", episodes=1, workers=0).returns.shape == (4, 1)
     rest = tiny_fit(tmp_path / "online", *online, "on_divergence=freeze")
     assert [member.get("diverged") for member in rest.summary["members"]] == [None, None, AT, None]
 

@@ -20,6 +20,7 @@ from qam_torch.experiment.losses import losses_figure, plot_losses
 from qam_torch.experiment.maps import plot_trajectories, trajectories_figure
 from qam_torch.experiment.panels import arrange
 from qam_torch.experiment.plots import plot_return, plot_success, return_figure, success_figure
+from qam_torch.experiment.progress import step_of
 from qam_torch.experiment.records import read_metrics
 from qam_torch.rollout.evaluation import wilson_interval
 from qam_torch.rollout.maze import MazeLayout
@@ -220,6 +221,13 @@ def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool
     told, cross = axes.collections[-2:]
     assert told.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
     np.testing.assert_allclose(cross.get_offsets(), [[at, 0.01 * at + 0.2]])
+
+
+def test_a_divergence_before_the_first_online_update_stands_in_the_offline_phase() -> None:
+    """Rows that made no update repeat the last one."""
+    metrics = {"update": np.array([10.0, 20, 20, 20, 30]), "step": np.array([10.0, 20, 25, 30, 40])}
+    metrics |= {"phase": np.array([0.0, 0, 1, 1, 1]), "critic/loss": np.ones(5)}
+    assert [step_of(metrics, update) for update in (5, 15, 20, 25)] == pytest.approx([5, 15, 20, 35])
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:

@@ -169,11 +169,13 @@ class Algorithm(Training):
         by one update: the reference's order.
         """
         gradients = [p.grad for p in self._online if p.grad is not None]
-        norm, rate = member_norms(gradients), self.polyak_rate()
+        norm = member_norms(gradients)
         self.divergence.judge(norm)
-        if self.divergence.freezes:
-            rate = rate * self.divergence.alive.to(self.dtype_of_values)
-        polyak_update(self._averages, self._sources, rate)
+        sources: Sequence[Tensor] = self._sources
+        if self.divergence.freezes:  # a frozen member's copies go where they are; its parameters may be infinite
+            pairs = zip(self._sources, self._averages, strict=True)
+            sources = [torch.where(self.divergence.alive_like(average), source, average) for source, average in pairs]
+        polyak_update(self._averages, sources, self.polyak_rate())
         if self.clip_grad:
             scale_members(gradients, norm.clamp(min=1).reciprocal())
         self.adam.step()

@@ -36,6 +36,10 @@ class Divergence(nn.Module):
         self.alive.logical_and_(gradient_norm.isfinite())
         self.updates.add_(self.alive)
 
+    def alive_like(self, values: Tensor) -> Tensor:
+        """`alive`, to be broadcast over values (P, ...)."""
+        return self.alive.view(-1, *(1,) * (values.ndim - 1))
+
     def retire(self, lost: Tensor) -> None:
         """Members (P,) bool that are found to have diverged in another way."""
         self.alive.logical_and_(lost.logical_not().to(self.alive.device))

@@ -93,6 +93,8 @@ def address_of(numbers: Mapping[str, float]) -> str:
 
 def _digits(value: float) -> str:
     """As short as can be without changing the number."""
+    if isinstance(value, int):
+        return str(value)
     if float(value).is_integer() and abs(value) < 1e15:
         return str(int(value))
     short = f"{value:g}"

@@ -101,6 +101,8 @@ class RunCallback(L.Callback):
         logging = evaluating or clock.due(clock.log_every, step)
         if logging or saving:
             pl_module.require_sound()
+        if evaluating or saving:
+            _require_finite(pl_module)
         if evaluating:
             self._evaluate(trainer, pl_module, step)
         if logging:
@@ -112,12 +114,8 @@ class RunCallback(L.Callback):
             self.bar.update(step - self.bar.n)
 
     def _save(self, trainer: L.Trainer, algorithm: Algorithm, path: Path) -> None:
-        """Save what is worth continuing from: the last update's losses were finite, but not yet what it left."""
-        parameters = dict(algorithm.named_parameters())
-        finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
-        lost = finite.logical_not()
-        if lost.any():
-            algorithm.give_up(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")
+        """Save what is worth continuing from: the last update's gradient was finite, but not yet what it left."""
+        _require_finite(algorithm)
         trainer.save_checkpoint(path)
 
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm, step: int) -> None:
@@ -222,6 +220,15 @@ class RunCallback(L.Callback):
         self.metrics.restart(section["step"])
         # A run that had reached its end may go on to a later one.
         checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
+
+
+def _require_finite(algorithm: Algorithm) -> None:
+    """Give up members with parameters that are not finite, as a last step far too large leaves them."""
+    parameters = dict(algorithm.named_parameters())
+    finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
+    lost = finite.logical_not()
+    if lost.any():
+        algorithm.give_up(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")
 
 
 def _step(trainer: L.Trainer) -> int:

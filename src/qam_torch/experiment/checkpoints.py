@@ -100,7 +100,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"'{path}' was written by qam_torch {version}, this is {qam_torch.__version__}: "
             f"install qam-torch=={version} or train anew"
         )
-    missing = {"algorithm", "arguments", "step", "offline_steps"} - checkpoint[SECTION].keys()
+    missing = {"algorithm", "arguments", "step", "offline_steps", "diverged"} - checkpoint[SECTION].keys()
     missing |= {"divergence"} - checkpoint.keys()
     if missing:
         raise QamError(

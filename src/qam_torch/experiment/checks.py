@@ -70,7 +70,7 @@ def _check_complete(config: DictConfig) -> None:
     whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
     assert isinstance(whole, dict)
     for name in map(str, whole.keys() - {"defaults", "hydra"}):
-        parts = whole[name] if OmegaConf.is_dict(config.get(name)) else {}
+        parts = whole[name] if isinstance(whole[name], dict) and OmegaConf.is_dict(config.get(name)) else {}
         gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
         if gone:
             raise QamError(f"~{gone[0]} takes away what every run needs: give it a value instead")

@@ -112,7 +112,8 @@ def evaluate(
 def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: str) -> Algorithm:
     """All members or one, of which those that had diverged do nothing where their actions are not finite."""
     algorithm = load_algorithm(checkpoint, member).to(device)
-    if any(at is not None for at in checkpoint[SECTION]["diverged"]):
+    at = checkpoint[SECTION]["diverged"]
+    if any(one is not None for one in (at if member is None else at[member : member + 1])):
         algorithm.freeze_diverged()
     return algorithm
 

@@ -59,6 +59,7 @@ def adopt(
             "offline_steps": updates,
             "update": updates,
             "seconds": 0.0,
+            "diverged": section["diverged"],
             "best": {},
             "after_offline": {},
         },

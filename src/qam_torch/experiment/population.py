@@ -174,7 +174,7 @@ def _read(member: object) -> dict[str, float]:
         if name in wanted:
             raise QamError(f"member={member} names {name} twice: give it once")
         try:
-            wanted[name] = float(value)
+            wanted[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
         except ValueError:
             raise QamError(
                 f"member={member} is no address: expected such as seed=2,inv_temp=3, or an integer as a number"
@@ -187,7 +187,9 @@ def _numbers(address: Mapping[str, Any]) -> dict[str, float]:
     for name, value in address.items():
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         require(name, real, repr(value), "a number, as the members have")
-    return {name: float(value) for name, value in address.items()}
+    return {
+        name: int(value) if isinstance(value, numbers.Integral) else float(value) for name, value in address.items()
+    }
 
 
 def _all(members: Sequence[Member]) -> str:

@@ -67,8 +67,10 @@ def counted(metrics: Mapping[str, np.ndarray]) -> str:
 
 def step_of(metrics: Mapping[str, np.ndarray], update: float) -> float:
     """The step at which an update was made: between those of the rows before and after it."""
-    known = {0.0: 0.0, **dict(zip(metrics["update"].tolist(), _steps(metrics).tolist(), strict=True))}
-    return float(np.interp(update, list(known), list(known.values())))
+    order = np.argsort(_steps(metrics), kind="stable")
+    updates = np.concatenate([[0.0], metrics["update"][order]])
+    steps = np.concatenate([[0.0], _steps(metrics)[order]])
+    return float(np.interp(np.nextafter(update, 0), updates, steps))  # of rows that made none, the first
 
 
 def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
