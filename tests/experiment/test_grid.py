@@ -342,6 +342,7 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
     with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 13;"):
         tiny_fit(tmp_path / "run", *words)
     assert not list((tmp_path / "run" / "checkpoints").glob("*")), "nothing was saved after it"
+    assert not (tmp_path / "run" / "metrics.csv").exists(), "nor evaluated and logged"
 
 
 def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
