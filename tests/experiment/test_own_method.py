@@ -232,7 +232,7 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
     arguments = {"observation_dim": 3, "action_dim": 2, "seeds": [1, 2], "inv_temp": [1.0, 2.0]}
     arguments |= {"actor_hidden_dims": [4], "value_hidden_dims": [4]}
     algorithm = awac.AWAC(**arguments)
-    section = {**describe(algorithm, arguments, {}, {}), "step": 1, "offline_steps": 1}
+    section = {**describe(algorithm, arguments, {}, {}), "step": 1, "offline_steps": 1, "diverged": [None, None]}
     assert section["algorithm"] == "awac.AWAC"
     content = {"state_dict": algorithm.state_dict(), "divergence": algorithm.divergence.saved(), SECTION: section}
     torch.save(content, "awac.ckpt")
