@@ -156,6 +156,21 @@ def test_one_gradient_that_overflows_is_a_divergence_whatever_becomes_of_it(free
             algorithm.require_sound()
 
 
+def test_a_trainer_of_ones_own_neither_saves_nor_ends_with_a_diverged_member() -> None:
+    algorithm = make(QAM, (1, 2))
+    algorithm.divergence.judge(torch.ones(2))
+    algorithm.on_save_checkpoint({})
+    algorithm.on_train_end()
+    algorithm.divergence.judge(torch.tensor([1.0, torch.nan]))
+    for hook in (lambda: algorithm.on_save_checkpoint({}), algorithm.on_train_end):
+        with pytest.raises(DivergedError, match="gradient of seed=2 at update 2;"):
+            hook()
+    algorithm.freeze_diverged()
+    content: dict[str, Any] = {}
+    algorithm.on_save_checkpoint(content)
+    assert content["divergence"]["alive"].tolist() == [True, False]
+
+
 def test_copies_of_infinite_parameters_stay_as_they_were() -> None:
     algorithm = freezing(QAM, (1, 2))
     noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}

@@ -207,6 +207,13 @@ def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkey
     tiny_fit(tmp_path / "run")
 
 
+def test_a_directory_beside_which_nothing_can_be_made_is_worked_in_without_a_lock(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "alone", lambda *_: raiser(PermissionError(13, "Permission denied"))())
+    assert tiny_fit(tmp_path / "run").summary["updates"] == 40
+
+
 def test_the_status_says_whether_every_run_has_its_results(tmp_path: Path) -> None:
     found = records(tmp_path)
     assert status_of(found[:3]) == 0

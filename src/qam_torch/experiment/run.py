@@ -153,6 +153,8 @@ def _alone_in(directory: Path) -> Iterator[None]:
             raise QamError(
                 f"another process works in '{directory}': wait for its end, or give another run_dir"
             ) from None
+        except OSError:  # nothing can be made beside it, as beside a mounted directory: nobody is kept out
+            pass
         yield
 
 
