@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qam_torch.experiment.acting import CollectingActor, PopulationActor
-from qam_torch.experiment.bench import PRESETS, Workload
+from qam_torch.bench.workload import PRESETS, Workload
+from qam_torch.inference.policy import CollectingActor, PopulationActor
 
 METHODS = ("qam", "qam_f", "qam_e", "dsrl", "qsm")
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from qam_torch.experiment.bench import PRESETS, Workload
-from qam_torch.experiment.bench.workload import methods
+from qam_torch.bench.workload import PRESETS, Workload, methods
 
 
 def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:

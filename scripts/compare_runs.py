@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from qam_torch.experiment.drawing import BLUE, GREEN, ORANGE, VERMILION, save_figure, styled
-from qam_torch.experiment.progress import by_seed, count_steps, counted
-from qam_torch.experiment.records import read_metrics
+from qam_torch.plotting.step_axis import by_seed, count_steps, counted
+from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, save_figure, styled
+from qam_torch.rundir.records import read_metrics
 
 PANELS = {"evaluation/success": "success rate", "critic/loss": "critic loss"}
 

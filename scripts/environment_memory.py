@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from qam_torch.experiment.environments import environment_maker
+from qam_torch.suites.environments import environment_maker
 
 COUNT = 10
 EXAMPLES = ("pointmaze-medium-navigate-v0", "cube-single-play-v0")

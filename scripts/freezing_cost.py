@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from qam_torch.experiment.bench import PRESETS, Workload
+from qam_torch.bench.workload import PRESETS, Workload
 
 ROUNDS, SECONDS = 7, 1.0
 

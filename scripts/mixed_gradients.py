@@ -11,8 +11,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from qam_torch.experiment.bench import PRESETS, Workload
-from qam_torch.experiment.bench.workload import methods
+from qam_torch.bench.workload import PRESETS, Workload, methods
 
 
 def gradients(workload: Workload, mixed: bool, example: tuple) -> dict[str, Tensor]:

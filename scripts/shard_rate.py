@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qam_torch.data.module import TrainingData
+from qam_torch.bench.workload import PRESETS, Workload
+from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.experiment.bench import PRESETS, Workload
 
 EPISODE = 1000
 SWAP_EVERY = 1000  # the default of data.swap_every

@@ -1,19 +1,110 @@
-"""Shared by all rooms' tests."""
+"""Settings and fixtures shared by all tests: a tiny dataset, tiny runs, and the commands."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
-# Before torch is imported anywhere: tests are many small operations, which threads only slow down.
+# Set before torch is imported anywhere: tests consist of many small operations, which several threads only slow down.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from absl import logging as absl_logging
+from hydra.core.global_hydra import GlobalHydra
+
+import qam_torch
+from qam_torch.algorithms import Algorithm
+from qam_torch.data.dataset_files import ensure_dataset
+from qam_torch.training import summary
+from qam_torch.training.fit import RunResult
+from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, tiny_of, uncaptured
 
 # dm_control's logger takes whatever stderr is when it is imported, and closes it when Hydra configures the logging of a
-# later job. Under pytest that is the stream of pytest's own capture; the process's real stderr it never closes.
+# later job. Under pytest that is the stream of pytest's own capture; the process's real stderr is never closed.
 absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
-# As in a terminal: a shell's background job, which these tests may be, hands down ignored interrupts to its children.
+# As in a terminal: a shell's background job, which these tests may be, passes ignored interrupts on to its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a generated point maze data set, as runs expect it."""
+    directory = tmp_path_factory.mktemp("data")
+    ensure_dataset("pointmaze-medium-navigate-v0", directory, TRANSITIONS, seed=0, workers=1)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny(data_directory: Path) -> Callable[..., list[str]]:
+    """tiny(run_dir, *more) -> overrides of a tiny run in that directory."""
+
+    def overrides(run_dir: Path | str, *more: str) -> list[str]:
+        algo = next((word.removeprefix("algo=") for word in more if word.startswith("algo=")), "qam")
+        return [*tiny_of(algo), f"data.directory={data_directory}", f"run_dir={run_dir}", *more]
+
+    return overrides
+
+
+@pytest.fixture(scope="session")
+def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
+    """tiny_fit(run_dir, *more, plots=False) -> RunResult, in this process."""
+
+    def fit(run_dir: Path | str, *more: str, plots: bool = False) -> RunResult:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Algorithm, "update", uncaptured)
+            if not plots:
+                patch.setattr(summary, "_plots", lambda *_: [])
+            return qam_torch.fit(qam_torch.compose(tiny(run_dir, *more)))
+
+    return fit
+
+
+@pytest.fixture(scope="session")
+def finished(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A finished tiny run, with everything a run leaves; not to be written to."""
+    return tiny_fit(tmp_path_factory.mktemp("finished") / "run", "compare_behavior=true", plots=True)
+
+
+@pytest.fixture(scope="session")
+def population(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A finished tiny population of three, in float64; not to be written to."""
+    return tiny_fit(tmp_path_factory.mktemp("population") / "run", "seeds=[1,2,3]", "dtype=float64")
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """train(*words) -> exit status of `qam-train` with these words, in this process."""
+    from qam_torch.cli.train import main
+
+    def run(*words: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["qam-train", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0)
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+@pytest.fixture(scope="session")
+def command() -> Command:
+    """command(*words, **options of subprocess.run) -> the finished process of a Python program."""
+
+    def run(*words: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *words],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=environment(),
+            cwd=options.pop("cwd", ROOT),
+            **options,
+        )
+
+    return run

@@ -16,7 +16,7 @@ from IPython.display import Image, Markdown
 from omegaconf import OmegaConf
 
 import qam_torch
-from qam_torch.experiment.report import report
+from qam_torch.cli.report import report
 
 paper = qam_torch.published()
 print(len(paper.methods), "methods:", *paper.methods)

@@ -16,12 +16,12 @@ import torch
 import qam_torch
 from qam_torch.algorithms import QAM, NamedNoise
 from qam_torch.data.sampler import ChunkSampler
-from qam_torch.experiment.evaluator import evaluate_members
-from qam_torch.experiment.inputs import build_data
-from qam_torch.experiment.maps import draw_maze, trajectories_figure
+from qam_torch.envs.ogbench import make_environment
+from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.flows import node_sigmas
-from qam_torch.rollout.environments import make_environment
-from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.plotting.mazes import draw_maze, trajectories_figure
+from qam_torch.suites.inputs import build_data
+from qam_torch.training.evaluator import evaluate_members
 
 config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chunking=false", "algo.flow_steps=5"])
 

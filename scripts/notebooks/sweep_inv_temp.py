@@ -15,7 +15,7 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import qam_torch
-from qam_torch.experiment.report import report
+from qam_torch.cli.report import report
 
 updates = 1000 if "SHORT_NOTEBOOKS" in os.environ else 4000  # the tests set it: the sweep takes a few minutes
 config = qam_torch.compose(

@@ -31,6 +31,6 @@ with contextlib.suppress(ImportError):
 
 
 def _launched(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-    from qam_torch.experiment.sweeps.slurm import launch  # not above: Hydra imports all plugins whenever it starts
+    from qam_torch.sweep.slurm import launch  # not above: Hydra imports all plugins whenever it starts
 
     return launch(launcher, job_overrides, first)

@@ -17,11 +17,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qam_torch.experiment.acting import LoadedPolicy, load_policy
-    from qam_torch.experiment.configuration import compose
-    from qam_torch.experiment.evaluate import evaluate
-    from qam_torch.experiment.run import RunResult, fit
-    from qam_torch.reference import published
+    from qam_torch.config.composition import compose
+    from qam_torch.inference.evaluate import evaluate
+    from qam_torch.inference.policy import LoadedPolicy, load_policy
+    from qam_torch.paper import published
+    from qam_torch.training.fit import RunResult, fit
     from qam_torch.types import QamError
 
 __version__ = "0.2.0.dev0"
@@ -38,14 +38,14 @@ __all__ = [
 ]
 
 _HOME = {
-    "LoadedPolicy": "qam_torch.experiment.acting",
+    "LoadedPolicy": "qam_torch.inference.policy",
     "QamError": "qam_torch.types",
-    "RunResult": "qam_torch.experiment.run",
-    "compose": "qam_torch.experiment.configuration",
-    "evaluate": "qam_torch.experiment.evaluate",
-    "fit": "qam_torch.experiment.run",
-    "load_policy": "qam_torch.experiment.acting",
-    "published": "qam_torch.reference",
+    "RunResult": "qam_torch.training.fit",
+    "compose": "qam_torch.config.composition",
+    "evaluate": "qam_torch.inference.evaluate",
+    "fit": "qam_torch.training.fit",
+    "load_policy": "qam_torch.inference.policy",
+    "published": "qam_torch.paper",
 }
 
 

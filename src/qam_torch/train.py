@@ -1,6 +1,6 @@
 """`python -m qam_torch.train` is `qam-train`."""
 
-from qam_torch.experiment.train import main
+from qam_torch.cli.train import main
 
 if __name__ == "__main__":
     main()

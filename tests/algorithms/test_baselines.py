@@ -24,7 +24,7 @@ from qam_torch.algorithms import (
     ReBRAC,
 )
 from qam_torch.types import QamError
-from tests.algorithms.conftest import make, make_batch, make_noise
+from tests.helpers.algorithms import make, make_batch, make_noise
 
 
 def one(algorithm: Algorithm) -> dict[str, torch.Tensor]:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from qam_torch import algorithms
 from qam_torch.algorithms import Algorithm
-from qam_torch.experiment.arguments import PER_MEMBER, annotations_of
-from qam_torch.experiment.checkpoints import SECTION, describe, load_algorithm
+from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
+from qam_torch.rundir.checkpoints import SECTION, describe, load_algorithm
 from qam_torch.types import Batch
-from tests.algorithms.conftest import (
+from tests.helpers.algorithms import (
     ACTION_DIM,
     EVERY_METHOD,
     OBSERVATION_DIM,

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from qam_torch import algorithms
 from qam_torch.algorithms import QAM, QAME, Algorithm, DivergedError, FEdit
 from qam_torch.types import Batch, QamError
-from tests.algorithms.conftest import B, make, make_batch, make_noise
+from tests.helpers.algorithms import B, make, make_batch, make_noise
 
 UPDATES = 20
 

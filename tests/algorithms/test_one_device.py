@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from qam_torch.algorithms import QAM, Algorithm, FEdit, ReBRAC
 from qam_torch.types import Batch
-from tests.algorithms.conftest import EVERY_METHOD, B, kind_of, make, make_batch, make_noise
+from tests.helpers.algorithms import EVERY_METHOD, B, kind_of, make, make_batch, make_noise
 
 
 class OneDevice(TorchDispatchMode):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms import QAM, Algorithm
-from tests.algorithms.conftest import EVERY_METHOD, kind_of, make, make_batch, make_noise
+from tests.helpers.algorithms import EVERY_METHOD, kind_of, make, make_batch, make_noise
 
 WIDE = {"actor_hidden_dims": (64, 64), "value_hidden_dims": (64, 64)}
 

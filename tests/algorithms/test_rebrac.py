@@ -9,7 +9,7 @@ import torch
 
 from qam_torch.algorithms import ReBRAC
 from qam_torch.types import QamError
-from tests.algorithms.conftest import make, make_batch, make_noise
+from tests.helpers.algorithms import make, make_batch, make_noise
 
 
 def moved(algorithm: ReBRAC, capture: bool, updates: int) -> list[tuple[bool, bool]]:

@@ -7,7 +7,7 @@ import torch
 
 from qam_torch.algorithms import QAM, QAME, QAMF, Algorithm
 from qam_torch.types import Batch, QamError
-from tests.algorithms.conftest import B, make, make_batch, make_noise
+from tests.helpers.algorithms import B, make, make_batch, make_noise
 
 
 def run(algorithm: Algorithm, batches: list[Batch], noise: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

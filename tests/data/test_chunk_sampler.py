@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from random_episodes import episodes
 
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import QamError
+from tests.helpers.random_episodes import episodes
 
 
 def test_sample_is_the_windows_of_its_starts() -> None:

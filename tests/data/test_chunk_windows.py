@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_episodes import episodes
 
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import QamError
+from tests.helpers.random_episodes import episodes
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "sampler.npz"
 

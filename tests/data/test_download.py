@@ -13,15 +13,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mirror import Mirror, npz, serving
 
-from qam_torch.data.catalogue import DATASET_URL, data_set
+from qam_torch.data.catalog import DATASET_URL, data_set
 from qam_torch.data.checksums import checksum, record_path
 from qam_torch.data.fetching import download, transfer
 from qam_torch.data.fetching.download import fetch_data_set, fetch_file, mirror_urls
-from qam_torch.data.files import file_hash
-from qam_torch.data.locking import alone
+from qam_torch.data.ogbench_format import file_hash
+from qam_torch.system.locks import alone
 from qam_torch.types import QamError
+from tests.helpers.mirror_server import Mirror, npz, serving
 
 FILE = "x-v0.npz"
 BODY = npz()

@@ -11,15 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import damaged_arrays  # noqa: F401  (adds its damages)
 import numpy as np
 import pytest
-from damage import DAMAGES, ROWS, Arrays, described, header, healthy, members, npy, zipped
-from damaged_archives import entries
 
-from qam_torch.data.files import read_npz
 from qam_torch.data.inspection.checks import inspect_file
+from qam_torch.data.ogbench_format import read_npz
 from qam_torch.types import QamError
+from tests.helpers import damaged_arrays  # noqa: F401  (adds its damages)
+from tests.helpers.damage import DAMAGES, ROWS, Arrays, described, header, healthy, members, npy, zipped
+from tests.helpers.damaged_archives import entries
 
 SECONDS = 5.0  # for one file
 pytestmark = pytest.mark.timeout(30)  # for a hundred

@@ -15,15 +15,15 @@ import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data.catalogue import DataSet
-from qam_torch.data.files import file_hash, read_npz
+from qam_torch.data.catalog import DataSet
+from qam_torch.data.generation import episode_files as pieces
 from qam_torch.data.generation import generate as generate_module
-from qam_torch.data.generation import pieces
+from qam_torch.data.generation.episode_files import Pieces, PiecesUnwritable
 from qam_torch.data.generation.generate import generate, validation_path
 from qam_torch.data.generation.partition import episode_lengths
-from qam_torch.data.generation.pieces import Pieces, PiecesUnwritable
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import make_pieces
+from qam_torch.data.ogbench_format import file_hash, read_npz
 from qam_torch.types import QamError
 
 NAVIGATE, STITCH = "pointmaze-medium-navigate-v0", "pointmaze-medium-stitch-v0"
@@ -93,7 +93,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     path, whole = tmp_path / "x.npz", tmp_path / "whole" / "x.npz"
-    script = Path(__file__).with_name("unfinished.py")
+    script = Path(__file__).parents[1] / "helpers" / "interrupted_generation.py"
     with subprocess.Popen(
         [sys.executable, script, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as run:

@@ -13,7 +13,7 @@ import numpy as np
 import ogbench  # noqa: F401  registers the environments
 import pytest
 
-from qam_torch.data.catalogue import CATALOGUE
+from qam_torch.data.catalog import CATALOGUE
 from qam_torch.data.inspection.checks import inspect_file
 from qam_torch.data.inspection.findings import Finding
 

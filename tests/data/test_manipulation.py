@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from qam_torch.data.generation import manipulation
+from qam_torch.data.generation.episode_files import Episode
 from qam_torch.data.generation.manipulation import ManipulationEpisode, Stage, block_is_visible, stage
-from qam_torch.data.generation.pieces import Episode
 
 ENVIRONMENTS = ("cube-double-v0", "scene-v0", "puzzle-3x3-v0")
 

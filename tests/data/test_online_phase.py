@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from qam_torch.data.module import TrainingData
-from qam_torch.data.online import OnlinePhase
+from qam_torch.data.datamodule import TrainingData
+from qam_torch.data.online_phase import OnlinePhase
 from qam_torch.data.replay import MODES, ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.shards import Shards

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qam_torch.data.generation import pointmaze
+from qam_torch.data.generation.environments import make_world
 from qam_torch.data.generation.pointmaze import (
     MAZES,
     NavigateEpisode,
@@ -17,7 +18,6 @@ from qam_torch.data.generation.pointmaze import (
     cells_at_distance,
     vertex_cells,
 )
-from qam_torch.data.generation.worlds import make_world
 
 CORRIDORS = np.array(
     [

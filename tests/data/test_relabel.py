@@ -12,11 +12,11 @@ import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data.catalogue import CATALOGUE
-from qam_torch.data.files import read_npz, write_npz_atomic
+from qam_torch.data.catalog import CATALOGUE
+from qam_torch.data.ogbench_format import read_npz, write_npz_atomic
 from qam_torch.data.relabel import TaskRewards, task_rewards
 from qam_torch.data.transitions import ACTION_LIMIT, Transitions
-from qam_torch.rollout.environments import SparseReward, make_environment
+from qam_torch.envs.ogbench import SparseReward, make_environment
 from qam_torch.types import QamError
 
 Arrays = dict[str, np.ndarray]

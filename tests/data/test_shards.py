@@ -17,14 +17,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from random_episodes import episodes
 
-from qam_torch.data.module import TrainingData
+from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.shards import NICENESS, Rotation, Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, QamError
+from tests.helpers.random_episodes import episodes
 
+ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = [[9, 8], [7], [5, 6, 7], [12], [4, 30], [6, 6]]
 Load = Callable[[Path], Transitions]
 
@@ -235,7 +236,7 @@ import os, sys, time
 from functools import partial
 from qam_torch.data.shards import Rotation, Shards
 from qam_torch.data.windows import ChunkWindows
-from random_episodes import episodes
+from tests.helpers.random_episodes import episodes
 
 def load(path):
     if path.stem != "0":
@@ -254,7 +255,7 @@ def process(files: list[Path], then: str, seconds: float = 0.5) -> subprocess.Po
     program = RUN.format(then=then, seconds=seconds)
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, files)],
-        cwd=Path(__file__).parent,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -289,7 +290,7 @@ def test_an_interrupt_gets_through_to_training_that_waits_for_a_shard(files: lis
 MEMORY = """
 import resource, sys
 import numpy as np
-from qam_torch.data.module import TrainingData
+from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 

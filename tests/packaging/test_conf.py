@@ -14,9 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-import qam_torch.experiment.configuration  # noqa: F401  (registers its resolvers)
-from qam_torch.data.catalogue import CATALOGUE, DataSet
-from qam_torch.rollout.environments import data_set_names, environment_id
+import qam_torch.config.composition  # noqa: F401  (registers its resolvers)
+from qam_torch.data.catalog import CATALOGUE, DataSet
+from qam_torch.envs.ogbench import data_set_names, environment_id
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

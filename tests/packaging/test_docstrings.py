@@ -22,9 +22,9 @@ def public(node: ast.AST) -> Iterator[Named]:
 
 
 def top_level(room: str) -> Iterator[tuple[str, Named]]:
-    for path in sorted((SOURCE / room).glob("*.py")):
+    for path in sorted((SOURCE / room).rglob("*.py")):
         for node in public(ast.parse(path.read_text())):
-            yield f"{room}/{path.name}: {node.name}", node
+            yield f"{path.relative_to(SOURCE)}: {node.name}", node
 
 
 def is_method(node: Named) -> bool:
@@ -39,7 +39,7 @@ def test_everything_public_has_a_docstring(room: str) -> None:
             found += [(f"{name}.{member.name}", member) for member in public(node)]
     assert len(found) > 10
     assert [name for name, node in found if not ast.get_docstring(node)] == []
-    modules = [path for path in (SOURCE / room).glob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    modules = [path for path in (SOURCE / room).rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
     assert modules == []
 
 

@@ -18,12 +18,12 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
-from test_conf import CONF, PAPER, composed, options
 
 from qam_torch import compose
-from qam_torch.experiment.checks import check
-from qam_torch.reference import ALGOS
+from qam_torch.paper import ALGOS
+from qam_torch.training.validation import check
 from qam_torch.types import QamError
+from tests.packaging.test_conf import CONF, PAPER, composed, options
 
 NAMES = {"fql": {"alpha": "fql_alpha"}, "fbrac": {"alpha": "fbrac_alpha"}} | dict.fromkeys(
     ("qsm", "dac"), {"alpha": "bc_alpha"}

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from tests.pages import write_files
+from tests.helpers.docs_pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-sweep"}
@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_code_and_the_one_copy_of_the_configs(archives: tupl
     code = {str(name) for name in relative_files(ROOT / "src", "*")}
     configs = {f"qam_torch/conf/{name}" for name in relative_files(ROOT / "conf", "*.yaml")}
     assert shipped == code | configs
-    assert {"qam_torch/py.typed", "qam_torch/types.py", "qam_torch/reference/paper_results.csv.gz"} <= code
+    assert {"qam_torch/py.typed", "qam_torch/types.py", "qam_torch/paper/paper_results.csv.gz"} <= code
     assert "qam_torch/conf/train.yaml" in configs
     assert any(name.startswith(DISTRIBUTION) and name.endswith("licenses/LICENSE") for name in names)
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qam_torch.rollout.environments import make_environment
+from qam_torch.envs.maze import maze_layout
+from qam_torch.envs.ogbench import make_environment
+from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.rollout.evaluation import episode_seeds, evaluate, wilson_interval
-from qam_torch.rollout.maze import maze_layout
-from qam_torch.rollout.pool import EnvironmentPool
 from qam_torch.types import QamError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from qam_torch.envs.ogbench import make_environment
+from qam_torch.envs.renderer import choose_renderer
 from qam_torch.rollout import video
-from qam_torch.rollout.environments import make_environment
-from qam_torch.rollout.rendering import choose_renderer
 from qam_torch.rollout.video import render_episodes
 from qam_torch.types import QamError
 

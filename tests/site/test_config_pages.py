@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 import qam_torch
-import qam_torch.experiment.configuration  # registers the resolvers
+import qam_torch.config.composition  # registers the resolvers
 
 ROOT = Path(__file__).resolve().parents[2]
 CONF = ROOT / "conf"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.fine_tuned import FineTunedFlow
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.fine_tuned import FineTunedFlow
 from qam_torch.objectives import path_control_loss, pessimistic_value
 from qam_torch.types import Batch, Noise, require
 

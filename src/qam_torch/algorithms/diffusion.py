@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.actor_critic import ActorCritic
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.actor_critic import ActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import NOT_NEGATIVE
 from qam_torch.flows import clean_step, diffuse, posterior_step, value_gradient, vp_alpha_bar
 from qam_torch.networks import NoisePredictor
 from qam_torch.objectives import denoising_loss, score_ascent_loss, score_matching_loss

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.actor_critic import FlowActorCritic
-from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.networks import CriticEnsemble, TanhGaussian
 from qam_torch.objectives import value_maximization, value_regression
 from qam_torch.policies import FlowPolicy, LatentPolicy

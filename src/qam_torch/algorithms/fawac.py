@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.actor_critic import FlowActorCritic
-from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.networks import ValueNetwork
 from qam_torch.objectives import advantage_weights, value_regression
 from qam_torch.types import Batch, Noise

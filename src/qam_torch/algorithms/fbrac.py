@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qam_torch.algorithms.actor_critic import FlowActorCritic
-from qam_torch.algorithms.base import LossTerm
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.objectives import value_maximization
 from qam_torch.types import Batch, Draw, Noise
 

@@ -5,7 +5,7 @@ Source: Li & Levine 2026, FEdit: QAM-E's edit policy without the fine-tuned flow
 
 from __future__ import annotations
 
-from qam_torch.algorithms.on_top import EditOnTop
+from qam_torch.algorithms.core.on_top import EditOnTop
 
 __all__ = ["FEdit"]
 

@@ -5,7 +5,7 @@ Source: Park et al. 2025, "Flow Q-learning"; Li & Levine 2026 for the setting it
 
 from __future__ import annotations
 
-from qam_torch.algorithms.on_top import OneStepOnTop
+from qam_torch.algorithms.core.on_top import OneStepOnTop
 
 __all__ = ["FQL"]
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.actor_critic import FlowActorCritic
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.members import BELOW_ONE
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import BELOW_ONE
 from qam_torch.networks import ValueNetwork
 from qam_torch.objectives import expectile_loss, pessimistic_value
 from qam_torch.policies import BestOfN, least_of_critics

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.fine_tuned import FineTunedFlow
-from qam_torch.algorithms.on_top import EditOnTop, OneStepOnTop
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.fine_tuned import FineTunedFlow
+from qam_torch.algorithms.core.on_top import EditOnTop, OneStepOnTop
 from qam_torch.objectives import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.types import Batch, Noise
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.actor_critic import ActorCritic
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.actor_critic import ActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import NOT_NEGATIVE
 from qam_torch.networks import DeterministicNetwork
 from qam_torch.objectives import normalized_value_maximization, squared_distance_loss
 from qam_torch.policies import DisturbedPolicy

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from qam_torch.algorithms.actor_critic import ActorCritic
-from qam_torch.algorithms.base import LossTerm
-from qam_torch.algorithms.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.actor_critic import ActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import NOT_NEGATIVE
 from qam_torch.networks import TanhGaussian
 from qam_torch.objectives import likelihood_loss, value_maximization
 from qam_torch.policies import GaussianPolicy

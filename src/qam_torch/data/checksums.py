@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from qam_torch.data.files import file_hash
+from qam_torch.data.ogbench_format import file_hash
 from qam_torch.types import QamError
 
 __all__ = ["checksum", "record_checksum", "record_path"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from qam_torch.data.actions import unit_actions
-from qam_torch.data.files import file_hash
+from qam_torch.data.action_scaling import unit_actions
+from qam_torch.data.ogbench_format import file_hash
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import QamError
 

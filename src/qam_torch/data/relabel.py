@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from ogbench.relabel_utils import relabel_dataset
 
-from qam_torch.data.files import kept_rows
+from qam_torch.data.ogbench_format import kept_rows
 from qam_torch.types import QamError
 
 __all__ = ["TaskRewards", "task_rewards"]

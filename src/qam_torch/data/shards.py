@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from qam_torch.data.files import content_mark
+from qam_torch.data.ogbench_format import content_mark
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import QamError, require

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from qam_torch.rollout.pool import EnvironmentPool
+from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.types import QamError
 
 __all__ = ["Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate", "wilson_interval"]

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import gymnasium
 import numpy as np
 
+from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.envs.renderer import choose_renderer
 from qam_torch.rollout.evaluation import Act, Evaluation, chunk_from, episode_seeds
-from qam_torch.rollout.pool import EnvironmentPool
-from qam_torch.rollout.rendering import choose_renderer
 from qam_torch.types import QamError
 
 __all__ = ["render_episodes"]

@@ -17,10 +17,10 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qam_torch.data.catalogue import DATASET_URL, DataSet
+from qam_torch.data.catalog import DATASET_URL, DataSet
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
-from qam_torch.data.locking import alone
+from qam_torch.system.locks import alone
 from qam_torch.types import QamError
 
 __all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from qam_torch.data.catalogue import DATASET_URL, DataSet, data_set
-from qam_torch.data.files import file_hash, write_npz_atomic
+from qam_torch.data.catalog import DATASET_URL, DataSet, data_set
+from qam_torch.data.generation.episode_files import Episode, Pieces, PiecesUnwritable, Recipe
 from qam_torch.data.generation.manipulation import ManipulationEpisode
 from qam_torch.data.generation.partition import Shard, shards, validation_path
-from qam_torch.data.generation.pieces import Episode, Pieces, PiecesUnwritable, Recipe
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import WorkerDied, make_pieces
-from qam_torch.data.locking import alone
+from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
+from qam_torch.system.locks import alone
 from qam_torch.types import QamError
 
 __all__ = ["Progress", "generate", "recipe", "validation_path"]

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from qam_torch.data.generation.pieces import Episode
+from qam_torch.data.generation.environments import make_world
+from qam_torch.data.generation.episode_files import Episode
 from qam_torch.data.generation.seeding import integer_seed, numpy_seeded
-from qam_torch.data.generation.worlds import make_world
 
 __all__ = ["ManipulationEpisode", "Stage", "block_is_visible", "stage"]
 

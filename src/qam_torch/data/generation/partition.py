@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from qam_torch.data.catalogue import DataSet
+from qam_torch.data.catalog import DataSet
 from qam_torch.types import QamError
 
 __all__ = ["Shard", "ShardFile", "episode_lengths", "shards", "validation_path"]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from qam_torch.data.generation.pieces import Pieces, PiecesUnwritable
+from qam_torch.data.generation.episode_files import Pieces, PiecesUnwritable
 
 __all__ = ["WorkerDied", "make_pieces", "serve"]
 

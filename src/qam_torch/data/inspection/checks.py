@@ -13,14 +13,14 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from qam_torch.data.catalogue import DataSet
+from qam_torch.data.catalog import DataSet
 from qam_torch.data.checksums import record_path
-from qam_torch.data.files import OPTIONAL_KEYS, REQUIRED_KEYS, are_flags, file_hash
 from qam_torch.data.generation.partition import validation_path
-from qam_torch.data.inspection.agreement import Extent, check_buttons, check_positions, check_spaces
 from qam_torch.data.inspection.duplicates import common_rows, repeated_episodes
+from qam_torch.data.inspection.environment_match import Extent, check_buttons, check_positions, check_spaces
 from qam_torch.data.inspection.findings import Finding, Level
 from qam_torch.data.inspection.salvage import salvage_arrays
+from qam_torch.data.ogbench_format import OPTIONAL_KEYS, REQUIRED_KEYS, are_flags, file_hash
 from qam_torch.data.transitions import ACTION_LIMIT
 
 __all__ = ["inspect_file"]

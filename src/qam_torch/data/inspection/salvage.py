@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from qam_torch.data.archive import open_archive
-from qam_torch.data.files import OPTIONAL_KEYS, REQUIRED_KEYS
+from qam_torch.data.npz import open_archive
+from qam_torch.data.ogbench_format import OPTIONAL_KEYS, REQUIRED_KEYS
 from qam_torch.types import QamError
 
 __all__ = ["salvage_arrays"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qam_torch.data.files import kept_rows
+from qam_torch.data.ogbench_format import kept_rows
 
 __all__ = [
     "ACTION_BINS", "RETURN_PERCENTILES", "Episodes", "Outcomes", "episode_lengths", "episode_sums", "joined",

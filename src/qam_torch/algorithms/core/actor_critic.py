@@ -1,0 +1,172 @@
+"""What all methods share: an ensemble of critics learned by TD; and, for most, a flow trained on the data.
+
+A method is one of these two with its own losses and its own acting rule. `losses` and `draws` are extended with
+`super()`, so that what is added on top (`on_top`) goes on top of any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.core.algorithm import Algorithm, LossTerm
+from qam_torch.algorithms.core.members import ANY, NOT_NEGATIVE
+from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
+from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
+from qam_torch.policies import BestOfN, FlowPolicy
+from qam_torch.scopes import scope
+from qam_torch.types import Batch, Draw, Noise, Policy, require
+
+__all__ = ["ActorCritic", "FlowActorCritic"]
+
+
+class ActorCritic(Algorithm):
+    """K critics learned by TD towards the pessimistic value of the method's own next action.
+
+    rho                 float >= 0, or one a member   ensemble standard deviations taken off the TD target's value
+    num_qs              int >= 1       critics in the ensemble, K
+    best_of_n           int >= 1       candidates per action, the critic's favourite is taken
+    actor_hidden_dims, value_hidden_dims, actor_layer_norm, value_layer_norm   the networks
+    other arguments     see `Algorithm`
+
+    Source: Li & Levine 2026, the part that all agents of the reference implementation have in common.
+    """
+
+    critic_class: ClassVar[Any] = CriticEnsemble
+    entropy_multiplier: str
+
+    def __init__(
+        self,
+        *,
+        observation_dim: int,
+        action_dim: int,
+        seeds: Sequence[int] = (0,),
+        horizon_length: int = 5,
+        action_chunking: bool = True,
+        discount: float | Sequence[float] = 0.99,
+        rho: float | Sequence[float] = 0.5,
+        num_qs: int = 10,
+        best_of_n: int = 1,
+        lr: float | Sequence[float] = 3e-4,
+        target_update_rate: float | Sequence[float] = 0.005,
+        clip_grad: bool = False,
+        actor_hidden_dims: Sequence[int] = (512, 512, 512, 512),
+        value_hidden_dims: Sequence[int] = (512, 512, 512, 512),
+        actor_layer_norm: bool = False,
+        value_layer_norm: bool = True,
+    ) -> None:
+        super().__init__(
+            observation_dim=observation_dim,
+            action_dim=action_dim,
+            seeds=seeds,
+            horizon_length=horizon_length,
+            action_chunking=action_chunking,
+            discount=discount,
+            lr=lr,
+            target_update_rate=target_update_rate,
+            clip_grad=clip_grad,
+        )
+        require("num_qs", num_qs >= 1, num_qs, "an integer >= 1")
+        self.set_member_value("rho", rho, NOT_NEGATIVE)
+        self.best_of_n = best_of_n
+        self.actor_network: dict[str, Any] = {"hidden_dims": tuple(actor_hidden_dims), "layer_norm": actor_layer_norm}
+        self.value_network: dict[str, Any] = {"hidden_dims": tuple(value_hidden_dims), "layer_norm": value_layer_norm}
+        critic = self.critic_class(self.members, num_qs, observation_dim, self.chunk_dim, **self.value_network)
+        self.add_network("critic", critic, polyak=True)
+
+    @property
+    def rho(self) -> float | Tensor:
+        """Ensemble standard deviations taken off a value: a number or (P, 1)."""
+        return self.member_value("rho", ndim=2)
+
+    def best_of(self, policy: Policy) -> Policy:
+        """The best of N candidates of a policy, by mean_k Q."""
+        return BestOfN(policy, self.network("critic"), self.best_of_n)
+
+    def act_with(self, policy: Policy) -> None:
+        """Act, in the TD target too, with the best of N candidates of this policy."""
+        self.policy = self.best_of(policy)
+
+    def add_temperature(self, name: str, argument: str, multiplier: float | Sequence[float]) -> None:
+        """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D.
+
+        argument  what the method calls the multiplier
+        """
+        self.set_member_value(argument, multiplier, ANY)
+        self.entropy_multiplier = argument
+        self.add_network(f"{name}_alpha", Temperature(self.members))
+
+    def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
+        """The entropy term, which moves the policy of this name, and the loss of its temperature.
+
+        log_prob  (P, B)  of draws of the policy
+        """
+        alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_multiplier) * self.chunk_dim
+        return [
+            LossTerm(*entropy_loss(alpha, log_prob, name), (name,)),
+            LossTerm(*temperature_loss(alpha, log_prob, target, name), (f"{name}_alpha",)),
+        ]
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss."""
+        target = self.critic_target(batch, noise)
+        critic = td_loss(self.network("critic"), batch.observations, batch.actions, target, batch.valid)
+        return [LossTerm(*critic, ("critic",))]
+
+    def critic_target(self, batch: Batch, noise: Noise) -> Tensor:
+        """y = R + gamma^h m V(s'): (P, B), a constant."""
+        with torch.no_grad():
+            return td_target(batch.rewards, batch.masks, self.next_value(batch, noise), self.chunk_discount)
+
+    def next_value(self, batch: Batch, noise: Noise) -> Tensor:
+        """V(s') = (mean_k - rho std_k) Q_target(s', a') of the method's own next action a': (P, B)."""
+        with scope("acting in the TD target"):
+            next_actions = self.next_actions(batch, noise)
+        next_q = self.target("critic")(batch.next_observations, next_actions)
+        return pessimistic_value(next_q, self.rho)
+
+
+class FlowActorCritic(ActorCritic):
+    """Critics, and a flow trained by flow matching on the data.
+
+    flow_steps       int >= 1  solver steps, T
+    other arguments  see `ActorCritic`
+
+    A subclass says in `flow_name` what the flow is: "f_beta" where it imitates the data only, "f_theta" where the
+    critic has a say; and in `flow_copy` whether it has a Polyak copy.
+
+    Source: Li & Levine 2026, flow-based agents of the reference implementation.
+    """
+
+    flow_name: ClassVar[str] = "f_beta"
+    flow_copy: ClassVar[bool] = False
+
+    def __init__(self, *, flow_steps: int = 10, **actor_critic: Any) -> None:
+        super().__init__(**actor_critic)
+        require("flow_steps", flow_steps >= 1, flow_steps, "an integer >= 1")
+        self.flow_steps = flow_steps
+        flow = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.add_network(self.flow_name, flow, polyak=self.flow_copy)
+        self.flow_policy = FlowPolicy(flow.bind, self.chunk_dim, flow_steps)
+        if self.flow_name == "f_beta":
+            self.behavior_policy = self.flow_policy
+        self.act_with(self.flow_policy)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of the TD target and of flow matching."""
+        x_0, t = Draw((batch_size, self.chunk_dim)), Draw((batch_size, 1), uniform=True)
+        return {**super().draws(batch_size), "flow_x0": x_0, "flow_t": t}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Critic loss + flow-matching loss."""
+        flow = self.network(self.flow_name).bind(batch.observations)
+        weight = self.flow_weights(batch)
+        matching = behavior_loss(flow, batch.actions, noise["flow_x0"], noise["flow_t"], weight)
+        return [*super().losses(batch, noise), LossTerm(*matching, (self.flow_name,))]
+
+    def flow_weights(self, batch: Batch) -> Tensor:
+        """How much each row counts in flow matching: (P, B), a constant."""
+        return batch.valid

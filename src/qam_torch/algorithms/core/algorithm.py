@@ -1,0 +1,237 @@
+"""The one update that every method shares.
+
+A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. All else
+is here: the joint optimiser, gradient clipping, Polyak averaging, metrics. The update is a function of
+(parameters, batch, noise): it does not read the host, so it can be captured, compiled or replayed with recorded draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from qam_torch.algorithms.core.cuda_graph import GraphedUpdate
+from qam_torch.algorithms.core.lightning import Training
+from qam_torch.algorithms.core.loss_terms import LossTerm, differentiate
+from qam_torch.algorithms.core.member_adam import MemberAdam, member_norms, scale_members
+from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
+from qam_torch.algorithms.core.noise import member_generators
+from qam_torch.algorithms.core.recording import CapturedGradients
+from qam_torch.networks import polyak_copy, polyak_update
+from qam_torch.types import Batch, Draw, Noise, Policy, require
+
+__all__ = ["Algorithm", "LossTerm"]
+
+
+class Algorithm(Training):
+    """Base of all methods: a LightningModule with manual optimisation over a population of P members.
+
+    A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
+
+    observation_dim     int            O
+    action_dim          int            A, of one environment step
+    seeds               ints           one a member; P = len(seeds). All that a member draws is a function of its seed,
+                                       so members of the same seed differ in their numbers only
+    horizon_length      int >= 1       h
+    action_chunking     bool           act with whole chunks (D = h A); else D = A and only the return is n-step
+    discount            float (0, 1], or one a member   gamma, of one environment step
+    lr                  float > 0, or one a member      Adam's step size
+    target_update_rate  float (0, 1], or one a member   Polyak rate of the target networks
+    clip_grad           bool           clip each member's joint gradient to global norm 1
+
+    Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
+    differentiated losses and replays them, on a GPU the whole update as a CUDA graph; `compile_update` (default False)
+    also compiles them; `mixed_precision` (default False) makes their matrix products in bfloat16, while parameters,
+    optimiser and network outputs stay as they are.
+
+    Raises QamError when a number is out of range.
+
+    Source: Li & Levine 2026, training loop of the reference implementation.
+    """
+
+    policy: Policy
+    behavior_policy: Policy | None = None
+
+    def __init__(
+        self,
+        *,
+        observation_dim: int,
+        action_dim: int,
+        seeds: Sequence[int],
+        horizon_length: int,
+        action_chunking: bool,
+        discount: float | Sequence[float],
+        lr: float | Sequence[float],
+        target_update_rate: float | Sequence[float],
+        clip_grad: bool,
+    ) -> None:
+        require("seeds", len(seeds) >= 1, seeds, "at least one seed")
+        super().__init__(seeds)
+        require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
+        self.observation_dim, self.horizon_length = observation_dim, horizon_length
+        self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
+        self.set_member_value("discount", discount, UP_TO_ONE)
+        self.derive_member_value("chunk_discount", "discount", lambda one: one**horizon_length)
+        self.set_member_value("lr", lr, POSITIVE)
+        self.set_member_value("target_update_rate", target_update_rate, UP_TO_ONE)
+        self.clip_grad = clip_grad
+        self.networks = nn.ModuleDict()
+        self.targets = nn.ModuleDict()
+        self.capture = True
+        self.compile_update = False
+        self.mixed_precision = False
+        self.captured: dict[Any, CapturedGradients] = {}
+        self.graphed: dict[Any, GraphedUpdate] = {}
+
+    # What a method defines
+
+    def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
+        """Add an online network, initialised for each member from its seed and the network's name alone."""
+        network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
+        self.networks[name] = network
+        if polyak:
+            self.targets[name] = polyak_copy(network)
+
+    def network(self, name: str) -> Any:
+        """An online network by name."""
+        return self.networks[name]
+
+    def target(self, name: str) -> Any:
+        """A network's Polyak copy by name."""
+        return self.targets[name]
+
+    @property
+    def dtype_of_values(self) -> torch.dtype:
+        """The networks'."""
+        return next(self.networks.parameters()).dtype
+
+    @property
+    def chunk_discount(self) -> float | Tensor:
+        """gamma^h, of a whole chunk: a number or (P, 1)."""
+        return self.member_value("chunk_discount", ndim=2)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The named noise one update consumes, `next_*` being the policy's in the TD target."""
+        return {f"next_{name}": draw for name, draw in self.policy.draws(batch_size).items()}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The method's objective; `batch.actions` already has the width the method acts with."""
+        raise NotImplementedError
+
+    def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Intermediate quantities worth looking at, by name; for study and parity checks."""
+        return {}
+
+    # The one update
+
+    def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
+        """The method's own acting rule at s', with noise drawn for it: (P, B, D), a constant."""
+        own = {name.removeprefix("next_"): draw for name, draw in noise.items() if name.startswith("next_")}
+        return self.act(batch.next_observations, own)
+
+    @torch.no_grad()
+    def act(self, observations: Tensor, noise: Noise) -> Tensor:
+        """Action chunks of the acting policy: (P, B, O) -> (P, B, D) in [-1, 1]."""
+        return self.policy(observations, noise)
+
+    def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
+        """Evaluate all losses and differentiate them, each network by its own losses only.
+
+        -> the loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches
+        """
+        batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
+        # Without autocast's cache, so that the gradients of several uses of a weight are added in its own precision.
+        device = batch.actions.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
+            terms = self.losses(batch, noise)
+        return terms, differentiate(terms, self.networks, self.members)
+
+    def compute_gradients(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Evaluate all losses and fill `.grad`."""
+        terms, gradients = self.gradients(batch, noise)
+        for p, g in zip(self.networks.parameters(), gradients, strict=True):
+            p.grad = g
+        return terms
+
+    def polyak_rate(self) -> float | Tensor:
+        """How far the targets move in this update: a number, or a tensor (P,) where members or updates differ."""
+        return self.member_value("target_update_rate")
+
+    @torch.no_grad()
+    def apply_gradients(self) -> Tensor:
+        """Move the targets, then clip and step the optimiser; returns the gradient's norm before clipping, (P,).
+
+        Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
+        by one update: the reference's order.
+        """
+        gradients = [p.grad for p in self._online if p.grad is not None]
+        norm = member_norms(gradients)
+        self.divergence.judge(norm)
+        sources: Sequence[Tensor] = self._sources
+        if self.divergence.freezes:  # a frozen member's copies go where they are; its parameters may be infinite
+            pairs = zip(self._sources, self._averages, strict=True)
+            sources = [torch.where(self.divergence.alive_like(average), source, average) for source, average in pairs]
+        polyak_update(self._averages, sources, self.polyak_rate())
+        if self.clip_grad:
+            scale_members(gradients, norm.clamp(min=1).reciprocal())
+        self.adam.step()
+        self.adam.zero_grad(set_to_none=True)
+        return norm
+
+    def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
+        """name -> (P,): the losses alone, or every metric, which includes them."""
+        if diagnose:
+            return {name: value for term in terms for name, value in term.metrics().items()}
+        return {f"loss/{i}/{'+'.join(term.trains)}": term.loss.detach() for i, term in enumerate(terms)}
+
+    def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
+        """One update of all members, in place.
+
+        batch     fields (P, B, ...)
+        noise     the draws named by `draws`, each (P, ...)
+        diagnose  also compute every metric
+        ->        name -> (P,): the losses, or every metric
+        """
+        if not (self.capture and self.device.type == "cuda"):
+            return self._update(batch, noise, diagnose)
+        key = (diagnose, batch.rewards.shape)
+        if key not in self.graphed:
+            self.graphed[key] = GraphedUpdate(partial(self._update, diagnose=diagnose), batch, noise)
+        return self.graphed[key](batch, noise)
+
+    def _update(self, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
+        if self.capture:
+            key = (diagnose, batch.rewards.shape)
+            if key not in self.captured:
+                # The rare diagnosed update is not worth a second compilation.
+                self.captured[key] = CapturedGradients(
+                    self, batch, noise, diagnose, self.compile_update and not diagnose
+                )
+            report, gradients = self.captured[key](batch, noise)
+        else:
+            terms, gradients = self.gradients(batch, noise)
+            report = self.report(terms, diagnose)
+        for p, g in zip(self._online, gradients, strict=True):
+            p.grad = g
+        norm = self.apply_gradients()
+        return {**report, "gradient/norm": norm} if diagnose else report
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """One Adam over all online networks; it is elementwise, so members do not mix."""
+        # Listed once: walking the modules at every update would take longer than moving a small network.
+        self._online = list(self.networks.parameters())
+        self._averages = [p for target in self.targets.values() for p in target.parameters()]
+        self._sources = [p for name in self.targets for p in self.networks[name].parameters()]
+        adam: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "capturable": self.device.type == "cuda"}
+        self.adam: torch.optim.Adam
+        rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)
+        freezes = self.divergence.freezes
+        if len(set(rates)) > 1 or freezes:
+            self.adam = MemberAdam(self._online, rates, self.divergence.alive if freezes else None, **adam)
+        else:
+            self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
+        return self.adam

@@ -1,0 +1,69 @@
+"""A flow f_theta fine-tuned from a behaviour flow f_beta: what adjoint matching and what it replaces share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.networks import VelocityField
+from qam_torch.policies import FlowPolicy, sum_of_fields
+from qam_torch.types import Draw, Noise, Velocity, require
+
+__all__ = ["FineTunedFlow"]
+
+
+class FineTunedFlow(FlowActorCritic):
+    """Critics, a behaviour flow f_beta, and a policy flow f_theta trained along the memoryless SDE.
+
+    inv_temp         float >= 0   weight of the critic against the behaviour prior; 0 acts with f_beta alone; a list
+                                  gives one a member
+    target_actor     bool         use f_beta's Polyak copy as the base flow
+    residual         bool         f_theta is a correction on top of f_beta
+    other arguments  see `FlowActorCritic`; clip_grad is true unless said otherwise
+
+    Source: Li & Levine 2026, the part that QAM and BAM have in common.
+    """
+
+    flow_copy = True
+
+    def __init__(
+        self,
+        *,
+        inv_temp: float | Sequence[float] = 0.3,
+        target_actor: bool = True,
+        residual: bool = False,
+        clip_grad: bool = True,
+        **flow: Any,
+    ) -> None:
+        super().__init__(clip_grad=clip_grad, **flow)
+        temperatures = [inv_temp] if isinstance(inv_temp, (int, float)) else inv_temp
+        require("inv_temp", any(temperatures) == all(temperatures), inv_temp, "all zero (f_beta acts) or all positive")
+        self.set_member_value("inv_temp", inv_temp, NOT_NEGATIVE)
+        self.target_actor, self.residual = target_actor, residual
+        fine_tuned = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("f_theta", fine_tuned)
+        field = sum_of_fields(self.network("f_beta").bind, fine_tuned.bind) if residual else fine_tuned.bind
+        self.flow_policy = FlowPolicy(field, self.chunk_dim, self.flow_steps)
+        if any(temperatures):
+            self.act_with(self.flow_policy)
+
+    def base_flow(self, observations: Tensor) -> Velocity:
+        """The flow that f_theta is fine-tuned from, a constant of its parameters: f_beta(s, ., .)."""
+        network = self.target("f_beta") if self.target_actor else self.network("f_beta")
+        with torch.no_grad():
+            return network.bind(observations)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise of the TD target, of flow matching and of the memoryless SDE."""
+        chunk = (batch_size, self.chunk_dim)
+        sde = {"sde_x0": Draw(chunk), "sde_noise": Draw((self.flow_steps - 1, *chunk))}
+        return {**super().draws(batch_size), **sde}
+
+    def sde_noise(self, noise: Noise) -> Tensor:
+        """The SDE's draws with time first: a draw leads with P, a path with time."""
+        return noise["sde_noise"].transpose(0, 1)

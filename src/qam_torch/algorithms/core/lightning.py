@@ -1,0 +1,151 @@
+"""An algorithm in Lightning's loop: updates of a trainer step, their number, divergence, what a checkpoint adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning as L
+from torch import Tensor, nn
+
+from qam_torch.algorithms.core.divergence import Divergence
+from qam_torch.algorithms.core.members import MemberValues
+from qam_torch.algorithms.core.noise import NamedNoise
+from qam_torch.types import Batch, Draw, Noise, QamError, Work
+
+__all__ = ["DivergedError", "Training"]
+
+
+class DivergedError(QamError):
+    """A gradient, parameter or action became infinite or NaN; the message names the member and the update."""
+
+
+class Training(MemberValues, L.LightningModule):
+    """What is trained: a LightningModule with manual optimisation, whose updates a subclass defines.
+
+    seeds  one a member
+    """
+
+    networks: nn.ModuleDict
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.seeds = tuple(seeds)
+        self.common_values, self.own_values = {}, {}
+        self.noise: NamedNoise | None = None
+        self.metrics: dict[str, Tensor] = {}
+        self.divergence = Divergence(len(seeds))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The named noise that an update consumes."""
+        raise NotImplementedError
+
+    def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
+        """One update of all members; name -> (P,)."""
+        raise NotImplementedError
+
+    def prepare_noise(self, batch_size: int) -> None:
+        """Make the noise source for batches of B rows, on the module's device and in its dtype."""
+        if self.noise is None:
+            parameter = next(self.networks.parameters())
+            self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
+            self.noise_rows = batch_size
+
+    def training_step(self, work: Work, batch_idx: int) -> None:
+        """Make all updates of a trainer step; the last one's metrics are looked at."""
+        made = 0
+        for batch in work.batches:
+            updates, _, batch_size = batch.rewards.shape
+            self.prepare_noise(batch_size)
+            assert self.noise is not None
+            noise = self.noise.sample(updates)
+            # Taken apart all at once, which costs less than indexing for every update.
+            draws = zip(*(draw.unbind() for draw in noise.values()), strict=True)
+            for given, drawn in zip(batch.unbind(), draws, strict=True):
+                made += 1
+                named = dict(zip(noise, drawn, strict=True))
+                self.metrics = self.update(given, named, diagnose=made == work.updates)
+            self._count(updates)
+
+    def _count(self, updates: int) -> None:
+        """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        for tracker in (progress.total, progress.current):
+            tracker.ready += updates
+            tracker.completed += updates
+
+    def require_sound(self) -> None:
+        """Raise DivergedError when a member has diverged, or where they are to be frozen when none is left.
+
+        This reads the device, so it is asked before a checkpoint, an evaluation or a log, not after every update.
+        """
+        at = self.divergence.diverged_at()
+        lost = [f"{self.name_of(p)} at update {update:,}" for p, update in enumerate(at) if update is not None]
+        if lost and not self.divergence.freezes:
+            raise DivergedError(
+                f"training diverged: infinite or NaN gradient of {'; '.join(lost)}; {self.remedy}{self.way_on}"
+            )
+        if len(lost) == self.members:
+            raise DivergedError(f"training diverged, no member is left: {'; '.join(lost)}; {self.remedy}")
+
+    def give_up(self, lost: Tensor, what: str) -> None:
+        """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
+
+        what  is not finite of them
+        """
+        if self.divergence.freezes:
+            self.divergence.retire(lost)
+            return
+        self.require_sound()  # a gradient that was not finite is the cause of all else
+        place = "" if self._trainer is None else f" at update {self._trainer.global_step:,}"
+        names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
+        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{self.way_on}")
+
+    @property
+    def remedy(self) -> str:
+        """What may help when training diverges."""
+        numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.common_values else [])]
+        return f"lower {' or '.join(numbers)}, or check the data for outliers"
+
+    @property
+    def way_on(self) -> str:
+        """How a population goes on where members have diverged."""
+        return ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
+
+    def freeze_diverged(self) -> None:
+        """A member that diverges stays as it was, and the others go on; else training stops where one diverges."""
+        self.divergence.freezes = True
+
+    def require_adoptable(self, checkpoint: Mapping[str, Any]) -> None:
+        """Raise QamError when a checkpoint holds members that have diverged and this run does not freeze them."""
+        alive = checkpoint["divergence"]["alive"].tolist()
+        if not all(alive) and not self.divergence.freezes:
+            names = "; ".join(self.name_of(p) for p, going in enumerate(alive) if not going)
+            raise QamError(f"the checkpoint holds members that have diverged ({names}): give on_divergence=freeze")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the noise generators to the checkpoint, and who has diverged; raises DivergedError as `require_sound`."""
+        self.require_sound()
+        checkpoint["divergence"] = self.divergence.saved()
+        if self.noise is not None:
+            checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the generators' states until the device is known."""
+        self.require_adoptable(checkpoint)
+        self.divergence.restore(checkpoint["divergence"])
+        self._saved_noise = checkpoint.get("noise")
+
+    def on_train_end(self) -> None:
+        """A divergence of the last updates is told, too."""
+        self.require_sound()
+
+    def on_train_start(self) -> None:
+        """Restore the noise generators of a continued run."""
+        saved = getattr(self, "_saved_noise", None)
+        if saved is not None:
+            self.prepare_noise(saved["rows"])
+            assert self.noise is not None
+            self.noise.load_state_dict(saved)
+            self._saved_noise = None

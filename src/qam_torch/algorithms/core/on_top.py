@@ -1,0 +1,129 @@
+"""Policies trained on top of a flow, whichever method trains the flow: a one-step policy, and an edit policy.
+
+Each extends the losses of the class it is combined with: `class QAMF(OneStepOnTop, QAM)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.networks import OneStepNetwork, TanhGaussian
+from qam_torch.objectives import distillation_loss, value_maximization
+from qam_torch.policies import EditedPolicy, OneStepPolicy
+from qam_torch.types import Batch, Draw, Noise, require
+
+__all__ = ["EditOnTop", "OneStepOnTop"]
+
+
+class OneStepOnTop(FlowActorCritic):
+    """A one-step policy distilled from the flow while it climbs the critic; it is the one that acts.
+
+    fql_alpha        float >= 0   weight of the distillation against the critic; 0 leaves the one-step policy out, and
+                                  the flow acts; a list gives one a member
+    other arguments  see the class it is combined with
+
+    Source: Park et al. 2025 (flow Q-learning).
+    """
+
+    def __init__(self, *, fql_alpha: float | Sequence[float] = 300.0, **flow: Any) -> None:
+        super().__init__(**flow)
+        weights = [fql_alpha] if isinstance(fql_alpha, (int, float)) else fql_alpha
+        require("fql_alpha", any(weights) == all(weights), fql_alpha, "all zero (the flow acts) or all positive")
+        self.set_member_value("fql_alpha", fql_alpha, NOT_NEGATIVE)
+        self.distills = any(weights)
+        if not self.distills:
+            return
+        network = OneStepNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("one_step", network)
+        self.act_with(OneStepPolicy(network, self.chunk_dim))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The flow method's, and the noise shared by the flow and the one-step policy."""
+        if not self.distills:
+            return super().draws(batch_size)
+        return {**super().draws(batch_size), "onestep_noise": Draw((batch_size, self.chunk_dim))}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The flow method's, then fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
+        if not self.distills:
+            return super().losses(batch, noise)
+        z = noise["onestep_noise"]
+        actions = self.network("one_step")(batch.observations, z)
+        with torch.no_grad():
+            flow_actions = self.flow_policy(batch.observations, {"noise": z})
+        distillation, distillation_metrics = distillation_loss(actions, flow_actions, "one_step")
+        climb = value_maximization(self.network("critic"), batch.observations, actions.clamp(-1, 1), "one_step")
+        return [
+            *super().losses(batch, noise),
+            LossTerm(self.member_value("fql_alpha") * distillation, distillation_metrics, ("one_step",)),
+            LossTerm(*climb, ("one_step",)),
+        ]
+
+
+class EditOnTop(FlowActorCritic):
+    """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
+
+    edit_scale                      float >= 0, or one a member   largest edit of a coordinate; 0 acts with the flow
+                                    alone, and where it is 0 for all members, the edit policy is left out
+    edit_target_entropy_multiplier  float, or one a member        target entropy is minus this times D
+    other arguments                 see the class it is combined with
+
+    Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
+    """
+
+    def __init__(
+        self,
+        *,
+        edit_scale: float | Sequence[float] = 0.1,
+        edit_target_entropy_multiplier: float | Sequence[float] = 0.5,
+        **flow: Any,
+    ) -> None:
+        super().__init__(**flow)
+        self.set_member_value("edit_scale", edit_scale, NOT_NEGATIVE)
+        self.edits = edit_scale != 0 if isinstance(edit_scale, (int, float)) else any(edit_scale)
+        if not self.edits:
+            return
+        editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
+        self.add_network("edit", editor)
+        self.add_temperature("edit", "edit_target_entropy_multiplier", edit_target_entropy_multiplier)
+        self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
+
+    def edit(self, actions: Tensor, edits: Tensor) -> Tensor:
+        """clip(a + edit_scale e, -1, 1): actions and edits (P, B, D), edits in (-1, 1)."""
+        return (actions + self.member_value("edit_scale", ndim=3) * edits).clamp(-1, 1)
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """The flow method's, and the noise of the flow's action and of its edit."""
+        if not self.edits:
+            return super().draws(batch_size)
+        own = Draw((batch_size, self.chunk_dim), stream="edit")
+        return {**super().draws(batch_size), "edit_flow_noise": own, "edit_noise": own}
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """The flow method's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
+        if not self.edits:
+            return super().losses(batch, noise)
+        with torch.no_grad():
+            actions = self.flow_policy(batch.observations, {"noise": noise["edit_flow_noise"]})
+        edits = self.network("edit")(batch.observations, actions, noise=noise["edit_noise"])
+        edited = self.edit(actions, edits.value)
+        own = [
+            LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
+            *self.entropy_terms("edit", edits.log_prob),
+        ]
+        return [*super().losses(batch, noise), *self._of_those_who_edit(own)]
+
+    def _of_those_who_edit(self, terms: list[LossTerm]) -> list[LossTerm]:
+        """The losses times 0 where edit_scale is 0, so that nothing is added to the joint gradient's norm."""
+        scale = self.member_value("edit_scale")
+        if not isinstance(scale, Tensor):
+            return terms
+        edits = (scale > 0).to(scale.dtype)
+        return [term._replace(loss=edits * term.loss) for term in terms]

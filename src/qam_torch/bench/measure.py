@@ -1,0 +1,139 @@
+"""How long an update takes, how many operations it has, and how many the machine can do a second.
+
+Only matrix products are counted (a multiplication and an addition are two operations): they are nearly all of the
+arithmetic, and their best rate on a machine can be measured.
+"""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from qam_torch.system.machine import cpu_cores
+from qam_torch.types import QamError
+
+if TYPE_CHECKING:
+    from qam_torch.bench.workload import Workload
+
+__all__ = ["CLOCKS", "Clock", "count_flops", "machine", "matrix_peak", "measure", "seconds", "wait_for"]
+
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
+"""What time is read from; `cpu` is this process's own, which others on the machine do not lengthen."""
+
+BLOCK_SECONDS = 2.0
+WARM_UP_SECONDS = 1.0
+FEWEST_UPDATES = 4
+PEAK_SIZES = (1024, 2048, 4096)
+PEAK_SECONDS = 0.5
+
+
+def wait_for(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def seconds(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
+    """Time of a call, the device's work included."""
+    wait_for(device)
+    start = clock()
+    call()
+    wait_for(device)
+    return clock() - start
+
+
+def count_flops(call: Callable[[], Any]) -> int:
+    """Matrix-product operations of a call: forward, backward, and inside torch.func."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
+    """Operations a second of the best of several square products: 1024, 2048, and 4096 where it is quick.
+
+    Each size is repeated for half a second, and at least three times; the fastest single product counts.
+    """
+    best = 0.0
+    for size in PEAK_SIZES:
+        flops = 2 * size**3
+        if best and flops / best > PEAK_SECONDS * 4:
+            break
+        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        out = torch.mm(a, b)
+        count, spent = 0, 0.0
+        while count < 3 or spent < PEAK_SECONDS:
+            once = seconds(partial(torch.mm, a, b, out=out), device, clock)
+            count, spent, best = count + 1, spent + once, max(best, flops / once)
+    return best
+
+
+def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock = time.perf_counter) -> dict[str, Any]:
+    """Time blocks of updates after a warm-up.
+
+    updates  int >= 1   updates in a block; None = as many as take about two seconds, a multiple of the stack if it is
+                        larger, and at least four
+    repeats  int >= 1   blocks
+    ->       figures by name; `ms_per_update` is the median over blocks
+
+    Raises QamError when the losses became infinite or NaN, which would make the figures worthless.
+    """
+    batch, noise = workload.example()
+
+    def timed(diagnose: bool) -> float:
+        return seconds(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
+
+    first = timed(diagnose=False), timed(diagnose=True)
+    once = [timed(diagnose=False) for _ in range(2)]
+    while len(once) < workload.stack and sum(once) < WARM_UP_SECONDS:
+        once.append(timed(diagnose=False))
+    if updates is None:
+        updates = max(FEWEST_UPDATES, round(BLOCK_SECONDS / min(once)))
+        updates -= updates % workload.stack if updates > workload.stack else 0
+    workload.run(min(updates, workload.stack))
+    blocks = [1e3 * seconds(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
+    bad = [name for name, value in workload.run(1).items() if not value.isfinite().all()]
+    if bad:
+        raise QamError(f"{bad[0]} became infinite or NaN on synthetic transitions: lower --updates or --repeats")
+    median, members = statistics.median(blocks), workload.algorithm.members
+    flops = workload.flops()
+    return {
+        "updates_per_block": updates,
+        "updates_per_stack": min(updates, workload.stack),
+        "blocks_ms_per_update": blocks,
+        "ms_per_update": median,
+        "best_ms_per_update": min(blocks),
+        "updates_per_s": 1e3 / median,
+        "member_updates_per_s": members * 1e3 / median,
+        "gflop_per_update": flops / 1e9,
+        "gflop_per_s": flops / median / 1e6,
+        "first_update_s": first[0],
+        "first_update_with_metrics_s": first[1],
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """What figures are measured on."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        named = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = named[0] if named else cpu
+    return {
+        "cpu": cpu,
+        "cores": cpu_cores(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+    }

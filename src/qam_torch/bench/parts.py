@@ -1,0 +1,127 @@
+"""What the parts of an update cost, of any method: their time and their matrix products.
+
+The update is recorded as `algorithms/capture.py` records it, while `labels.py` writes on every operation which part it
+belongs to, and replayed with a clock, or a counter of operations, that is read wherever one part gives way to another.
+On a GPU each reading waits for the device, and the update is not a CUDA graph: the sum is more than the whole takes.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import cast
+
+from torch import fx
+from torch.utils.flop_counter import FlopCounterMode
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.recording import CapturedGradients
+from qam_torch.bench.measure import Clock, wait_for
+from qam_torch.bench.part_labels import PART, Labelling
+from qam_torch.bench.workload import Workload
+
+__all__ = ["DRAWING", "MOVING", "UpdateInParts", "measure_parts"]
+
+DRAWING = "drawing the noise"
+MOVING = "Polyak, clipping, Adam"
+
+
+class _Stopwatch:
+    """Adds up a reading, seconds or operations, by part."""
+
+    def __init__(self) -> None:
+        self.read: Callable[[], float] = time.perf_counter
+        self.spent: dict[str, float] = defaultdict(float)
+        self.part, self.since = "", 0.0
+
+    def turn(self, part: str) -> None:
+        """The part begins."""
+        now = self.read()
+        if self.part:
+            self.spent[self.part] += now - self.since
+        self.part, self.since = part, self.read()
+
+    def take(self) -> dict[str, float]:
+        """Stop; what every part has spent since the last time."""
+        self.turn("")
+        spent, self.spent = dict(self.spent), defaultdict(float)
+        return spent
+
+
+class UpdateInParts:
+    """Recorded updates of a workload, with a stopwatch in them; its algorithm is trained by them as by any other."""
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload, self.watch = workload, _Stopwatch()
+        labelling = cast(Algorithm, Labelling(workload.algorithm))
+        self.gradients = CapturedGradients(labelling, *workload.example(), diagnose=False)
+        module = cast(fx.GraphModule, self.gradients.run.__self__)  # type: ignore[attr-defined]
+        self.first = _insert_turns(module.graph, self.watch.turn)
+        module.recompile()
+        self.gradients.run = module.forward
+
+    def spent(self, updates: int, read: Callable[[], float]) -> dict[str, float]:
+        """Make the updates, as many as the workload stacks or less -> part -> what the reading advanced by in it."""
+        self.watch.read = read
+        self.watch.turn(DRAWING)
+        noise = self.workload.noise(updates)
+        for u in range(updates):
+            self.watch.turn(self.first)
+            given = self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
+            gradients = self.gradients(*given)[1]
+            self.watch.turn(MOVING)
+            for p, g in zip(self.workload.algorithm.networks.parameters(), gradients, strict=True):
+                p.grad = g
+            self.workload.algorithm.apply_gradients()
+        return self.watch.take()
+
+    def flops(self) -> dict[str, int]:
+        """Part -> matrix-product operations of one update."""
+        with FlopCounterMode(display=False) as counter:
+            return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
+
+    def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
+        """Part -> time of the updates, the device's work included."""
+
+        def now() -> float:
+            wait_for(self.workload.device)
+            return clock()
+
+        return self.spent(updates, now)
+
+
+def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
+    """Call `turn` wherever another part begins; an operation without a label goes with the one before it.
+
+    -> the first part
+    """
+    operations = [node for node in graph.nodes if node.op == "call_function"]
+    first = part = next(node.meta[PART] for node in operations if PART in node.meta)
+    for node in operations:
+        here = node.meta.get(PART, part)
+        if here != part:
+            part = here
+            with graph.inserting_before(node):
+                graph.call_function(turn, (part,))
+    return str(first)
+
+
+def measure_parts(
+    workload: Workload, updates: int, repeats: int, clock: Clock = time.perf_counter
+) -> dict[str, dict[str, float]]:
+    """Part of a recorded update -> its figures.
+
+    updates  int >= 1   made in a block, the workload's stack at most
+    repeats  int >= 1   blocks
+    ->       median milliseconds `ms`, the least `best_ms`, and `gflop`, which add up to the whole update's
+    """
+    parts, updates = UpdateInParts(workload), min(updates, workload.stack)
+    flops = parts.flops()
+    blocks = [parts.seconds(updates, clock) for _ in range(repeats)]
+    found = {}
+    for name, count in flops.items():
+        times = [1e3 * block[name] / updates for block in blocks]
+        found[name] = {"ms": statistics.median(times), "best_ms": min(times), "gflop": count / 1e9}
+    return found

@@ -1,0 +1,51 @@
+"""What `qam-bench` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qam_torch.bench.workload import PRESETS, Size
+
+__all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "part_rows", "reference", "row"]
+
+# The authors' JAX implementation of QAM, jitted, 20 updates a call, on two CPU cores whose matrix peak was measured at
+# 160 GFLOP/s: least and most milliseconds seen for an update of one seed.
+REFERENCE_LABEL = "reference (JAX, 2 cores)"
+REFERENCE_MS = {"quickstart": (4.5, 5.5), "medium": (40.0, 50.0), "paper": (570.0, 640.0)}
+
+COLUMNS = (
+    f"{'algo':10} {'size':12} {'P':>3} {'ms/update':>10} {'best':>9} {'updates/s':>10} {'members/s':>10} "
+    f"{'GFLOP':>8} {'GFLOP/s':>8} {'of peak':>8} {'first s':>8}   {REFERENCE_LABEL}"
+)
+
+
+def reference(algo: str, preset: str, size: Size, population: int, device: str) -> tuple[float, float] | None:
+    """The reference's least and most milliseconds for this very workload, where they are known."""
+    known = (algo, population, device) == ("qam", 1, "cpu") and size == PRESETS[preset]
+    return REFERENCE_MS[preset] if known else None
+
+
+def row(result: dict[str, Any]) -> str:
+    """One line under COLUMNS."""
+    known = result.get("reference")
+    first = result["first_update_s"] + result["first_update_with_metrics_s"]
+    compared = ""
+    if known:
+        compared = f"   {known['ms'][0]:g} to {known['ms'][1]:g} ms, ours {known['speedup']:.2f} x as fast"
+    changed = "*" * (result["size"] != PRESETS[result["preset"]]._asdict())
+    return (
+        f"{result['algo']:10} {result['preset'] + changed:12} {result['population']:3} {result['ms_per_update']:10.3f} "
+        f"{result['best_ms_per_update']:9.3f} {result['updates_per_s']:10.1f} {result['member_updates_per_s']:10.1f} "
+        f"{result['gflop_per_update']:8.3f} {result['gflop_per_s']:8.1f} {result['share_of_peak']:8.1%} {first:8.2f}"
+        f"{compared}"
+    )
+
+
+def part_rows(parts: dict[str, dict[str, float]]) -> list[str]:
+    """A line for each part: under the columns of time, best time, operations and rate; and its share of the time."""
+    total = sum(part["ms"] for part in parts.values())
+    return [
+        f"  {name:25} {part['ms']:10.3f} {part['best_ms']:9.3f} {part['ms'] / total:21.1%} {part['gflop']:8.3f} "
+        f"{1e3 * part['gflop'] / part['ms']:8.1f}"
+        for name, part in parts.items()
+    ]

@@ -1,0 +1,74 @@
+"""`qam-data generate`: data sets made here, with OGBench's environments and oracles."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from qam_torch.system.console import Bars
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """\
+Make a data set with OGBench's own environments and oracles, in OGBench's format: training and validation files. The
+same name, seed and number of transitions give the same bytes, whatever the number of workers. What was interrupted, or
+even killed, continues with the same command.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command's subparsers."""
+    parser = subparsers.add_parser(
+        "generate", help="make data sets with OGBench's oracles", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("name", metavar="NAME", help="cube, scene, puzzle or pointmaze; `qam-data list` has all")
+    parser.add_argument("--transitions", type=int, metavar="N", help="training transitions (default as published)")
+    parser.add_argument("--workers", type=int, metavar="W", help="processes (default one a CPU)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="an integer >= 0 (default 0)")
+    parser.add_argument(
+        "--output",
+        metavar="PATH",
+        help="the training file, or the directory of a data set of many files "
+        "(default DIR/NAME.generated-N-seedS.npz, where `qam-train` looks for it)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the data set unless it is there, and tell how to train on it."""
+    from qam_torch.data.catalog import data_set
+    from qam_torch.data.checksums import record_checksum
+    from qam_torch.data.dataset_files import generated_path
+    from qam_torch.data.generation.generate import generate
+    from qam_torch.types import QamError
+
+    entry = data_set(options.name)
+    transitions = entry.transitions if options.transitions is None else options.transitions
+    named = generated_path(entry.name, options.directory, transitions, options.seed).absolute()
+    path = named if options.output is None else Path(options.output).expanduser()
+    if entry.shards == 1 and path.suffix != ".npz":
+        raise QamError(f"--output {path} is no .npz file: give a name that ends in .npz")
+    path = path.absolute()
+    started, made = time.perf_counter(), 0
+    with Bars(" transitions") as bars:
+
+        def progress(done: int, total: int) -> None:
+            nonlocal made
+            made = done
+            bars(f"making {entry.name}", done, total)
+
+        new = generate(entry.name, path, transitions, options.seed, options.workers, progress, keep=True)
+    if new:
+        seconds = time.perf_counter() - started
+        if path.is_file():
+            record_checksum(path)
+        print(f"{path}  {made} transitions in {seconds:.0f} s, {made / seconds:.0f} a second")
+    elif path == named:
+        print(f"{path} is there already: remove it to make it again")
+    else:
+        raise QamError(f"{path} is there already, and nothing says what it is: remove it, or give another --output")
+    print(f"train on it with: qam-train env={entry.name.removesuffix('-v0')} data.path={path}")
+    return 0

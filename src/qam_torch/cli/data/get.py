@@ -1,0 +1,51 @@
+"""`qam-data get`: published files, from the network onto the disk."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from qam_torch.system.console import Bars, readable_size
+
+__all__ = ["add_parser"]
+
+DESCRIPTION = """\
+Fetch data sets that OGBench publishes. What is there already is not fetched again, and what was interrupted, or even
+killed, continues with the same command. A file has its final name only once it is whole; its SHA-256 is kept beside it
+in NAME.npz.sha256, which `sha256sum --check` reads.
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the verb to the command's subparsers."""
+    parser = subparsers.add_parser(
+        "get", help="fetch published data sets", description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("names", nargs="+", metavar="NAME", help="e.g. cube-triple-play-v0; `qam-data list` has all")
+    parser.add_argument(
+        "--mirror",
+        action="append",
+        metavar="URL",
+        help="base address to fetch from instead of OGBench's; several are tried in this order (default: those in the "
+        "environment variable QAM_DATA_MIRRORS, separated by commas)",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fetch one data set after the other, and tell where each is."""
+    from qam_torch.data.catalog import data_set
+    from qam_torch.data.dataset_files import dataset_checksum, dataset_path, training_files
+    from qam_torch.data.fetching.download import fetch_data_set, mirror_urls, require_published
+
+    entries, mirrors = [data_set(name) for name in options.names], mirror_urls(options.mirror)
+    for entry in entries:
+        require_published(entry)
+    for entry in entries:
+        with Bars("B", unit_scale=True) as bars:
+            fetch_data_set(entry, options.directory, mirrors, bars)
+        path = dataset_path(entry.name, options.directory)
+        size = sum(file.stat().st_size for file in training_files(entry, path))
+        print(f"{path}  {readable_size(size)}  sha256 {dataset_checksum(path)}", flush=True)
+    return 0

@@ -1,0 +1,86 @@
+"""Which files the user means: a file, a directory of shards, or the name of a data set."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from qam_torch.types import QamError
+
+__all__ = ["data_set_name", "files_of", "training_files_of"]
+
+_NAME = re.compile(r"[a-z][a-z0-9-]*?-v\d+(?=[.-]|$)")
+
+
+def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
+    """Training and validation files behind an argument.
+
+    given      path of a file, path of a directory of shards, or name of a data set
+    directory  where data sets are looked for by name; a name stands for the official files and for all made here
+
+    Raises QamError when there are none.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        return [path]
+    roots = [path] if path.exists() else _roots(given, directory)
+    files = [file for root in roots for file in _at(root)]
+    if not files:
+        raise QamError(f"'{given}' has no .npz files: give a file, a directory of shards, or the name of a data set")
+    return files
+
+
+def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
+    """Training files of one data set behind an argument: by name the official files, else the largest set made here.
+
+    A validation file is taken when its path is given. Raises QamError when there are no files.
+    """
+    path = Path(given).expanduser()
+    if path.is_file():
+        return [path]
+    root = path if path.exists() else _roots(given, directory)[0]
+    files = [file for file in _at(root) if not file.stem.endswith("-val")]
+    if not files:
+        raise QamError(f"directory '{root}' has no training files (.npz): give a file, or get the data set again")
+    return files
+
+
+def data_set_name(path: Path) -> str | None:
+    """The data set that a file belongs to by its name, and by its directory's if that says more; None if unclear.
+
+    "x/scene-play-v0-val.npz" -> "scene-play-v0"; "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-007.npz" ->
+    "puzzle-4x4-play-100m-v0"; "pointmaze-medium-navigate-v0.generated-2000-seed0.npz" -> "pointmaze-medium-navigate-v0"
+    """
+    match, place = _NAME.match(path.name), _NAME.match(path.resolve().parent.name)
+    if match is None:
+        return None
+    name, _, version = match[0].rpartition("-")
+    if place is not None and re.fullmatch(rf"{name}-\d+[kmb]-{version}", place[0]):
+        return place[0]
+    return match[0]
+
+
+def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
+    """Where a data set is: official first, then those made here, the largest first."""
+    from qam_torch.data.catalog import data_set
+    from qam_torch.data.dataset_files import dataset_path, generated_files
+
+    if name.endswith(".npz") or os.sep in name:
+        raise QamError(f"'{name}' does not exist: check the path")
+    roots = [dataset_path(name, directory), *(path for path, _, _ in generated_files(data_set(name), directory))]
+    if found := [root for root in roots if root.exists()]:
+        return found
+    raise QamError(
+        f"data set '{name}' is not in {Path(directory).expanduser()}: run `qam-data get {name}` or `qam-data generate "
+        f"{name}`, or say with --directory where it is"
+    )
+
+
+def _at(root: Path) -> list[Path]:
+    """A file with its validation file, if there is one; or all files of a directory."""
+    from qam_torch.data.generation.partition import validation_path
+
+    if root.is_dir():
+        return sorted(root.glob("*.npz"))
+    return [file for file in (root, validation_path(root)) if file.exists()]

@@ -1,0 +1,126 @@
+"""`qam-data stats NAME`: what is in a data set, and what each task's rewards make of it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qam_torch.cli.data.examples import Examples
+    from qam_torch.data.inspection.statistics import Episodes
+
+__all__ = ["add_parser"]
+
+_TASKS = (1, 2, 3, 4, 5)
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> None:
+    """Add the verb `stats` to the command."""
+    parser = subparsers.add_parser(
+        "stats",
+        help="describe a data set",
+        description="Episodes, rewards of each task, and actions of a data set: a table, and a picture of a task.",
+    )
+    parser.add_argument("data", metavar="NAME", help="name of a data set, file, or directory of shards")
+    parser.add_argument("--task", type=int, choices=_TASKS, help="this task only (default: all; the picture shows 1)")
+    parser.add_argument("--reward", choices=("dense", "sparse"), default="dense", help="default: dense")
+    parser.add_argument("--env", metavar="NAME", help="data set whose tasks to take (default: by the file's name)")
+    parser.add_argument("--png", metavar="PATH", help="where the picture goes (default: NAME-stats.png; - for none)")
+    parser.add_argument("--json", action="store_true", help="print one object instead of the tables")
+    parser.set_defaults(run=describe)
+
+
+def describe(arguments: argparse.Namespace) -> int:
+    """Print the numbers of a data set's training files and save the picture; always 0.
+
+    arguments  data, task, reward, env, png, json, directory
+    Raises QamError for data, an environment or a picture's place that cannot be used.
+    """
+    from qam_torch.cli.data.locate import data_set_name, training_files_of
+    from qam_torch.types import QamError
+
+    files = training_files_of(arguments.data, arguments.directory)
+    name = arguments.env or data_set_name(files[0])
+    tasks = (arguments.task,) if arguments.task else _TASKS
+    if name is None:
+        raise QamError(f"'{files[0]}' does not say whose tasks it holds: name a data set of that kind with --env NAME")
+    title = files[0].stem if len(files) == 1 else files[0].resolve().parent.name
+    picture = arguments.png or f"{title}-stats.png"
+    if not Path(picture).parent.is_dir():
+        raise QamError(f"--png {picture}: there is no directory '{Path(picture).parent}', make it or give another")
+    episodes, examples = _read(files, name, tasks, arguments.reward)
+    told = {"name": name, "files": [str(file) for file in files], "reward": arguments.reward, **_numbers(episodes)}
+    if picture != "-":
+        from qam_torch.plotting.datasets import plot_data_set
+
+        plot_data_set(picture, title, episodes, examples, arguments.reward)
+        told["png"] = picture
+    print(json.dumps(told, indent=1) if arguments.json else _tables(title, told))
+    return 0
+
+
+def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> tuple[Episodes, Examples]:
+    """Sum up file after file, so that only one is in memory; the examples come from the first."""
+    from qam_torch.cli.data.examples import choose_examples
+    from qam_torch.cli.data.scene import scene_of
+    from qam_torch.data.inspection.statistics import joined, summarize_episodes
+    from qam_torch.data.ogbench_format import read_npz
+    from qam_torch.data.relabel import task_rewards
+    from qam_torch.envs.ogbench import environment_id, make_environment
+
+    environments = {task: make_environment(name, task) for task in tasks}
+    parts, examples = [], None
+    try:
+        spaces = environments[tasks[0]]
+        sizes = spaces.observation_space.shape[0], spaces.action_space.shape[0]  # type: ignore[index]
+        for file in files:
+            arrays = read_npz(file, *sizes)
+            rewards = {
+                task: task_rewards(environment, environment_id(name, task), arrays, sparse=reward == "sparse")
+                for task, environment in environments.items()
+            }
+            parts.append(summarize_episodes(arrays, rewards))
+            if examples is None:
+                examples = choose_examples(arrays, *rewards[tasks[0]], tasks[0], scene_of(spaces))
+    finally:
+        for environment in environments.values():
+            environment.close()
+    assert examples is not None
+    return joined(parts), examples
+
+
+def _numbers(episodes: Episodes) -> dict[str, Any]:
+    from qam_torch.data.inspection.statistics import length_summary, outcome_summary
+
+    counts = episodes.actions
+    return {
+        "transitions": int(episodes.lengths.sum()),
+        "episodes": len(episodes.lengths),
+        "episode_length": length_summary(episodes),
+        "tasks": {str(task): outcome_summary(episodes, task) for task in episodes.outcomes},
+        "action_histogram": (counts / counts.sum(axis=1, keepdims=True)).tolist(),
+    }
+
+
+def _tables(title: str, told: dict[str, Any]) -> str:
+    lengths = told["episode_length"]
+    length = "   ".join(f"{label} {value:,.0f}" for label, value in lengths.items())
+    lines = [
+        f"{title}: {told['transitions']:,} transitions in {told['episodes']:,} episodes",
+        f"episode length   {length}",
+        "",
+        f"{told['reward']:6}     success in      mean        return of an episode",
+        "task    steps episodes    reward        p5       p25       p50       p75       p95",
+    ]
+    for task, row in told["tasks"].items():
+        returns = "".join(f"{value:10,.0f}" for key, value in row.items() if key.startswith("return_"))
+        success = f"{row['success_transitions']:8.3%} {row['success_episodes']:8.1%}"
+        lines.append(f"{task:>4} {success} {row['mean_reward']:9.3f}{returns}")
+    histogram = told["action_histogram"]
+    bins = len(histogram[0])
+    edges = "".join(f"{-1 + 2 * i / bins:7.1f}" for i in range(bins))
+    lines += ["", "actions, % from", f"{'dim':>4}{edges}"]
+    lines += [f"{i:4}" + "".join(f"{share:7.1%}"[:-1].rjust(7) for share in row) for i, row in enumerate(histogram)]
+    return "\n".join([*lines, *(["", f"picture: {told['png']}"] if "png" in told else [])])

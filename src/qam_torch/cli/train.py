@@ -1,0 +1,98 @@
+"""`qam-train`: train a flow policy by Q-learning with adjoint matching, and measure it. See `qam-train --help`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from qam_torch.config.command_line import Command
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point: a Hydra application whose errors are one sentence, and whose exit status tells.
+
+    0 if every run came to its results, 1 after an error, 130 after Ctrl-C.
+    """
+    continuing = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
+    try:
+        sys.exit(_main())
+    except KeyboardInterrupt:
+        print(f"qam-train: interrupted; the same command with {continuing} continues", file=sys.stderr)
+        sys.exit(130)
+
+
+def _main() -> int:
+    # Here, and not above, because they take seconds in which an interrupt must not end in a traceback.
+    from qam_torch.algorithms.lookup import see_working_directory
+    from qam_torch.config.command_line import understood
+    from qam_torch.types import QamError
+
+    try:
+        see_working_directory()
+        command = understood(sys.argv[1:])
+        status = _run(command) if command.sweep is None else _sweep(command)
+    except (QamError, OSError) as error:
+        status = _failed(error)
+    sys.stdout.flush()
+    return status
+
+
+def _failed(error: Exception) -> int:
+    print(f"qam-train: {error}", file=sys.stderr, flush=True)
+    return 1
+
+
+def _run(command: Command) -> int:
+    """One run, in this process; or whatever else Hydra's flags ask for."""
+    from omegaconf import OmegaConf, open_dict
+
+    from qam_torch.types import QamError
+
+    status = 0
+
+    def job(config: DictConfig) -> None:
+        nonlocal status
+        from qam_torch.training.fit import fit  # torch and Lightning only once the command line has been understood
+
+        try:
+            OmegaConf.resolve(config)
+            with open_dict(config):
+                fit(config)
+        except (QamError, OSError) as error:
+            status = _failed(error)
+
+    _hydra(job, [*command.flags, *command.overrides])
+    return status
+
+
+def _sweep(command: Command) -> int:
+    """Many runs, each in a process of its own, and the table of what ended how."""
+    from qam_torch.config.composition import absolute
+    from qam_torch.sweep.sweep import Sweep
+
+    assert command.sweep is not None
+    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
+    with sweep.told():
+        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.words(command.overrides)])
+    return sweep.status
+
+
+def _hydra(task: Any, words: list[str]) -> None:
+    import hydra
+
+    from qam_torch.config.composition import config_directory
+
+    sys.argv[1:] = words
+    # An absolute directory, so that the command works from anywhere.
+    hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="train")(task)()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    main()

@@ -1,0 +1,154 @@
+"""The words of `qam-train`: understood, and checked for every run that they ask for, before Hydra sees them."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hydra.core.override_parser.types import IntervalSweep
+from omegaconf import DictConfig
+
+from qam_torch.config.composition import absolute, compose, compose_for_hydra
+from qam_torch.config.groups import with_config_directory
+from qam_torch.config.overrides import (
+    common_words,
+    jobs,
+    name_of,
+    parsed,
+    with_default_experiment,
+    with_free_keys,
+    with_quoted_paths,
+)
+from qam_torch.types import QamError
+
+__all__ = ["Command", "understood"]
+
+EXTRAS = {
+    "hydra/launcher=qam_joblib": ("joblib", "hydra_joblib_launcher"),
+    "hydra/launcher=qam_slurm": ("slurm", "hydra_submitit_launcher"),
+    "hydra/launcher=qam_slurm_local": ("slurm", "hydra_submitit_launcher"),
+    "hydra/launcher=qam_ray": ("ray", "hydra_ray_launcher"),
+    "hydra/sweeper=qam_optuna": ("optuna", "hydra_optuna_sweeper"),
+}
+"""Choice -> the extra that brings what it needs, and the plugin in there."""
+
+
+SLURM = ("SlurmRuns", "SlurmLauncher")
+"""Names of launchers whose runs are in nobody's hands but Slurm's."""
+
+
+class Command(NamedTuple):
+    """What a command line asks for.
+
+    flags      for Hydra, which wants them first
+    overrides  for Hydra
+    sweep      the configuration of the first run of a sweep; None where there is only one run, or none
+    runs       the overrides of each run of a sweep; None where the sweeper decides as it goes
+    elsewhere  whether runs go on without this process, as Slurm's do
+    """
+
+    flags: list[str]
+    overrides: list[str]
+    sweep: DictConfig | None = None
+    runs: list[list[str]] | None = None
+    elsewhere: bool = False
+
+
+def understood(words: Sequence[str]) -> Command:
+    """The command line with its default experiment, after every run it asks for has been composed and checked.
+
+    Hydra would report a misspelt key in several lines, and only when a sweep comes to it.
+
+    Raises QamError for whatever makes no sense.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
+    arguments = get_args_parser().parse_intermixed_args(list(words))
+    flags = list(words)
+    for override in arguments.overrides:
+        flags.remove(override)
+    if arguments.hydra_help or arguments.shell_completion:
+        return Command(list(words), [])
+    overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
+    composed = with_config_directory(overrides, arguments.config_dir)
+    shown = bool(arguments.help or arguments.cfg or arguments.info)
+    _require_extras(composed)
+    if not arguments.multirun:
+        _checked([composed], shown)
+        return Command(flags, overrides)
+    plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
+    runs = jobs(composed) if plain else jobs(_searched(composed))
+    configs = _checked(runs, shown)
+    if plain:
+        _require_own_directories(configs, runs, common_words(composed))
+    if shown:
+        return Command(flags, overrides)
+    launcher = str(compose_for_hydra(runs[0]).hydra.launcher.get("_target_"))
+    return Command(flags, overrides, configs[0], runs if plain else None, launcher.endswith(SLURM))
+
+
+def _searched(overrides: Sequence[str]) -> list[str]:
+    """The overrides of a sweep whose sweeper decides as it goes, with the ends of what it searches as choices.
+
+    If the runs at the ends make sense, so do those in between. What the sweeper's configuration searches comes first.
+    """
+    fixed = [word for word in overrides if not parsed(word).is_sweep_override()]
+    sweeper = compose_for_hydra(fixed).hydra.sweeper
+    given = {parsed(word).get_key_element() for word in overrides}
+    own = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items() if key not in given]
+    words = []
+    for word in [*own, *overrides]:
+        override = parsed(word)
+        interval = override.value()
+        if isinstance(interval, IntervalSweep):
+            word = f"{override.get_key_element()}={interval.start},{interval.end}"
+        words.append(word)
+    return words
+
+
+def _checked(runs: Sequence[Sequence[str]], shown: bool) -> list[DictConfig]:
+    """The configuration of each run; one that is only shown need not make sense."""
+    configs = []
+    for run in runs:
+        try:
+            config = compose(run)
+            if not shown:
+                from qam_torch.training.validation import check
+
+                check(config)
+        except QamError as error:
+            told = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
+            raise QamError(f"{error}{told}") from None
+        configs.append(config)
+    return configs
+
+
+def _require_own_directories(
+    configs: Sequence[DictConfig], runs: Sequence[Sequence[str]], common: frozenset[str]
+) -> None:
+    """Raise QamError if two runs of a sweep would write to one directory, perhaps at the same time."""
+    owners: dict[str, str] = {}
+    for config, run in zip(configs, runs, strict=True):
+        directory, name = str(absolute(config.run_dir)), name_of(run, common)
+        if directory in owners:
+            raise QamError(
+                f"the runs '{owners[directory]}' and '{name}' have the same directory '{directory}': leave out run_dir "
+                "and run_name, and sweep only over what changes a result"
+            )
+        owners[directory] = name
+
+
+def _require_extras(overrides: Sequence[str]) -> None:
+    """Raise QamError if a launcher or sweeper is chosen whose package is not installed."""
+    for choice, (extra, plugin) in EXTRAS.items():
+        if choice in overrides and not _is_installed(plugin):
+            raise QamError(f"{choice} needs more packages: pip install 'qam-torch[{extra}]'")
+
+
+def _is_installed(plugin: str) -> bool:
+    """Whether Hydra would find a plugin; importlib's own answer for a missing parent is an error."""
+    names = itertools.accumulate(("hydra_plugins", plugin), lambda parent, child: f"{parent}.{child}")
+    return all(importlib.util.find_spec(name) is not None for name in names)

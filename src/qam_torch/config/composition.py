@@ -1,0 +1,129 @@
+"""Composing a run's configuration outside a command line."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from qam_torch.config import resolvers  # noqa: F401 (registers them)
+from qam_torch.config.groups import GROUPS, SEARCH_PATH, check_groups, config_directory, with_config_directory
+from qam_torch.config.overrides import (
+    as_given,
+    first_line,
+    jobs,
+    parsed,
+    with_default_experiment,
+    with_free_keys,
+    with_quoted_paths,
+)
+from qam_torch.types import QamError
+
+__all__ = ["absolute", "compose", "compose_for_hydra", "config_directory"]
+
+RENAMED = {"updates": "offline_steps"}
+"""Keys of earlier versions -> what they are called now."""
+
+
+def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
+    """Compose the configuration that `qam-train` with these overrides would run.
+
+    overrides   Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"]
+    config_dir  a directory with configs of your own, e.g. algo/mine.yaml; `--config-dir` of the command
+    ->          the resolved config, without Hydra's own part
+
+    Raises QamError, with the nearest names, for unknown names and keys.
+    """
+    words = with_free_keys(with_default_experiment(with_quoted_paths(overrides)))
+    words = with_config_directory(words, config_dir)
+    runs = jobs(words)
+    if len(runs) != 1:
+        several = next(word for word in words if parsed(word).is_sweep_override())
+        raise QamError(
+            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as key=[1,2], "
+            "or quote the value"
+        )
+    check_groups(words)
+    try:
+        config = _composed(words)
+        _check_appended(words, config)
+    except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
+        raise error if isinstance(error, QamError) else _explained(error, words) from None
+    return config
+
+
+def compose_for_hydra(words: Sequence[str]) -> DictConfig:
+    """The configuration with Hydra's own part, where launcher and sweeper are; of words that compose."""
+    with initialize_config_dir(str(config_directory()), version_base="1.3"):
+        return hydra_compose("train", overrides=list(words), return_hydra_config=True)
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    try:
+        config = compose_for_hydra(words)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        OmegaConf.resolve(config)
+    finally:
+        HydraConfig.instance().cfg = None
+    return config
+
+
+def _check_appended(words: Sequence[str], config: DictConfig) -> None:
+    """`+key=value` can add an option to an algorithm, which checks it itself; anywhere else nobody would read it."""
+    for word in words:
+        key = word.lstrip("+").partition("=")[0]
+        appends = word.startswith("+") and not key.startswith(("algo.", "hydra.", "population")) and key not in GROUPS
+        if appends and key not in (known := _keys(_composed([word for word in words if not word.startswith("+")]))):
+            raise _unknown_key(key, known)
+
+
+def _explained(error: Exception, words: Sequence[str]) -> QamError:
+    """Hydra's message of several lines as one sentence; with the nearest keys for an unknown one."""
+    raised = re.match(r"QamError raised while resolving interpolation: (.*)", str(error))
+    if raised is not None:  # by a resolver of ours; OmegaConf keeps the words only
+        return QamError(raised[1])
+    match = re.match(r"Could not override '(.+)'\.", str(error))
+    if match is None:
+        return QamError(f"cannot compose the configuration ({as_given(first_line(error))}): see `qam-train --help`")
+    groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
+    return _unknown_key(match[1], _keys(_composed(groups)))
+
+
+def _unknown_key(key: str, known: Sequence[str]) -> QamError:
+    leaves: dict[str, list[str]] = {}
+    for name in known:
+        leaves.setdefault(name.rpartition(".")[2], []).append(name)
+    if key in RENAMED:
+        return QamError(f"unknown key '{key}': it is called {RENAMED[key]} now")
+    leaf = key.rpartition(".")[2]
+    close = [leaf] if leaf in leaves else difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.6)
+    near = [name for leaf in close for name in leaves[leaf]]
+    hint = f"did you mean {' or '.join(near[:3])}?" if near else "`qam-train --help` shows all keys"
+    return QamError(f"unknown key '{key}': {hint}")
+
+
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+    """Dotted names of all values and groups."""
+    names = []
+    for name in map(str, config):
+        names.append(f"{prefix}{name}")
+        if OmegaConf.is_dict(config[name]):
+            names += _keys(config[name], f"{prefix}{name}.")
+    return names
+
+
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """A path with ~ expanded, relative ones against the working directory."""
+    return Path(path).expanduser().absolute()

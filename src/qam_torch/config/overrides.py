@@ -1,0 +1,133 @@
+"""The overrides of a command line, as words in Hydra's grammar, before anything is composed."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override
+from hydra.errors import HydraException
+
+from qam_torch.config.groups import options_of
+from qam_torch.types import QamError
+
+__all__ = [
+    "NEUTRAL",
+    "as_given",
+    "common_words",
+    "first_line",
+    "jobs",
+    "name_of",
+    "parsed",
+    "with_default_experiment",
+    "with_free_keys",
+    "with_quoted_paths",
+]
+
+NEUTRAL = (
+    "resume",
+    "skip_completed",
+    "on_divergence",
+    "trainer",
+    "logger",
+    "runs_root",
+    "run_dir",
+    "data.directory",
+    "data.download",
+    "data.mirrors",
+    "eval_environments",
+    "eval_workers",
+    "online_workers",
+    "num_threads",
+    "compile",
+    "hydra",
+)
+"""Keys that say where and how a run goes, not what it computes."""
+
+PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
+"""Keys whose values are paths."""
+
+
+def jobs(overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of each run of a multirun, in Hydra's order; one run if no override sweeps.
+
+    Raises QamError for what is not Hydra's grammar.
+    """
+    choices = []
+    for word in overrides:
+        override = parsed(word)
+        key = override.get_key_element()
+        if not override.is_sweep_override():
+            choices.append([_written(override)])
+        elif override.is_interval_sweep():
+            raise QamError(
+                f"'{as_given(word)}' is no list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna"
+            )
+        elif isinstance(glob := override.value(), Glob):
+            choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
+        else:
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+    return [list(job) for job in itertools.product(*choices)]
+
+
+def common_words(overrides: Sequence[str]) -> frozenset[str]:
+    """The overrides of a sweep that all its runs have in common, as Hydra writes them for a run."""
+    return frozenset(_written(override) for override in map(parsed, overrides) if not override.is_sweep_override())
+
+
+def _written(override: Override) -> str:
+    """An override that does not sweep, as Hydra writes it for a run of a sweep; a deletion as it was."""
+    if override.is_delete():
+        return str(override.input_line)
+    return f"{override.get_key_element()}={override.get_value_element_as_str()}"
+
+
+def name_of(run: Sequence[str], common: frozenset[str]) -> str:
+    """What tells a run of a sweep from the others; perhaps nothing."""
+    return " ".join(as_given(word) for word in run if word not in common and not word.startswith("hydra"))
+
+
+def parsed(word: str) -> Override:
+    """A word as Hydra reads it; raises QamError for what is not its grammar."""
+    try:
+        return OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise QamError(f"cannot read '{as_given(word)}' ({first_line(error)}): give key=value, or ~key") from None
+
+
+def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
+    """Paths as they stand, though they contain what Hydra's grammar gives a meaning to, as runs' own directories do."""
+    words = []
+    for word in overrides:
+        key, _, value = word.partition("=")
+        plain = not value or value[0] in "'\"[" or "${" in value or re.match(r"\w+\(", value)
+        if key.lstrip("+") in PATHS and not plain and re.search(r"[=()\[\]{}:]", value):
+            value = "'" + value.replace("'", "\\'") + "'"
+        words.append(f"{key}={value}" if "=" in word else word)
+    return words
+
+
+def with_default_experiment(overrides: Sequence[str]) -> list[str]:
+    """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
+    for override in overrides:
+        key = re.split(r"[=@]", override.lstrip("+~"))[0]
+        if not any(key == neutral or key.startswith(f"{neutral}.") for neutral in NEUTRAL):
+            return list(overrides)
+    return [*overrides, "experiment=quickstart"]
+
+
+def with_free_keys(overrides: Sequence[str]) -> list[str]:
+    """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
+    return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
+
+
+def as_given(text: str) -> str:
+    """The reverse, to quote what was given."""
+    return text.replace("++population", "population")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, without its full stop."""
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,0 +1,161 @@
+"""Where a data set's files are: the official ones, else ones made here and kept beside them, else fetched or made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from qam_torch.data.catalog import DATASET_URL, DataSet, data_set
+from qam_torch.data.checksums import checksum, record_checksum
+from qam_torch.data.fetching.download import FileProgress, fetch_data_set
+from qam_torch.data.generation.generate import Progress, generate
+from qam_torch.data.generation.partition import validation_path
+from qam_torch.data.ogbench_format import content_mark
+from qam_torch.types import QamError
+
+__all__ = [
+    "DEFAULT_DIRECTORY",
+    "DatasetInfo",
+    "dataset_checksum",
+    "dataset_path",
+    "ensure_dataset",
+    "generated_files",
+    "generated_path",
+    "is_made",
+    "shard_files",
+    "training_files",
+]
+
+DEFAULT_DIRECTORY = "~/.ogbench/data"
+
+
+class DatasetInfo(NamedTuple):
+    """A data set on disk.
+
+    path    its training file, or the directory of a sharded set
+    origin  "official" (under OGBench's own name) or "generated" (made here)
+    sha256  hash of the file's bytes, or see `dataset_checksum`
+    """
+
+    path: Path
+    origin: Literal["official", "generated"]
+    sha256: str
+
+
+def dataset_path(name: str, directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
+    """Where the official file of a data set belongs, or the directory of a sharded set; ~ is expanded."""
+    return Path(directory).expanduser() / f"{name}{_suffix(data_set(name))}"
+
+
+def generated_path(name: str, directory: str | os.PathLike[str], transitions: int, seed: int) -> Path:
+    """Where a generated data set is kept; its name says what it is."""
+    return Path(directory).expanduser() / f"{name}.generated-{transitions}-seed{seed}{_suffix(data_set(name))}"
+
+
+def generated_files(entry: DataSet, directory: str | os.PathLike[str]) -> list[tuple[Path, int, int]]:
+    """The generated data sets that are whole: (path, transitions, seed) of each, the largest first."""
+    pattern = re.compile(re.escape(entry.name) + r"\.generated-(\d+)-seed(\d+)" + re.escape(_suffix(entry)))
+    matches = ((path, pattern.fullmatch(path.name)) for path in Path(directory).expanduser().glob(f"{entry.name}.*"))
+    named = [(path, int(match[1]), int(match[2])) for path, match in matches if match]
+    found = [one for one in named if is_made(entry, *one[:2])]
+    return sorted(found, key=lambda one: (-one[1], one[2]))
+
+
+def training_files(entry: DataSet, path: Path) -> list[Path]:
+    """The training files of a data set at `path`, there or not, in their order."""
+    return [path] if entry.shards == 1 else [path / Path(file).name for file in entry.files[: entry.shards]]
+
+
+def is_made(entry: DataSet, path: Path, transitions: int) -> bool:
+    """Whether a generated data set of so many transitions is whole; one of many files has only as many as it needs."""
+    needed = max(1, -(-transitions // (entry.episodes * entry.steps)))
+    files = training_files(entry, path)[:needed]
+    return all(file.is_file() and validation_path(file).is_file() for file in files)
+
+
+def shard_files(directory: Path) -> list[Path]:
+    """The training files in a directory, by name; raises QamError when there are none."""
+    files = sorted(file for file in directory.glob("*.npz") if not file.stem.endswith("-val"))
+    if not files:
+        raise QamError(f"directory {directory} has no .npz files to train on: name the one that has the data set's")
+    return files
+
+
+def dataset_checksum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a training file; of a directory, one of its training files' names and `content_mark`s.
+
+    A hundred large files are not read to name them.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return checksum(path)
+    lines = (f"{shard.name} {content_mark(shard)}\n" for shard in shard_files(path))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def ensure_dataset(
+    name: str,
+    directory: str | os.PathLike[str] = DEFAULT_DIRECTORY,
+    transitions: int = 200_000,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    download: bool = False,
+    mirrors: Sequence[str] | None = None,
+    fetching: FileProgress | None = None,
+) -> DatasetInfo:
+    """Find a data set's files; make them where that takes a minute, else fetch them where that is allowed.
+
+    name       OGBench's name of the data set, e.g. "pointmaze-medium-navigate-v0"
+    directory  where files live
+    transitions, seed   which generated files are meant
+    workers, progress   for making point maze data, see `generate.generate`
+    download, mirrors, fetching   whether to fetch missing training files; from where, and telling whom, see `download`
+
+    Official files are preferred to generated ones, and point mazes are never waited for: they are made. Raises
+    QamError, saying what to fetch by hand or to make, when there is nothing that can be trained on.
+    """
+    entry = data_set(name)
+    official, made = dataset_path(name, directory), generated_path(name, directory, transitions, seed)
+    if all(file.is_file() for file in training_files(entry, official)):
+        return DatasetInfo(official, "official", dataset_checksum(official))
+    if is_made(entry, made, transitions):
+        return DatasetInfo(made, "generated", dataset_checksum(made))
+    if entry.family == "pointmaze":
+        generate(name, made, transitions, seed, workers, progress, keep=True)
+        return DatasetInfo(made, "generated", record_checksum(made))
+    if not (download and entry.published):
+        raise QamError(f"data set '{name}' is not in {official.parent}: {_advice(entry, made, transitions, seed)}")
+    try:
+        fetch_data_set(entry, directory, mirrors, fetching, validation=False)
+    except QamError as error:
+        told = f", or {_how_to_make(entry, made, transitions, seed)}" if entry.generated_by_oracle else ""
+        raise QamError(f"{error}{told}") from error
+    return DatasetInfo(official, "official", dataset_checksum(official))
+
+
+def _advice(entry: DataSet, made: Path, transitions: int, seed: int) -> str:
+    """What to do by hand about a data set that is not there."""
+    ways = []
+    if entry.published:
+        more = f"the files that follow it, and put them into {entry.name}/"
+        ways.append(f"fetch {DATASET_URL}/{entry.files[0]} and {'put it' if entry.shards == 1 else more} there")
+    if entry.generated_by_oracle:
+        ways.append(_how_to_make(entry, made, transitions, seed))
+    return ", or ".join(ways)
+
+
+def _how_to_make(entry: DataSet, made: Path, transitions: int, seed: int) -> str:
+    command = ["qam-data", "generate", entry.name, "--transitions", str(transitions), "--output", str(made)]
+    if seed:
+        command += ["--seed", str(seed)]
+    return f"make one with `{shlex.join(command)}` and train with data.path={made}"
+
+
+def _suffix(entry: DataSet) -> str:
+    return ".npz" if entry.shards == 1 else ""

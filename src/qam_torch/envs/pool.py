@@ -1,0 +1,182 @@
+"""Many environments of one kind, stepped a whole action chunk at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import gymnasium
+import numpy as np
+
+from qam_torch.envs.host import RECORDS, ChunkResult, HostFailure
+from qam_torch.envs.host_process import HostHandle, LocalHost, RemoteHost
+from qam_torch.types import QamError
+
+__all__ = ["EnvironmentFailure", "EnvironmentPool"]
+
+
+class EnvironmentFailure(QamError):
+    """An environment raised, its process ended, or it gave a number that is not finite; the message says which."""
+
+
+class EnvironmentPool:
+    """n environments that execute chunks of actions open loop, here or spread over worker processes.
+
+    It behaves as gymnasium's vector environments do with automatic reset disabled: an environment whose episode is
+    over is simply not stepped until it is reset. It is not built on them because they take one action a call, so that
+    processes would exchange a message for every step, where a policy that acts in chunks needs one a chunk.
+
+    An episode depends on its own seed and actions only: not on the workers, the other environments, earlier episodes
+    or numpy's global generator, which stays as the caller had it.
+
+    make       factory of one environment with vector observations and actions, e.g.
+               `functools.partial(make_environment, "pointmaze-medium-navigate-v0", task=1)`;
+               with workers it must be picklable
+    count      n
+    workers    0: in this process; W: in W further processes (at most n), environment i in process i mod W
+    variables  environment variables for the worker processes
+
+    Close it when done (`with EnvironmentPool(...) as pool:`); any failure or interrupt closes it too.
+
+    Raises QamError if the environments cannot be made or sent.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], gymnasium.Env],
+        count: int,
+        workers: int = 0,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        if count < 1 or workers < 0:
+            raise QamError(f"count={count} and workers={workers}: expected count >= 1 and workers >= 0")
+        self.count = count
+        self.workers = min(workers, count)
+        hosts = max(self.workers, 1)
+        self._rows = [np.arange(first, count, hosts) for first in range(hosts)]
+        self._hosts: list[HostHandle] = []
+        self._closed = False
+        try:
+            for rows in self._rows:
+                numbers = rows.tolist()
+                self._hosts.append(RemoteHost(make, numbers, variables) if workers else LocalHost(make, numbers))
+            spaces = [host.receive() for host in self._hosts][0]
+        except HostFailure as error:
+            self.close()
+            raise QamError(str(error)) from error
+        except BaseException:
+            self.close()
+            raise
+        self.observation_dim: int = spaces.observation_dim
+        self.action_dim: int = spaces.action_dim
+        self.action_low: np.ndarray = spaces.action_low
+        self.action_high: np.ndarray = spaces.action_high
+        self.max_episode_steps: int | None = spaces.max_episode_steps
+
+    def reset(self, seeds: Sequence[int] | np.ndarray, active: np.ndarray | None = None) -> np.ndarray:
+        """Start new episodes.
+
+        seeds   (n,)  non-negative integers, one an environment
+        active  (n,)  bool, which environments to reset; None: all
+        ->      (n, O) float32 observations; those of the other environments are their last ones
+
+        Raises EnvironmentFailure if one fails or its observation is not finite, QamError for other seeds.
+        """
+        numbers = np.asarray(seeds, np.int64)
+        if numbers.shape != (self.count,) or (numbers < 0).any():
+            raise QamError(f"got seeds of shape {numbers.shape}, expected {self.count} non-negative integers")
+        chosen = self._mask(active)
+        parts = self._exchange("reset", [(numbers[rows], chosen[rows]) for rows in self._rows])
+        return self._merge(parts)
+
+    def step_chunk(
+        self,
+        actions: np.ndarray,
+        active: np.ndarray | None = None,
+        record: Sequence[str] = (),
+        frame_every: int = 1,
+    ) -> ChunkResult:
+        """Execute a chunk in every active environment, each until its chunk or its episode ends.
+
+        actions      (n, h, A)  in the action box; rows of inactive environments are ignored
+        active       (n,)       bool; None: all
+        record       any of "positions" (mazes) and "frames" (rendering)
+        frame_every  render only every so many steps of an episode, and its end
+
+        Raises EnvironmentFailure if one fails or gives a non-finite observation or reward, QamError for wrong shapes
+        and non-finite actions.
+        """
+        chosen = self._mask(active)
+        actions = np.asarray(actions, np.float32)
+        if actions.ndim != 3 or actions.shape[0] != self.count or actions.shape[2] != self.action_dim:
+            raise QamError(
+                f"got actions of shape {actions.shape}, expected ({self.count}, chunk length, {self.action_dim}): "
+                "pass one row an environment"
+            )
+        if not np.isfinite(actions[chosen]).all():
+            raise QamError("got non-finite actions, expected finite numbers: the policy that made them has diverged")
+        unknown = sorted(set(record) - set(RECORDS))
+        if unknown:
+            raise QamError(f"cannot record {', '.join(unknown)}: choose from {', '.join(RECORDS)}")
+        messages = [(actions[rows], chosen[rows], tuple(record), frame_every) for rows in self._rows]
+        parts = self._exchange("step_chunk", messages)
+        return parts[0] if len(parts) == 1 else ChunkResult(*map(self._merge, zip(*parts, strict=True)))
+
+    def physics(self) -> list[dict[str, np.ndarray]]:
+        """Each environment's own state where it has one that is known: MuJoCo's qpos and qvel, OGBench's buttons."""
+        return self._merge(self._exchange("physics", [() for _ in self._rows]))
+
+    def close(self) -> None:
+        """Release the environments and end the worker processes; may be called twice."""
+        if not self._closed:
+            self._closed = True
+            for host in self._hosts:
+                host.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
+            self.close()
+
+    def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """One message to every host, then one answer from each; whatever goes wrong closes the pool."""
+        if self._closed:
+            raise QamError(
+                "this environment pool is closed, because of an earlier failure or by close(): make a new one"
+            )
+        try:
+            for host, message in zip(self._hosts, messages, strict=True):
+                host.send(method, *message)
+            return [host.receive() for host in self._hosts]
+        except HostFailure as error:
+            self.close()
+            raise EnvironmentFailure(str(error)) from error
+        except BaseException:  # an interrupt leaves answers unread, so nothing that follows could be trusted
+            self.close()
+            raise
+
+    def _mask(self, active: np.ndarray | None) -> np.ndarray:
+        chosen = np.ones(self.count, bool) if active is None else np.asarray(active, bool)
+        if chosen.shape != (self.count,):
+            raise QamError(f"got an active mask of shape {chosen.shape}, expected ({self.count},)")
+        return chosen
+
+    def _merge(self, parts: Sequence[Any]) -> Any:
+        """Put the hosts' rows back in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
+        if len(parts) == 1 or parts[0] is None:
+            return parts[0]
+        if isinstance(parts[0], list):
+            return [parts[i % len(parts)][i // len(parts)] for i in range(self.count)]
+        merged = np.empty((self.count, *parts[0].shape[1:]), parts[0].dtype)
+        for rows, part in zip(self._rows, parts, strict=True):
+            merged[rows] = part
+        return merged

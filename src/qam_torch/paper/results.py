@@ -1,0 +1,164 @@
+"""The success rates of Li & Levine 2026: seventeen methods on the fifty tasks of ten domains, every 50 000 steps.
+
+paper_results.csv.gz is derived from the authors' released experiment data (MIT licence). A figure of a domain is the
+mean of its five tasks, one of "all" that of the fifty; intervals are 95 % bootstrap intervals over twelve seeds.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import numpy as np
+
+from qam_torch.types import QamError, require
+
+__all__ = ["ALGOS", "CITATION", "Curve", "Figure", "Published", "domain_of", "published"]
+
+CITATION = 'Li & Levine, "Q-learning with Adjoint Matching", 2026 (arXiv 2601.14234)'
+
+ALGOS = {
+    "QAM": "qam", "QAM-F": "qam_f", "QAM-E": "qam_e", "BAM": "bam", "CGQL": "cgql", "CGQL-M": "cgql_mse",
+    "CGQL-L": "cgql_linex", "DAC": "dac", "DSRL": "dsrl", "FAWAC": "fawac", "FBRAC": "fbrac", "FEdit": "fedit",
+    "FQL": "fql", "IFQL": "ifql", "QSM": "qsm", "ReBRAC": "rebrac", "RLPD": "rlpd",
+}  # fmt: skip
+"""The paper's name of a method -> its algo=NAME here."""
+
+LARGE = ("cube-quadruple-play", "puzzle-4x4-play")
+"""Domains whose published figures come from the data sets of 100 million transitions."""
+
+_FILE = "paper_results.csv.gz"
+
+
+class Figure(NamedTuple):
+    """A published success rate with its 95 % interval, after that many updates offline and steps online."""
+
+    offline_updates: int
+    online_steps: int
+    success: float
+    low: float
+    high: float
+
+
+class Curve(NamedTuple):
+    """The published figures of one method on one task, on a domain or on all.
+
+    method           the paper's name
+    name             of the task or domain, or "all"
+    offline_updates  (n,)  int, gradient updates before the online phase
+    online_steps     (n,)  int, environment steps; 0 while offline
+    success          (n,)  in [0, 1]
+    low, high        (n,)  95 % bootstrap interval over seeds
+    seeds            how many
+    """
+
+    method: str
+    name: str
+    offline_updates: np.ndarray
+    online_steps: np.ndarray
+    success: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    seeds: int
+
+    @property
+    def steps(self) -> np.ndarray:
+        """(n,)  updates offline and then environment steps on top, as a run counts its own."""
+        return self.offline_updates + self.online_steps
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The same point by point, in the order of time."""
+        columns = (self.offline_updates, self.online_steps, self.success, self.low, self.high)
+        return [Figure(*point) for point in zip(*(column.tolist() for column in columns), strict=True)]
+
+    def at(self, offline_updates: int, online_steps: int = 0) -> Figure | None:
+        """The last figure at or below a step, of its own phase: online, only after as many updates offline.
+
+        None where the published runs were not measured so early, or have no such phase.
+        """
+        online = self.online_steps > 0
+        if online_steps:
+            fits = online & (self.offline_updates == offline_updates) & (self.online_steps <= online_steps)
+        else:
+            fits = ~online & (self.offline_updates <= offline_updates)
+        return self.figures[np.flatnonzero(fits)[-1]] if fits.any() else None
+
+
+class Published:
+    """All of the published figures. `qam_torch.published()` gives it."""
+
+    def __init__(self, curves: dict[tuple[str, str], Curve]) -> None:
+        self._curves = curves
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The paper's names of the methods."""
+        return tuple(name for name in ALGOS if (name, "all") in self._curves)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Such as cube-triple-play; each has the tasks 1 to 5."""
+        return tuple(sorted({name for _, name in self._curves if name != "all" and "-singletask-" not in name}))
+
+    def curve(self, method: str, name: str = "all", task: int | None = None) -> Curve:
+        """The figures of one method.
+
+        method  the paper's name, such as QAM-E, or algo's, such as qam_e
+        name    a domain or its data set, one of OGBench's single tasks, or "all"
+        task    1 to 5, one task of the domain
+
+        Raises QamError, with the nearest names, where there are none.
+        """
+        require("task", task is None or task in range(1, 6), task, "one of a domain's tasks, 1 to 5")
+        names = {algo: published for published, algo in ALGOS.items()} | {own: own for own in ALGOS}
+        if method not in names:
+            raise QamError(f"no figures of method '{method}' are published: {_nearest(method, list(names))}")
+        place = name if "-singletask-" in name or name == "all" else domain_of(name)
+        place = place if task is None else f"{place}-singletask-task{task}-v0"
+        found = self._curves.get((names[method], place))
+        if found is None:
+            raise QamError(f"no figures of '{place}' are published: {_nearest(name, ['all', *self.domains])}")
+        return found
+
+    def has(self, method: str, name: str = "all", task: int | None = None) -> bool:
+        """Whether there are figures of that."""
+        try:
+            self.curve(method, name, task)
+        except QamError:
+            return False
+        return True
+
+
+def domain_of(dataset: str) -> str:
+    """The domain that a data set belongs to: its name without version and size, cube-quadruple-play-100m-v0's too."""
+    return re.sub(r"(-100m)?(-v\d+)?$", "", dataset)
+
+
+@cache
+def published() -> Published:
+    """The success rates of Li & Levine 2026, arXiv 2601.14234."""
+    with resources.files("qam_torch.paper").joinpath(_FILE).open("rb") as file:
+        rows = list(csv.reader(gzip.decompress(file.read()).decode().splitlines()))[1:]
+    grouped: dict[tuple[str, str], list[list[str]]] = {}
+    for _, name, method, *numbers in rows:
+        grouped.setdefault((method, name), []).append(numbers)
+    return Published({key: _curve(*key, numbers) for key, numbers in grouped.items()})
+
+
+def _curve(method: str, name: str, rows: list[list[str]]) -> Curve:
+    table = np.array(rows, dtype=np.float64)
+    table = table[np.lexsort((table[:, 1], table[:, 0]))]
+    steps, rates = table[:, :2].astype(np.int64), table[:, 2:5]
+    return Curve(method, name, steps[:, 0], steps[:, 1], rates[:, 0], rates[:, 1], rates[:, 2], int(table[0, 5]))
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"

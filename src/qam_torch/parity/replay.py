@@ -1,0 +1,269 @@
+"""`qam-verify CASE.npz ...`: replay recorded reference runs through the library's ordinary classes, in float64.
+
+A case holds parameters, batches and every random draw of a few updates of the reference implementation, and what came
+out. The command prints, per case, the largest relative error of each group of quantities (error over the reference
+array's largest entry). It fails if any exceeds the tolerance, or if the file holds a quantity that was not checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.data.transitions import Transitions
+from qam_torch.data.windows import ChunkWindows
+from qam_torch.parity.names import CONSTANT_MODULES, ONE_DRAW_MORE, Names, algorithm_for, names_for
+from qam_torch.types import Batch, Draw, QamError
+
+__all__ = ["Report", "main", "verify_case"]
+
+TOLERANCE = 1e-8
+
+
+class Report:
+    """Relative errors by group, and which of the file's arrays have been looked at."""
+
+    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
+        self.arrays = arrays
+        self.errors: dict[str, float] = defaultdict(float)
+        self.seen: set[str] = {"case_json"}
+
+    def take(self, key: str) -> np.ndarray:
+        """An input of the replay."""
+        if key not in self.arrays:
+            raise QamError(f"the case lacks '{key}': record it again, or give a complete file")
+        self.seen.add(key)
+        return self.arrays[key]
+
+    def under(self, prefix: str) -> dict[str, np.ndarray]:
+        """All arrays below a prefix, by the rest of their names, marked as inputs."""
+        keys = [key for key in self.arrays if key.startswith(prefix)]
+        return {key.removeprefix(prefix): self.take(key) for key in keys}
+
+    def check(self, group: str, key: str, value: Any) -> None:
+        """Compare a computed quantity with the recorded one."""
+        expected = np.asarray(self.take(key), dtype=np.float64)
+        got = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
+        if got.size != expected.size:
+            raise QamError(f"'{key}' has shape {expected.shape} but the replay gives {got.shape}: sizes do not match")
+        self.compare(group, got, expected)
+
+    def compare(self, group: str, got: np.ndarray, expected: np.ndarray) -> None:
+        """Add the error between arrays of one size to a group's."""
+        scale = np.abs(expected).max(initial=0.0)
+        error = np.abs(got.reshape(expected.shape) - expected).max(initial=0.0) / (scale if scale > 0 else 1.0)
+        # A NaN anywhere counts as infinitely wrong.
+        self.errors[group] = max(self.errors[group], float(error) if np.isfinite(error) else float("inf"))
+
+    @property
+    def unchecked(self) -> list[str]:
+        """Arrays of the file that nothing has read."""
+        return sorted(set(self.arrays) - self.seen)
+
+    def passed(self, tolerance: float = TOLERANCE) -> bool:
+        """Every group within the tolerance, something checked, and nothing left over."""
+        return bool(self.errors) and max(self.errors.values()) <= tolerance and not self.unchecked
+
+
+def _load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        with np.load(path, allow_pickle=False) as npz:
+            arrays = {key: npz[key] for key in npz.files}
+        return json.loads(str(arrays["case_json"])), arrays
+    except FileNotFoundError:
+        raise QamError(f"no file at '{path}': give the path of a recorded case (.npz)") from None
+    except Exception as error:  # numpy raises a dozen kinds for damaged archives; all mean the same to the user
+        raise QamError(
+            f"'{path}' is not a readable reference case ({error}): expected an .npz with case_json"
+        ) from None
+
+
+def _as_tensor(array: np.ndarray) -> Tensor:
+    return torch.as_tensor(np.asarray(array, dtype=np.float64))
+
+
+def _load_parameters(algorithm: Algorithm, names: Names, recorded: dict[str, np.ndarray]) -> None:
+    own = dict(algorithm.named_parameters())
+    given = {}
+    for name, array in recorded.items():
+        if name.split(".")[0] not in CONSTANT_MODULES:
+            given[names.parameter(name)] = _as_tensor(array)
+    if own.keys() != given.keys():
+        difference = ", ".join(sorted(own.keys() ^ given.keys())[:3])
+        raise QamError(f"the case's parameters are not those of {type(algorithm).__name__}: {difference} differ")
+    with torch.no_grad():
+        for name, value in given.items():
+            own[name].copy_(value.reshape(own[name].shape))
+
+
+def _batch(report: Report, u: int) -> Batch:
+    """Training uses the last column of each field, which already holds the chunk's sum; actions are flattened."""
+    fields = {name: _as_tensor(array) for name, array in report.under(f"batch{u}/").items()}
+    return Batch(
+        observations=fields["observations"][None],
+        actions=fields["actions"].flatten(1)[None],
+        rewards=fields["rewards"][None, :, -1],
+        masks=fields["masks"][None, :, -1],
+        valid=fields["valid"][None, :, -1],
+        next_observations=fields["next_observations"][None, :, -1],
+    )
+
+
+def _draw(name: str, draw: Draw, recorded: np.ndarray) -> Tensor:
+    array = _as_tensor(recorded)
+    return (array[: draw.shape[0]] if name in ONE_DRAW_MORE else array).reshape(1, *draw.shape)
+
+
+def _noise(algorithm: Algorithm, recorded: dict[str, np.ndarray], batch_size: int) -> dict[str, Tensor]:
+    """Recorded draws in the library's shapes."""
+    named = {}
+    for name, draw in algorithm.draws(batch_size).items():
+        if name not in recorded:
+            raise QamError(f"the case has no draw '{name}', which {type(algorithm).__name__} consumes")
+        named[name] = _draw(name, draw, recorded[name])
+    if extra := recorded.keys() - named.keys():
+        raise QamError(f"the case records draws that {type(algorithm).__name__} does not consume: {sorted(extra)}")
+    return named
+
+
+def _check_gradient_statistics(report: Report, u: int, gradients: dict[str, Tensor]) -> None:
+    """The reference reports the extremes over all parameters, frozen ones (zero) included, and a sum of norms."""
+    flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
+    statistics = {
+        "max": flat.max().clamp(min=0),
+        "min": flat.min().clamp(max=0),
+        "norm": sum(gradient.norm() for gradient in gradients.values()),
+    }
+    for name, value in statistics.items():
+        report.check("losses", f"info{u}/grad/{name}", value)
+
+
+def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
+    algorithm, names = algorithm_for(case).double(), names_for(case)
+    _load_parameters(algorithm, names, report.under("params0/"))
+    algorithm.configure_optimizers()
+    batch_size = case["batch_size"]
+    for u in range(case["updates"]):
+        batch = _batch(report, u)
+        noise = _noise(algorithm, report.under(f"draw{u}/"), batch_size)
+        if u == 0:
+            for name, trace in algorithm.traces(batch, noise).items():
+                report.check(name, f"trace0/{name}", trace)
+        terms = algorithm.compute_gradients(batch, noise)
+        reported = {**algorithm.report(terms, diagnose=True), **algorithm.report(terms, diagnose=False)}
+        for name in [key for key in report.arrays if key.startswith(f"info{u}/") and "/grad/" not in key]:
+            report.check("losses", name, names.metric(name.removeprefix(f"info{u}/"), reported))
+        gradients = {name: p.grad for name, p in algorithm.named_parameters() if p.grad is not None}
+        _check_gradient_statistics(report, u, gradients)
+        for key in [key for key in report.arrays if key.startswith(f"grad{u}/")]:
+            report.check("gradients", key, gradients[names.parameter(key.removeprefix(f"grad{u}/"))])
+        own = dict(algorithm.named_parameters())
+        before = {name: p.clone() for name, p in own.items() if name.startswith("targets.")}
+        algorithm.apply_gradients()
+        if f"full_update{u}" in report.arrays:  # recorded where the targets do not move at every update
+            moved = any(not torch.equal(own[name], target) for name, target in before.items())
+            report.check("targets moved", f"full_update{u}", moved)
+        for key in [key for key in report.arrays if key.startswith(f"params{u + 1}/")]:
+            name = key.removeprefix(f"params{u + 1}/")
+            constant = name.split(".")[0] in CONSTANT_MODULES
+            value = report.arrays[f"params0/{name}"] if constant else own[names.parameter(name)]
+            report.check("constants" if constant else "parameters", key, value)
+    acting = report.under("act/")
+    expected = acting.pop("actions")
+    observations = _as_tensor(acting.pop("observations"))[None]
+    shapes = algorithm.policy.draws(observations.shape[1])
+    noise = {name: _draw(name, shapes[name], array) for name, array in acting.items()}
+    report.check("actions", "act/actions", algorithm.act(observations, noise))
+    if expected.shape[-1] != algorithm.chunk_dim:
+        raise QamError(f"the case acts with {expected.shape[-1]} numbers, the method with {algorithm.chunk_dim}")
+
+
+def _verify_sampler(case: dict[str, Any], report: Report) -> None:
+    data = {name: _as_tensor(array) for name, array in report.under("data/").items()}
+    transitions = Transitions.from_arrays(
+        data["observations"],
+        data["actions"],
+        data["rewards"],
+        data["masks"],
+        data["terminals"],
+        data["next_observations"],
+        dtype=torch.float64,
+        clip_actions=False,
+    )
+    windows = ChunkWindows(transitions, case["horizon_length"], case["config"]["discount"], allow_short_episodes=True)
+    starts = torch.as_tensor(report.take("starts"))
+    if not torch.equal(starts, torch.arange(windows.num_starts)):
+        raise QamError("the case's starts are not every possible window start: expected 0, 1, ..., N - h")
+    batch = windows(starts)
+    for name, steps in windows.steps(starts).items():
+        report.check("every step", f"window/{name}", steps)
+    for name in ("rewards", "masks", "valid", "next_observations"):
+        last = report.arrays[f"window/{name}"][:, -1]
+        report.compare("windows", getattr(batch, name).numpy(), last)
+    report.check("windows", "window/observations", batch.observations)
+    report.check("windows", "window/actions", batch.actions)
+
+
+def verify_case(path: str | Path) -> Report:
+    """Replay one recorded case.
+
+    path  an .npz in the format of tests/golden/README.md
+    ->    Report: `errors` by group, `unchecked` arrays, `passed()`
+
+    Raises QamError when the file is not a complete case of a known method.
+    """
+    case, arrays = _load(Path(path))
+    report = Report(arrays)
+    try:
+        (_verify_sampler if case["agent"] == "sampler" else _verify_algorithm)(case, report)
+    except KeyError as error:
+        raise QamError(f"'{path}' is not a case this version can replay: {error} is missing or unknown") from None
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, QamError):
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise QamError(
+            f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together"
+        ) from None
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `qam-verify`; returns 0 only if every case passes."""
+    parser = argparse.ArgumentParser(
+        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("cases", nargs="+", metavar="CASE.npz")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
+    options = parser.parse_args(arguments)
+    failed = 0
+    for path in options.cases:
+        name = Path(path).stem
+        try:
+            report = verify_case(path)
+        except QamError as error:
+            print(f"{name:14} FAIL  {error}")
+            failed += 1
+            continue
+        ok = report.passed(options.tolerance)
+        failed += not ok
+        figures = "  ".join(f"{group} {error:.1e}" for group, error in report.errors.items())
+        print(f"{name:14} {'ok  ' if ok else 'FAIL'}  {figures}")
+        if report.unchecked:
+            print(f"{'':20}not checked: {', '.join(report.unchecked[:5])}{' ...' * (len(report.unchecked) > 5)}")
+    print(f"{len(options.cases) - failed} of {len(options.cases)} cases within {options.tolerance:g}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

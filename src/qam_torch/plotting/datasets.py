@@ -1,0 +1,214 @@
+"""A data set in one picture: a few episodes, where the data are, what they return at a task, and the actions.
+
+Without pyplot, in the style of `experiment.drawing`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from qam_torch.cli.data.examples import Example, Examples
+from qam_torch.data.inspection.statistics import ACTION_BINS, Episodes
+from qam_torch.plotting.mazes import draw_maze
+from qam_torch.plotting.style import BLUE, GREEN, INK, ORANGE, VERMILION, save_figure, styled
+
+__all__ = ["data_set_figure", "plot_data_set"]
+
+# Okabe and Ito's colours, for up to eight cubes, their yellow darkened to be seen on white.
+_CUBES = (BLUE, ORANGE, GREEN, VERMILION, "#56B4E9", "#CC79A7", "#B8A800", INK)
+_SUCCESS = "#FBEFB5"
+_GRIPPER, _GREY = "gripper", "#8A8A8A"
+_MANY = 100  # episodes
+_BLUES = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
+
+
+def plot_data_set(path: str | Path, title: str, episodes: Episodes, examples: Examples, reward: str) -> None:
+    """Save `data_set_figure` as a PNG, whole or not at all; raises QamError if it cannot be written."""
+    save_figure(data_set_figure(title, episodes, examples, reward), path)
+
+
+@styled
+def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: str) -> Figure:
+    """Example episodes above; where the data are, returns, and actions below.
+
+    title     above the figure
+    episodes  of the whole data set
+    examples  what to show of the task
+    reward    "dense" or "sparse", for the labels
+    """
+    layout = examples.scene.layout
+    maze = layout is not None
+    # A maze's panel keeps its shape; the arm's four rows of panels take what they are given.
+    upper = 0.8 + 3.3 * layout.walls.shape[0] / layout.walls.shape[1] if layout is not None else 6.6
+    lower = 3.0
+    figure = Figure(figsize=(11, upper + lower), layout="constrained")
+    parts: Any = figure.subfigures(2, 1, height_ratios=(upper, lower), hspace=0.04)
+    above, below = parts
+    above.suptitle(f"{title}, task {examples.task}", fontweight="bold")
+    (_draw_mazes if maze else _draw_arms)(above, examples)
+    where, returns, actions = below.subplots(1, 3)
+    (_draw_map if maze else _draw_table)(where, examples)
+    _draw_returns(returns, episodes.outcomes[examples.task].returns, reward)
+    _draw_actions(actions, episodes.actions, examples.scene.actions)
+    return figure
+
+
+def _outcome(example: Example) -> str:
+    steps, solved = len(example.success), int(example.success.sum())
+    return f"episode {example.number}: " + (f"success in {solved} of {steps} steps" if solved else "no success")
+
+
+def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
+    """A map an episode, the path coloured by time."""
+    layout = examples.scene.layout
+    assert layout is not None
+    panels = list(figure.subplots(1, len(examples.episodes), sharey=True, squeeze=False)[0])
+    longest = max(len(example.rewards) for example in examples.episodes)
+    for axes, example in zip(panels, examples.episodes, strict=True):
+        axes.set(title=_outcome(example), xlabel="x (m)")
+        draw_maze(axes, layout)
+        path, steps = example.positions["agent"], np.arange(len(example.rewards))
+        lines = LineCollection(
+            list(np.stack([path[:-1], path[1:]], axis=1)), array=steps[:-1], linewidths=1.4, zorder=3
+        )
+        lines.set(cmap="viridis", clim=(0, longest))
+        axes.add_collection(lines)
+        if "ball" in example.positions:
+            ball, few = example.positions["ball"], slice(None, None, max(1, longest // 40))
+            dots: Any = {
+                "cmap": "viridis",
+                "vmin": 0,
+                "vmax": longest,
+                "s": 14,
+                "edgecolors": "white",
+                "linewidths": 0.4,
+            }
+            axes.scatter(*ball[few].T, c=steps[few], **dots, zorder=4)
+    panels[0].set_ylabel("y (m)")
+    if "ball" in examples.everywhere:
+        panels[0].plot([], [], color=GREEN, marker="o", markersize=4, linestyle="", label="ball")
+    panels[0].legend(loc="upper left", ncols=3, borderaxespad=0.2, handlelength=1.2)  # there is always a wall behind it
+    figure.colorbar(lines, ax=panels, label="step", shrink=0.8, aspect=28, pad=0.01)
+
+
+def _draw_arms(figure: SubFigure, examples: Examples) -> None:
+    """A column an episode: x, y, z of the gripper and the cubes, and the reward, over time."""
+    goals = examples.scene.goals
+    grid = figure.subplots(4, len(examples.episodes), sharex="col", sharey="row", squeeze=False)
+    for column, example in zip(grid.T, examples.episodes, strict=True):
+        column[0].set_title(_outcome(example))
+        for axis, axes in enumerate(column[:3]):
+            for name, path in example.positions.items():
+                strength = {"linewidth": 0.9} if name == _GRIPPER else {"linewidth": 1.6}
+                axes.plot(path[:, axis], color=_color(name), label=name, **strength)
+            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all seen
+                axes.axhline(goal[axis], color=_color(name), linestyle=(5 * i, (5, 5)), linewidth=1)
+        column[3].step(np.arange(len(example.rewards)), example.rewards, where="post", color=INK, linewidth=1)
+        column[3].set(xlabel="step", xlim=(0, len(example.rewards)))
+        for axes in column:
+            _shade(axes, example.success)
+    lowest = min(float(example.rewards.min()) for example in examples.episodes)
+    grid[3, 0].set_ylim(1.1 * min(lowest, -1), 0.1 * max(-lowest, 1))
+    grid[3, 0].yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    for axes, label in zip(grid[:, 0], ("x (m)", "y (m)", "z (m)", "reward"), strict=True):
+        axes.set_ylabel(label)
+    figure.align_ylabels(list(grid[:, 0]))
+    handles, _ = grid[0, 0].get_legend_handles_labels()
+    if goals:
+        handles.append(Line2D([], [], color=INK, linestyle=(0, (5, 5)), linewidth=1, label="goal"))
+    if any(example.success.any() for example in examples.episodes):
+        handles.append(Patch(color=_SUCCESS, label="success"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), handlelength=1.6)
+
+
+def _color(body: str) -> str:
+    return _GREY if body == _GRIPPER else _CUBES[int(body.removeprefix("cube ")) - 1]
+
+
+def _shade(axes: Axes, success: np.ndarray) -> None:
+    """Steps in a success state; success (L,) bool."""
+    edges = np.flatnonzero(np.diff(success, prepend=False, append=False))
+    for start, end in edges.reshape(-1, 2):
+        axes.axvspan(start, end, color=_SUCCESS, linewidth=0, zorder=0)
+
+
+def _draw_map(axes: Axes, examples: Examples) -> None:
+    """How often the agent was where in the maze."""
+    layout = examples.scene.layout
+    assert layout is not None
+    axes.set(title="where the agent was", xlabel="x (m)", ylabel="y (m)")
+    draw_maze(axes, layout)
+    _draw_density(axes, examples.everywhere["agent"], layout.extent, layout.cell_size / 6)
+
+
+def _draw_table(axes: Axes, examples: Examples) -> None:
+    """How often the gripper was where, from above: y to the right, because the table is wider than deep."""
+    squares = " (squares: goals)" if examples.scene.goals else ""
+    axes.set(title=f"where the gripper was{squares}", xlabel="y (m)", ylabel="x (m)")
+    yx = examples.everywhere[_GRIPPER][:, 1::-1]
+    (left, bottom), (right, top) = yx.min(axis=0) - 0.02, yx.max(axis=0) + 0.02
+    _draw_density(axes, yx, (float(left), float(right), float(bottom), float(top)), 0.015)
+    axes.grid(False)
+    for cube, goal in examples.scene.goals.items():
+        axes.plot(goal[1], goal[0], marker="s", markersize=8, color=_color(cube), markeredgecolor="white")
+
+
+def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float, float], cell: float) -> None:
+    """Visits to cells of this size, darker by the logarithm of their number; white where there was none."""
+    left, right, bottom, top = extent
+    bins = [max(1, round((right - left) / cell)), max(1, round((top - bottom) / cell))]
+    visits, _, _ = np.histogram2d(xy[:, 0], xy[:, 1], bins=bins, range=((left, right), (bottom, top)))
+    shown = np.ma.masked_equal(visits.T, 0)
+    norm = LogNorm(0.5, max(1.0, float(visits.max())))  # a single visit is no longer white
+    axes.imshow(shown, extent=extent, origin="lower", cmap=_BLUES, norm=norm, zorder=1, interpolation="nearest")
+
+
+def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
+    """Histogram; with many episodes on a logarithmic scale, which shows the few that are unlike the rest."""
+    axes.set(title=f"returns, {reward} reward", xlabel="return of an episode", ylabel="episodes")
+    axes.hist(returns, bins=30 if np.ptp(returns) else 1, color=BLUE, log=len(returns) >= _MANY)
+    median = float(np.median(returns))
+    axes.axvline(median, color=ORANGE, linewidth=2, label=f"median {median:,.0f}")
+    if not np.ptp(returns):
+        axes.set_xlim(median - 5, median + 5)  # one narrow bar
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.1f}" if 0 < np.ptp(returns) < 4 else "{x:,.0f}"))
+    if len(returns) >= _MANY:
+        axes.set_ylim(bottom=0.7)
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1, handlelength=1)
+
+
+def _draw_actions(axes: Axes, counts: np.ndarray, names: tuple[str, ...]) -> None:
+    """A histogram a dimension, one above the other on a common scale; counts (A, bins)."""
+    share = counts / counts.sum(axis=1, keepdims=True)
+    edges = np.linspace(-1, 1, ACTION_BINS + 1)
+    for i, row in enumerate(share / share.max()):
+        base = len(share) - 1 - i
+        axes.bar(
+            edges[:-1], 0.85 * row, np.diff(edges), base, align="edge", color=BLUE, edgecolor="white", linewidth=0.5
+        )
+    labels = names or tuple(str(i) for i in range(len(share)))
+    every = -(-len(share) // 12)
+    axes.set_yticks(np.arange(len(share) - 1, -1, -1)[::every] + 0.4, labels[::every])
+    axes.set(
+        title=f"actions, highest bar {share.max():.0%}",
+        xlabel="action",
+        ylabel="dimension",
+        xlim=(-1, 1),
+        xticks=(-1, -0.5, 0, 0.5, 1),
+    )
+    axes.grid(False)
+    axes.tick_params(axis="y", length=0)

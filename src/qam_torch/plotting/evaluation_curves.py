@@ -1,0 +1,186 @@
+"""Curves of a run's evaluations: success or return over updates, and over environment steps where it goes online."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, step_of
+from qam_torch.plotting.style import BLUE, INK, colors, entitle, save_figure, styled
+from qam_torch.rollout.evaluation import wilson_interval
+from qam_torch.types import require
+
+__all__ = ["plot_return", "plot_success", "return_figure", "success_figure"]
+
+
+def plot_success(
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    path: str | Path,
+    behavior: float | tuple[float, float, float] | None = None,
+    title: str | None = None,
+    cells: Sequence[str] = (),
+) -> bool:
+    """Save `success_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    return save_figure(success_figure(metrics, episodes, behavior, title, cells), path)
+
+
+def plot_return(
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    path: str | Path,
+    behavior: float | None = None,
+    title: str | None = None,
+    cells: Sequence[str] = (),
+) -> bool:
+    """Save `return_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    return save_figure(return_figure(metrics, episodes, behavior, title, cells), path)
+
+
+@styled
+def success_figure(
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    behavior: float | tuple[float, float, float] | None = None,
+    title: str | None = None,
+    cells: Sequence[str] = (),
+) -> Figure | None:
+    """Success rate over updates: mean over seeds, pooled 95 % Wilson interval, each seed if there are several.
+
+    metrics   from `read_metrics`
+    episodes  int >= 1 behind each success rate
+    behavior  success rate of the behaviour flow alone, in [0, 1], or (rate, low, high)
+    title     above the figure
+    cells     (P,)  what each member's numbers are, where they differ: each cell gets a mean of its own, and no interval
+    ->        Figure, None if nothing was evaluated yet
+
+    Raises QamError for a missing column or values out of range.
+    """
+    require("episodes", episodes >= 1, episodes, "at least 1")
+    updates, rates = by_seed(metrics, "evaluation/success")
+    if not len(updates):
+        return None
+    present = np.isfinite(rates)
+    solved = np.where(present, np.rint(rates * episodes), 0).sum(1).astype(int)
+    band = np.array([wilson_interval(int(s), int(n) * episodes) for s, n in zip(solved, present.sum(1), strict=True)])
+    sample = _sample(rates, episodes, cells)
+
+    figure, axes = _curve(metrics, ylabel="success rate", ylim=(0, 1))
+    if behavior is not None:
+        rate, *ends = (float(x) for x in np.atleast_1d(behavior))
+        require("behavior", 0 <= rate <= 1 and len(ends) in (0, 2), behavior, "a rate in [0, 1] or (rate, low, high)")
+        label = f"behaviour flow alone ({rate:.2f})"
+        axes.axhline(rate, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, clip_on=False, zorder=2)
+        if ends:
+            axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
+    interval = f"95 % interval ({sample})"
+    if len(set(cells)) > 1:
+        pass  # one band over all cells would mean nothing
+    elif len(updates) > 1:
+        axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
+    else:
+        axes.vlines(updates, *band.T, color=BLUE, alpha=0.4, linewidth=5, label=interval, clip_on=False)
+    _draw_policies(axes, metrics, updates, rates, cells)
+    return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)
+
+
+@styled
+def return_figure(
+    metrics: Mapping[str, np.ndarray],
+    episodes: int,
+    behavior: float | None = None,
+    title: str | None = None,
+    cells: Sequence[str] = (),
+) -> Figure | None:
+    """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
+
+    metrics   from `read_metrics`
+    episodes  int >= 1 behind each seed's return
+    behavior  return of the behaviour flow alone
+    title     above the figure
+    cells     as for `success_figure`
+    ->        Figure, None if nothing was evaluated yet
+
+    Raises QamError for a missing column.
+    """
+    updates, returns = by_seed(metrics, "evaluation/return")
+    if not len(updates):
+        return None
+    sample = _sample(returns, episodes, cells)
+    figure, axes = _curve(metrics, ylabel=f"mean return of {sample}")
+    if behavior is not None:
+        label = f"behaviour flow alone ({behavior:.1f})"
+        axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
+    _draw_policies(axes, metrics, updates, returns, cells)
+    return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)
+
+
+def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
+    """An empty figure of one curve over the run."""
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    return figure, figure.add_subplot(xlabel=counted(metrics), **axes)
+
+
+def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
+    """Axis, legend and title, when all is drawn; for a grid, what a point of it is made of."""
+    (axes,) = figure.axes
+    count_steps(axes, metrics)
+    if grid is None:
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
+    else:  # many long names, so beside the axes
+        figure.set_figwidth(9)
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
+    entitle(figure, title)
+    return figure
+
+
+def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
+    """What one point of the curve is made of."""
+    seeds = values.shape[1] // max(1, len(set(cells)))
+    return f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
+
+
+def _draw_policies(
+    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, cells: Sequence[str]
+) -> None:
+    """What evaluations gave (updates, members): of each cell the mean strong, and several seeds faint."""
+    groups: dict[str, list[int]] = {}
+    for p in range(values.shape[1]):
+        groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
+    for (name, own), color in zip(groups.items(), colors(len(groups)), strict=True):
+        _draw_policy(axes, updates, values[:, own], color, name)
+    if "diverged" in metrics:
+        drawn = {p: color for own, color in zip(groups.values(), colors(len(groups)), strict=True) for p in own}
+        _draw_divergences(axes, metrics, updates, values, drawn)
+
+
+def _draw_divergences(
+    axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
+) -> None:
+    """A cross on each curve of a member that has diverged, at its update there."""
+    style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
+    axes.scatter([], [], color=INK, label="diverged", **style)
+    for p, update in enumerate(np.fmax.reduce(by_seed(metrics, "diverged")[1])):
+        if np.isfinite(update):
+            step = step_of(metrics, update)
+            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=drawn[p], **style)
+
+
+def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:
+    """The mean strong, and several seeds faint."""
+    seeds = values.shape[1]
+    if seeds > 1:
+        for p, member in enumerate(values.T):
+            label = "_" if p or name != "policy" else "each seed"
+            axes.plot(*finite(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
+    marker = "o" if len(updates) <= FEW else ""
+    mean = np.nanmean(values, axis=1)
+    label = f"{name}, mean over seeds" if seeds > 1 and name == "policy" else name
+    axes.plot(
+        updates, mean, color=color, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4
+    )

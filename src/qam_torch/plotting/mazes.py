@@ -1,0 +1,98 @@
+"""A maze seen from above, with the paths taken in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+
+from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.types import QamError
+
+if TYPE_CHECKING:
+    from qam_torch.envs.maze import MazeLayout
+
+__all__ = ["draw_maze", "plot_trajectories", "trajectories_figure"]
+
+
+def plot_trajectories(
+    layout: MazeLayout,
+    trajectories: Sequence[np.ndarray],
+    success: Sequence[bool] | np.ndarray,
+    path: str | Path,
+    title: str | None = None,
+    compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
+) -> bool:
+    """Save `trajectories_figure` as a PNG, whole or not at all; always True."""
+    return save_figure(trajectories_figure(layout, trajectories, success, title, compare), path)
+
+
+@styled
+def trajectories_figure(
+    layout: MazeLayout,
+    trajectories: Sequence[np.ndarray],
+    success: Sequence[bool] | np.ndarray,
+    title: str | None = None,
+    compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
+) -> Figure:
+    """Paths over the map of a maze, coloured by whether they reached the goal.
+
+    layout        from `maze_layout`
+    trajectories  positions (L, 2) of each episode, in the maze's coordinates
+    success       (episodes,) bool
+    title         above the figure
+    compare       the same of another policy, and its name, for a second panel
+    ->            Figure
+
+    Raises QamError if the trajectories have another shape or are not as many as `success`.
+    """
+    shown = [(trajectories, success, "policy"), *([compare] if compare else [])]
+    rows, columns = layout.walls.shape
+    figure = Figure(figsize=(4.6 * len(shown), 4.2 * rows / columns + 1.2), layout="constrained")
+    for i, (paths, solved, name) in enumerate(shown):
+        paths, solved = [np.asarray(path) for path in paths], np.asarray(solved, bool)
+        if len(paths) != solved.size or any(path.ndim != 2 or path.shape[1] != 2 or not len(path) for path in paths):
+            raise QamError(
+                f"got {len(paths)} trajectories of shapes {sorted({path.shape for path in paths})} and {solved.size} "
+                "outcomes: expected positions (length >= 1, 2), and an outcome for each trajectory"
+            )
+        reached = f"{solved.sum()} of {len(paths)} reached the goal"
+        axes = figure.add_subplot(1, len(shown), i + 1, title=f"{name}: {reached}", xlabel="x (m)")
+        axes.set_ylabel("" if i else "y (m)")
+        draw_maze(axes, layout)
+        _draw_paths(axes, paths, solved)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
+    entitle(figure, title)
+    return figure
+
+
+def draw_maze(axes: Axes, layout: MazeLayout) -> None:
+    """Walls, start and goal."""
+    walls = ListedColormap(["white", "#C9CDD2"])
+    axes.imshow(layout.walls, cmap=walls, vmin=0, vmax=1, origin="lower", extent=layout.extent, zorder=0)
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    top: dict[str, Any] = {"linestyle": "", "markeredgecolor": "white", "markeredgewidth": 1, "zorder": 6}
+    axes.plot(*layout.start, **top, marker="o", markersize=9, color=INK, label="start")
+    axes.plot(*layout.goal, **top, marker="*", markersize=13, color=ORANGE, label="goal")
+    axes.add_patch(Circle(layout.goal, layout.goal_radius, facecolor=ORANGE + "40", edgecolor=ORANGE, zorder=5))
+
+
+def _draw_paths(axes: Axes, paths: Sequence[np.ndarray], solved: np.ndarray) -> None:
+    """Paths by outcome, the rarer outcome on top; those that failed end in a cross."""
+    for outcome, color, label in ((True, BLUE, "reached the goal"), (False, VERMILION, "did not, × where it ended")):
+        group = [path for path, reached in zip(paths, solved, strict=True) if reached == outcome]
+        alpha, zorder = (0.8, 3) if 2 * len(group) < len(paths) else (0.45, 2)
+        axes.add_collection(LineCollection(group, colors=color, linewidths=0.9, alpha=alpha, zorder=zorder))
+        axes.plot([], [], color=color, linewidth=1.8, label=label)
+        if not outcome and group:
+            ends = np.array([path[-1] for path in group])
+            axes.scatter(ends[:, 0], ends[:, 1], marker="x", s=18, color=color, linewidths=1.2, zorder=4)

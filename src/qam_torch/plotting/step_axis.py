@@ -1,0 +1,96 @@
+"""The horizontal axis of a run's curves: its steps, and where the online phase begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from qam_torch.plotting.style import INK
+from qam_torch.rundir.records import is_training_metric
+from qam_torch.types import QamError
+
+__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]
+
+FEW = 30
+"""Values that are few enough to be shown one by one."""
+
+
+def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """A metric's steps (U,) with finite values and its values (U, P), nan where there is none; later rows win.
+
+    A member is known by its index where the file has one, else by its seed.
+    """
+    for column in ("update", "seed", name):
+        if column not in metrics:
+            raise QamError(f"the metrics have no column '{column}', only {', '.join(metrics)}: use a run's metrics.csv")
+    kept = np.isfinite(metrics[name])
+    seeds, members = np.unique(metrics.get("member", metrics["seed"]), return_inverse=True)
+    updates, rows = np.unique(_steps(metrics)[kept], return_inverse=True)
+    table = np.full((len(updates), len(seeds)), np.nan)
+    table[rows, members[kept]] = metrics[name][kept]
+    return updates, table
+
+
+def finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points that exist, so that a line goes on over a row in which this seed has no value."""
+    kept = np.isfinite(y)
+    return x[kept], y[kept]
+
+
+def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
+    """Names of what updates and collected episodes gave, in the order of the columns."""
+    return [name for name in metrics if is_training_metric(name)]
+
+
+def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
+    """From 0 to the run's last step, as 5k or 1M; what comes before the online phase is shaded."""
+    steps, change = _steps(metrics), _phase_change(metrics)
+    axes.set_xlim(0, max(1.0, float(np.max(steps, initial=0))))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if change:
+        axes.axvspan(0, change, color=INK, alpha=0.06, linewidth=0, zorder=0)
+        axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+
+
+def counted(metrics: Mapping[str, np.ndarray]) -> str:
+    """What the horizontal axis counts."""
+    change = _phase_change(metrics)
+    if change is None:
+        return "updates"
+    offline = "updates offline (shaded), then " if change else ""
+    return f"{offline}environment steps online"
+
+
+def step_of(metrics: Mapping[str, np.ndarray], update: float) -> float:
+    """The step at which an update was made: between those of the rows before and after it."""
+    order = np.argsort(_steps(metrics), kind="stable")
+    updates = np.concatenate([[0.0], metrics["update"][order]])
+    steps = np.concatenate([[0.0], _steps(metrics)[order]])
+    return float(np.interp(np.nextafter(update, 0), updates, steps))  # of rows that made none, the first
+
+
+def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Each row's place in the run: its step, or its update where no steps are told; updates of another run not counted.
+
+    A run that starts from a checkpoint has one row before its online phase, in which only the policy was evaluated.
+    """
+    if "step" not in metrics:
+        return metrics["update"]
+    steps, offline = metrics["step"], _offline(metrics)
+    trained = any(np.isfinite(metrics[name][offline]).any() for name in training_metrics(metrics))
+    return steps if trained or offline.all() else steps - np.max(steps[offline], initial=0)
+
+
+def _phase_change(metrics: Mapping[str, np.ndarray]) -> float | None:
+    """The step at which the online phase began, None if there is none."""
+    offline = _offline(metrics)
+    return None if offline.all() else float(np.max(_steps(metrics)[offline], initial=0))
+
+
+def _offline(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Which rows belong to the offline phase."""
+    return metrics.get("phase", np.zeros(len(metrics["update"]))) != 1

@@ -1,0 +1,131 @@
+"""Training metrics of a run as small multiples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from qam_torch.plotting.metric_panels import Panel, arrange
+from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, training_metrics
+from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, entitle, save_figure, styled
+
+__all__ = ["losses_figure", "plot_losses"]
+
+_WIDEST_WINDOW = 101  # logged values that a running median spans at most
+
+
+# The second is dashed, so that it does not hide the first, of which it may be nearly the whole.
+_LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
+_Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
+_NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
+
+
+def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str | None = None) -> bool:
+    """Save `losses_figure` as a PNG, whole or not at all; False, and nothing written, if no value was logged."""
+    return save_figure(losses_figure(metrics, title), path)
+
+
+@styled
+def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
+    """Training metrics as small multiples: every logged value faint, their running median strong.
+
+    metrics  from `read_metrics`; `panels.arrange` says which of them share a panel
+    title    above the figure
+    ->       Figure, None if no training metric was logged yet
+
+    A metric without any finite value is left out. Several seeds are faint lines each, and the strong line is the
+    running median of their median. Raises QamError if the columns update and seed are missing.
+    """
+    drawn = [name for name in training_metrics(metrics) if name not in _NOT_DRAWN]
+    curves = {name: by_seed(metrics, name) for name in drawn}
+    curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+    panels = arrange(list(curves))
+    if not panels:
+        return None
+    columns = min(len(panels), 3 if len(panels) in (5, 6, 9) else 4)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(3.3 * columns, 2.3 * rows + 0.5), layout="constrained")
+    for i, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, i + 1, title=panel.title)
+        _draw_panel(axes, panel, curves)
+        count_steps(axes, metrics)
+    note = ""
+    if len(np.unique(metrics.get("member", metrics["seed"]))) > 1:
+        every = "member" if "member" in metrics else "seed"
+        note = f"   (faint: each {every}; strong: running median over {every}s)"
+    elif max(len(updates) for updates, _ in curves.values()) >= FEW:
+        note = "   (faint: every logged value; strong: running median)"
+    figure.supxlabel(f"{counted(metrics)}{note}", fontsize=9)
+    entitle(figure, title)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
+    """Draw the panel's metrics, on a logarithmic axis where it asks for one and no value is negative."""
+    shown = {name: curves[name] for name in panel.lines}
+    every = np.concatenate([values.ravel() for _, values in shown.values()])
+    log = panel.log and not (every < 0).any() and (every > 0).any()
+    if panel.band is not None:
+        _draw_band(axes, *(curves[name] for name in panel.band))
+    for (name, label), look in zip(panel.lines.items(), cycle(_LOOKS), strict=False):
+        updates, values = shown[name]
+        if log:
+            values = np.where(values > 0, values, np.nan)
+            kept = np.isfinite(values).any(1)
+            updates, values = updates[kept], values[kept]
+        _draw_curve(axes, updates, values, label, *look)
+    if log:
+        _log_axis(axes, every[every > 0])
+    if len(panel.lines) > 1 or panel.band is not None:
+        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.02, 1), "borderaxespad": 0.1}
+        axes.legend(**place, ncols=4, fontsize=8, handlelength=0.9, handletextpad=0.4, columnspacing=0.8)
+
+
+def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str, color: str, style: Any) -> None:
+    """The running median over (updates, seeds), and each seed faint; a single point as a mark, which can be seen."""
+    centre = np.nanmedian(values, axis=1)
+    smooth = _running_median(centre)
+    if values.shape[1] > 1 or smooth is not centre:
+        for member in values.T:
+            axes.plot(*finite(updates, member), color=color, alpha=0.25, linewidth=0.7)
+    single: dict[str, Any] = {"marker": "o", "markersize": 4, "clip_on": False} if len(updates) == 1 else {}
+    axes.plot(updates, smooth, color=color, linestyle=style, linewidth=1.6, label=label, **single)
+
+
+def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
+    """From the running median of the least values to that of the greatest, each the median over seeds."""
+    updates, *rows = np.intersect1d(least[0], most[0], return_indices=True)
+    both = zip((least[1], most[1]), rows, strict=True)
+    low, high = (_running_median(np.nanmedian(values[kept], axis=1)) for values, kept in both)
+    look: dict[str, Any] = {"color": BLUE, "label": "min to max"}
+    if len(updates) == 1:
+        axes.vlines(updates, low, high, alpha=0.4, linewidth=5, clip_on=False, **look)
+    else:
+        axes.fill_between(updates, low, high, alpha=0.2, linewidth=0, **look)
+
+
+def _running_median(values: np.ndarray) -> np.ndarray:
+    """Median over a centred window of a twentieth of the values, cut at the ends; a few values stay as they are."""
+    half = max(1, min(len(values) // 20, _WIDEST_WINDOW) // 2)
+    if len(values) < FEW:
+        return values
+    padded = np.pad(values, half, constant_values=np.nan)
+    return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
+
+
+def _log_axis(axes: Axes, values: np.ndarray) -> None:
+    """A logarithmic y axis with plain numbers at its ticks, also where the values span less than a decade."""
+    axes.set_yscale("log")
+    decades = math.log10(np.nanmax(values) / np.nanmin(values))
+    narrow = MaxNLocator(4) if decades < 0.7 else LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1, 3))
+    axes.yaxis.set_major_locator(narrow if decades < 2.5 else LogLocator(numticks=6))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.4g}"))

@@ -1,0 +1,115 @@
+"""A report from its first to its last line."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from qam_torch.paper import CITATION
+from qam_torch.report.blocks import Block, Heading, Panels, Text
+from qam_torch.report.collection import Collection
+from qam_torch.report.figures import curves, profiles
+from qam_torch.report.number_format import amount, published_end, step_told
+from qam_torch.report.published_settings import departures
+from qam_torch.report.results import ALL, Group, by_task, groups_of, over_all, results_of
+from qam_torch.report.tables import improvement, problems, results, runs_table, settings_table
+
+__all__ = ["document", "summed_up"]
+
+METHODS = (
+    "**Success** is the mean over tasks of the mean over seeds, **IQM** the mean of the middle half of all runs. "
+    "Intervals are 95 % percentile intervals of a stratified bootstrap: tasks are the strata, seeds are drawn within "
+    "each, 5 000 times. Of one seed a task there is none; of a few it is too narrow, and of equal ones a point. "
+    "**P(X > Y)** is the probability of improvement, equal runs counting half. All as in Agarwal et al. 2021, [Deep "
+    "reinforcement learning at the edge of the statistical precipice](https://arxiv.org/abs/2108.13264).",
+    "A figure is of the last step that in each domain at least half of the runs have come to which have come to its "
+    "phase, over those that have; the column seeds says how many. Runs of different settings are different "
+    "methods, but for how long they go on and how often they are looked at.",
+    f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap "
+    "intervals; two intervals overlap where, to two digits, they share a point. They are compared at the same step. "
+    "Where own runs were not evaluated at any step of theirs, the published figure is the last one before, so that it "
+    "never had more training; of the online phase only after as many updates offline. Where own runs stop at a step "
+    "that they share and one that they do not, both are told.",
+)
+
+
+def document(collection: Collection) -> list[Block]:
+    """Everything that the report says, in order."""
+    overview = [
+        *over_all(collection),
+        *(group for domain in collection.domains for group in groups_of(collection, domain)),
+    ]
+    blocks: list[Block] = [Heading("Report", 1), Text([summed_up(collection)])]
+    if overview:
+        blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
+        blocks += _notes(overview)
+    found = problems(collection)
+    if found.rows:
+        blocks += [Heading("Broken, missing, left out"), found]
+    for domain in collection.domains:
+        blocks += _domain(collection, domain)
+    if collection.members:
+        blocks += [Heading("Settings"), settings_table(collection)]
+    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(METHODS)]
+
+
+def summed_up(collection: Collection) -> str:
+    """ "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing"."""
+    counts = Counter(run.status for run in collection.runs)
+    told = ", ".join(
+        f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status]
+    )
+    lost = f"; {len(collection.missing)} missing" if collection.missing else ""
+    runs = len(collection.runs)
+    return f"{runs:,} run{'s' if runs != 1 else ''}: {told}{lost}."
+
+
+def _domain(collection: Collection, domain: str) -> Iterator[Block]:
+    groups = groups_of(collection, domain)
+    name = re.sub(r"[^\w-]+", "-", domain)
+    yield Heading(domain)
+    tasks = sorted((one for group in groups for one in by_task(group)), key=lambda one: one.task or 0)
+    if tasks:
+        yield results(tasks, f"{domain} by task", f"{name}-tasks", several_tasks=False)
+    yield curves(groups, name)
+    if len(groups) > 1:
+        found: Panels | None = profiles(groups, name)
+        if found is not None:
+            yield found
+        compared = improvement(groups, f"{domain}: probability of improvement", f"{name}-improvement")
+        if compared.rows:
+            yield compared
+
+
+def _notes(groups: Sequence[Group]) -> list[Block]:
+    """What has to be known beside the published figures."""
+    notes = []
+    for group in groups:
+        last = results_of(group)[-1]
+        where = group.name
+        if last.goes_on is not None:
+            told = f"the published runs go on, to {published_end(last.goes_on)}"
+            notes.append(f"**{group.method} on {where}** stops after {step_told(last.step)}; {told}.")
+        if group.curve is not None and last.published is None and group.name != ALL:
+            notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
+        notes += _departed(group)
+    return [Text(notes)] if notes else []
+
+
+def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
+    if tasks < group.tasks:
+        return f"{tasks} of {group.tasks} tasks are not to be compared with the published mean of all, see each task"
+    if step[1]:
+        return f"nothing is published of an online phase after {amount(step[0])} updates at or before {step_told(step)}"
+    return f"nothing is published at or before {step_told(step)}"
+
+
+def _departed(group: Group) -> list[str]:
+    """In what the runs of one cell were not made as the published ones."""
+    departed = departures(group.members[0].cell) if group.name != ALL else None
+    if not departed:
+        return []
+    names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")
+    count = f"{len(departed)} settings differ" if len(departed) > 1 else "one setting differs"
+    return [f"**{group.method} on {group.name}** was not run as published: {count} ({names}), see Settings."]

@@ -1,0 +1,244 @@
+"""The plots of a report: learning curves with the published ones beside them, and performance profiles."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from qam_torch.plotting.step_axis import FEW
+from qam_torch.plotting.style import INK, colors, save_figure, styled
+from qam_torch.report.blocks import Panel, Panels
+from qam_torch.report.number_format import step_told
+from qam_torch.report.results import Group, Step, by_task, scores_at, steps_of
+from qam_torch.stats.bootstrap import Scores, performance_profile, task_mean
+
+__all__ = ["curves", "profiles", "save_panels", "svg"]
+
+THRESHOLDS = np.arange(101) / 100
+SIZE = (4.0, 2.7)
+"""Of a panel, in inches."""
+
+_VARIABLES = {INK: "--ink", "#999999": "--faint", "#666666": "--faint", "#e6e6e6": "--line"}
+"""Colours of the style -> what a page calls them, so that they fit a light and a dark one."""
+
+
+def curves(groups: Sequence[Group], name: str) -> Panels:
+    """Mean and interval over seeds by step: of a domain, and of each of its tasks."""
+    palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
+    tasks: dict[str, list[Group]] = {}
+    for group in groups:
+        for one in by_task(group):
+            tasks.setdefault(one.name, []).append(one)
+    axis, shaded = _phases_told(groups)
+    draw = partial(_draw, palette, shaded)
+    panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(draw, groups))]
+    if len(tasks) == 1:
+        panels = []
+    panels += [Panel(task, partial(draw, own)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
+    published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
+    legend = [(method, color, False) for method, color in palette.items()]
+    legend += [("published", INK, True)] if published else []
+    dashed = ", and dashed in the same colour what is published" if published else ""
+    dotted = "; dotted where not all of its tasks have come" if any(map(_lost, groups)) else ""
+    caption = f"{groups[0].measure.capitalize()} over {axis}; mean over seeds with its 95 % interval{dashed}{dotted}."
+    return Panels(panels, legend, caption, f"{name}-curves")
+
+
+def profiles(groups: Sequence[Group], name: str) -> Panels | None:
+    """Performance profiles: of each phase at the last step that half of its methods have come to, of those that have.
+
+    None where no two have a step and a task in common, or the environment tells no success.
+    """
+    if any(group.measure != "success" for group in groups):
+        return None
+    palette = list(zip(groups, map(to_hex, colors(len(groups))), strict=True))
+    panels, captions, shown = [], [_PROFILES], []
+    for online in (False, True):
+        there = [(group, color) for group, color in palette if _of_phase(group, online)]
+        counts = Counter(step for group, _ in there for step in _of_phase(group, online))
+        shared = [step for step in counts if counts[step] >= max(2, len(there) / 2)]
+        found = _profiles_at(max(shared, key=sum), there) if shared else None
+        if found is not None:
+            panels.append(Panel(f"{groups[0].name}, after {step_told(max(shared, key=sum))}", found.draw))
+            captions += found.notes
+            shown += found.methods
+    legend = [(group.method, color, False) for group, color in palette if group.method in shown]
+    return Panels(panels, legend, " ".join(captions), f"{name}-profiles") if panels else None
+
+
+_PROFILES = (
+    "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise 95 % "
+    "intervals. Higher is better."
+)
+
+
+class _Profiles(NamedTuple):
+    """Those of one step: how they are drawn, what has to be known beside them, and whose they are."""
+
+    draw: Callable[[Axes], None]
+    notes: list[str]
+    methods: list[str]
+
+
+def _of_phase(group: Group, online: bool) -> list[Step]:
+    return [step for step in steps_of(group.members) if bool(step[1]) == online]
+
+
+def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
+    """Over the tasks on which all of them were run; None where there is no such task."""
+    there = [(group, color) for group, color in palette if step in steps_of(group.members)]
+    scores = [scores_at(group.members, step) for group, _ in there]
+    tasks = [place for place in scores[0] if all(place in one for one in scores)]
+    if not tasks:
+        return None
+    drawn = [([one[place] for place in tasks], color) for one, (_, color) in zip(scores, there, strict=True)]
+    methods, notes = [group.method for group, _ in there], []
+    absent = [group.method for group, _ in palette if group.method not in methods]
+    if absent:
+        notes.append(f"After {step_told(step)} without {', '.join(absent)}: half of its runs have not come there.")
+    if len(tasks) < max(map(len, scores)):
+        over = ", ".join(str(place.task) for place in tasks)
+        notes.append(f"After {step_told(step)} over what all were run on, task {over}.")
+    return _Profiles(partial(_draw_profiles, drawn), notes, methods)
+
+
+# Drawing
+
+
+def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: Axes) -> None:
+    last, changes = 1, _changes(groups)
+    for group in groups:
+        color, steps = palette[group.method], steps_of(group.members)
+        found = [task_mean(list(scores_at(group.members, step).values())) for step in steps]
+        x = [sum(step) for step in steps]
+        last = max([last, *x])
+        low, high = [one.low for one in found], [one.high for one in found]
+        axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+        lost = np.isin(x, [sum(step) for step in _lost(group)])
+        _draw_means(axes, np.array(x), np.array([one.value for one in found]), lost, color)
+        _draw_published(axes, group, steps, color)
+    for change in sorted(changes):
+        axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
+    if shaded and changes:
+        axes.axvspan(0, changes.pop(), color=INK, alpha=0.06, linewidth=0, zorder=0)
+    axes.set_xlim(0, last * 1.02)
+    if groups[0].measure == "success":
+        axes.set_ylim(-0.02, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _changes(groups: Sequence[Group]) -> set[int]:
+    """Updates after which an online phase begins."""
+    return {step[0] for group in groups for step in _of_phase(group, online=True)}
+
+
+def _phases_told(groups: Sequence[Group]) -> tuple[str, bool]:
+    """What steps count; and whether the offline phase can be shaded, as no curve of it goes on beyond the change."""
+    changes = _changes(groups)
+    longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
+    if not changes:
+        return "updates offline", False
+    if changes == {longest} == {0}:
+        return "environment steps online", False
+    if len(changes) == 1 and longest <= max(changes):
+        return "updates offline, shaded, and environment steps online", True
+    return "updates offline, and for those that have an online phase environment steps from a dotted line on", False
+
+
+def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
+    """A line, dotted to and from points that are lost, (n,) bool."""
+    beside = lost | np.append(lost[1:], False) | np.insert(lost[:-1], 0, False)
+    for kept, linestyle in ((~lost, "-"), (beside, ":")):
+        if kept.any():
+            style: dict[str, Any] = {"color": color, "linewidth": 1.8, "linestyle": linestyle, "zorder": 4}
+            marker = "o" if len(x) <= FEW else ""
+            axes.plot(x, np.where(kept, means, np.nan), marker=marker, markersize=3, **style)
+
+
+def _whole(group: Group) -> bool:
+    """Whether it has all of its tasks."""
+    return len({member.place for member in group.members}) == group.tasks
+
+
+def _lost(group: Group) -> list[Step]:
+    """The steps to which some of its tasks have come and others not."""
+    tasks = len({member.place for member in group.members})
+    return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
+
+
+def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
+    """The published curve, as far as the own one goes; its online phase only after as many updates offline.
+
+    None of a domain of which not all tasks were run.
+    """
+    curve = group.curve
+    if curve is None or not _whole(group):
+        return
+    begun = {step[0] for step in steps if step[1]}
+    kept = (curve.online_steps == 0) | np.isin(curve.offline_updates, list(begun))
+    kept &= curve.steps <= max(map(sum, steps))
+    if kept.any():
+        style: dict[str, Any] = {"color": color, "linestyle": (0, (4, 2)), "linewidth": 1.2, "zorder": 3}
+        axes.plot(curve.steps[kept], curve.success[kept], marker="s", markersize=2.5, markerfacecolor="none", **style)
+        axes.fill_between(curve.steps[kept], curve.low[kept], curve.high[kept], color=color, alpha=0.08, linewidth=0)
+
+
+def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
+    for scores, color in palette:
+        shares, ends = performance_profile(scores, THRESHOLDS)
+        axes.fill_between(THRESHOLDS, ends[:, 0], ends[:, 1], color=color, alpha=0.18, linewidth=0, step="post")
+        axes.plot(THRESHOLDS, shares, color=color, linewidth=1.8, drawstyle="steps-post")
+    axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel="success", ylabel="share of runs above")
+
+
+# Writing
+
+
+@styled
+def svg(panel: Panel, prefix: str) -> str:
+    """A panel as SVG for a page, in the page's colours and with names that no other panel's share.
+
+    prefix  of the names
+    """
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
+        figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
+        axes = figure.add_subplot(facecolor="none")
+        panel.draw(axes)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None}, facecolor="none")
+    text = written.getvalue()
+    text = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}-", text)
+    for color, variable in _VARIABLES.items():
+        text = re.sub(rf"(?<=: ){color}", f"var({variable})", text, flags=re.IGNORECASE)
+    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1)
+
+
+@styled
+def save_panels(panels: Panels, path: Path) -> None:
+    """All panels in one picture with their legend, as a PNG."""
+    columns = min(3, len(panels.panels))
+    rows = -(-len(panels.panels) // columns)
+    figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")
+    for number, panel in enumerate(panels.panels, 1):
+        axes = figure.add_subplot(rows, columns, number, title=panel.title)
+        panel.draw(axes)
+    handles = [
+        matplotlib.lines.Line2D([], [], color=color, linestyle="--" if dashed else "-", label=label)
+        for label, color, dashed in panels.legend
+    ]
+    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
+    save_figure(figure, path)

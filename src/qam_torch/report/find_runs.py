@@ -1,0 +1,81 @@
+"""Where the runs are: every run directory at or below the paths that are given."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from qam_torch.config.composition import absolute
+from qam_torch.types import QamError
+
+__all__ = ["Found", "find_runs"]
+
+MARKS = ("config.yaml", "metrics.csv", "summary.json", "checkpoints")
+"""What only a run directory has."""
+
+
+class Found(NamedTuple):
+    """What lies at and below the paths that were given.
+
+    runs     name by which it is told -> run directory
+    records  what sweeps have written of each of their runs
+    """
+
+    runs: dict[str, Path]
+    records: list[Path]
+
+
+def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
+    """Find every run directory, each once; an empty directory is one in which a run has never begun.
+
+    Raises QamError for a path that does not exist, is no directory, or has no run in it.
+    """
+    roots = [absolute(path) for path in paths]
+    runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different
+    records: dict[Path, None] = {}
+    for given, root in zip(paths, roots, strict=True):
+        if not root.exists():
+            raise QamError(f"no directory '{given}': give run directories, or one above them")
+        if not root.is_dir():
+            raise QamError(f"'{given}' is a file: give the run's directory, or one above it")
+        if not os.access(root, os.R_OK | os.X_OK):
+            raise QamError(f"'{given}' cannot be read: give a directory whose files are yours to read")
+        before = len(runs) + len(records)
+        for path, is_run in _walk(root):
+            if is_run:
+                runs.setdefault(path.resolve(), path)
+            else:
+                records.setdefault(path.resolve())
+        if len(runs) + len(records) == before and not any(path.is_relative_to(root.resolve()) for path in runs):
+            raise QamError(f"no run in or below '{given}': expected a config.yaml, as qam-train leaves it")
+    common = Path(os.path.commonpath(roots))
+    names = {path: str(at.relative_to(common)) if at != common else at.name for path, at in runs.items()}
+    return Found({names[path]: path for path in sorted(runs, key=_in_order)}, sorted(records))
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
+    """Run directories, true, and the records of sweeps, false; nothing below a run directory.
+
+    Links are followed, each directory is looked at once, and one that cannot be read is told as a run.
+    """
+    seen: set[Path] = set()
+    barred: list[OSError] = []
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=barred.append):
+        path = Path(folder)
+        again = path.resolve() in seen
+        seen.add(path.resolve())
+        if any(mark in files or mark in folders for mark in MARKS) or not (files or folders or path == root):
+            yield path, True
+            again = True
+        elif path.name == "runs" and path.parent.parent.name == "sweeps":
+            yield from ((path / name, False) for name in files if re.fullmatch(r"\d+\.json", name))
+        folders[:] = [] if again else sorted(folders)
+    yield from ((Path(error.filename), True) for error in barred)
+
+
+def _in_order(path: Path) -> list[tuple[str, int]]:
+    """Sorts seed2 before seed10."""
+    return [(text, int(number or 0)) for text, number in re.findall(r"(\D*)(\d*)", str(path))]

@@ -1,0 +1,110 @@
+"""A report's tables as LaTeX, in the manner of booktabs: a document that compiles, to take tables from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, words_of
+from qam_torch.report.inline_markup import spans
+
+__all__ = ["escaped", "latex"]
+
+PREAMBLE = r"""\documentclass{article}
+\usepackage[T1]{fontenc}
+\usepackage[utf8]{inputenc}
+\usepackage{textcomp,booktabs,longtable,array}
+\usepackage[landscape,margin=15mm]{geometry}
+\begin{document}
+\small
+"""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "−": r"$-$", "–": "--", "…": r"\dots{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+
+PATH_LIKE = 30
+"""Letters of a word from which on a line may break inside it."""
+
+LONGEST_PLAIN = 40
+"""Letters of a cell from which on its column is one of paragraphs."""
+
+LETTERS_OF_A_LINE, ROWS_OF_A_PAGE = 170, 36
+
+
+def latex(blocks: Sequence[Block]) -> str:
+    """The document; plots are left out."""
+    return PREAMBLE + "\n".join(line for block in blocks for line in _lines(block)) + "\n\\end{document}\n"
+
+
+def _lines(block: Block) -> Iterator[str]:
+    if isinstance(block, Heading):
+        yield (
+            rf"\section*{{{escaped(block.words)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.words)}}}"
+        )
+    elif isinstance(block, Text):
+        yield from (f"{_marked(words)}\n" for words in block.words)
+    elif isinstance(block, Table):
+        yield from _table(block)
+    elif not isinstance(block, Panels):
+        raise TypeError(block)
+
+
+def _table(table: Table) -> Iterator[str]:
+    """A floating table; one that goes on over pages where it has many rows."""
+    columns = f"@{{}}{''.join(_columns(table))}@{{}}"
+    caption = rf"\caption{{{escaped(table.caption)}}}\label{{tab:{table.name}}}"
+    head = [r"\toprule", " & ".join(map(escaped, table.titles)) + r" \\", r"\midrule"]
+    rows = (" & ".join(escaped(words_of(cell)) for cell in row) + r" \\" for row in table.rows)
+    if len(table.rows) > ROWS_OF_A_PAGE:
+        yield from (
+            rf"\begin{{longtable}}{{{columns}}}",
+            caption + r"\\",
+            *head,
+            r"\endhead",
+            r"\bottomrule",
+            r"\endfoot",
+        )
+        yield from (*rows, r"\end{longtable}")
+    else:
+        yield from (r"\begin{table}[htbp]", r"\centering", caption, rf"\begin{{tabular}}{{{columns}}}", *head, *rows)
+        yield from (r"\bottomrule", r"\end{tabular}", r"\end{table}")
+
+
+def _columns(table: Table) -> Iterator[str]:
+    """How each column stands; those of long cells share the width that the others leave."""
+    longest = [max(map(len, column)) for column in zip(table.titles, *map(_words, table.rows), strict=True)]
+    plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
+    width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
+    for length, right in zip(longest, table.rights, strict=True):
+        if length > LONGEST_PLAIN:
+            yield rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
+        else:
+            yield "r" if right else "l"
+
+
+def _words(row: Sequence[str | Interval]) -> list[str]:
+    return [words_of(cell) for cell in row]
+
+
+def escaped(text: str) -> str:
+    """Text with nothing in it that LaTeX takes for an order; what it has no letter for is a question mark."""
+    words = []
+    for word in text.split(" "):
+        letters = [_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in word]
+        if len(word) > PATH_LIKE:
+            letters = [letter + r"\allowbreak{}" if plain in "/,=-" else letter
+                       for letter, plain in zip(letters, word, strict=True)]  # fmt: skip
+        # A bracket at a cell's start would be taken for an option of the row's end before it.
+        words.append("{}" * word.startswith("[") + "".join(letters))
+    return " ".join(words)
+
+
+def _marked(text: str) -> str:
+    styles = {"plain": "{}", "strong": r"\textbf{{{}}}", "code": r"\texttt{{{}}}"}
+    found = []
+    for kind, words, address in spans(text):
+        told = f"{words} ({address})" if address and address != words else words
+        found.append(styles.get(kind, "{}").format(escaped(told)))
+    return "".join(found)

@@ -1,0 +1,42 @@
+"""A report as Markdown, with its plots as pictures beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from qam_torch.report.blocks import Block, Heading, Panels, Table, Text, words_of
+
+__all__ = ["markdown"]
+
+
+def markdown(blocks: Sequence[Block], pictures: str) -> str:
+    """The report's text.
+
+    pictures  the directory of the panels' pictures, NAME.png each, as the text is to call it
+    """
+    return "\n".join(line for block in blocks for line in _lines(block, pictures))
+
+
+def _lines(block: Block, pictures: str) -> Iterator[str]:
+    if isinstance(block, Heading):
+        yield f"{'#' * block.level} {block.words}"
+    elif isinstance(block, Text):
+        yield from ([f"- {words}" for words in block.words] if len(block.words) > 1 else block.words)
+    elif isinstance(block, Panels):
+        yield f"![{block.caption}]({pictures}/{block.name}.png)"
+        yield ""
+        yield f"*{block.caption}*"
+    else:
+        yield from _table(block)
+    yield ""
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield _row(table.titles)
+    yield _row(["---:" if right else "---" for right in table.rights])
+    for row in table.rows:
+        yield _row([words_of(cell).replace("|", "\\|").replace("\n", " ") for cell in row])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

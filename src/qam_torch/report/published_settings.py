@@ -1,0 +1,30 @@
+"""Whether runs were made as the published ones were: the settings in which they depart from experiment=paper."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from qam_torch.config.composition import compose
+from qam_torch.paper import published
+from qam_torch.report.settings import Cell, cell_of
+
+__all__ = ["departures"]
+
+
+def departures(cell: Cell) -> dict[str, tuple[Any, Any]] | None:
+    """Setting -> what it is and what it was in the published runs, where it differs; None where none are published."""
+    if not published().has(cell.method, cell.domain):
+        return None
+    own, theirs = dict(cell.settings), _published_settings(cell.method, cell.domain)
+    shared = [key for key in own if key in theirs]  # an older version may not have had a setting
+    return {key: (own[key], theirs[key]) for key in shared if own[key] != theirs[key]}
+
+
+@cache
+def _published_settings(method: str, domain: str) -> dict[str, Any]:
+    config = OmegaConf.to_container(compose(["experiment=paper", f"algo={method}", f"env={domain}"]))
+    assert isinstance(config, dict)
+    return dict(cell_of({str(key): value for key, value in config.items()}, {}).settings)

@@ -1,0 +1,168 @@
+"""One run directory: how far the run came, and every evaluation of each of its members."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml  # type: ignore[import-untyped]
+
+from qam_torch.report.members import Member, members_of
+from qam_torch.report.settings import Place, place_of
+from qam_torch.rundir.records import FAILURE, read_metrics
+from qam_torch.types import QamError
+
+__all__ = ["Run", "read_run"]
+
+FINISHED, UNFINISHED, BROKEN = "finished", "unfinished", "broken"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory.
+
+    name, path  what it is told as, and where it is
+    status      finished | unfinished | broken | left out
+    why         anything that is not as one would expect it, in a sentence
+    experiment  experiment=NAME, as far as the run's name tells
+    place       domain and task
+    method      algo=NAME
+    seeds       that were asked for, each once
+    episodes    behind each evaluation, of each member
+    reached     how far it came, in words
+    members     with their evaluations; none of a broken run
+    home        where the run thought it was, which is what a sweep's record calls it
+    """
+
+    name: str
+    path: Path
+    status: str = BROKEN
+    why: str = ""
+    experiment: str = ""
+    place: Place | None = None
+    method: str = ""
+    seeds: tuple[int, ...] = ()
+    episodes: int | None = None
+    reached: str = ""
+    members: tuple[Member, ...] = ()
+    home: str = ""
+
+    def because(self, why: str, status: str | None = None) -> Run:
+        """The same with one more thing to say about it."""
+        return replace(self, status=status or self.status, why="; ".join(filter(None, [self.why, why])))
+
+
+def read_run(name: str, path: Path) -> Run:
+    """Read what a run has left; never raises for what is in the directory."""
+    run = Run(name, path)
+    try:
+        config = _config(path)
+        run = _described(run, config)
+        metrics = _metrics(path)
+        summary, damage = _summary(path)
+        members = members_of(name, config, metrics, summary)
+    except QamError as error:
+        return run.because(str(error))
+    if not members:
+        failure = _failure(path)
+        return run.because(f"it {failure}" if failure else "it was not evaluated once")
+    run = replace(run, members=members, reached=_reached(members))
+    if summary is None or not _covers(summary, config):
+        run = replace(run, status=UNFINISHED).because(damage or _failure(path) or _remaining(config))
+    else:
+        run = replace(run, status=FINISHED).because(damage)
+    lost = [f"{one.name} diverged at update {one.diverged:,}" for one in members if one.diverged]
+    return run.because(f"{', '.join(lost)}: evaluated as it stayed") if lost else run
+
+
+# The files
+
+
+def _config(path: Path) -> dict[str, Any]:
+    try:
+        if not any(path.iterdir()):
+            raise QamError("the directory is empty: the run ended before it began")
+        text = (path / "config.yaml").read_text(encoding="utf-8")
+        config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise QamError("it has no config.yaml") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise QamError(f"its config.yaml cannot be read ({reason})") from None
+    needed = {"algo_name": str, "algo": dict, "env": dict, "env_name": str}
+    if not isinstance(config, dict) or any(not isinstance(config.get(key), kind) for key, kind in needed.items()):
+        raise QamError("its config.yaml is not that of a run")
+    return config
+
+
+def _metrics(path: Path) -> dict[str, np.ndarray] | None:
+    """metrics.csv without the training metrics; None where the run was to write none, or has not yet."""
+    if not (path / "metrics.csv").exists():
+        return None
+    try:
+        return read_metrics(path / "metrics.csv", training=False)
+    except QamError as error:
+        raise QamError(str(error).replace(f"{path}/", "")) from None
+
+
+def _summary(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """summary.json, and what is wrong with it if it cannot be used."""
+    if not (path / "summary.json").exists():
+        return None, ""
+    try:
+        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        if isinstance(summary, dict) and isinstance(summary.get("final"), dict):
+            return summary, ""
+    except (OSError, ValueError):
+        pass
+    return None, "its summary.json is damaged"
+
+
+def _failure(path: Path) -> str:
+    try:
+        words = " ".join((path / FAILURE).read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return f"failed: {words.partition('; last good checkpoint')[0]}"
+
+
+# What they say
+
+
+def _described(run: Run, config: Mapping[str, Any]) -> Run:
+    experiment, _, rest = str(config.get("run_name", "")).partition("/")
+    return replace(
+        run,
+        experiment=experiment if rest.startswith(str(config["env_name"])) else "",
+        place=place_of(config),
+        method=str(config["algo_name"]),
+        seeds=tuple(config.get("seeds") or [config.get("seed", 0)]),
+        episodes=config.get("eval_episodes"),
+        home=str(config.get("run_dir", "")).replace("//", "/"),
+    )
+
+
+def _covers(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the summary is of all the steps asked for, and not of a run that is being made longer."""
+    offline = config.get("init_from") or summary.get("offline_steps", summary.get("updates", 0)) >= _offline(config)
+    return bool(offline) and summary.get("online_steps", 0) >= config.get("online_steps", 0)
+
+
+def _offline(config: Mapping[str, Any]) -> int:
+    return int(config.get("offline_steps", config.get("updates", 0)))
+
+
+def _remaining(config: Mapping[str, Any]) -> str:
+    online = config.get("online_steps", 0)
+    offline = [] if config.get("init_from") else [f"{_offline(config):,} updates"]
+    return "it was to make " + " and ".join([*offline, *([f"{online:,} online steps"] if online else [])])
+
+
+def _reached(members: Sequence[Member]) -> str:
+    """How far the member that came least far was evaluated."""
+    offline, online = min(member.points.steps[-1] for member in members)
+    return f"online step {online:,}" if online else f"update {offline:,}"

@@ -1,0 +1,162 @@
+"""What tells runs apart: the settings that decide what is computed, and short names for those that differ."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from qam_torch.config.overrides import NEUTRAL
+from qam_torch.paper import domain_of
+
+__all__ = ["Cell", "Place", "cell_of", "differing", "labels", "place_of", "told"]
+
+PLACES = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "population", "skip_completed")
+"""Keys that say which task, method and seeds a run is of, and are told as such."""
+
+EXTENT = (
+    "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
+    "save_every", "compare_behavior",
+)  # fmt: skip
+"""Keys that say how long a run goes on and how it is looked at; what it is at a step does not depend on them."""
+
+COPIED = ("env.horizon_length", "env.discount", "env.rho")
+"""Keys that only hand their value to the method's own."""
+
+MOST_IN_A_LABEL = 3
+
+Items = tuple[tuple[str, Any], ...]
+
+
+class Place(NamedTuple):
+    """What a run was trained on.
+
+    domain  OGBench's, such as cube-triple-play; of other sources the environment
+    task    1 to 5; None where the environment has no tasks
+    """
+
+    domain: str
+    task: int | None
+
+    @property
+    def name(self) -> str:
+        """ "cube-triple-play, task 2", or the domain alone."""
+        return self.domain if self.task is None else f"{self.domain}, task {self.task}"
+
+
+class Cell(NamedTuple):
+    """What runs have to have in common for their seeds to be pooled.
+
+    domain    of its tasks
+    method    algo=NAME
+    settings  all that decide what is computed, sorted: (key, value)
+    """
+
+    domain: str
+    method: str
+    settings: Items
+
+
+def place_of(config: Mapping[str, Any]) -> Place:
+    """Domain and task of a run's configuration; raises LookupError where it does not say."""
+    env = config["env"]
+    name = env.get("env_id") or env.get("dataset") or config["env_name"]
+    task = config.get("task")
+    return Place(domain_of(name) if task is not None else str(name), task)
+
+
+def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
+    """The cell that a member belongs to.
+
+    config  of the run, resolved
+    own     the member's own numbers, in place of the algorithm's
+    """
+    settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
+    if settings.get("init_from"):  # seeds start from checkpoints of their own
+        settings["init_from"] = re.sub(r"seeds?\d+(-\d+)*", "seed*", str(settings["init_from"]))
+    kept = tuple(sorted((key, value) for key, value in settings.items() if _decides(key)))
+    return Cell(place_of(config).domain, str(config["algo_name"]), kept)
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", _hashable(value)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    # 3 and 3.0 are one setting; a bool is none of them.
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _decides(key: str) -> bool:
+    left_out = (*NEUTRAL, *PLACES, *EXTENT, *COPIED)
+    return not any(key == name or key.startswith(f"{name}.") for name in left_out)
+
+
+def told(value: Any) -> str:
+    """A setting's value in short: 0.3, true, [512, 512]."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return f"[{', '.join(map(told, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def differing(cells: Sequence[Cell]) -> list[str]:
+    """The settings in which cells differ; one that some of them do not have is such a setting."""
+    tables = [dict(cell.settings) for cell in cells]
+    keys = dict.fromkeys(key for table in tables for key in table)
+    return [key for key in keys if len({table.get(key, ...) for table in tables}) > 1]
+
+
+def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
+    """A short name for each cell, by which those of one domain are told apart: the method, and how it differs.
+
+    experiments  the experiment=NAME of each cell's runs
+    ->           such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs
+    """
+    families: dict[tuple[str, str], list[Cell]] = {}
+    for cell in experiments:
+        families.setdefault((cell.domain, cell.method), []).append(cell)
+    found: dict[Cell, str] = {}
+    for (_, method), cells in families.items():
+        named = {" + ".join(sorted(experiments[cell])) for cell in cells}
+        groups: dict[str, list[Cell]] = {}
+        for cell in cells:
+            name = " + ".join(sorted(experiments[cell]))
+            groups.setdefault(f"{method} ({name})" if name and len(named) > 1 else method, []).append(cell)
+        for base, group in groups.items():
+            found |= _labels_within(base, group)
+    return found
+
+
+def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
+    """The method with all that differs; where that is much, numbered, with what is not as in most cells."""
+    if len(cells) == 1:
+        return {cells[0]: base}
+    keys = differing(cells)
+    short = {key: key.rpartition(".")[2] for key in keys}
+    names = {key: short[key] if list(short.values()).count(short[key]) == 1 else key for key in keys}
+    tables = [dict(cell.settings) for cell in cells]
+    if len(keys) <= MOST_IN_A_LABEL:
+        return {cell: _joined(base, table, names) for cell, table in zip(cells, tables, strict=True)}
+    usual = {key: Counter(table.get(key, ...) for table in tables).most_common(1)[0][0] for key in keys}
+    found = {}
+    for number, (cell, table) in enumerate(zip(cells, tables, strict=True), 1):
+        unusual = {key: names[key] for key in keys if table.get(key, ...) != usual[key]}
+        found[cell] = _joined(f"{base} #{number}", table, unusual)
+    return found
+
+
+def _joined(base: str, settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    told_ones = [f"{name}={told(settings[key])}" for key, name in names.items() if key in settings]
+    more = ["…"] if len(told_ones) > MOST_IN_A_LABEL else []
+    return ", ".join([base, *told_ones[:MOST_IN_A_LABEL], *more])

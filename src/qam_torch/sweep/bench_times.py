@@ -1,0 +1,85 @@
+"""How long a run's updates take, by what somebody has measured with `qam-bench`; nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from qam_torch.config.population import seeds_of
+from qam_torch.types import QamError
+
+__all__ = ["Bench", "Estimate", "estimate", "read_bench"]
+
+KEYS = ("algo", "size", "population", "precision", "ms_per_update")
+MS_PER_HOUR = 3.6e6
+
+
+class Bench(NamedTuple):
+    """Measurements of `qam-bench`: which device, and a result for each method, size and population."""
+
+    device: str
+    results: Sequence[Mapping[str, Any]]
+
+    @property
+    def unit(self) -> str:
+        """ "GPU hours", or where no GPU was measured "hours"."""
+        return "hours" if self.device == "cpu" else "GPU hours"
+
+
+class Estimate(NamedTuple):
+    """Hours of a run's updates, and with what shapes they were measured if those are not the run's own."""
+
+    hours: float
+    told: str
+
+
+def read_bench(path: Path) -> Bench:
+    """The file of `qam-bench --json`; raises QamError for any other."""
+    try:
+        content = json.loads(path.read_text())
+        results = [{key: result[key] for key in KEYS} for result in content["results"]]
+        return Bench(content["machine"]["device"], results)
+    except FileNotFoundError:
+        raise QamError(f"no file '{path}': write it with qam-bench --json {path}") from None
+    except (OSError, ValueError, LookupError, TypeError):
+        raise QamError(f"'{path}' is no file of qam-bench: write it with qam-bench --json {path}") from None
+
+
+def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
+    """What the run's method took at its size, with as many members; None if that was not measured.
+
+    sizes    (O, A); of several measurements the one with the nearest shapes counts
+    updates  of the whole run
+    """
+    wanted = (*sizes, config.algo.horizon_length)
+
+    def distance(result: Mapping[str, Any]) -> int:
+        return sum(abs(one - other) for one, other in zip(_shapes(result), wanted, strict=True))
+
+    nearest = min((result for result in bench.results if _fits(result, config)), key=distance, default=None)
+    if nearest is None:
+        return None
+    observation, action, chunk = _shapes(nearest)
+    told = f"measured with {observation} observations and chunks of {chunk} x {action} numbers"
+    return Estimate(updates * nearest["ms_per_update"] / MS_PER_HOUR, told if distance(nearest) else "")
+
+
+def _shapes(result: Mapping[str, Any]) -> tuple[int, int, int]:
+    size = result["size"]
+    return size["observation_dim"], size["action_dim"], size["horizon_length"]
+
+
+def _fits(result: Mapping[str, Any], config: DictConfig) -> bool:
+    """Whether a measurement is of this method, with these networks, batches and members."""
+    size, algo = result["size"], config.algo
+    return (
+        (result["algo"], result["population"]) == (config.algo_name, len(seeds_of(config)))
+        and result["precision"] == config.precision
+        and list(size["hidden"]) == list(algo.value_hidden_dims)
+        and (size["num_qs"], size["batch_size"]) == (algo.num_qs, config.batch_size)
+        and size["flow_steps"] == algo.get("flow_steps", size["flow_steps"])
+    )

@@ -1,0 +1,177 @@
+"""What a launcher calls for each run of a sweep, in whatever process and on whatever machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from qam_torch.config import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
+from qam_torch.config.overrides import name_of
+from qam_torch.sweep.record import Outcome, Record, failure, score_of
+from qam_torch.sweep.resources import Share, slot, variables
+from qam_torch.sweep.run_process import GRACE_SECONDS
+from qam_torch.system.machine import is_alive
+from qam_torch.training.finished_run import finished_run
+from qam_torch.types import QamError
+
+__all__ = ["SweepJob"]
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """Hydra's task function in a sweep: makes the run in a process of its own, and does not raise what happens there.
+
+    directory  of the sweep, where records and logs go; absolute, and the same on all machines
+    cwd        where the command was given: what relative paths are relative to
+    gpus       for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them
+    common     overrides that all runs of the sweep have in common
+    runs       of the whole sweep; None = the sweeper decides as it goes
+    command    host and process of the command, with which its runs end; None where they go on without it
+
+    A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
+    """
+
+    directory: Path
+    cwd: Path
+    gpus: tuple[str, ...] = ()
+    common: frozenset[str] = frozenset()
+    runs: int | None = None
+    command: tuple[str, int] | None = None
+
+    def __call__(self, config: DictConfig) -> Outcome:
+        hydra = HydraConfig.get()
+        words = list(hydra.overrides.task)
+        record = Record(int(hydra.job.num), words, name_of(words, self.common))
+        share = Share.of(_plain(hydra.launcher), self.runs)
+        alone = hydra.runtime.choices["hydra/launcher"] == "basic"
+        path = Record.path(self.directory, record.number)
+        try:
+            settings = self._settings(config, share, begun=path.exists())
+            record = replace(record, outcome=Outcome("running", settings.run_dir))
+            summary = finished_run(Path(settings.run_dir), settings)
+            if summary is None:
+                with slot(path.parent, share.at_once, record.number) as place:
+                    environment = variables(share, place, self.gpus)
+                    record = self._made(record, settings, environment, None if alone else path.with_suffix(".log"))
+            else:
+                record = record.ended(Outcome("skipped", settings.run_dir, *score_of(summary)))
+        except Exception as error:  # of whatever kind, it is not the other runs' affair
+            record = record.ended(failure(error, record.outcome.directory))
+        record.write(path)
+        command = self._command_here()
+        if command is not None and not is_alive(command):  # a worker of joblib would wait five minutes for more work
+            os._exit(1)
+        print(record.told(), flush=True)
+        return record.outcome
+
+    def is_finished(self, config: DictConfig) -> bool:
+        """Whether the run would be left alone."""
+        settings = self._settings(config, Share(), begun=False)
+        try:
+            return finished_run(Path(settings.run_dir), settings) is not None
+        except QamError:  # which the run will tell
+            return False
+
+    def _settings(self, config: DictConfig, share: Share, begun: bool) -> DictConfig:
+        """The run's configuration, resolved, with its share of the machine and with its directory's absolute path."""
+        settings = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
+        assert isinstance(settings, DictConfig)
+        settings.run_dir = str(self.cwd / Path(settings.run_dir).expanduser())
+        for name in ("num_threads", "eval_workers"):
+            if settings[name] is None:
+                settings[name] = share.threads
+        if begun:
+            settings.resume = "auto"
+        return settings
+
+    def _command_here(self) -> int | None:
+        """The command's process, if it is on this machine."""
+        return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
+
+    def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
+        """Make the run in a process of its own, which writes its record itself unless it dies."""
+        path = Record.path(self.directory, record.number)
+        if log is not None:
+            print(f"{record.told()}; {log}", flush=True)
+        started = time.monotonic()
+        with _output(log) as output, _process(self.cwd, environment, output) as process:
+            record = replace(record, host=socket.gethostname(), pid=process.pid)
+            record.write(path)
+            request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
+            _ask(process, {**request, "command": self._command_here()})
+            status = process.wait()
+        ended = Record.read(path)
+        if ended.outcome.ending != "running":
+            return ended
+        told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
+        reason = f"its process {told}" + ("" if log is None else f", see {log}")
+        seconds = round(time.monotonic() - started, 1)
+        return record.ended(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
+
+
+def _plain(launcher: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(launcher, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}
+
+
+def _signal(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"{name} (is the memory full?)" if name == "SIGKILL" else name
+
+
+@contextlib.contextmanager
+def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
+    """Where a run's words go: to a file that is continued, or with None to where this process's go."""
+    if log is None:
+        yield None
+        return
+    with open(log, "ab") as file:
+        yield file
+
+
+def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # its end is told by its status
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+
+
+@contextlib.contextmanager
+def _process(cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that makes a run when it is asked to; leaving, for whatever reason, ends it.
+
+    It has a session of its own, so that signals to the launcher's processes, Ctrl-C or Slurm's warning before it takes
+    the machine away, reach it only as its input closing.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "qam_torch.sweep.run_process"],
+        stdin=subprocess.PIPE, stdout=output, stderr=output, cwd=cwd, env={**os.environ, **environment},
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    try:
+        yield process
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

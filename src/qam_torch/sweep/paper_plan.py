@@ -1,0 +1,101 @@
+"""Which runs the published figures stand on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+
+from qam_torch.config.composition import compose, config_directory
+from qam_torch.config.overrides import NEUTRAL, parsed
+from qam_torch.types import QamError
+
+__all__ = ["DOMAINS", "METHODS", "SEEDS", "Plan"]
+
+DOMAINS = (
+    "scene-play", "puzzle-3x3-play", "puzzle-4x4-play", "cube-double-play", "cube-triple-play", "cube-quadruple-play",
+    "antmaze-large-navigate", "antmaze-giant-navigate", "humanoidmaze-medium-navigate", "humanoidmaze-large-navigate",
+)  # fmt: skip
+"""Source: Li & Levine 2026, as are the tasks, the seeds and the steps."""
+
+TASKS = ("1", "2", "3", "4", "5")
+SEEDS = tuple(10_001 * number for number in range(1, 13))
+ONLINE_STEPS = 500_000
+ONLINE_ONLY = ("rlpd",)
+METHODS = tuple(sorted(path.stem for path in (config_directory() / "tuned" / "paper").glob("*.yaml")))
+
+
+class Plan(NamedTuple):
+    """Runs of the protocol, every method on every task of every domain.
+
+    methods, domains, tasks  as the command line names them
+    offline                  without the online phase
+    neutral                  overrides that change no result
+    """
+
+    methods: tuple[str, ...]
+    domains: tuple[str, ...]
+    tasks: tuple[str, ...]
+    offline: bool
+    neutral: tuple[str, ...]
+
+    @classmethod
+    def of(cls, methods: str, domains: str, tasks: str, offline: bool, overrides: Sequence[str]) -> Plan:
+        """From lists separated by commas, or "all"; raises QamError for what is not of the protocol."""
+        chosen = _chosen("--methods", methods, METHODS)
+        if offline and methods == "all":
+            chosen = tuple(name for name in chosen if name not in ONLINE_ONLY)
+        if offline and set(chosen) & set(ONLINE_ONLY):
+            raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
+        for word in overrides:
+            key = parsed(word).key_or_group
+            if not any(key == neutral or key.startswith((f"{neutral}.", f"{neutral}/")) for neutral in NEUTRAL):
+                raise QamError(f"{word} would make other runs than the published ones: leave it out, or use qam-train")
+        domain, task = _chosen("--domains", domains, DOMAINS), _chosen("--tasks", tasks, TASKS)
+        return cls(chosen, domain, task, offline, tuple(overrides))
+
+    @property
+    def runs(self) -> int:
+        """Processes, of twelve seeds each."""
+        return len(self.methods) * len(self.domains) * len(self.tasks)
+
+    def words(self, launcher: str | None = None) -> list[str]:
+        """The command's overrides, which a second time continue what is not finished."""
+        chosen = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
+        return [
+            *chosen,
+            *self._common(),
+            f"algo={','.join(self.methods)}",
+            f"env={','.join(self.domains)}",
+            f"task={','.join(self.tasks)}",
+        ]
+
+    def configs(self) -> Iterator[tuple[str, str, DictConfig]]:
+        """Method, domain and configuration of a run of each; tasks do not differ in what they take."""
+        for method, domain in itertools.product(self.methods, self.domains):
+            words = [word for word in self._common() if not parsed(word).key_or_group.startswith("hydra")]
+            yield method, domain, compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
+
+    def _common(self) -> list[str]:
+        own = {parsed(word).key_or_group for word in self.neutral}
+        # A seed that diverges leaves the other eleven, which were runs of their own, as they are.
+        defaults = {"skip_completed": "true", "on_divergence": "freeze"}
+        return [
+            "experiment=paper",
+            f"seeds=[{','.join(map(str, SEEDS))}]",
+            *([] if self.offline else [f"online_steps={ONLINE_STEPS}"]),
+            *(f"{key}={value}" for key, value in defaults.items() if key not in own),
+            *self.neutral,
+        ]
+
+
+def _chosen(option: str, given: str, known: Sequence[str]) -> tuple[str, ...]:
+    names = list(known) if given == "all" else [name for name in given.split(",") if name]
+    for name in names:
+        if name not in known:
+            raise QamError(f"{option} {name} is not of the paper: choose from {', '.join(known)}")
+    if not names:
+        raise QamError(f"{option} names nothing: choose from {', '.join(known)}")
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,91 @@
+"""A run of a sweep in a process of its own, so that neither a crash nor a full memory takes the others along.
+
+Told what to do by a line on standard input. When that is closed, the run is interrupted: this is how whoever started it
+stops it, and it also happens when whoever started it is killed. The same happens when the command of the sweep is gone,
+which between itself and this process may have workers that live on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from qam_torch.sweep.record import Outcome, Record, failure, score_of
+from qam_torch.system.machine import is_alive
+from qam_torch.types import QamError
+
+__all__ = ["GRACE_SECONDS", "main"]
+
+POLL_SECONDS = 1.0
+"""Between two looks at whether the command is still there."""
+
+GRACE_SECONDS = 20.0
+"""What an interrupted run has for ending by itself."""
+
+
+def main() -> int:
+    """Make the run, and write in its record what became of it; 0 if it came to its results."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would not have
+    request = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_interrupt_when_left, args=(request["command"],), daemon=True).start()
+    record, started = Record.from_dict(request["record"]), time.monotonic()
+    outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seconds = round(time.monotonic() - started, 1)
+    record.ended(replace(outcome, seconds=seconds)).write(Path(request["path"]))
+    return 0 if outcome.score is not None else 1
+
+
+def _fit(config: dict[str, Any]) -> Outcome:
+    # Here, where an interrupt is an outcome, because it takes seconds.
+    from omegaconf import OmegaConf
+
+    from qam_torch.algorithms.lookup import see_working_directory
+    from qam_torch.training.fit import fit
+
+    see_working_directory()
+    result = fit(OmegaConf.create(config))
+    score, measure = score_of(result.summary)
+    ending = "skipped" if result.algorithm is None else "resumed" if result.resumed else "finished"
+    return Outcome(ending, str(result.directory), score, measure)
+
+
+def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
+    try:
+        return run()
+    except KeyboardInterrupt:
+        return Outcome("interrupted", directory)
+    except Exception as error:  # of whatever kind, it is not the other runs' affair
+        if not isinstance(error, (QamError, OSError)):
+            traceback.print_exc()
+        outcome = failure(error, directory)
+        print(f"qam-train: {outcome.reason}", file=sys.stderr, flush=True)
+        return outcome
+
+
+def _interrupt_when_left(command: int | None) -> None:
+    """Interrupt this process when its input closes or the command is gone; end it if it does not end by itself."""
+    with contextlib.suppress(OSError):
+        while command is None or is_alive(command):
+            # Not sys.stdin, whose lock would be held when the interpreter ends.
+            # Windows can only wait for it.
+            if (sys.platform == "win32" or select.select([0], [], [], POLL_SECONDS)[0]) and not os.read(0, 1024):
+                break
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(GRACE_SECONDS)
+    os._exit(130)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Lightning's Trainer, as a run uses it: quiet, without its own checkpoints, and interruptible."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import warnings
+from pathlib import Path
+
+import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.data.datamodule import TrainingData
+from qam_torch.rundir.checkpoints import AtomicCheckpointIO
+from qam_torch.types import QamError
+
+__all__ = ["build_trainer", "quiet_lightning", "train"]
+
+
+def quiet_lightning() -> None:
+    """The run says itself what is worth saying."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+
+
+def build_trainer(config: DictConfig) -> L.Trainer:
+    """The trainer of a run; raises QamError where the accelerator cannot be used."""
+    try:
+        return L.Trainer(
+            accelerator=config.trainer.accelerator,
+            devices=config.trainer.devices,
+            precision=config.trainer.precision,
+            plugins=[AtomicCheckpointIO()],
+            max_epochs=1,
+            max_steps=-1,  # the data module knows when it is over
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise QamError(
+            f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto"
+        ) from None
+
+
+def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
+    """Lightning's fit, but an interrupt stays an interrupt instead of ending the process with status 1."""
+    main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT) if main_thread else None
+    try:
+        trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
+    except SystemExit as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+        raise KeyboardInterrupt from None
+    finally:
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored

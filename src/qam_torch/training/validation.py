@@ -1,0 +1,181 @@
+"""Whether a configuration makes sense, before anything is computed."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import math
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
+from qam_torch.config.groups import config_directory
+from qam_torch.config.population import check_population, own_seeds
+from qam_torch.data.replay import MODES
+from qam_torch.envs.ogbench import environment_id
+from qam_torch.training.components import build_algorithm, method_of
+from qam_torch.training.schedule import clock_of
+from qam_torch.types import QamError, require
+
+__all__ = ["check"]
+
+
+def check(config: DictConfig) -> None:
+    """Raise QamError for values that make no sense, alone or together, before anything is computed."""
+    _check_complete(config)
+    for name in ("algo", "env", "data", "trainer", "logger", "population"):
+        require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
+    clock_of(config)
+    algo = config.algo
+    if algo.get("fql_alpha") and algo.get("edit_scale"):
+        raise QamError(
+            f"got fql_alpha={algo.fql_alpha} and edit_scale={algo.edit_scale}, which exclude each other: "
+            "use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
+        )
+    for name, least in (("batch_size", 1), ("eval_episodes", 1), ("eval_environments", 1)):
+        require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
+    require("online_workers", _is_integer(config.online_workers, 0), config.online_workers, "an integer >= 0")
+    for name, least in (("eval_workers", 0), ("num_threads", 1)):
+        value = config[name]
+        require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
+    _check_source(config)
+    _check_online(config)
+    require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
+    require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
+    require("skip_completed", isinstance(config.skip_completed, bool), config.skip_completed, "true or false")
+    require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
+    require("precision", config.precision in ("full", "bf16-mixed"), config.precision, "full or bf16-mixed")
+    if config.precision == "bf16-mixed" and config.dtype != "float32":
+        raise QamError(f"precision=bf16-mixed needs dtype=float32 and got {config.dtype}: leave one of them out")
+    for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
+        require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
+    proportion = config.data.proportion
+    require("data.proportion", _is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    require("data.download", isinstance(config.data.download, bool), config.data.download, "true or false")
+    mirrors = config.data.mirrors
+    listed = mirrors is None or (OmegaConf.is_list(mirrors) and all(isinstance(url, str) for url in mirrors))
+    require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
+    require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
+    for seed in own_seeds(config):
+        require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
+    if config.logger.wandb and importlib.util.find_spec("wandb") is None:
+        raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
+    _check_options(config)
+
+
+def _check_complete(config: DictConfig) -> None:
+    """Nothing that train.yaml has was taken away by ~key."""
+    whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
+    assert isinstance(whole, dict)
+    for name in map(str, whole.keys() - {"defaults", "hydra"}):
+        parts = whole[name] if isinstance(whole[name], dict) and OmegaConf.is_dict(config.get(name)) else {}
+        gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
+        if gone:
+            raise QamError(f"~{gone[0]} takes away what every run needs: give it a value instead")
+
+
+def _check_online(config: DictConfig) -> None:
+    """The replay buffer can hold and give what it has to."""
+    require("buffer", config.buffer in MODES, config.buffer, " or ".join(MODES))
+    require("buffer_size", _is_integer(config.buffer_size, 1), config.buffer_size, "an integer >= 1")
+    start = config.init_from
+    require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
+    if config.online_steps == 0:
+        require("init_from", start is None, start, "null without an online phase: give online_steps=...")
+        return
+    chunk, streams = config.algo.horizon_length, config.num_envs
+    if config.buffer_size // streams < 2 * chunk:
+        raise QamError(
+            f"buffer_size={config.buffer_size} is too small for num_envs={streams}: expected at least twice "
+            f"horizon_length={chunk} for each of them"
+        )
+    if config.online_steps < config.start_training:
+        raise QamError(
+            f"start_training={config.start_training} exceeds online_steps={config.online_steps}, so that no update "
+            "would be made: lower it, or give more steps"
+        )
+    if config.buffer == "balanced":
+        require("batch_size", config.batch_size % 2 == 0, config.batch_size, "an even number with buffer=balanced")
+        least = chunk * streams
+        require("start_training", config.start_training >= least, config.start_training,
+                f"at least {least} with buffer=balanced, so that there is a chunk to draw")  # fmt: skip
+
+
+_NEEDED = {
+    "minari": {"dataset": "mujoco/hopper/medium-v0"},
+    "npz": {"path": "my.npz", "env_id": "Pendulum-v1"},
+}
+"""Source -> the keys that it cannot do without, each with an example."""
+
+
+def _check_source(config: DictConfig) -> None:
+    """What the source needs is there, and nothing is asked of it that only OGBench has."""
+    source = config.env.get("source")
+    if source == "ogbench":
+        require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
+        require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
+        environment_id(str(config.env.dataset), config.task)
+        return
+    require("env.source", source in _NEEDED, source, f"ogbench, {' or '.join(_NEEDED)}")
+    for name, example in _NEEDED[source].items():
+        value = config.env[name]
+        if not isinstance(value, str) or not value:
+            got = "without it" if value is None else f"{name}={value}"
+            raise QamError(f"env={source} needs {name}=..., e.g. {name}={example}, and got {got}")
+    if config.task is not None:
+        raise QamError(f"task={config.task} is one of OGBench's single tasks: leave it out with env={source}")
+    if config.data.path is not None:
+        instead = "give the file as path=..." if source == "npz" else "leave it out, or use env=npz path=..."
+        raise QamError(f"data.path={config.data.path} is for files in OGBench's format: {instead}")
+    if source == "minari" and importlib.util.find_spec("minari") is None:
+        raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
+
+
+def _is_integer(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (lambda value: _is_integer(value, 1), "an integer >= 1"),
+    "float": (_is_number, "a finite number"),
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "Sequence[int]": (
+        lambda value: isinstance(value, list) and bool(value) and all(_is_integer(v, 1) for v in value),
+        "a list of integers >= 1, such as [512,512]",
+    ),
+    PER_MEMBER: (
+        lambda value: _is_number(value) or (isinstance(value, list) and bool(value) and all(map(_is_number, value))),
+        "a finite number, or a list with one for each seed",
+    ),
+}
+"""Annotation of a method's constructor argument -> what a configured value of it must be."""
+
+
+def _check_options(config: DictConfig) -> None:
+    """The method's options are ones its constructor takes, of the kinds it says; ranges are its own affair."""
+    options = OmegaConf.to_container(config.algo, resolve=True)
+    assert isinstance(options, dict)
+    taken = annotations_of(method_of(config))
+    for name, value in options.items():
+        if name == "_target_":
+            continue
+        if name not in taken:
+            known = [one for one in taken if one in options]
+            near = difflib.get_close_matches(str(name), known, n=2)
+            hint = f"did you mean {' or '.join(near)}?" if near else "leave it out, or choose the algo that has it"
+            raise QamError(f"algo={config.algo_name} has no option '{name!s}': {hint}")
+        if taken[name] in _KINDS:
+            fits, expected = _KINDS[taken[name]]
+            require(f"algo.{name}", fits(value), value, expected)
+    check_population(config, method_of(config))
+    # The constructor checks the ranges; layers of one unit cost nothing.
+    small = {name: [1] for name in options if taken.get(str(name)) == "Sequence[int]"}
+    smaller = OmegaConf.merge(config, {"algo": small})
+    assert isinstance(smaller, DictConfig)
+    build_algorithm(smaller, observation_dim=1, action_dim=1)

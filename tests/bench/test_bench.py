@@ -1,0 +1,263 @@
+"""qam-bench: what it counts, what it times, and what it says to bad input."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from qam_torch.bench.measure import CLOCKS, count_flops, matrix_peak, measure
+from qam_torch.bench.table import REFERENCE_MS
+from qam_torch.bench.workload import Workload, methods
+from qam_torch.cli import bench
+from qam_torch.cli.bench import main
+from qam_torch.networks import MLP
+from qam_torch.types import Work
+from tests.helpers.workloads import workload
+
+CPU = torch.device("cpu")
+SMALL_FLAGS = (
+    "--observation-dim 3 --action-dim 2 --horizon-length 2 --hidden 8 8 --num-qs 2 --batch-size 4 --flow-steps 2"
+)
+
+FIGURES = (
+    "ms_per_update",
+    "best_ms_per_update",
+    "updates_per_s",
+    "member_updates_per_s",
+    "gflop_per_update",
+    "gflop_per_s",
+    "first_update_s",
+    "first_update_with_metrics_s",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads only get in one another's way at these sizes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_an_mlps_products_are_counted_by_hand() -> None:
+    """B = 5 rows through 3 -> 4 -> 2, forward and backward in parameters and input."""
+    lone, ensemble = MLP((1,), 3, (4,), 2), MLP((2, 3), 3, (4,), 2)
+    forward = 2 * 5 * (3 * 4 + 4 * 2)
+    x = torch.ones(1, 5, 3, requires_grad=True)
+    assert count_flops(lambda: lone(x)) == forward
+    assert count_flops(lambda: lone(x).sum().backward()) == 3 * forward
+    assert count_flops(lambda: lone(x.detach()).sum().backward()) == 3 * forward - 2 * 5 * 3 * 4
+    assert count_flops(lambda: ensemble(x.detach().expand(2, 5, 3))) == 6 * forward
+
+
+def test_products_inside_torch_func_are_counted() -> None:
+    x, w = torch.ones(5, 3), torch.ones(3, 4)
+    assert count_flops(lambda: torch.func.vjp(lambda y: y @ w, x)[1](torch.ones(5, 4))) == 2 * (2 * 5 * 3 * 4)
+
+
+@pytest.mark.parametrize("algo", ["qam", "qam_f", "qam_e"])
+def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two stacks of two updates end where two of the trainer's steps end, and so do the metrics."""
+    timed, trained = workload(algo, stack=2), workload(algo, stack=2)
+    monkeypatch.setattr(trained.algorithm, "_count", lambda updates: None)
+    metrics = timed.run(4)
+    for step in range(2):
+        trained.algorithm.training_step(Work(2, [trained.batch]), step)
+    for a, b in zip(timed.algorithm.parameters(), trained.algorithm.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert metrics.keys() == trained.algorithm.metrics.keys()
+
+
+def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qam_torch.bench.measure.PEAK_SIZES", (256,))
+    monkeypatch.setattr("qam_torch.bench.measure.PEAK_SECONDS", 0.05)
+    assert 1e8 < matrix_peak(CPU) < 1e15
+
+
+def fake_peaks(monkeypatch: pytest.MonkeyPatch, *peaks: float) -> None:
+    rates = iter(peaks)
+    monkeypatch.setattr(bench, "matrix_peak", lambda *_: next(rates))
+
+
+def test_figures_agree_with_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch, 50e9, 200e9, 100e9)
+    path = tmp_path / "bench.json"
+    torch.set_num_threads(2)
+    flags = (
+        f"--preset quickstart --population 1 3 --updates 3 --repeats 2 --threads 1 --parts --json {path} {SMALL_FLAGS}"
+    )
+    assert main(flags.split()) == 0
+    assert torch.get_num_threads() == 2  # as it was
+    found = json.loads(path.read_text())
+    assert found["command"] == f"qam-bench {flags}"
+    assert found["machine"]["threads"] == 1 and found["machine"]["torch"] == torch.__version__
+    one, three = found["results"]
+    assert three["gflop_per_update"] == pytest.approx(3 * one["gflop_per_update"])
+    for result, peak in ((one, 200), (three, 200)):
+        seconds = result["ms_per_update"] / 1e3
+        assert result["updates_per_s"] == pytest.approx(1 / seconds)
+        assert result["member_updates_per_s"] == pytest.approx(result["population"] / seconds)
+        assert result["gflop_per_s"] == pytest.approx(result["gflop_per_update"] / seconds)
+        assert result["share_of_peak"] == pytest.approx(result["gflop_per_s"] / peak)
+        assert result["best_ms_per_update"] == min(result["blocks_ms_per_update"]) <= result["ms_per_update"]
+        assert len(result["blocks_ms_per_update"]) == 2
+        assert result["size"]["hidden"] == [8, 8]
+        assert "reference" not in result  # other sizes than the preset's
+        assert sum(part["gflop"] for part in result["parts"].values()) == pytest.approx(result["gflop_per_update"])
+    printed = capsys.readouterr().out
+    assert printed.count("quickstart*") == 2 and "lean adjoint" in printed
+
+
+def test_the_reference_stands_beside_its_own_workload_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch, *[1e12] * 9)
+    monkeypatch.setattr(bench, "measure", lambda *_: {**dict.fromkeys(FIGURES, 1.0), "ms_per_update": 2.0})
+    monkeypatch.setattr(bench, "Workload", lambda *_, **__: None)
+    path = tmp_path / "bench.json"
+    assert (
+        main(["--algo", "qam", "qam_f", "--population", "1", "2", "--preset", "paper", "medium", "--json", str(path)])
+        == 0
+    )
+    results = json.loads(path.read_text())["results"]
+    assert len(results) == 8
+    referred = {r["preset"]: r["reference"] for r in results if "reference" in r}
+    assert sum("reference" in r for r in results) == 2
+    for preset in ("paper", "medium"):
+        assert referred[preset]["ms"] == list(REFERENCE_MS[preset])
+        assert referred[preset]["speedup"] == pytest.approx(REFERENCE_MS[preset][0] / 2)
+        assert referred[preset]["label"] == "reference (JAX, 2 cores)"
+    assert "285.00 x as fast" in capsys.readouterr().out
+
+
+def test_every_method_has_a_row_with_what_its_config_says(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = {}
+
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
+        seen[len(seen)] = workload.algorithm
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(bench, "measure", measured)
+    fake_peaks(monkeypatch, *[1e12] * 99)
+    assert main(["--algo", "qam,all", "--size", "medium", *SMALL_FLAGS.split()]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:-2]]
+    assert names == ["qam", *(name for name in methods() if name != "qam")] and len(names) == 17
+    built = dict(zip(names, seen.values(), strict=True))
+    assert (built["ifql"].best_of_n, built["qam"].best_of_n, built["qsm"].diffusion_steps) == (32, 1, 10)
+    assert (
+        built["qam"].flow_steps == 2 and built["dsrl"].networks["critic"].num_qs == 2 and built["rlpd"].chunk_dim == 4
+    )
+
+
+def test_a_method_of_ones_own_has_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch, *[1e12] * 9)
+    (tmp_path / "conf" / "algo").mkdir(parents=True)
+    (tmp_path / "conf" / "algo" / "mine.yaml").write_text("defaults: [rebrac, _self_]\n_target_: own_rebrac.Mine\n")
+    (tmp_path / "own_rebrac.py").write_text("from qam_torch.algorithms import ReBRAC\nclass Mine(ReBRAC): pass\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    flags = f"--config-dir conf --size quickstart --updates 2 --repeats 1 --parts {SMALL_FLAGS}".split()
+    assert main([*flags, "--algo", "mine"]) == 0
+    printed = capsys.readouterr().out
+    assert "\nmine       quickstart*" in printed and "actor/squared_distance" in printed
+    assert main([*flags, "--algo", "yours"]) == 1
+    assert "mine" in capsys.readouterr().err
+
+
+def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def peak(device: torch.device, dtype: torch.dtype, *_: object) -> float:
+        seen.append(dtype)
+        return 1e12
+
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
+        seen.append(workload.algorithm.mixed_precision)
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(bench, "matrix_peak", peak)
+    monkeypatch.setattr(bench, "measure", measured)
+    for precision in ("full", "bf16-mixed"):
+        assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), "--precision", precision]) == 0
+    assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
+
+
+def test_cpu_time_leaves_out_what_others_take() -> None:
+    """A sleep before every update stands for them."""
+    times, small = {}, workload(capture=True)
+    update = small.algorithm.update
+    small.algorithm.update = lambda *given, **options: (time.sleep(0.2), update(*given, **options))[1]  # type: ignore
+    for name, clock in CLOCKS.items():
+        times[name] = measure(small, updates=1, repeats=3, clock=clock)["best_ms_per_update"]
+    assert times["cpu"] < 150 < 200 <= times["wall"]
+
+
+def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[bool, int]] = []
+
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
+        workload.run(1)
+        seen.append((workload.algorithm.capture, len(workload.algorithm.captured)))
+        raise bench.QamError("enough")
+
+    monkeypatch.setattr(bench, "measure", measured)
+    for flags in ([], ["--eager"]):
+        fake_peaks(monkeypatch, 1e12)
+        assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), *flags]) == 1
+    assert seen == [(True, 1), (False, 0)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--algo qam,qam_g", "unknown --algo 'qam_g': expected one of bam, cgql, "),
+        ("--algo ,", "--algo names nothing"),
+        ("--preset papper", "unknown --preset 'papper': expected one of quickstart, medium, paper"),
+        ("--hidden 16 0", "--hidden=[16, 0] is out of range"),
+        ("--population 0", "--population=[0] is out of range"),
+        ("--flow-steps 0", "--flow-steps=0 is out of range"),
+        ("--batch-size many", "invalid int value: 'many'"),
+        ("--updates -3", "--updates"),
+        ("--updates 0", "--updates=0 is out of range"),
+        ("--threads 0", "--threads=0 is out of range"),
+        ("--precision half", "unknown --precision 'half': expected one of full, bf16-mixed"),
+        ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
+        ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
+        ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
+        ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
+        ("--wrong", "unrecognized arguments: --wrong"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    flags: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_peaks(monkeypatch)  # nothing is measured: asking for the peak would fail
+    assert main(flags.split()) == 1
+    captured = capsys.readouterr()
+    assert message in captured.err and captured.err.count("\n") == 1 and not captured.out
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--device", "cuda"]) == 1
+    assert "use --device cpu" in capsys.readouterr().err
+
+
+def test_diverging_figures_are_refused() -> None:
+    diverged = workload(overrides=["algo.lr=1e30"])
+    with pytest.raises(bench.QamError, match="infinite or NaN"):
+        measure(diverged, updates=5, repeats=1)

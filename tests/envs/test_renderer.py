@@ -1,0 +1,81 @@
+"""Choosing a renderer; the backends themselves are replaced, the one real try is made by the video tests."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from qam_torch.envs import renderer as rendering
+from qam_torch.types import QamError
+
+
+@pytest.fixture(autouse=True)
+def bare_linux(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    rendering._first_working.cache_clear()
+    yield
+    rendering._first_working.cache_clear()
+
+
+def working(monkeypatch: pytest.MonkeyPatch, *backends: str) -> list[str]:
+    tried: list[str] = []
+
+    def renders(backend: str) -> bool:
+        tried.append(backend)
+        return backend in backends
+
+    monkeypatch.setattr(rendering, "_renders", renders)
+    return tried
+
+
+def test_a_set_variable_is_respected_without_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = working(monkeypatch)
+    monkeypatch.setenv("MUJOCO_GL", "osmesa")
+    assert rendering.choose_renderer() == "osmesa" and tried == []
+
+
+def test_headless_tries_egl_then_osmesa_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = working(monkeypatch, "osmesa", "glfw")
+    assert [rendering.choose_renderer() for _ in range(2)] == ["osmesa", "osmesa"]
+    assert tried == ["egl", "osmesa"]
+
+
+def test_with_a_display_glfw_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    working(monkeypatch, "egl", "glfw")
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert rendering.choose_renderer() == "glfw"
+
+
+def test_nothing_works_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    working(monkeypatch)
+    with pytest.raises(QamError, match=r"libegl1.*libosmesa6"):
+        rendering.choose_renderer()
+
+
+def test_rendering_switched_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    with pytest.raises(QamError, match="MUJOCO_GL=disable"):
+        rendering.choose_renderer()
+
+
+def test_a_backend_that_does_not_exist_does_not_render() -> None:
+    assert not rendering._renders("no-such-backend")
+
+
+def test_prepare_sets_the_variable_only_before_mujoco_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    working(monkeypatch, "egl")
+    monkeypatch.setitem(sys.modules, "mujoco", object())
+    with pytest.raises(QamError, match="imported before"):
+        rendering.prepare_renderer()
+    monkeypatch.delitem(sys.modules, "mujoco")
+    monkeypatch.setenv("MUJOCO_GL", "")  # so that monkeypatch takes back what prepare_renderer sets
+    assert rendering.prepare_renderer() == "egl" == os.environ["MUJOCO_GL"]
+
+
+def test_importing_the_module_imports_no_mujoco() -> None:
+    code = f"import sys; sys.path[:] = {sys.path!r}; import qam_torch.envs.renderer; print('mujoco' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"

@@ -1,0 +1,219 @@
+"""The figures of a report: of which step and runs they are, and which published figure stands beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from qam_torch.paper import published
+from qam_torch.report.blocks import Text
+from qam_torch.report.collection import Collection, collect
+from qam_torch.report.document import document
+from qam_torch.report.published_settings import departures
+from qam_torch.report.results import ALL, Result, by_task, groups_of, over_all, results_of
+from qam_torch.report.tables import improvement
+from tests.helpers.made_up_runs import make_run
+
+ENV = "cube-double-play"
+
+
+def of_domain(collection: Collection, domain: str = ENV) -> list[Result]:
+    return [result for group in groups_of(collection, domain) for result in results_of(group)]
+
+
+def of_tasks(collection: Collection, domain: str = ENV) -> list[Result]:
+    return [result for group in groups_of(collection, domain) for one in by_task(group) for result in results_of(one)]
+
+
+def steps(results: Sequence[Result]) -> list[tuple[int, int]]:
+    return [result.step for result in results]
+
+
+def notes(collection: Collection) -> str:
+    return "\n".join(words for block in document(collection)[:6] if isinstance(block, Text) for words in block.words)
+
+
+# Of which step, of which runs
+
+
+def test_a_domain_is_the_mean_of_its_tasks(tmp_path: Path) -> None:
+    for task in range(1, 6):
+        make_run(tmp_path, task=task, success=lambda seed, step, task=task: task / 10 + seed / 100)
+    (found,) = of_domain(collect([tmp_path]))
+    assert found.mean.value == pytest.approx(0.32) and (found.tasks, found.seeds, found.runs) == (5, (3, 3), (15, 15))
+    assert found.mean.low == pytest.approx(0.32 - 0.01 * (2 / 3 / 15) ** 0.5 * 1.96, abs=0.001)
+    assert [one.mean.value for one in of_tasks(collect([tmp_path]))] == pytest.approx([0.12, 0.22, 0.32, 0.42, 0.52])
+
+
+def test_each_phase_has_its_last_step_that_half_of_the_runs_have_come_to(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", seeds=(1, 2), offline=100_000, online=100_000)
+    make_run(tmp_path / "b", seeds=(3, 4), offline=100_000, online=100_000, reached=150_000, finished=False)
+    make_run(tmp_path / "c", seeds=(5,), offline=100_000, online=100_000, reached=50_000, finished=False)
+    (offline, online) = of_tasks(collect([tmp_path]))
+    assert (offline.step, offline.runs) == ((100_000, 0), (4, 5))
+    assert (online.step, online.runs) == ((100_000, 100_000), (2, 5))
+    make_run(
+        tmp_path / "d", seeds=(6,), offline=300_000
+    )  # one that goes on alone does not drag the others' figure along
+    assert steps(of_tasks(collect([tmp_path]))) == [(100_000, 0), (100_000, 100_000)]
+
+
+def test_a_run_that_begins_online_has_no_figure_of_an_offline_phase(tmp_path: Path) -> None:
+    make_run(tmp_path, algo="rlpd", offline=0, online=100_000)
+    (found,) = of_tasks(collect([tmp_path]))
+    assert found.step == (0, 100_000) and found.published is not None and found.same_step
+
+
+def test_an_environment_without_tasks_or_success_is_told_by_its_return(tmp_path: Path) -> None:
+    run = make_run(tmp_path, env=ENV)
+    config = (run / "config.yaml").read_text().replace("task: 1\n", "task: null\n")
+    (run / "config.yaml").write_text(config.replace("dataset: cube-double-play-v0", "dataset: pendulum/random-v0"))
+    metrics = run / "metrics.csv"
+    metrics.write_text("\n".join(line.replace("0.5", "") for line in metrics.read_text().splitlines()) + "\n")
+    collection = collect([tmp_path])
+    (found,) = of_domain(collection, "pendulum/random-v0")
+    assert found.group.measure == "return" and found.mean.value == -1.0 and found.published is None
+    assert of_tasks(collection, "pendulum/random-v0") == []
+
+
+def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Path) -> None:
+    for env in (ENV, "scene-play"):
+        make_run(tmp_path, env=env, success=0.4 if env == ENV else 0.8)
+        make_run(tmp_path, env=env, algo="fql")
+    make_run(tmp_path, env=ENV, algo="fql", overrides=("algo.fql_alpha=7",))
+    collection = collect([tmp_path])
+    (group,) = over_all(collection)
+    assert (group.name, group.method) == (ALL, "qam")
+    (found,) = results_of(group)
+    assert found.mean.value == pytest.approx(0.6) and (found.tasks, found.published) == (2, None)
+
+
+def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: Path) -> None:
+    """At others the figure would be that of some domains, and jump where one is lost."""
+    make_run(tmp_path, env=ENV, seeds=(1, 2, 3, 4), offline=200_000, online=50_000)
+    make_run(tmp_path, env="scene-play", seeds=(1, 2), offline=100_000)
+    (group,) = over_all(collect([tmp_path]))
+    assert steps(results_of(group)) == [(100_000, 0)]
+    make_run(tmp_path, env=ENV, algo="fql", seeds=(1, 2, 3, 4), offline=60_000, every=30_000)
+    make_run(tmp_path, env="scene-play", algo="fql", seeds=(1, 2))
+    assert [group.method for group in over_all(collect([tmp_path]))] == ["qam"]
+
+
+# The published figures
+
+
+def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: Path) -> None:
+    for task in range(1, 6):
+        make_run(tmp_path, task=task, offline=200_000, success=lambda seed, step: 0.9 + 0.01 * seed)
+    collection = collect([tmp_path])
+    (found,) = of_domain(collection)
+    theirs = published().curve("QAM", ENV).at(200_000)
+    assert theirs is not None and found.published == theirs and found.same_step
+    assert found.difference == pytest.approx(0.92 - theirs.success) and found.overlap is False
+    assert found.goes_on == published().curve("QAM", ENV).at(1_000_000)
+    assert [one.published for one in of_tasks(collection)] == [
+        published().curve("QAM", ENV, task).at(200_000) for task in range(1, 6)
+    ]
+    assert "stops after 200k updates; the published runs go on, to 0.64 after 1M updates" in notes(collection)
+
+
+def test_intervals_that_touch_overlap_and_one_seed_has_none(tmp_path: Path) -> None:
+    low, high = published().curve("QAM", ENV, 1).at(100_000)[3:]  # type: ignore[index]
+    for name, ends, expected in (("a", (high, 1), True), ("b", (0, low), True), ("c", (high + 0.01, 1), False)):
+        make_run(tmp_path / name, seeds=(1, 2), success=lambda seed, step, ends=ends: ends[seed - 1])
+        (found,) = of_tasks(collect([tmp_path / name]))
+        assert found.overlap is expected
+    make_run(tmp_path / "d", seeds=(1,))
+    (found,) = of_tasks(collect([tmp_path / "d"]))
+    assert found.overlap is None and found.difference is not None
+
+
+def test_intervals_that_are_told_as_touching_are_not_apart(tmp_path: Path) -> None:
+    """A published interval from 0.0017 on, and own runs that never succeeded: both begin at 0.00."""
+    make_run(tmp_path, algo="fql", env="puzzle-4x4-play", task=2, offline=300_000, success=0.0)
+    (found,) = of_tasks(collect([tmp_path]), "puzzle-4x4-play")
+    assert found.published is not None and 0 < found.published.low < 0.005
+    assert found.overlap is True
+
+
+def test_where_own_runs_stop_between_published_steps_both_steps_are_told(tmp_path: Path) -> None:
+    make_run(tmp_path, offline=175_000, every=25_000)
+    shared, last = of_tasks(collect([tmp_path]))
+    assert shared.step == (150_000, 0) and shared.same_step
+    assert last.step == (175_000, 0) and last.published == shared.published and not last.same_step
+
+
+def test_where_no_step_is_shared_the_published_one_before_is_taken(tmp_path: Path) -> None:
+    make_run(tmp_path, offline=180_000, every=60_000, online=60_000)
+    offline, online = of_tasks(collect([tmp_path]))
+    assert offline.step == (180_000, 0) and offline.published is not None
+    assert offline.published[:2] == (150_000, 0) and not offline.same_step
+    assert online.published is None  # theirs began after a million updates
+    assert "nothing is published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"offline": 40_000, "every": 20_000}, "nothing is published at or before 40k updates"),
+        ({"offline": 100_000, "online": 50_000}, "nothing is published of an online phase after 100k updates"),
+    ],
+)
+def test_why_nothing_stands_beside_a_domain_is_told(tmp_path: Path, arguments: dict, told: str) -> None:
+    for task in range(1, 6):
+        make_run(tmp_path, task=task, **arguments)
+    assert told in notes(collect([tmp_path]))
+
+
+def test_some_of_a_domains_tasks_are_not_compared_with_all_of_them(tmp_path: Path) -> None:
+    for task in range(1, 5):
+        make_run(tmp_path, task=task)
+    collection = collect([tmp_path])
+    assert all(found.published is None and found.tasks == 4 for found in of_domain(collection))
+    assert all(found.published is not None for found in of_tasks(collection))
+    assert "4 of 5 tasks are not to be compared" in notes(collection)
+
+
+def test_runs_made_as_published_have_no_departures_and_others_name_theirs(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", overrides=("experiment=paper",))
+    make_run(tmp_path / "b", overrides=("experiment=paper", "algo.inv_temp=7", "batch_size=8"))
+    make_run(tmp_path / "c", env="cube-quadruple-play", overrides=("experiment=paper",))
+    make_run(tmp_path / "d", env="cube-single-play", name="single")
+    collection = collect([tmp_path])
+    found = {cell.domain: departures(cell) for cell in collection.labels if dict(cell.settings)["batch_size"] == 256}
+    assert found == {ENV: {}, "cube-quadruple-play": {}, "cube-single-play": None}
+    (changed,) = [cell for cell in collection.labels if dict(cell.settings)["batch_size"] == 8]
+    assert departures(changed) == {"algo.inv_temp": (7.0, 1.0), "batch_size": (8.0, 256.0)}
+    assert "was not run as published: 2 settings differ (`algo.inv_temp`, `batch_size`)" in notes(collection)
+
+
+def test_the_small_data_set_is_a_departure_where_the_large_one_was_published(tmp_path: Path) -> None:
+    make_run(tmp_path, env="cube-quadruple-play", overrides=("algo.inv_temp=1",))
+    (cell,) = collect([tmp_path]).labels
+    departed = departures(cell)
+    assert departed is not None
+    assert departed["env.dataset"] == ("cube-quadruple-play-v0", "cube-quadruple-play-100m-v0")
+
+
+# Methods beside one another
+
+
+def test_methods_are_compared_at_the_last_step_and_on_the_tasks_of_both(tmp_path: Path) -> None:
+    make_run(tmp_path, task=1, offline=200_000, success=lambda seed, step: step / 1e6)
+    make_run(tmp_path, task=2, offline=200_000, success=0.1)
+    make_run(tmp_path, task=1, algo="fql", offline=100_000, success=0.1)
+    make_run(tmp_path, task=2, algo="fql", offline=100_000, success=0.05)
+    make_run(tmp_path, task=1, algo="rlpd", offline=0, online=50_000)
+    table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
+    assert [[str(cell) for cell in row[:4]] for row in table.rows] == [["fql", "qam", "100k updates", "2"]]
+    assert table.rows[0][4][0] == "0.25 [0.25, 0.25]"  # a tie on one task, none better on the other
+
+
+def test_methods_are_compared_at_the_end_of_each_phase(tmp_path: Path) -> None:
+    make_run(tmp_path, online=50_000, success=lambda seed, step: 0.5 if step > 100_000 else 0.1)
+    make_run(tmp_path, algo="fql", online=50_000, success=0.3)
+    table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
+    told = [[str(row[2]), row[4][0]] for row in table.rows]  # of fql over qam
+    assert told == [["100k updates", "1.00 [1.00, 1.00]"], ["100k updates + 50k steps", "0.00 [0.00, 0.00]"]]

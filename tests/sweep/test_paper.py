@@ -1,0 +1,143 @@
+"""`qam-sweep paper`: the very runs of the paper, what they take, and what is not known of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from qam_torch.bench.workload import PRESETS
+from qam_torch.cli import train
+from qam_torch.cli.sweep import main
+from qam_torch.config.command_line import understood
+from qam_torch.config.composition import compose
+from qam_torch.paper import published
+from qam_torch.sweep.bench_times import estimate, read_bench
+from qam_torch.sweep.paper_cost import file_bytes, held_bytes, needs_of, world
+from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
+from tests.helpers.runs import TINY, Fit
+
+PART = ["paper", "--methods", "qam,fql", "--domains", "scene-play", "--tasks", "1,3"]
+
+
+def command_in(out: str) -> list[str]:
+    return shlex.split(out.strip().splitlines()[-1])
+
+
+def bench_file(path: Path, **changes: Any) -> Path:
+    result = {
+        "algo": "qam", "size": {**PRESETS["paper"]._asdict(), "observation_dim": 46}, "population": 12,
+        "precision": "full", "ms_per_update": 3.6,
+    }  # fmt: skip
+    path.write_text(json.dumps({"machine": {"device": "NVIDIA H100"}, "results": [{**result, **changes}]}))
+    return path
+
+
+def test_the_runs_are_those_of_the_published_figures() -> None:
+    assert len(METHODS) == 17 and set(DOMAINS) == set(published().domains)
+    plan = Plan.of("all", "all", "all", False, ())
+    assert plan.runs == 17 * 10 * 5 and len(set(SEEDS)) == 12
+
+
+def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PART, "runs_root=/elsewhere"]) == 0
+    out = capsys.readouterr().out
+    assert "2 x 1 x 2 = 4, each of 12 seeds: 48 of the paper's" in out
+    words = command_in(out)
+    assert words[:2] == ["qam-train", "-m"]
+    command = understood(words[1:])
+    assert command.runs is not None and len(command.runs) == 4
+    configs = [compose(run) for run in command.runs]
+    assert [(c.algo_name, c.env_name, c.task) for c in configs] == [
+        ("qam", "scene-play", 1), ("qam", "scene-play", 3), ("fql", "scene-play", 1), ("fql", "scene-play", 3)
+    ]  # fmt: skip
+    for config in configs:
+        assert list(config.seeds) == list(SEEDS) and config.runs_root == "/elsewhere"
+        assert (config.offline_steps, config.online_steps, config.skip_completed) == (1_000_000, 500_000, True)
+
+
+def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*PART, "--offline"]) == 0
+    assert compose([word for word in command_in(capsys.readouterr().out)[2:] if "," not in word]).online_steps == 0
+    assert "rlpd" not in Plan.of("all", "all", "all", True, ()).methods
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    {
+        "--methods qam,foo": "--methods foo is not of the paper: choose from bam, cgql",
+        "--domains cube": "--domains cube is not of the paper: choose from scene-play",
+        "--tasks 6": "--tasks 6 is not of the paper: choose from 1, 2, 3, 4, 5",
+        "--methods ,": "--methods names nothing",
+        "--methods rlpd --offline": "rlpd has no offline phase",
+        "algo.lr=3": "algo.lr=3 would make other runs than the published ones",
+        "seeds=[1]": "would make other runs",
+        "--bench /nowhere": "no file '/nowhere': write it with qam-bench --json",
+        "--launch moon": "invalid choice: 'moon'",
+    }.items(),
+)
+def test_other_runs_are_refused(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paper", *words.split()]) == 1
+    captured = capsys.readouterr()
+    assert told in captured.err and len(captured.err.strip().splitlines()) == 1 and not captured.out
+
+
+def test_hours_come_from_a_measurement_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(PART) == 0
+    assert "not known for qam, fql" in capsys.readouterr().out
+    assert main([*PART, "--bench", str(bench_file(tmp_path / "bench.json"))]) == 0
+    out = capsys.readouterr().out
+    assert "GPU hours   3 by measurements on NVIDIA H100" in out  # 2 tasks x 1.5 million updates x 3.6 ms
+    assert (
+        "measured with 46 observations and chunks of 5 x 5 numbers, for scene-play" in out
+        and "not known for fql; measure" in out
+    )
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text("[]")
+    assert main([*PART, "--bench", str(damaged)]) == 1
+    assert "is no file of qam-bench" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("change", [{"population": 1}, {"precision": "bf16-mixed"}, {"algo": "bam"}])
+def test_a_measurement_of_something_else_does_not_count(change: dict[str, Any], tmp_path: Path) -> None:
+    plan = Plan.of("qam", "scene-play", "1", False, ())
+    ((_, _, config),) = plan.configs()
+    bench = read_bench(bench_file(tmp_path / "bench.json"))
+    found = estimate(config, bench, (46, 5), 1_000_000)
+    assert found is not None and math.isclose(found.hours, 1.0) and found.told == ""
+    assert estimate(config, read_bench(bench_file(tmp_path / "other.json", **change)), (46, 5), 1_000_000) is None
+
+
+def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> None:
+    words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
+    run = tiny_fit(tmp_path / "run", *words, "logger=csv")
+    size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
+    told = needs_of(compose(["experiment=quickstart", *TINY, *words])).checkpoint
+    assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
+
+
+def test_the_memory_of_data_is_that_of_the_tables() -> None:
+    needs = [
+        needs_of(compose(["experiment=quickstart", *TINY, f"online_steps={steps}", f"buffer_size={max(steps, 10)}"]))
+        for steps in (0, 10_000, 3_000_000, 4_000_000)
+    ]
+    assert needs[0].device == needs[1].device, "the offline phase needs more than a small replay buffer"
+    assert needs[1].device < needs[2].device < needs[3].device
+    assert [one.replay for one in needs[2:]] == [37 * 3_000_000, 37 * 4_000_000]
+    shared = torch.zeros(10, 4)
+    assert held_bytes((shared, shared[:5], torch.zeros(3, dtype=torch.int64))) == 160 + 24  # a storage once
+    assert world("cube-single-play-v0").sizes == (28, 5)
+    assert file_bytes("cube-single-play-v0") > 1_000_000 * world("cube-single-play-v0").row_bytes
+
+
+def test_it_can_be_launched(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[list[str]] = []
+    monkeypatch.setattr(train, "main", lambda: launched.append(list(train.sys.argv)))
+    assert main([*PART, "--launch", "slurm", "hydra.launcher.partition=gpu"]) == 0
+    assert launched[0][:3] == ["qam-train", "-m", "hydra/launcher=qam_slurm"]
+    assert "hydra.launcher.partition=gpu" in launched[0]
