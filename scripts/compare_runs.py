@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from qam_torch.plotting.step_axis import by_seed, count_steps, counted
 from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, save_figure, styled
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 
 PANELS = {"evaluation/success": "success rate", "critic/loss": "critic loss"}
 

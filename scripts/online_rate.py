@@ -22,7 +22,7 @@ import torch
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.inference.policy import CollectingActor
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.suites.environments import environment_maker
 from qam_torch.types import Batch
 

@@ -22,7 +22,7 @@ import torch
 import qam_torch
 from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.data.sampler import ChunkSampler
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 
 UPDATES, UPDATE_SECONDS = 20_000, 1e-3
 SETTINGS = (

@@ -5,7 +5,9 @@ Does not import torch, so that what only reads files or steps environments start
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ __all__ = [
     "Draw",
     "Experience",
     "Linearizable",
+    "MazeLayout",
     "Metrics",
     "Noise",
     "Policy",
@@ -25,6 +28,8 @@ __all__ = [
     "QamError",
     "Velocity",
     "Work",
+    "is_integer",
+    "is_number",
     "require",
 ]
 
@@ -40,6 +45,16 @@ def require(name: str, condition: bool, got: Any, expected: str) -> None:
     """Raise QamError "name=got is out of range: expected ..." unless the condition holds."""
     if not condition:
         raise QamError(f"{name}={got} is out of range: expected {expected}")
+
+
+def is_integer(value: Any, least: int) -> bool:
+    """Whether a value is an integer (not a bool) of at least `least`."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite integer or floating-point number (not a bool)."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 class Batch(NamedTuple):
@@ -103,6 +118,43 @@ class Experience(NamedTuple):
     masks: np.ndarray
     begins: np.ndarray
     next_observations: np.ndarray
+
+
+@dataclass(frozen=True)
+class MazeLayout:
+    """Walls, start and goal of a maze in the coordinates of its positions.
+
+    walls        (rows, columns) bool; row i lies at y = origin[1] + i * cell_size, column j at x likewise
+    cell_size    edge of a cell
+    origin       xy of the center of cell (0, 0)
+    start        xy of the task's start, around which episodes begin
+    goal         xy of the task's goal
+    goal_radius  an episode succeeds within this distance of the goal
+    """
+
+    walls: np.ndarray
+    cell_size: float
+    origin: tuple[float, float]
+    start: tuple[float, float]
+    goal: tuple[float, float]
+    goal_radius: float
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom, top edge, for `axes.imshow(layout.walls, origin="lower", extent=layout.extent)`."""
+        rows, columns = self.walls.shape
+        left, bottom = (center - self.cell_size / 2 for center in self.origin)
+        return left, left + columns * self.cell_size, bottom, bottom + rows * self.cell_size
+
+    def is_wall(self, xy: np.ndarray) -> np.ndarray:
+        """Whether positions (..., 2) lie in a wall cell, or outside the maze -> (...,) bool."""
+        import numpy as np  # not above: commands that only list or print start without numpy
+
+        cells = np.floor((np.asarray(xy) - np.array(self.origin)) / self.cell_size + 0.5).astype(int)
+        rows, columns = self.walls.shape
+        column, row = cells[..., 0], cells[..., 1]
+        outside = (row < 0) | (row >= rows) | (column < 0) | (column >= columns)
+        return outside | self.walls[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
 
 
 class Draw(NamedTuple):

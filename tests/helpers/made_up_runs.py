@@ -12,7 +12,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from qam_torch.config.composition import compose
-from qam_torch.rundir.records import MetricsFile
+from qam_torch.rundir.metrics_file import MetricsFile
 
 Success = Callable[[int, int], float]
 """(seed, step) -> success rate."""

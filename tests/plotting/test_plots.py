@@ -16,15 +16,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.text import Text
 
-from qam_torch.envs.maze import MazeLayout
 from qam_torch.plotting.evaluation_curves import plot_return, plot_success, return_figure, success_figure
 from qam_torch.plotting.mazes import plot_trajectories, trajectories_figure
 from qam_torch.plotting.metric_panels import arrange
 from qam_torch.plotting.step_axis import step_of
 from qam_torch.plotting.training_curves import losses_figure, plot_losses
-from qam_torch.rollout.evaluation import wilson_interval
-from qam_torch.rundir.records import read_metrics
-from qam_torch.types import QamError
+from qam_torch.rundir.metrics_file import read_metrics
+from qam_torch.stats.wilson import wilson_interval
+from qam_torch.types import MazeLayout, QamError
 
 DPI, BLUE, ORANGE, VERMILION = 130, "#0072b2", "#e69f00", "#d55e00"
 TERMINAL = ["adjoint/terminal_mean", "adjoint/terminal_std", "adjoint/terminal_max"]
@@ -454,7 +453,7 @@ before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for th
 from qam_torch.plotting.training_curves import plot_losses
 from qam_torch.plotting.metric_panels import arrange
 from qam_torch.plotting.evaluation_curves import plot_success
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 metrics = read_metrics({str(path)!r})
 assert plot_losses(metrics, {str(tmp_path / "losses.png")!r})
 assert plot_success(metrics, 50, {str(tmp_path / "success.png")!r})

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from qam_torch.report.collection import Collection, collect
-from qam_torch.rundir.records import FAILURE
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.made_up_runs import make_run
@@ -125,7 +124,7 @@ def keep_lines(run: Path, count: int) -> None:
 
 def fail(run: Path) -> None:
     keep_lines(run, 1)
-    (run / FAILURE).write_text("seed=1 diverged; last good checkpoint: none was saved yet\n")
+    (run / "failed.txt").write_text("seed=1 diverged; last good checkpoint: none was saved yet\n")
 
 
 @pytest.mark.parametrize("damage", BROKEN)
@@ -150,7 +149,7 @@ def test_a_directory_that_cannot_be_read_is_a_broken_run(tmp_path: Path) -> None
 
 def test_a_run_that_failed_after_evaluations_says_why_and_they_count(tmp_path: Path) -> None:
     run = make_run(tmp_path, finished=False, reached=50_000)
-    (run / FAILURE).write_text("critic/loss is infinite or NaN; last good checkpoint: x\n")
+    (run / "failed.txt").write_text("critic/loss is infinite or NaN; last good checkpoint: x\n")
     found = collect([tmp_path])
     assert told(found)[run.name] == ("unfinished", "failed: critic/loss is infinite or NaN") and found.members
 

@@ -20,7 +20,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.inference.evaluate import main as evaluate_main
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator
 from qam_torch.training.fit import RunResult
 from tests.helpers.docs_pages import DOCS, blocks

@@ -19,7 +19,7 @@ from qam_torch.inference import evaluate as evaluation
 from qam_torch.inference import policy as acting
 from qam_torch.inference.policy import PopulationActor
 from qam_torch.rollout.evaluation import Act, Evaluation
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator
 from qam_torch.types import QamError
 from tests.algorithms.test_configs import ALGOS

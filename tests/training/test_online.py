@@ -15,7 +15,7 @@ import torch
 from qam_torch.envs.host import Host, HostFailure
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.plotting.step_axis import by_seed, counted
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError

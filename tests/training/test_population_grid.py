@@ -17,7 +17,7 @@ from qam_torch.inference.evaluate import evaluate, main
 from qam_torch.rollout import video
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import read_checkpoint
-from qam_torch.rundir.records import read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator
 from qam_torch.training import fit as run
 from qam_torch.training.components import build_algorithm

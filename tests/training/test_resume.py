@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import qam_torch
-from qam_torch.rundir.records import MetricsFile, read_metrics
+from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
 from qam_torch.training.components import build_loggers
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError

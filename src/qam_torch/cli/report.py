@@ -56,8 +56,8 @@ def report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) 
 
     Raises QamError for paths without a run, and where `out` cannot be written to.
     """
-    from qam_torch.config.composition import absolute
     from qam_torch.report.collection import collect
     from qam_torch.report.write import write_report
+    from qam_torch.system.files import absolute
 
     return write_report(collect(runs), Path(absolute(out)))

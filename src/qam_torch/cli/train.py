@@ -73,8 +73,8 @@ def _run(command: Command) -> int:
 
 def _sweep(command: Command) -> int:
     """Many runs, each in a process of its own, and the table of what ended how."""
-    from qam_torch.config.composition import absolute
     from qam_torch.sweep.sweep import Sweep
+    from qam_torch.system.files import absolute
 
     assert command.sweep is not None
     sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig
 
-from qam_torch.config.composition import absolute, compose, compose_for_hydra
+from qam_torch.config.composition import compose, compose_for_hydra
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.overrides import (
     common_words,
@@ -21,6 +21,7 @@ from qam_torch.config.overrides import (
     with_free_keys,
     with_quoted_paths,
 )
+from qam_torch.system.files import absolute
 from qam_torch.types import QamError
 
 __all__ = ["Command", "understood"]

@@ -6,7 +6,6 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -29,7 +28,7 @@ from qam_torch.config.overrides import (
 )
 from qam_torch.types import QamError
 
-__all__ = ["absolute", "compose", "compose_for_hydra", "config_directory"]
+__all__ = ["compose", "compose_for_hydra", "config_directory"]
 
 RENAMED = {"updates": "offline_steps"}
 """Keys of earlier versions -> what they are called now."""
@@ -122,8 +121,3 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
         if OmegaConf.is_dict(config[name]):
             names += _keys(config[name], f"{prefix}{name}.")
     return names
-
-
-def absolute(path: str | os.PathLike[str]) -> Path:
-    """A path with ~ expanded, relative ones against the working directory."""
-    return Path(path).expanduser().absolute()

@@ -5,7 +5,6 @@ A trajectory of n transitions has n + 1 rows; `terminals` is True on its last ro
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Collection, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qam_torch.data.npz import Header, open_archive
+from qam_torch.system.files import atomic_path, flush_to_disk
 from qam_torch.types import QamError
 
 __all__ = [
@@ -171,19 +171,13 @@ def write_npz_atomic(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarr
     path = Path(path)
     dtypes = {"terminals": np.dtype(bool), "button_states": np.dtype(np.int64)}
     typed = {key: np.asarray(array).astype(dtypes.get(key, np.float32), copy=False) for key, array in arrays.items()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
+        with atomic_path(path, shared=True) as temporary, open(temporary, "wb") as file:
             # mypy reads **typed as numpy's own keyword options
             np.savez_compressed(file, **typed)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+            flush_to_disk(file)
     except OSError as error:
         raise QamError(
             f"cannot write data file {path} ({error.strerror or error}): free some space or choose another directory"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from qam_torch.types import QamError
+from qam_torch.types import MazeLayout, QamError
 
-__all__ = ["MazeLayout", "maze_layout"]
-
-
-@dataclass(frozen=True)
-class MazeLayout:
-    """Walls, start and goal of a maze in the coordinates of its positions.
-
-    walls        (rows, columns) bool; row i lies at y = origin[1] + i * cell_size, column j at x likewise
-    cell_size    edge of a cell
-    origin       xy of the centre of cell (0, 0)
-    start        xy of the task's start, around which episodes begin
-    goal         xy of the task's goal
-    goal_radius  an episode succeeds within this distance of the goal
-    """
-
-    walls: np.ndarray
-    cell_size: float
-    origin: tuple[float, float]
-    start: tuple[float, float]
-    goal: tuple[float, float]
-    goal_radius: float
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top edge, for `axes.imshow(layout.walls, origin="lower", extent=layout.extent)`."""
-        rows, columns = self.walls.shape
-        left, bottom = (centre - self.cell_size / 2 for centre in self.origin)
-        return left, left + columns * self.cell_size, bottom, bottom + rows * self.cell_size
-
-    def is_wall(self, xy: np.ndarray) -> np.ndarray:
-        """Whether positions (..., 2) lie in a wall cell, or outside the maze -> (...,) bool."""
-        cells = np.floor((np.asarray(xy) - np.array(self.origin)) / self.cell_size + 0.5).astype(int)
-        rows, columns = self.walls.shape
-        column, row = cells[..., 0], cells[..., 1]
-        outside = (row < 0) | (row >= rows) | (column < 0) | (column >= columns)
-        return outside | self.walls[np.clip(row, 0, rows - 1), np.clip(column, 0, columns - 1)]
+__all__ = ["maze_layout"]
 
 
 def maze_layout(environment: gymnasium.Env) -> MazeLayout:

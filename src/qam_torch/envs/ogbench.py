@@ -5,18 +5,15 @@ This module is imported by the processes that host environments, so it must not 
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import importlib
-import os
 import re
-import tempfile
 import warnings
-from collections.abc import Iterator
 from typing import Any, SupportsFloat
 
 import gymnasium
 
+from qam_torch.system.temporary_files import temporary_files_removed
 from qam_torch.types import QamError
 
 __all__ = ["SparseReward", "data_set_names", "environment_id", "make_environment"]
@@ -70,7 +67,7 @@ def make_environment(
     identifier = environment_id(env_name, task)
     if reward not in _REWARDS:
         raise QamError(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
-    with warnings.catch_warnings(), _temporary_files_removed():
+    with warnings.catch_warnings(), temporary_files_removed():
         warnings.simplefilter("ignore")  # no display for GLFW, a box cast to float32: neither says anything here
         environment = gymnasium.make(identifier, disable_env_checker=True, **options)
         _keep_action_space(environment)
@@ -124,28 +121,3 @@ def _keep_action_space(environment: gymnasium.Env) -> None:
     cls = type(base)
     if isinstance(getattr(cls, "action_space", None), property):
         base.__class__ = type(cls.__name__, (cls,), {"action_space": base.action_space, "__module__": cls.__module__})
-
-
-@contextlib.contextmanager
-def _temporary_files_removed() -> Iterator[None]:
-    """Close and delete what is made with `tempfile.mkstemp` inside.
-
-    OGBench's mazes leave one file and one open descriptor behind for every environment, and a population's
-    evaluation has hundreds of environments. MuJoCo has read the file when the constructor returns.
-    """
-    original, made = tempfile.mkstemp, []
-
-    def mkstemp(*args: Any, **kwargs: Any) -> tuple[int, Any]:
-        made.append(original(*args, **kwargs))
-        return made[-1]
-
-    tempfile.mkstemp = mkstemp
-    try:
-        yield
-    finally:
-        tempfile.mkstemp = original
-        for descriptor, path in made:
-            with contextlib.suppress(OSError):  # already closed or deleted by its maker
-                os.close(descriptor)
-            with contextlib.suppress(OSError):
-                os.unlink(path)

@@ -18,8 +18,8 @@ from qam_torch.algorithms.lookup import see_working_directory
 from qam_torch.inference.policy import PopulationActor
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION, index_of, load_algorithm, members_in, read_checkpoint
-from qam_torch.rundir.records import prepare_directory, write_json
 from qam_torch.suites.environments import environment_maker, film_maker, title
+from qam_torch.system.files import prepare_directory, write_json
 from qam_torch.training.components import build_pool
 from qam_torch.training.evaluator import environments_for, evaluate_members
 from qam_torch.types import QamError, require

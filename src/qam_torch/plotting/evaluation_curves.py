@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, step_of
 from qam_torch.plotting.style import BLUE, INK, colors, entitle, save_figure, styled
-from qam_torch.rollout.evaluation import wilson_interval
+from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import require
 
 __all__ = ["plot_return", "plot_success", "return_figure", "success_figure"]

@@ -17,7 +17,7 @@ from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, entitle, save
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
-    from qam_torch.envs.maze import MazeLayout
+    from qam_torch.types import MazeLayout
 
 __all__ = ["draw_maze", "plot_trajectories", "trajectories_figure"]
 

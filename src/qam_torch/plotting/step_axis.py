@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from qam_torch.plotting.style import INK
-from qam_torch.rundir.records import is_training_metric
+from qam_torch.rundir.metrics_file import is_training_metric
 from qam_torch.types import QamError
 
 __all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]

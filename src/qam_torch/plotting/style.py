@@ -5,8 +5,6 @@ Figures are made without pyplot, so neither the backend nor any global state of 
 
 from __future__ import annotations
 
-import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
+from qam_torch.system.files import atomic_path
 from qam_torch.types import QamError
 
 __all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "entitle", "save_figure", "styled"]
@@ -68,13 +67,10 @@ def save_figure(figure: Figure | None, path: str | Path) -> bool:
     if figure is None:
         return False
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        figure.savefig(temporary, format="png", dpi=DPI)
-        os.replace(temporary, path)
+        with atomic_path(path, shared=True) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         reason = error.strerror or error
         raise QamError(f"could not write '{path}' ({reason}): give a writable directory with free space") from None
     return True

@@ -14,7 +14,7 @@ import numpy as np
 from qam_torch.report.collection import Collection
 from qam_torch.report.results import ALL, Result
 from qam_torch.report.settings import differing, told
-from qam_torch.rundir.records import write_text
+from qam_torch.system.files import atomic_path, write_text
 from qam_torch.types import QamError
 
 __all__ = ["evaluations", "figures", "write_csv", "write_parquet"]
@@ -105,11 +105,9 @@ def write_parquet(rows: Rows, path: Path) -> bool:
             len({type(value) for value in values if value is not None}) > 1
         ):  # a setting that is a word here, a number there
             columns[name] = [None if value is None else told(value) for value in values]
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
-        temporary.replace(path)
+        with atomic_path(path) as temporary:
+            pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise QamError(f"could not write '{path}' ({error}): free some disk space") from error
     return True

@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from qam_torch.config.composition import absolute
+from qam_torch.rundir.paths import RunPaths
+from qam_torch.system.files import absolute
 from qam_torch.types import QamError
 
 __all__ = ["Found", "find_runs"]
-
-MARKS = ("config.yaml", "metrics.csv", "summary.json", "checkpoints")
-"""What only a run directory has."""
 
 
 class Found(NamedTuple):
@@ -67,7 +65,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
         path = Path(folder)
         again = path.resolve() in seen
         seen.add(path.resolve())
-        if any(mark in files or mark in folders for mark in MARKS) or not (files or folders or path == root):
+        if any(mark in files or mark in folders for mark in RunPaths.MARKS) or not (files or folders or path == root):
             yield path, True
             again = True
         elif path.name == "runs" and path.parent.parent.name == "sweeps":

@@ -13,7 +13,8 @@ import yaml  # type: ignore[import-untyped]
 
 from qam_torch.report.members import Member, members_of
 from qam_torch.report.settings import Place, place_of
-from qam_torch.rundir.records import FAILURE, read_metrics
+from qam_torch.rundir.metrics_file import read_metrics
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.types import QamError
 
 __all__ = ["Run", "read_run"]
@@ -86,7 +87,7 @@ def _config(path: Path) -> dict[str, Any]:
     try:
         if not any(path.iterdir()):
             raise QamError("the directory is empty: the run ended before it began")
-        text = (path / "config.yaml").read_text(encoding="utf-8")
+        text = RunPaths(path).config.read_text(encoding="utf-8")
         config = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise QamError("it has no config.yaml") from None
@@ -101,20 +102,20 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _metrics(path: Path) -> dict[str, np.ndarray] | None:
     """metrics.csv without the training metrics; None where the run was to write none, or has not yet."""
-    if not (path / "metrics.csv").exists():
+    if not RunPaths(path).metrics.exists():
         return None
     try:
-        return read_metrics(path / "metrics.csv", training=False)
+        return read_metrics(RunPaths(path).metrics, training=False)
     except QamError as error:
         raise QamError(str(error).replace(f"{path}/", "")) from None
 
 
 def _summary(path: Path) -> tuple[dict[str, Any] | None, str]:
     """summary.json, and what is wrong with it if it cannot be used."""
-    if not (path / "summary.json").exists():
+    if not RunPaths(path).summary.exists():
         return None, ""
     try:
-        summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
+        summary = json.loads(RunPaths(path).summary.read_text(encoding="utf-8"))
         if isinstance(summary, dict) and isinstance(summary.get("final"), dict):
             return summary, ""
     except (OSError, ValueError):
@@ -124,7 +125,7 @@ def _summary(path: Path) -> tuple[dict[str, Any] | None, str]:
 
 def _failure(path: Path) -> str:
     try:
-        words = " ".join((path / FAILURE).read_text(encoding="utf-8").split())
+        words = " ".join(RunPaths(path).failure.read_text(encoding="utf-8").split())
     except (OSError, UnicodeDecodeError):
         return ""
     return f"failed: {words.partition('; last good checkpoint')[0]}"

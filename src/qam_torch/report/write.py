@@ -14,7 +14,7 @@ from qam_torch.report.latex import latex
 from qam_torch.report.markdown import markdown
 from qam_torch.report.number_format import estimated, figure_told, step_told
 from qam_torch.report.results import by_task, groups_of, over_all, results_of
-from qam_torch.rundir.records import prepare_directory, write_text
+from qam_torch.system.files import prepare_directory, write_text
 
 __all__ = ["write_report"]
 

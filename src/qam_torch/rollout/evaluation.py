@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import QamError
 
-__all__ = ["Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate", "wilson_interval"]
+__all__ = ["Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations (P, E, O) -> action chunks (P, E, h * A) flattened time-major, or single actions (P, E, A)."""
@@ -78,52 +78,10 @@ class Evaluation:
         solved = self._solved()
         return wilson_interval(int(solved.sum()), solved.size, level)
 
-    def as_metrics(self) -> dict[str, float]:
-        """Numbers to log: pooled over the members, and with more than one member `success_<p>` of each."""
-        metrics = {
-            "return": float(self.returns.mean()),
-            "length": float(self.lengths.mean()),
-            "environment_steps": float(self.environment_steps),
-            "seconds": self.seconds,
-        }
-        if self.success is None:
-            return metrics
-        low, high = self.pooled_interval()
-        metrics |= {"success": float(self.success.mean()), "success_low": low, "success_high": high}
-        if len(self.success) > 1:
-            metrics |= {f"success_{p}": float(rate) for p, rate in enumerate(self.success_rate())}
-        return metrics
-
     def _solved(self) -> np.ndarray:
         if self.success is None:
             raise QamError("the environment never says whether an episode succeeded: compare the returns")
         return self.success
-
-
-def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a success probability.
-
-    successes  0 to trials
-    trials     at least 1
-    level      coverage, in (0, 1)
-    ->         lower and upper end, in [0, 1]
-
-    Unlike the normal approximation it keeps its width when all or no trials succeed. Raises QamError outside these
-    ranges. Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    if not 0 <= successes <= trials or trials < 1 or not 0.0 < level < 1.0:
-        raise QamError(
-            f"got successes={successes}, trials={trials}, level={level}: "
-            "expected 0 <= successes <= trials, at least one trial and a level between 0 and 1"
-        )
-    z = NormalDist().inv_cdf(0.5 + level / 2)
-    rate, scale = successes / trials, 1 + z * z / trials
-    centre = (rate + z * z / (2 * trials)) / scale
-    half = z / scale * (rate * (1 - rate) / trials + z * z / (4 * trials * trials)) ** 0.5
-    # The closed form ends exactly at 0 and 1; rounding must not leave 1e-17 there.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == trials else centre + half
-    return low, high
 
 
 def episode_seeds(seed: int, episodes: int) -> np.ndarray:

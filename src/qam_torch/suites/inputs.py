@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from qam_torch.config.composition import absolute
 from qam_torch.data.custom_npz import own_transitions
 from qam_torch.data.dataset_files import DEFAULT_DIRECTORY, dataset_checksum, dataset_path, ensure_dataset, shard_files
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
@@ -22,12 +21,12 @@ from qam_torch.data.ogbench_format import file_hash, read_npz
 from qam_torch.data.relabel import TaskRewards
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.envs.maze import MazeLayout, maze_layout
+from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.registered import make_registered
-from qam_torch.rundir.records import prepare_directory
 from qam_torch.suites.environments import environment_maker
 from qam_torch.system.console import Bars
-from qam_torch.types import QamError
+from qam_torch.system.files import absolute, prepare_directory
+from qam_torch.types import MazeLayout, QamError
 
 __all__ = ["Data", "build_data", "load_file"]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from qam_torch.rundir.records import write_json
+from qam_torch.system.files import write_json
 from qam_torch.system.machine import is_alive
 from qam_torch.types import QamError
 

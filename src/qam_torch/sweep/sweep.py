@@ -15,11 +15,11 @@ from pathlib import Path
 
 from qam_torch.config.groups import quoted
 from qam_torch.config.overrides import common_words
-from qam_torch.rundir.records import prepare_directory
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Record
 from qam_torch.sweep.run_process import GRACE_SECONDS
 from qam_torch.sweep.table import read_records, show, status_of, write_table
+from qam_torch.system.files import prepare_directory
 from qam_torch.system.machine import visible_gpus
 
 __all__ = ["Sweep"]

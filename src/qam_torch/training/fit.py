@@ -12,14 +12,16 @@ import lightning as L
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.config.composition import absolute
 from qam_torch.config.population import told_seeds
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.rundir.checkpoints import describe, require_same_run
-from qam_torch.rundir.records import FAILURE, MetricsFile, prepare_directory, versions, write_json, write_text
+from qam_torch.rundir.metrics_file import MetricsFile
+from qam_torch.rundir.paths import RunPaths
+from qam_torch.rundir.versions import versions
 from qam_torch.suites.environments import environment_maker, title
 from qam_torch.suites.inputs import Data, build_data
+from qam_torch.system.files import absolute, prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
 from qam_torch.training import components
 from qam_torch.training.callbacks.run_events import RunCallback
@@ -114,7 +116,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
         if initial is not None:
             target = directory / "checkpoints" / "last.ckpt"
             saved = adopt(initial, algorithm, module, description, target)
-    (directory / FAILURE).unlink(missing_ok=True)
+    RunPaths(directory).failure.unlink(missing_ok=True)
     write_text(directory / "config.yaml", OmegaConf.to_yaml(config, resolve=True))
     write_json(directory / "versions.json", versions())
     table = directory / "metrics.csv" if config.logger.csv else None
@@ -135,7 +137,7 @@ def _fit(config: DictConfig, directory: Path) -> RunResult:
         if callback.saved_step is not None:
             kept = f"{callback.last_path} ({_place(clock, callback.saved_step)})"
         with contextlib.suppress(QamError):  # the failure itself is what is to be told
-            write_text(directory / FAILURE, f"{error}\n")
+            write_text(RunPaths(directory).failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
     finally:
         evaluator.close()

@@ -14,9 +14,11 @@ from qam_torch.plotting.evaluation_curves import plot_return, plot_success
 from qam_torch.plotting.mazes import plot_trajectories
 from qam_torch.plotting.training_curves import plot_losses
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.records import read_metrics, versions, write_json
+from qam_torch.rundir.metrics_file import read_metrics
+from qam_torch.rundir.versions import versions
 from qam_torch.suites.environments import title
 from qam_torch.suites.inputs import Data
+from qam_torch.system.files import write_json
 from qam_torch.training.callbacks.run_events import RunCallback
 from qam_torch.training.evaluator import Evaluator
 

@@ -9,10 +9,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.config.composition import absolute
 from qam_torch.config.population import members_of
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.rundir.checkpoints import SECTION, AtomicCheckpointIO, members_in, read_checkpoint
+from qam_torch.system.files import absolute
 from qam_torch.training.resume import Saved
 from qam_torch.types import QamError
 

@@ -9,7 +9,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from qam_torch.envs.maze import MazeLayout, maze_layout
+from qam_torch.envs.maze import maze_layout
+from qam_torch.types import MazeLayout
 
 __all__ = ["Scene", "scene_of"]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
 import warnings
 from typing import Any
 
 import gymnasium
+
+from qam_torch.system.temporary_files import temporary_files_removed
 
 __all__ = ["make_world"]
 
@@ -20,12 +21,7 @@ def make_world(environment: str, **options: Any) -> Any:
 
     OGBench is imported here, because whoever has episodes made elsewhere needs no MuJoCo.
     """
-    original = tempfile.tempdir
-    with tempfile.TemporaryDirectory() as directory, warnings.catch_warnings():
+    with temporary_files_removed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GLFW misses a display, gymnasium dislikes a cast to float32
-        tempfile.tempdir = directory  # where mazes leave a file behind, which MuJoCo has read when they return
-        try:
-            importlib.import_module("ogbench")  # registers the environments
-            return gymnasium.make(environment, terminate_at_goal=False, disable_env_checker=True, **options).unwrapped
-        finally:
-            tempfile.tempdir = original
+        importlib.import_module("ogbench")  # registers the environments
+        return gymnasium.make(environment, terminate_at_goal=False, disable_env_checker=True, **options).unwrapped

@@ -27,6 +27,7 @@ from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import WorkerDied, make_pieces
 from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
 from qam_torch.system.locks import alone
+from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
 
 __all__ = ["Progress", "generate", "recipe", "validation_path"]
@@ -75,7 +76,7 @@ def generate(
     written, or a worker that died.
     """
     entry = data_set(name)
-    workers = workers if workers is not None else _cpus()
+    workers = workers if workers is not None else cpu_cores()
     transitions = transitions if transitions is not None else entry.transitions
     for argument, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
         if value < least:
@@ -209,8 +210,3 @@ class _Counter:
             self._made += rows - 1
             if self._progress is not None:
                 self._progress(self._made, self._total)
-
-
-def _cpus() -> int:
-    """CPUs that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

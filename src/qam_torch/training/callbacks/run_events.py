@@ -20,7 +20,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION
-from qam_torch.rundir.records import MetricsFile
+from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.training.callbacks.divergence import Diverged
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.schedule import Clock

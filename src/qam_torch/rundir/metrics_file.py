@@ -1,81 +1,22 @@
-"""What a run writes besides checkpoints: metrics.csv, TensorBoard events, summary.json, config, versions."""
+"""metrics.csv: written during a run, and read again for plots and reports."""
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import importlib.metadata
-import json
 import math
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from qam_torch.system.files import write_text
 from qam_torch.types import QamError, require
 
-__all__ = [
-    "EVALUATION_COLUMNS",
-    "FAILURE",
-    "MetricsFile",
-    "is_training_metric",
-    "prepare_directory",
-    "read_metrics",
-    "versions",
-    "write_json",
-    "write_text",
-]
+__all__ = ["EVALUATION_COLUMNS", "MetricsFile", "is_training_metric", "read_metrics"]
 
 PHASES = {"offline": 0.0, "online": 1.0}
 EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/length", "evaluation/seconds")
-
-FAILURE = "failed.txt"
-"""Name of the file in which a run that could not go on, as one that diverged, says why."""
-
-PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "hydra-core", "omegaconf", "numpy")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that is either whole or as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise QamError(f"could not write '{path}' ({error.strerror}): free some disk space") from error
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's numbers."""
-    import torch  # not above: what only reads and writes a run's files starts at once
-
-    found = {"python": platform.python_version(), "qam_torch": importlib.import_module("qam_torch").__version__}
-    for package in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
-    return found
-
-
-def prepare_directory(path: Path, what: str = "run directory", option: str = "runs_root=... or run_dir=...") -> None:
-    """Make a directory; raise QamError, naming it and the option that moves it, when it cannot be written to."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".probe.{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        raise QamError(f"{what} '{path}' cannot be written to ({error.strerror}): give another with {option}") from None
 
 
 class MetricsFile:
