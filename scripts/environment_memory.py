@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
-from qam_torch.suites.environments import environment_maker
+from qam_torch.envs.ogbench import make_environment
 
 COUNT = 10
 EXAMPLES = ("pointmaze-medium-navigate-v0", "cube-single-play-v0")
@@ -24,7 +25,7 @@ def resident_megabytes() -> float:
 def main() -> None:
     """A line for each environment."""
     for name in sys.argv[1:] or EXAMPLES:
-        make = environment_maker({"env_name": name, "task": 1, "reward": "dense"})
+        make = partial(make_environment, name, task=1)
         made = [make()]
         made[0].reset(seed=0)  # what the first brings with it is not counted
         before = resident_megabytes()

@@ -21,9 +21,9 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.inference.policy import CollectingActor
+from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.rundir.metrics_file import read_metrics
-from qam_torch.suites.environments import environment_maker
+from qam_torch.suites import suite_of
 from qam_torch.types import Batch
 
 ROUNDS = 3
@@ -59,7 +59,7 @@ def update_seconds(algorithm: Algorithm, batch_size: int, calls: int) -> float:
 
 def step_seconds(environment: dict, calls: int) -> float:
     """One step of the environment alone."""
-    env = environment_maker(environment)()
+    env = suite_of(environment).make(environment)()
     env.reset(seed=0)
     actions = iter(np.random.default_rng(0).uniform(-1, 1, size=(calls + 5, *env.action_space.shape)))
 

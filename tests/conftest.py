@@ -59,7 +59,7 @@ def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Algorithm, "update", uncaptured)
             if not plots:
-                patch.setattr(summary, "_plots", lambda *_: [])
+                patch.setattr(summary, "save_plots", lambda *_: [])
             return qam_torch.fit(qam_torch.compose(tiny(run_dir, *more)))
 
     return fit

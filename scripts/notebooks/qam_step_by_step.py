@@ -19,9 +19,9 @@ from qam_torch.data.sampler import ChunkSampler
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.flows import node_sigmas
+from qam_torch.inference.episodes import evaluate_members
 from qam_torch.plotting.mazes import draw_maze, trajectories_figure
-from qam_torch.suites.inputs import build_data
-from qam_torch.training.evaluator import evaluate_members
+from qam_torch.suites import load_data
 
 config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chunking=false", "algo.flow_steps=5"])
 
@@ -33,7 +33,7 @@ config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chun
 # position, the action a push in x and y.
 
 # %%
-data = build_data(config, torch.device("cpu"))
+data = load_data(config, torch.device("cpu"))
 transitions, layout = data.transitions, data.layout
 print(f"{transitions.num_transitions} transitions in {transitions.num_episodes} episodes")
 

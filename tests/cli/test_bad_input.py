@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.rundir.checkpoints import AtomicCheckpointIO, read_checkpoint
+from qam_torch.rundir.checkpoints import read_checkpoint
+from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
 from qam_torch.types import QamError
 from tests.helpers.runs import Fit, environment, one_sentence
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import qam_torch
-from qam_torch.inference.policy import PopulationActor
-from qam_torch.rundir.checkpoints import load_algorithm, read_checkpoint
+from qam_torch.algorithms.core.acting import PopulationActor
+from qam_torch.inference.algorithm import load_algorithm
+from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import Command, Fit, environment

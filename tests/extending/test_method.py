@@ -20,15 +20,16 @@ from omegaconf import open_dict
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.lookup import see_working_directory
 from qam_torch.cli.bench import main as bench_main
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.overrides import jobs
 from qam_torch.inference.evaluate import main as evaluate_main
-from qam_torch.rundir.checkpoints import SECTION, describe
-from qam_torch.training import summary as conclusion
-from qam_torch.training.components import wants_compilation
+from qam_torch.rundir.checkpoints import SECTION
+from qam_torch.system.import_path import include_working_directory
+from qam_torch.training import summary
+from qam_torch.training.algorithm import wants_compilation
+from qam_torch.training.description import describe
 from qam_torch.types import Batch, QamError
 from tests.helpers.docs_pages import blocks, files, write_files
 from tests.helpers.runs import TINY, Command, one_sentence, uncaptured
@@ -49,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_directory: Pat
     write_files(PAGE, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Algorithm, "update", uncaptured)
-    monkeypatch.setattr(conclusion, "_plots", lambda *_: [])
+    monkeypatch.setattr(summary, "save_plots", lambda *_: [])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     yield tmp_path
     for name in {"awac", "my_package", "my_package.conf"} & sys.modules.keys():
@@ -168,7 +169,7 @@ def test_a_directory_of_ones_own_adds_to_every_group(project: Path) -> None:
     for name in ("conf/__init__.py", "my_package/__init__.py"):
         write(name, "")
     (project / "conf").rename("my_package/conf")
-    see_working_directory()
+    include_working_directory()
     assert compose([*words, "hydra.searchpath=[pkg://my_package.conf]"]) == config
     sweep = with_config_directory(["algo=glob(*a*c)"], "my_package/conf")
     assert [run[0] for run in jobs(sweep)] == [f"algo={name}" for name in ("awac", "dac", "fawac", "fbrac", "rebrac")]

@@ -75,5 +75,5 @@ if __name__ == "__main__":
     elif moment == "flush":
         ReplayLog.flush = at_call(int(number), ReplayLog.flush, die_flushed)  # type: ignore[method-assign]
     elif moment == "summary":
-        fit_module.conclude = die  # type: ignore[assignment]
+        fit_module.summarize = die  # type: ignore[assignment]
     qam_torch.fit(qam_torch.compose(sys.argv[2:]))

@@ -13,11 +13,12 @@ import torch
 
 import qam_torch
 from qam_torch.envs.renderer import choose_renderer
+from qam_torch.inference.algorithm import load_algorithm
+from qam_torch.inference.episodes import evaluate_members
 from qam_torch.inference.evaluate import main
-from qam_torch.rundir.checkpoints import load_algorithm, read_checkpoint
-from qam_torch.suites.environments import environment_maker
-from qam_torch.training.components import build_pool
-from qam_torch.training.evaluator import environments_for, evaluate_members
+from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rundir.checkpoints import read_checkpoint
+from qam_torch.suites import suite_of
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import one_sentence
@@ -58,10 +59,11 @@ def test_one_member_is_the_member_of_all(population: RunResult) -> None:
 
 def test_episodes_that_take_turns_are_the_same(population: RunResult) -> None:
     checkpoint = read_checkpoint(population.directory / "checkpoints" / "last.ckpt")
-    algorithm, make = load_algorithm(checkpoint), environment_maker(checkpoint["qam_torch"]["run"])
+    run = checkpoint["qam_torch"]["run"]
+    algorithm, make = load_algorithm(checkpoint), suite_of(run).make(run)
     found = []
     for environments in (9, 7, 3):
-        with build_pool(make, environments, 0) as pool:
+        with make_pool(make, environments, 0) as pool:
             found.append(evaluate_members(algorithm, pool, 3, 2, 5, "stream", record_positions=True))
     for outcome in found[1:]:
         np.testing.assert_array_equal(outcome.lengths, found[0].lengths)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from qam_torch.algorithms import DAC, QAM, Algorithm, DivergedError, NamedNoise
-from qam_torch.inference.policy import CollectingActor, PopulationActor
+from qam_torch.algorithms.core.acting import CollectingActor, PopulationActor
 from tests.helpers.algorithms import EVERY_METHOD, OBSERVATION_DIM, kind_of, make, make_batch, make_noise
 
 E = 3

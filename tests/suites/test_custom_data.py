@@ -185,7 +185,7 @@ def test_the_best_is_by_success_and_without_it_by_return(
         return Evaluation(solved, np.full((1, 2), returns[update // 10 - 1]), np.ones((1, 2), int), 0.0)
 
     monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
-    monkeypatch.setattr("qam_torch.training.summary._plots", lambda *_: [])
+    monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
     result = fit(*pendulum("offline_steps=30", "eval_every=10"))
     assert result.summary["best"]["update"] == 10 * best
     assert read_checkpoint("run/checkpoints/best.ckpt")[SECTION]["update"] == 10 * best

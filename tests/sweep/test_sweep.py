@@ -202,7 +202,7 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
 
 
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(run, "LOCK_PATIENCE", 0.2)
     with alone(tmp_path / "run"), pytest.raises(QamError, match="another process works in '.*/run': wait for its end"):
         tiny_fit(tmp_path / "run")
     tiny_fit(tmp_path / "run")
@@ -237,7 +237,7 @@ def test_a_finished_run_is_left_alone_before_any_data_is_read(
     def unexpected(*_: Any) -> None:
         raise AssertionError("data were read")
 
-    monkeypatch.setattr(run, "build_data", unexpected)
+    monkeypatch.setattr(run, "load_data", unexpected)
     assert train(*tiny(finished.directory, "compare_behavior=true", "skip_completed=true")) == 0
     assert "this run is finished (40 updates" in capsys.readouterr().out
 

@@ -15,9 +15,9 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core import acting
+from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.inference import evaluate as evaluation
-from qam_torch.inference import policy as acting
-from qam_torch.inference.policy import PopulationActor
 from qam_torch.rollout.evaluation import Act, Evaluation
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator

@@ -139,7 +139,7 @@ def test_multirun_makes_a_directory_for_each_run(
     from tests.helpers.runs import uncaptured
 
     monkeypatch.setattr(Algorithm, "update", uncaptured)
-    monkeypatch.setattr("qam_torch.training.summary._plots", lambda *_: [])
+    monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
     words = [word for word in tiny("") if not word.startswith("run_dir")]
     more = ["offline_steps=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
     assert train("-m", *words, *more, "algo=qam,qam_f", "seed=1,2") == 0
@@ -180,7 +180,7 @@ ALGORITHMS = ("qam", "qam_f", "qam_e")
 )
 def test_every_config_takes_a_step(algo: str, env: str) -> None:
     """With tiny layers and the sizes of no environment: the environments themselves are the tests' of `rollout`."""
-    from qam_torch.training.components import build_algorithm
+    from qam_torch.training.algorithm import build_algorithm
     from qam_torch.training.validation import check
     from qam_torch.types import Batch
 

@@ -12,7 +12,7 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.config.population import Member, find_member, told_seeds
+from qam_torch.algorithms.core.addresses import Member, describe_seeds, find_member
 from qam_torch.inference.evaluate import evaluate, main
 from qam_torch.rollout import video
 from qam_torch.rollout.evaluation import Evaluation
@@ -20,7 +20,7 @@ from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator
 from qam_torch.training import fit as run
-from qam_torch.training.components import build_algorithm
+from qam_torch.training.algorithm import build_algorithm
 from qam_torch.training.fit import RunResult
 from qam_torch.training.validation import check
 from qam_torch.types import Batch, Noise, QamError
@@ -104,7 +104,7 @@ def test_large_seeds_are_told_apart() -> None:
 def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", "algo.lr=[1e-3,1e-4]", "population.inv_temp=[1,3]"]
     algorithm, _ = build_algorithm(qam_torch.compose(words), observation_dim=1, action_dim=1)
-    assert told_seeds(algorithm) == "1, 2 in each of 2 cells of inv_temp"
+    assert describe_seeds(algorithm) == "1, 2 in each of 2 cells of inv_temp"
     assert algorithm.own_values["lr"] == [1e-3, 1e-4] * 2
 
 

@@ -19,8 +19,8 @@ import torch
 
 import qam_torch
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
-from qam_torch.training.components import build_loggers
 from qam_torch.training.fit import RunResult
+from qam_torch.training.loggers import build_loggers
 from qam_torch.types import QamError
 from tests.helpers.runs import Command, Fit, environment, one_sentence
 

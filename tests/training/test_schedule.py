@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qam_torch.training.schedule import Clock
+from qam_torch.training.schedule import Schedule
 from qam_torch.types import QamError
 
 numbers = st.integers(1, 40)
@@ -26,11 +26,11 @@ ORDINARY: dict[str, Any] = {
 }
 
 
-def clock(**changes: Any) -> Clock:
-    return Clock(**{**ORDINARY, **changes})
+def clock(**changes: Any) -> Schedule:
+    return Schedule(**{**ORDINARY, **changes})
 
 
-def ends(schedule: Clock, start: int = 0) -> list[int]:
+def ends(schedule: Schedule, start: int = 0) -> list[int]:
     """The steps at which trainer steps end."""
     done, found = start, []
     while step := schedule.plan(done):

@@ -1,43 +1,38 @@
-"""Methods of the user's own: where their code is found, and what configs and checkpoints call them.
+"""Methods by name: what configurations and checkpoints call them, and where their code is found.
 
-Does not import torch before it is asked for a method, so that a command understands its words at once.
+Imports torch only when a method is asked for, so that a command reads its words at once.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import sys
 from typing import TYPE_CHECKING
 
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
-    from qam_torch.algorithms import Algorithm
+    from qam_torch.algorithms.core.algorithm import Algorithm
 
-__all__ = ["method_named", "name_of", "see_working_directory"]
-
-
-def see_working_directory() -> None:
-    """Let a command import modules from where it is run, as `python -m` does; what is installed comes first."""
-    if not {"", os.getcwd()} & set(sys.path):
-        sys.path.append(os.getcwd())
+__all__ = ["method_name", "method_named"]
 
 
-def name_of(kind: type[Algorithm]) -> str:
-    """What a checkpoint calls a method: QAM if it is one of the library's, else my_module.MyMethod."""
+def method_name(kind: type[Algorithm]) -> str:
+    """Name of a method in checkpoints: "QAM" for one of the library's, "my_module.MyMethod" for any other."""
     import qam_torch.algorithms
 
     known = getattr(qam_torch.algorithms, kind.__name__, None) is kind
     return kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def method_named(name: str, said: str) -> type[Algorithm]:
-    """The method of a name that `name_of` gives, or of any other path by which it can be imported.
+def method_named(name: str, described_as: str) -> type[Algorithm]:
+    """Find the class of a method.
 
-    said  how a message is to call it
+    Args:
+        name: as `method_name` gives it, or any other path by which the class can be imported.
+        described_as: how an error message refers to the method.
 
-    Raises QamError when there is none.
+    Raises:
+        QamError: the class cannot be imported, or is not an Algorithm.
     """
     from qam_torch.algorithms import Algorithm
 
@@ -46,8 +41,9 @@ def method_named(name: str, said: str) -> type[Algorithm]:
         kind = getattr(importlib.import_module(module or "qam_torch.algorithms"), leaf)
     except (ImportError, AttributeError, ValueError) as error:
         raise QamError(
-            f"{said} cannot be found ({error}): run the command in the directory of its module, or install its package"
+            f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
+            "its package"
         ) from None
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
-        raise QamError(f"{said} is no method: expected a subclass of qam_torch.algorithms.Algorithm")
+        raise QamError(f"{described_as} is not a method: expected a subclass of qam_torch.algorithms.Algorithm")
     return kind

@@ -17,7 +17,7 @@ from torch import fx
 from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.core.recording import CapturedGradients
+from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, wait_for
 from qam_torch.bench.part_labels import PART, Labelling
 from qam_torch.bench.workload import Workload
@@ -56,7 +56,7 @@ class UpdateInParts:
     def __init__(self, workload: Workload) -> None:
         self.workload, self.watch = workload, _Stopwatch()
         labelling = cast(Algorithm, Labelling(workload.algorithm))
-        self.gradients = CapturedGradients(labelling, *workload.example(), diagnose=False)
+        self.gradients = RecordedGradients(labelling, *workload.example(), diagnose=False)
         module = cast(fx.GraphModule, self.gradients.run.__self__)  # type: ignore[attr-defined]
         self.first = _insert_turns(module.graph, self.watch.turn)
         module.recompile()

@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.core.recording import CapturedGradients
+from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import count_flops
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import options_of, with_config_directory
-from qam_torch.training.components import arrange_update, build_algorithm
+from qam_torch.training.algorithm import build_algorithm, configure_update
 from qam_torch.types import Batch, Noise
 
 __all__ = ["PRESETS", "STACK", "Size", "Workload", "methods"]
@@ -115,7 +115,7 @@ class Workload:
             return count_flops(lambda: self.algorithm.gradients(batch, noise))
         recorded = self.algorithm.captured.get((False, batch.rewards.shape))
         if recorded is None or self.algorithm.compile_update:
-            recorded = CapturedGradients(self.algorithm, batch, noise, diagnose=False)
+            recorded = RecordedGradients(self.algorithm, batch, noise, diagnose=False)
         return count_flops(lambda: recorded(batch, noise))
 
 
@@ -130,7 +130,7 @@ def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
     }
     config.algo.update({name: value for name, value in sizes.items() if name in config.algo})
     algorithm = build_algorithm(config, size.observation_dim, size.action_dim)[0].to(device)
-    arrange_update(algorithm, config, device, updates=0)
+    configure_update(algorithm, config, device, updates=0)
     return algorithm
 
 

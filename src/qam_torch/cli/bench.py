@@ -19,12 +19,12 @@ from typing import Any
 
 import torch
 
-from qam_torch.algorithms.lookup import see_working_directory
 from qam_torch.bench.measure import CLOCKS, machine, matrix_peak, measure
 from qam_torch.bench.parts import measure_parts
 from qam_torch.bench.table import COLUMNS, REFERENCE_LABEL, part_rows, reference, row
 from qam_torch.bench.workload import PRESETS, Size, Workload
 from qam_torch.cli.bench_options import parse
+from qam_torch.system.import_path import include_working_directory
 from qam_torch.training.threads import threads_sleep
 from qam_torch.types import QamError
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     threads = torch.get_num_threads()
     try:
-        see_working_directory()
+        include_working_directory()
         options = parse(arguments, __doc__)
         torch.set_num_threads(options.threads or threads)
         found = {"command": shlex.join(["qam-bench", *arguments]), **_bench(options)}

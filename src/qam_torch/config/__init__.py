@@ -1,1 +1,1 @@
-"""TODO."""
+"""From Hydra's words to a composed configuration."""

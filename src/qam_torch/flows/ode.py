@@ -1,9 +1,8 @@
 """Ordinary differential equations on a fixed or adaptive grid: torchdiffeq, arranged to never wait for the device.
 
-torchdiffeq's `odeint` reads the time tensor on the host at every step. With the grid on the GPU that is one
-synchronisation per step and forbids CUDA-graph capture. Its fixed-grid solver classes do the same integration on a
-grid of plain numbers, which is also cheaper than one of tensors; that is what `integrate` gives them, with a
-right-hand side that has the `callback_step` they call.
+torchdiffeq's `odeint` reads the time tensor on the host at every step. On a GPU that is one synchronization per step,
+and it forbids capture in a CUDA graph. `integrate` uses torchdiffeq's fixed-grid solvers on a grid of plain numbers
+instead, which is also cheaper than a grid of tensors.
 """
 
 from __future__ import annotations
@@ -14,29 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torchdiffeq import odeint
-from torchdiffeq._impl.fixed_grid import RK4, Euler, Heun2, Heun3, Midpoint
-from torchdiffeq._impl.odeint import SOLVERS
 
+from qam_torch.flows.torchdiffeq_internals import FIXED_GRID_METHODS, SOLVER_NAMES, fixed_grid_solver
 from qam_torch.types import QamError, Velocity, require
 
 __all__ = ["FIXED_GRID_METHODS", "integrate", "integrate_path", "sample_flow"]
 
-FIXED_GRID_METHODS: dict[str, type] = {"euler": Euler, "midpoint": Midpoint, "heun2": Heun2, "heun3": Heun3, "rk4": RK4}
-
 Field = Callable[[float, Tensor], Tensor]
-
-
-class _RightHandSide:
-    """f(t, y) in the dress torchdiffeq's solver classes expect."""
-
-    def __init__(self, field: Field) -> None:
-        self.field = field
-
-    def __call__(self, t: float, y: Tensor, *, perturb: Any = None) -> Tensor:
-        return self.field(t, y)
-
-    def callback_step(self, t: float, y: Tensor, dt: float) -> None:
-        """Called by torchdiffeq before each step; nothing to do."""
 
 
 def _unit_grid(steps: int) -> list[float]:
@@ -45,10 +28,10 @@ def _unit_grid(steps: int) -> list[float]:
     return [i / steps for i in range(steps + 1)]
 
 
-def _fixed_grid_solver(field: Field, y_0: Tensor, method: str, **options: Any) -> Any:
+def _solver(field: Field, y_0: Tensor, method: str, **options: object) -> Any:
     if method not in FIXED_GRID_METHODS:
         raise QamError(f"unknown fixed-grid method '{method}': expected one of {', '.join(FIXED_GRID_METHODS)}")
-    return FIXED_GRID_METHODS[method](func=_RightHandSide(field), y0=y_0, atol=0.0, **options)
+    return fixed_grid_solver(field, y_0, method, **options)
 
 
 def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
@@ -60,13 +43,13 @@ def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler")
     method  str               a key of FIXED_GRID_METHODS
     ->      (steps + 1, ..., D)  states at 0, 1/steps, ..., 1
     """
-    return _fixed_grid_solver(field, y_0, method).integrate(_unit_grid(steps))
+    return _solver(field, y_0, method).integrate(_unit_grid(steps))
 
 
 def integrate(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
     """As `integrate_path`, but only the state at t = 1: (..., D)."""
     grid = _unit_grid(steps)
-    solver = _fixed_grid_solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)
+    solver = _solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)
     return solver.integrate([0.0, 1.0])[-1]
 
 
@@ -94,7 +77,7 @@ def sample_flow(
     """
     if method in FIXED_GRID_METHODS:
         return integrate(lambda t, x: velocity(x, t), x_0, flow_steps, method)
-    if method not in SOLVERS:
-        raise QamError(f"unknown solver method '{method}': expected one of {', '.join(SOLVERS)}")
+    if method not in SOLVER_NAMES:
+        raise QamError(f"unknown solver method '{method}': expected one of {', '.join(SOLVER_NAMES)}")
     ends = torch.tensor([0.0, 1.0], dtype=x_0.dtype, device=x_0.device)
     return odeint(lambda t, x: velocity(x, t), x_0, ends, method=method, rtol=rtol, atol=atol)[-1]

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From a checkpoint to a policy, and from a policy to evaluated episodes."""

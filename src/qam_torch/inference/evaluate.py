@@ -14,15 +14,16 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.lookup import see_working_directory
-from qam_torch.inference.policy import PopulationActor
+from qam_torch.algorithms.core.acting import PopulationActor
+from qam_torch.inference.algorithm import load_algorithm, member_index, members_in
+from qam_torch.inference.episodes import evaluate_members
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.checkpoints import SECTION, index_of, load_algorithm, members_in, read_checkpoint
-from qam_torch.suites.environments import environment_maker, film_maker, title
+from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
+from qam_torch.suites import suite_of
 from qam_torch.system.files import prepare_directory, write_json
-from qam_torch.training.components import build_pool
-from qam_torch.training.evaluator import environments_for, evaluate_members
-from qam_torch.types import QamError, require
+from qam_torch.system.import_path import include_working_directory
+from qam_torch.types import QamError, is_integer, require
 
 __all__ = ["evaluate", "main"]
 
@@ -75,9 +76,9 @@ def evaluate(
         ("video_episodes", video_episodes, 1),
         ("environments", environments, 1),
     ):
-        require(name, _is_integer(value, least), value, f"an integer >= {least}")
-    require("workers", workers is None or _is_integer(workers, 0), workers, "an integer >= 0, or null")
-    known = member is None or isinstance(member, str) or _is_integer(member, 0)
+        require(name, is_integer(value, least), value, f"an integer >= {least}")
+    require("workers", workers is None or is_integer(workers, 0), workers, "an integer >= 0, or null")
+    known = member is None or isinstance(member, str) or is_integer(member, 0)
     require("member", known, member, "an integer >= 0, or such as seed=2,inv_temp=3, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
     _check_device(device)
@@ -85,14 +86,15 @@ def evaluate(
         require("video", Path(video).suffix in (".mp4", ".gif"), video, "a name that ends in .mp4 or .gif")
         prepare_directory(Path(video).absolute().parent, "directory", "video=...")
     checkpoint = read_checkpoint(ckpt)
-    section, chosen = checkpoint[SECTION], None if member is None else index_of(checkpoint, member)
-    run, action_dim = section["run"], int(section["arguments"]["action_dim"])
+    section, chosen = checkpoint[SECTION], None if member is None else member_index(checkpoint, member)
+    run, suite = section["run"], suite_of(section["run"])
+    action_dim = int(section["arguments"]["action_dim"])
     attribute = "behavior_policy" if policy == "behavior" else "policy"
     algorithm = _acting_algorithm(checkpoint, chosen, device)
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
     count = environments_for(algorithm.members, episodes, environments)
-    with build_pool(environment_maker(run), count, workers) as pool:
+    with make_pool(suite.make(run), count, workers) as pool:
         outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
     if video is not None:
         from qam_torch.rollout.video import render_episodes  # imageio is an extra
@@ -100,7 +102,7 @@ def evaluate(
         lone = _acting_algorithm(checkpoint, chosen or 0, device)
         render_episodes(
             PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
-            film_maker(run),
+            suite.make_for_video(run),
             video_episodes,
             Path(video),
             algorithm.horizon_length,
@@ -116,10 +118,6 @@ def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: st
     if any(one is not None for one in (at if member is None else at[member : member + 1])):
         algorithm.freeze_diverged()
     return algorithm
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _check_device(device: str) -> None:
@@ -187,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
         return 0 if words else 2
     try:
-        see_working_directory()
+        include_working_directory()
         options = _parse(words)
         target, renderer = options.pop("json"), options.pop("renderer")
         if target is not None:
@@ -198,9 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         checkpoint = read_checkpoint(options["ckpt"])
         section, members = checkpoint[SECTION], _told_members(checkpoint)
         if options["member"] is not None:
-            members = [members[index_of(checkpoint, options["member"])]]
+            members = [members[member_index(checkpoint, options["member"])]]
         run = section["run"]
-        print(f"{section['algorithm']} on {title(run)}, update {section['update']:,}")
+        print(f"{section['algorithm']} on {suite_of(run).title(run)}, update {section['update']:,}")
         _show(outcome, members)
         if options["video"] is not None:
             print(f"  video: {options['video']}")

@@ -1,140 +1,34 @@
-"""From observations on the host to action chunks: what evaluation, videos and users call."""
+"""A checkpoint's policy as a function of observations."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from qam_torch.algorithms import Algorithm, DivergedError, NamedNoise
-from qam_torch.algorithms.core.recording import record
-from qam_torch.rundir.checkpoints import SECTION, index_of, load_algorithm, read_checkpoint
-from qam_torch.types import Draw, Policy, QamError
+from qam_torch.algorithms import Algorithm, DivergedError
+from qam_torch.algorithms.core.acting import PopulationActor
+from qam_torch.inference.algorithm import load_algorithm, member_index
+from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
+from qam_torch.types import QamError
 
 if TYPE_CHECKING:
     import gymnasium
 
-__all__ = ["CollectingActor", "LoadedPolicy", "PopulationActor", "load_policy"]
-
-
-class PopulationActor:
-    """A policy of all members as a function of numpy arrays: (P, E, O) -> (P, E, D).
-
-    algorithm  whose members, device and seeds to use
-    policy     "policy" (what the method acts with) or "behavior_policy" (f_beta alone)
-    stream     name of the random stream of the acting noise
-    seeds      instead of the members' own
-    block      the rows are episodes first, .., last - 1 of E: (first, last, E); they get the noise that they would get
-               among all E. None: the rows are all there are
-    """
-
-    def __init__(
-        self,
-        algorithm: Algorithm,
-        policy: str = "policy",
-        stream: str = "act",
-        seeds: tuple[int, ...] | None = None,
-        block: tuple[int, int, int] | None = None,
-    ) -> None:
-        self.block = block
-        self.algorithm, self.stream, self.seeds = algorithm, stream, seeds or algorithm.seeds
-        self.policy: Policy = getattr(algorithm, policy)
-        self.noise: NamedNoise | None = None
-        self.rows = 0
-
-    @torch.no_grad()
-    def __call__(self, observations: np.ndarray) -> np.ndarray:
-        """One batched forward pass for all members and rows."""
-        parameter = next(self.algorithm.networks.parameters())
-        if self.noise is None or self.rows != observations.shape[1]:
-            self.rows = observations.shape[1]
-            draws = self.policy.draws(self.rows if self.block is None else self.block[2])
-            self.noise = NamedNoise(draws, self.seeds, self.stream, parameter.device, parameter.dtype)
-        noise = {name: draw[0] for name, draw in self.noise.sample(1).items()}
-        if self.block is not None:
-            noise = {name: self._of_block(draw, self.policy.draws(self.rows)[name]) for name, draw in noise.items()}
-        states = torch.as_tensor(observations, dtype=parameter.dtype, device=parameter.device)
-        chunks = self.policy(states, noise).cpu().numpy()
-        return _finite(chunks, np.ones(len(chunks), bool), self.algorithm)
-
-    def _of_block(self, drawn: torch.Tensor, own: Draw) -> torch.Tensor:
-        """The rows (P, ..) of this block out of all episodes', on the axis in which the two differ."""
-        assert self.block is not None
-        first, last, episodes = self.block
-        for axis, (whole, part) in enumerate(zip(drawn.shape[1:], own.shape, strict=True), start=1):
-            if whole != part:
-                each = whole // episodes
-                return drawn.narrow(axis, first * each, (last - first) * each)
-        return drawn
-
-
-class CollectingActor:
-    """The same for collecting experience: recorded once, with random states that a checkpoint remembers.
-
-    algorithm  as it is being trained; its parameters must not move to another device afterwards
-    """
-
-    def __init__(self, algorithm: Algorithm, streams: int) -> None:
-        self.algorithm, self.streams = algorithm, streams
-        self._saved: Mapping[str, Any] | None = None
-
-    @cached_property
-    def noise(self) -> NamedNoise:
-        """On the algorithm's device, which is known when it is first asked to act: after a checkpoint is loaded."""
-        parameter = next(self.algorithm.networks.parameters())
-        draws = self.algorithm.policy.draws(self.streams)
-        noise = NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
-        if self._saved is not None:
-            noise.load_state_dict(self._saved)
-        return noise
-
-    @cached_property
-    def _recorded(self) -> Callable[..., torch.Tensor]:
-        def act(states: torch.Tensor, *draws: torch.Tensor) -> torch.Tensor:
-            return self.algorithm.policy(states, dict(zip(self.noise.draws, draws, strict=True)))
-
-        shapes = [(self.streams, self.algorithm.observation_dim), *(draw.shape for draw in self.noise.draws.values())]
-        parameter = next(self.algorithm.networks.parameters())
-        return record(act, [parameter.new_zeros(self.algorithm.members, *shape) for shape in shapes])
-
-    @torch.no_grad()
-    def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """(P, E, O) -> (P, E, D); members that are not in `asked` (P,) draw no noise, their rows mean nothing."""
-        noise = self.noise.sample(1, asked)
-        states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
-        chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
-        return _finite(chunks, asked, self.algorithm)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The noise's generators."""
-        return self.noise.state_dict()
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from there."""
-        self._saved = state_dict
-        self.__dict__.pop("noise", None)
-
-
-def _finite(chunks: np.ndarray, asked: np.ndarray, algorithm: Algorithm) -> np.ndarray:
-    """The chunks (P, E, D), those of a member that has diverged replaced by 0 where it is to be frozen."""
-    lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
-    if lost.any():
-        algorithm.give_up(torch.as_tensor(lost), "an action")
-        chunks[lost] = 0
-    return chunks
+__all__ = ["LoadedPolicy", "load_policy"]
 
 
 class LoadedPolicy:
     """One member's policy: `policy(observation) -> action chunk`.
 
-    algorithm       a population of one
-    environment     what it was trained on: `env_name` and how to make it, see `make_environment`
-    horizon_length  h, steps of a chunk, to be executed open loop
-    action_dim      A
+    Attributes:
+        algorithm: a population of one.
+        environment: what the policy was trained on: `env_name` and how to make it, see `make_environment`.
+        observation_dim: O.
+        action_dim: A.
+        horizon_length: h, steps of a chunk, to be executed open loop.
     """
 
     def __init__(self, algorithm: Algorithm, environment: dict[str, Any], action_dim: int, noise_seed: int) -> None:
@@ -144,19 +38,27 @@ class LoadedPolicy:
         self._actor = PopulationActor(algorithm, seeds=(noise_seed,))
 
     def make_environment(self, **options: Any) -> gymnasium.Env:
-        """The environment it was trained for, not yet reset, which takes the policy's actions in [-1, 1] as they are.
+        """Make the environment that the policy was trained for, not yet reset; it takes actions in [-1, 1].
 
-        options  further keywords of the environment, e.g. render_mode="rgb_array" for one of Gymnasium's
+        Args:
+            **options: further keywords of the environment, e.g. render_mode="rgb_array" for one of Gymnasium's.
         """
-        from qam_torch.suites.environments import environment_maker  # acting alone needs no environments
+        from qam_torch.suites import suite_of  # not above: acting alone needs no environments
 
-        return environment_maker(self.environment)(**options)
+        return suite_of(self.environment).make(self.environment)(**options)
 
     def __call__(self, observation: np.ndarray | torch.Tensor) -> np.ndarray:
-        """(O,) -> (h, A), or (E, O) -> (E, h, A), in [-1, 1]; h = 1 in n-step mode.
+        """Choose actions.
 
-        Raises QamError when the observation has another size or is not finite, or when no action comes of it, as it may
-        where training had diverged.
+        Args:
+            observation: (O,) or (E, O), finite.
+
+        Returns:
+            Action chunk (h, A), or (E, h, A), in [-1, 1]; h = 1 in n-step mode.
+
+        Raises:
+            QamError: the observation has another size or is not finite, or the policy gives no finite action, as can
+                happen where training diverged.
         """
         states = np.asarray(observation, dtype=np.float64)
         if states.ndim not in (1, 2) or states.shape[-1] != self.observation_dim:
@@ -171,8 +73,8 @@ class LoadedPolicy:
             chunks = self._actor(np.atleast_2d(states)[None])[0].reshape(-1, self.algorithm.chunk_dim)
         except DivergedError:
             raise QamError(
-                "the policy gives no finite action here, as may be where training had diverged: take another member or "
-                "an earlier checkpoint, or see whether the observation is one of this environment"
+                "the policy gives no finite action here, as can happen where training diverged: take another member or "
+                "an earlier checkpoint, or check that the observation is one of this environment"
             ) from None
         chunks = chunks.reshape(len(chunks), -1, self.action_dim)
         return chunks[0] if states.ndim == 1 else chunks
@@ -185,18 +87,20 @@ def load_policy(
     device: str | torch.device = "cpu",
     **address: float,
 ) -> LoadedPolicy:
-    """Load one member's policy from a checkpoint: no Trainer, no Hydra.
+    """Load one member's policy from a checkpoint; needs neither Trainer nor Hydra.
 
-    path        a run's .ckpt file
-    member      int, 0 <= member < P, or str "seed=2,inv_temp=3", or None   which member of a population
-    noise_seed  int    of the acting noise
-    device      where to run
-    address     the same by keywords: load_policy(path, seed=2, inv_temp=3); as much as tells the member apart
-    ->          LoadedPolicy
+    Args:
+        path: a run's .ckpt file, or its directory, whose last checkpoint is loaded.
+        member: which member of a population: its index 0 <= member < P, or an address such as "seed=2,inv_temp=3".
+        noise_seed: of the acting noise.
+        device: where the policy runs.
+        **address: the address by keywords: load_policy(path, seed=2, inv_temp=3). Any part that identifies the member
+            is enough.
 
-    Raises QamError when the file is no checkpoint of this library, has no such member, or has several.
+    Raises:
+        QamError: the file is not a checkpoint of this library, has no such member, or has several.
     """
     checkpoint = read_checkpoint(path)
-    algorithm = load_algorithm(checkpoint, index_of(checkpoint, member, address)).to(device)
+    algorithm = load_algorithm(checkpoint, member_index(checkpoint, member, address)).to(device)
     section = checkpoint[SECTION]
     return LoadedPolicy(algorithm, dict(section["run"]), int(section["arguments"]["action_dim"]), noise_seed)

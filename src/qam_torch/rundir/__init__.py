@@ -1,1 +1,1 @@
-"""TODO."""
+"""A run directory: the names of its files, metrics.csv, and the format of checkpoints."""

@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.config import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.config.overrides import name_of
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.sweep.record import Outcome, Record, failure, score_of
 from qam_torch.sweep.resources import Share, slot, variables
 from qam_torch.sweep.run_process import GRACE_SECONDS
@@ -61,7 +62,7 @@ class SweepJob:
         try:
             settings = self._settings(config, share, begun=path.exists())
             record = replace(record, outcome=Outcome("running", settings.run_dir))
-            summary = finished_run(Path(settings.run_dir), settings)
+            summary = finished_run(RunPaths(settings.run_dir), settings)
             if summary is None:
                 with slot(path.parent, share.at_once, record.number) as place:
                     environment = variables(share, place, self.gpus)
@@ -81,7 +82,7 @@ class SweepJob:
         """Whether the run would be left alone."""
         settings = self._settings(config, Share(), begun=False)
         try:
-            return finished_run(Path(settings.run_dir), settings) is not None
+            return finished_run(RunPaths(settings.run_dir), settings) is not None
         except QamError:  # which the run will tell
             return False
 

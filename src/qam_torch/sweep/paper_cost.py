@@ -18,9 +18,9 @@ from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.training.components import build_algorithm
-from qam_torch.training.online import capacity
-from qam_torch.training.schedule import clock_of
+from qam_torch.training.algorithm import build_algorithm
+from qam_torch.training.online import replay_capacity
+from qam_torch.training.schedule import schedule_of
 
 __all__ = ["CHECKPOINTS", "Needs", "World", "file_bytes", "held_bytes", "needs_of", "world"]
 
@@ -62,7 +62,7 @@ class Needs(NamedTuple):
 
 def needs_of(config: DictConfig) -> Needs:
     """What a run of this configuration takes."""
-    clock, members, sizes = clock_of(config), len(seeds_of(config)), world(config.env.dataset).sizes
+    clock, members, sizes = schedule_of(config), len(seeds_of(config)), world(config.env.dataset).sizes
     held, trained = _parameters(config, sizes)
     record = ReplayLog(Path(), members, config.num_envs, *sizes).record
     return Needs(
@@ -124,7 +124,7 @@ def _data_bytes(config: DictConfig, sizes: tuple[int, int], members: int) -> int
         held_bytes(ReplayWindows(_windows(count, sizes, chunk), 1, 1, kept))
         for count, kept in ((100, 50), (200, 50), (100, 150))
     )
-    kept = capacity(config) * config.num_envs * members
+    kept = replay_capacity(config) * config.num_envs * members
     return max(offline, ((more - few) * rows + (larger - few) * kept) // 100)
 
 

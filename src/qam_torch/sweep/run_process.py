@@ -51,10 +51,10 @@ def _fit(config: dict[str, Any]) -> Outcome:
     # Here, where an interrupt is an outcome, because it takes seconds.
     from omegaconf import OmegaConf
 
-    from qam_torch.algorithms.lookup import see_working_directory
+    from qam_torch.system.import_path import include_working_directory
     from qam_torch.training.fit import fit
 
-    see_working_directory()
+    include_working_directory()
     result = fit(OmegaConf.create(config))
     score, measure = score_of(result.summary)
     ending = "skipped" if result.algorithm is None else "resumed" if result.resumed else "finished"

@@ -1,37 +1,40 @@
-"""Whether a run's directory holds what the run would come to; without torch, so that it is known at once."""
+"""Runs that are already finished; does not import torch, so that such a run ends at once."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.config.overrides import NEUTRAL
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.types import QamError
 
-__all__ = ["continues", "finished_run"]
+__all__ = ["finished_run", "uses_earlier_run"]
 
 
-def continues(config: DictConfig) -> bool:
-    """Whether what an earlier run has left in the directory counts."""
+def uses_earlier_run(config: DictConfig) -> bool:
+    """Whether files that an earlier run has left in the directory are used."""
     return bool(config.resume == "auto" or config.skip_completed)
 
 
-def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
-    """The summary of a finished run, if this is one and it is to be continued.
+def finished_run(paths: RunPaths, config: DictConfig) -> dict[str, Any] | None:
+    """The summary of the run that the configuration asks for, if that run is finished and is to be used.
 
-    Raises QamError when the finished run had other settings; more updates are no other settings but a continuation.
+    A run that is to be longer than the finished one is continued, and therefore not finished.
+
+    Raises:
+        QamError: the finished run had other settings, or its files are damaged.
     """
-    path = directory / "summary.json"
-    if not continues(config) or not path.is_file():
+    path = paths.summary
+    if not uses_earlier_run(config) or not path.is_file():
         return None
     try:
-        summary = json.loads(path.read_text())
-        before = OmegaConf.to_container(OmegaConf.load(directory / "config.yaml"))
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        before = OmegaConf.to_container(OmegaConf.load(paths.config))
     except (OSError, ValueError, YAMLError):
         raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
     longer = summary.get("offline_steps", summary["updates"]) < config.offline_steps and config.init_from is None
@@ -39,14 +42,14 @@ def finished_run(directory: Path, config: DictConfig) -> dict[str, Any] | None:
         return None
     for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
         raise QamError(
-            f"the finished run in '{directory}' has {name}={old} but this run {name}={new}: give the same settings, "
-            "or another run_dir, or resume=never"
+            f"the finished run in '{paths.directory}' has {name}={old} but this run {name}={new}: give the same "
+            "settings, or another run_dir, or resume=never"
         )
     return summary
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Values that differ between two configurations, but for those that do not change a result."""
+    """Values that differ between two configurations, except those that do not change a result."""
     if name in (*NEUTRAL, "run_name"):
         return
     if isinstance(old, dict) and isinstance(new, dict):

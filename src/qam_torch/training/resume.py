@@ -1,69 +1,67 @@
-"""What an earlier run in the same directory has left to go on from: its last checkpoint."""
+"""`resume=auto`: a run that continues from the last checkpoint in its directory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from omegaconf import DictConfig
 
-from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
-from qam_torch.training.finished_run import continues
+from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.lightning_internals import trainer_steps_in
+from qam_torch.data.datamodule import TrainingData
+from qam_torch.rundir.checkpoints import SECTION, read_checkpoint, require_same_run
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.types import QamError
 
-__all__ = ["Saved", "saved_run", "trainer_steps_of"]
+__all__ = ["ResumedStart"]
 
 
-def trainer_steps_of(content: dict[str, Any]) -> int:
-    """Trainer steps that Lightning counts in a checkpoint: all but one in the middle of which it was saved."""
-    progress = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
-    return progress["ready"] if progress["processed"] == progress["ready"] else progress["completed"]
+class ResumedStart:
+    """Continue from a run directory's last checkpoint; see `training.start.Start`.
 
-
-class Saved(NamedTuple):
-    """The checkpoint that a run continues from, and what is in it."""
-
-    path: Path
-    content: dict[str, Any]
-
-    @property
-    def step(self) -> int:
-        """Steps made: updates of the offline phase, and environment steps on top."""
-        return self.content[SECTION]["step"]
-
-    @property
-    def offline_steps(self) -> int:
-        """Length of its offline phase."""
-        return self.content[SECTION]["offline_steps"]
-
-    @property
-    def trainer_steps(self) -> int:
-        """Trainer steps made."""
-        return trainer_steps_of(self.content)
-
-
-def saved_run(directory: Path, config: DictConfig) -> Saved | None:
-    """The last checkpoint, if there is one and the run is to be continued.
-
-    Raises QamError for one that is damaged, or beyond the steps asked for.
+    Raises:
+        QamError: the checkpoint is damaged, or beyond the steps that the configuration asks for.
     """
-    path = directory / "checkpoints" / "last.ckpt"
-    if not continues(config) or not path.is_file():
-        return None
-    saved = Saved(path, read_checkpoint(path))
-    online, made = saved.step - saved.offline_steps, min(saved.step, saved.offline_steps)
-    if config.init_from is None and made > config.offline_steps:
-        raise QamError(
-            f"checkpoint '{path}' has {made} updates but offline_steps={config.offline_steps}: give at least as many"
-        )
-    if online > 0 and config.init_from is None and made != config.offline_steps:
-        raise QamError(
-            f"checkpoint '{path}' is past its offline_steps={made} but this run has "
-            f"offline_steps={config.offline_steps}: give the same"
-        )
-    if online > config.online_steps:
-        raise QamError(
-            f"checkpoint '{path}' has {online} environment steps but online_steps={config.online_steps}: "
-            "give at least as many"
-        )
-    return saved
+
+    resumed = True
+
+    def __init__(self, config: DictConfig, paths: RunPaths) -> None:
+        self.path = paths.last_checkpoint
+        self._content: dict[str, Any] | None = read_checkpoint(self.path)
+        section = self._content[SECTION]
+        self.step: int = section["step"]
+        self.trainer_steps = trainer_steps_in(self._content)
+        offline_steps: int = section["offline_steps"]
+        # The offline phase of a run that began from another run's checkpoint is that checkpoint's.
+        self.offline_steps = None if config.init_from is None else offline_steps
+        self._require_within(config, offline_steps)
+
+    def _require_within(self, config: DictConfig, offline_steps: int) -> None:
+        online, updates = self.step - offline_steps, min(self.step, offline_steps)
+        if config.init_from is None and updates > config.offline_steps:
+            raise QamError(
+                f"checkpoint '{self.path}' has {updates} updates but offline_steps={config.offline_steps}: give at "
+                "least as many"
+            )
+        if online > 0 and config.init_from is None and updates != config.offline_steps:
+            raise QamError(
+                f"checkpoint '{self.path}' is past its offline_steps={updates} but this run has "
+                f"offline_steps={config.offline_steps}: give the same"
+            )
+        if online > config.online_steps:
+            raise QamError(
+                f"checkpoint '{self.path}' has {online} environment steps but online_steps={config.online_steps}: "
+                "give at least as many"
+            )
+
+    def begin(
+        self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
+    ) -> Path | None:
+        """Check that the checkpoint is of this very run; see `Start.begin`."""
+        assert self._content is not None
+        require_same_run(self.path, self._content, description)
+        algorithm.require_adoptable(self._content)
+        self._content = None  # it is as large as all networks and the optimizer's state
+        return self.path

@@ -1,31 +1,51 @@
-"""When things happen: how much the next trainer step does so that nothing is overshot, and what is due after it."""
+"""When things happen: how much the next trainer step does, and what is due after it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from omegaconf import DictConfig
 
-from qam_torch.types import QamError, require
+from qam_torch.types import QamError, is_integer, require
 
-__all__ = ["Clock", "clock_of"]
+__all__ = ["Due", "Schedule", "schedule_of"]
+
+
+class Due(NamedTuple):
+    """What happens after a trainer step."""
+
+    evaluation: bool
+    log: bool
+    checkpoint: bool
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is due."""
+        return self.evaluation or self.log or self.checkpoint
 
 
 @dataclass(frozen=True)
-class Clock:
-    """The schedule of a run. Its place is one number, the step: updates while offline, environment steps from there on.
+class Schedule:
+    """The schedule of a run.
 
-    offline_steps     int >= 0  updates on the data set before the first step in an environment
-    online_steps      int >= 0  environment steps of each member, updates in between; one of the two is not 0
-    updates_per_step  int >= 1  most updates in one trainer step; online, most steps that every environment takes in one
-    num_envs          int >= 1  environments of each member, which take their steps together
-    start_training    int >= 1  online step from which on there are updates
-    utd_ratio         int >= 1  updates an environment step
-    log_every, eval_every, save_every  int >= 1  steps between metrics, evaluations, checkpoints, counted in each phase
-                                from its start; each also happens at a phase's last step
+    The position of a run is one number, the step: updates in the offline phase, and environment steps on top of them
+    in the online phase. Trainer steps end at every event, so they may be shorter than `updates_per_step`. Online, an
+    event that falls due between the steps of several environments happens after the last of them.
 
-    Trainer steps end at every event, so they may be shorter than `updates_per_step`. Online, an event that falls due
-    between the steps of several environments happens after the last of them.
+    Args:
+        offline_steps: updates on the dataset before the first step in an environment, >= 0.
+        online_steps: environment steps of each member, with updates in between, >= 0; not both phases may be 0.
+        updates_per_step: largest number of updates in one trainer step, >= 1; online, the largest number of steps
+            that every environment takes in one.
+        num_envs: environments of each member, which take their steps together, >= 1.
+        start_training: online step from which on there are updates, >= 1.
+        utd_ratio: updates per environment step, >= 1.
+        log_every, eval_every, save_every: steps between metrics, evaluations and checkpoints, >= 1, counted in each
+            phase from its start. Each of them also happens at a phase's last step.
+
+    Raises:
+        QamError: a value is out of range, or there is nothing to do.
     """
 
     offline_steps: int
@@ -41,13 +61,12 @@ class Clock:
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
             least = 0 if name in ("offline_steps", "online_steps") else 1
-            integer = isinstance(value, int) and not isinstance(value, bool)
-            require(name, integer and value >= least, value, f"an integer >= {least}")
+            require(name, is_integer(value, least), value, f"an integer >= {least}")
         if self.steps == 0:
             raise QamError("offline_steps=0 and online_steps=0 leave nothing to do: give one of them")
         if self.online_steps % self.num_envs:
             raise QamError(
-                f"online_steps={self.online_steps} cannot be shared out to num_envs={self.num_envs}: give a multiple"
+                f"online_steps={self.online_steps} cannot be divided among num_envs={self.num_envs}: give a multiple"
             )
 
     @property
@@ -64,7 +83,7 @@ class Clock:
         return "offline" if step <= self.offline_steps else "online"
 
     def updates(self, step: int) -> int:
-        """Gradient updates made after `step` steps: online one step's worth for each from `start_training` on."""
+        """Gradient updates made after `step` steps; online, there are `utd_ratio` per step from `start_training` on."""
         trained = max(0, self.online(step) - self.start_training + 1)
         return min(step, self.offline_steps) + self.utd_ratio * trained
 
@@ -85,8 +104,12 @@ class Clock:
             count += 1
         return count
 
+    def due_at(self, step: int) -> Due:
+        """What is due at the end of the trainer step that ended after `step` steps."""
+        return Due(*(self.due(every, step) for every in (self.eval_every, self.log_every, self.save_every)))
+
     def due(self, every: int, step: int) -> bool:
-        """Whether what happens every `every` steps happens at the end of the trainer step that ended after `step`."""
+        """Whether an event that happens every `every` steps is due after `step` steps."""
         if step in (self.offline_steps, self.steps):
             return True
         if step < self.offline_steps:
@@ -95,9 +118,14 @@ class Clock:
         return made // every > (made - self.num_envs) // every
 
 
-def clock_of(config: DictConfig, offline_steps: int | None = None) -> Clock:
-    """The schedule that a run's configuration asks for; `offline_steps` in place of its own where they are made."""
-    return Clock(
+def schedule_of(config: DictConfig, offline_steps: int | None = None) -> Schedule:
+    """The schedule that a configuration asks for.
+
+    Args:
+        config: of the run.
+        offline_steps: length of the offline phase of a run that starts from another run's checkpoint.
+    """
+    return Schedule(
         offline_steps=config.offline_steps if offline_steps is None else offline_steps,
         **{
             name: config[name]

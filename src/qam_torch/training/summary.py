@@ -1,48 +1,60 @@
-"""The end of a run: its final evaluation, pictures, summary.json, and a short table on the terminal."""
+"""The end of a run: its final evaluation, pictures and summary.json."""
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.members import address_of
-from qam_torch.plotting.evaluation_curves import plot_return, plot_success
-from qam_torch.plotting.mazes import plot_trajectories
-from qam_torch.plotting.training_curves import plot_losses
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.metrics_file import read_metrics
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
-from qam_torch.suites.environments import title
-from qam_torch.suites.inputs import Data
+from qam_torch.suites import TaskData
 from qam_torch.system.files import write_json
-from qam_torch.training.callbacks.run_events import RunCallback
+from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.evaluator import Evaluator
+from qam_torch.training.plots import save_plots
+from qam_torch.training.schedule import Schedule
+from qam_torch.training.wall_time import WallTime
 
-__all__ = ["conclude", "show_table"]
+__all__ = ["summarize"]
 
 
-def conclude(
+def summarize(
     config: DictConfig,
-    directory: Path,
-    data: Data,
+    paths: RunPaths,
+    data: TaskData,
     algorithm: Algorithm,
-    callback: RunCallback,
+    schedule: Schedule,
+    evaluation: EvaluationCallback,
     evaluator: Evaluator,
+    wall_time: WallTime,
 ) -> dict[str, Any]:
-    """Final evaluation with trajectories, the behaviour flow beside it, plots and summary.json."""
+    """Evaluate the trained policy and its behavior flow, save the pictures, and write summary.json.
+
+    Args:
+        config: of the run.
+        paths: of the run directory.
+        data: of the run.
+        algorithm: as trained.
+        schedule: of the run.
+        evaluation: of the run, with its best and latest outcome.
+        evaluator: runs the episodes.
+        wall_time: of the run.
+
+    Returns:
+        The content of summary.json.
+    """
     maze = data.layout is not None
-    clock = callback.clock
-    # The last training evaluation again, with the same noise and episodes, where its trajectories are to be drawn.
-    latest = callback.latest if callback.latest is not None and not maze else None
-    final = latest or evaluator(algorithm, clock.steps, record_positions=maze)
+    # In mazes the last evaluation is repeated, with the same noise and episodes, to record its paths.
+    latest = None if maze else evaluation.latest
+    final = latest or evaluator(algorithm, schedule.steps, record_positions=maze)
     behavior = None
     if config.compare_behavior and algorithm.behavior_policy is not None:
-        behavior = evaluator(algorithm, clock.steps, "behavior_policy", record_positions=maze)
-    plots = _plots(config, directory, data, algorithm, final, behavior)
+        behavior = evaluator(algorithm, schedule.steps, "behavior_policy", record_positions=maze)
+    plots = save_plots(config, paths, data, algorithm, final, behavior)
     summary = {
         "algorithm": config.algo_name,
         "environment": data.environment["env_name"],
@@ -50,31 +62,26 @@ def conclude(
         "reward": data.environment.get("reward"),
         "seeds": list(algorithm.seeds),
         "members": _members(algorithm),
-        "updates": clock.updates(clock.steps),
-        "offline_steps": clock.offline_steps,
-        "online_steps": clock.online_steps,
-        "wall_seconds": round(callback.seconds, 1),
+        "updates": schedule.updates(schedule.steps),
+        "offline_steps": schedule.offline_steps,
+        "online_steps": schedule.online_steps,
+        "wall_seconds": round(wall_time.seconds, 1),
         "episodes": config.eval_episodes,
         "final": _outcome(final),
         "cells": _cells(algorithm, final),
-        "best": callback.best,
-        "after_offline": callback.after_offline if clock.online_steps else None,
+        "best": evaluation.best,
+        "after_offline": evaluation.after_offline if schedule.online_steps else None,
         "behavior": None if behavior is None else _outcome(behavior),
         "data": data.source,
         "plots": plots,
         "versions": versions(),
     }
-    write_json(directory / "summary.json", summary)
+    write_json(paths.summary, summary)
     return summary
 
 
-def _values(algorithm: Algorithm) -> list[dict[str, float]]:
-    """Each member's own numbers, its cell of the grid."""
-    return [algorithm.values_of(p) for p in range(algorithm.members)]
-
-
 def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
-    """Name, seed and numbers of each member, and the update at which it diverged if it did."""
+    """Name, seed and hyperparameters of each member, and the update at which it diverged, if it did."""
     found = []
     for p, at in enumerate(algorithm.divergence.diverged_at()):
         member = {"name": algorithm.name_of(p), "seed": algorithm.seeds[p], **algorithm.values_of(p)}
@@ -83,10 +90,10 @@ def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
 
 
 def _cells(algorithm: Algorithm, evaluation: Evaluation) -> list[dict[str, Any]]:
-    """What came out for each combination of numbers, over its seeds; nothing where no numbers differ."""
+    """The outcome of each cell of the grid over its seeds; empty where no hyperparameters differ."""
     cells: dict[str, list[int]] = {}
-    for p, values in enumerate(_values(algorithm)):
-        cells.setdefault(address_of(values), []).append(p)
+    for p in range(algorithm.members):
+        cells.setdefault(address_of(algorithm.values_of(p)), []).append(p)
     if "" in cells:
         return []
     return [
@@ -100,7 +107,7 @@ def _cells(algorithm: Algorithm, evaluation: Evaluation) -> list[dict[str, Any]]
 
 
 def _outcome(evaluation: Evaluation) -> dict[str, Any]:
-    """What came out; without the keys of success where the environment never says."""
+    """An evaluation as plain values; without the keys of success where the environment does not report it."""
     outcome = {
         "return": float(evaluation.returns.mean()),
         "return_by_seed": evaluation.returns.mean(axis=1).tolist(),
@@ -117,81 +124,3 @@ def _outcome(evaluation: Evaluation) -> dict[str, Any]:
         "success_95_by_seed": evaluation.interval().tolist(),
         **outcome,
     }
-
-
-def _plots(
-    config: DictConfig,
-    directory: Path,
-    data: Data,
-    algorithm: Algorithm,
-    final: Evaluation,
-    behavior: Evaluation | None,
-) -> list[str]:
-    heading = f"{config.algo_name}, {title(data.environment)}"
-    folder = directory / "plots"
-    folder.mkdir(exist_ok=True)
-    if config.logger.csv:
-        metrics = read_metrics(directory / "metrics.csv")
-        shared: dict[str, Any] = {"title": heading, "cells": [address_of(cell) for cell in _values(algorithm)]}
-        if final.success is None:
-            level = None if behavior is None else float(behavior.returns.mean())
-            plot_return(metrics, config.eval_episodes, folder / "return.png", behavior=level, **shared)
-        else:
-            rate = None
-            if behavior is not None and behavior.success is not None:
-                rate = (float(behavior.success_rate().mean()), *behavior.pooled_interval())
-            plot_success(metrics, config.eval_episodes, folder / "success.png", behavior=rate, **shared)
-        plot_losses(metrics, folder / "losses.png", title=heading)
-    if data.layout is not None and final.trajectories is not None and final.success is not None:
-        compare = None
-        if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
-            compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
-        plot_trajectories(
-            data.layout,
-            list(final.trajectories),
-            final.success[0],
-            folder / "trajectories.png",
-            title=heading if algorithm.members == 1 else f"{heading}, {algorithm.name_of(0)}",
-            compare=compare,
-        )
-    return sorted(str(path.relative_to(directory)) for path in folder.glob("*.png"))
-
-
-def show_table(directory: Path, summary: dict[str, Any]) -> None:
-    """A few lines at the end that say what came out and where everything is."""
-
-    def outcome(part: dict[str, Any]) -> str:
-        if "success" in part:
-            return "{:.2f} [{:.2f}, {:.2f}]".format(part["success"], *part["success_95"])
-        return "{:.1f} [{:.1f}, {:.1f}]".format(part["return"], *part["return_range"])
-
-    final = summary["final"]
-    what, digits, span = ("success", 2, "95 % interval") if "success" in final else ("return", 1, "mean and range")
-    rows = [(what, f"{outcome(final)}  ({span}, {summary['episodes']} episodes a seed)")]
-
-    def by_seed(part: dict[str, Any]) -> str:
-        values = zip(part["seeds"], part[f"{what}_by_seed"], strict=True)
-        return "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in values)
-
-    if summary["cells"]:
-        rows += [(address_of(cell["values"]), f"{outcome(cell)}  {by_seed(cell)}") for cell in summary["cells"]]
-    elif len(summary["seeds"]) > 1:
-        rows.append(("by seed", by_seed({**final, "seeds": summary["seeds"]})))
-    lost = [member for member in summary["members"] if "diverged" in member]
-    rows += [("diverged", f"{member['name']} at update {member['diverged']:,}") for member in lost]
-    if summary["after_offline"]:
-        rows.append(("after offline", f"{summary['after_offline'][what]:.{digits}f}"))
-    if summary["behavior"] is not None:
-        rows.append(("behaviour flow", outcome(summary["behavior"])))
-    rows += [
-        ("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"),
-        *([("online steps", f"{summary['online_steps']:,} a seed")] if summary["online_steps"] else []),
-        ("results", f"{directory}/"),
-        ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
-        ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
-        ("watch again", f"qam-eval {shlex.quote(f'ckpt={directory}/checkpoints/last.ckpt')} video=episodes.mp4"),
-    ]
-    width = max(15, *(len(name) for name, _ in rows))
-    print()
-    for name, value in rows:
-        print(f"  {name:{width}} {value}")

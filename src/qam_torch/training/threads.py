@@ -1,4 +1,4 @@
-"""How many CPU threads a run computes with."""
+"""The number of CPU threads that a run computes with."""
 
 from __future__ import annotations
 

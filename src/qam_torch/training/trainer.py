@@ -14,14 +14,14 @@ from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
-from qam_torch.rundir.checkpoints import AtomicCheckpointIO
+from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
 from qam_torch.types import QamError
 
 __all__ = ["build_trainer", "quiet_lightning", "train"]
 
 
 def quiet_lightning() -> None:
-    """The run says itself what is worth saying."""
+    """Silence messages that would repeat what the run itself prints."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
@@ -37,7 +37,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
             precision=config.trainer.precision,
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
-            max_steps=-1,  # the data module knows when it is over
+            max_steps=-1,  # the data module ends the run
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -52,7 +52,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
-    """Lightning's fit, but an interrupt stays an interrupt instead of ending the process with status 1."""
+    """Run Lightning's fit; an interrupt stays an interrupt instead of ending the process with status 1."""
     main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main_thread else None
     try:

@@ -1,10 +1,9 @@
-"""Whether a configuration makes sense, before anything is computed."""
+"""Validation of a composed configuration, before anything is computed."""
 
 from __future__ import annotations
 
 import difflib
 import importlib.util
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,20 +13,20 @@ from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
 from qam_torch.config.groups import config_directory
 from qam_torch.config.population import check_population, own_seeds
 from qam_torch.data.replay import MODES
-from qam_torch.envs.ogbench import environment_id
-from qam_torch.training.components import build_algorithm, method_of
-from qam_torch.training.schedule import clock_of
-from qam_torch.types import QamError, require
+from qam_torch.suites import suite_named
+from qam_torch.training.algorithm import build_algorithm, method_of
+from qam_torch.training.schedule import schedule_of
+from qam_torch.types import QamError, is_integer, is_number, require
 
 __all__ = ["check"]
 
 
 def check(config: DictConfig) -> None:
-    """Raise QamError for values that make no sense, alone or together, before anything is computed."""
+    """Raise QamError for values that are invalid, alone or together."""
     _check_complete(config)
     for name in ("algo", "env", "data", "trainer", "logger", "population"):
         require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
-    clock_of(config)
+    schedule_of(config)
     algo = config.algo
     if algo.get("fql_alpha") and algo.get("edit_scale"):
         raise QamError(
@@ -35,12 +34,12 @@ def check(config: DictConfig) -> None:
             "use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
         )
     for name, least in (("batch_size", 1), ("eval_episodes", 1), ("eval_environments", 1)):
-        require(name, _is_integer(config[name], least), config[name], f"an integer >= {least}")
-    require("online_workers", _is_integer(config.online_workers, 0), config.online_workers, "an integer >= 0")
+        require(name, is_integer(config[name], least), config[name], f"an integer >= {least}")
+    require("online_workers", is_integer(config.online_workers, 0), config.online_workers, "an integer >= 0")
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
         value = config[name]
-        require(name, value is None or _is_integer(value, least), value, f"an integer >= {least}, or null")
-    _check_source(config)
+        require(name, value is None or is_integer(value, least), value, f"an integer >= {least}, or null")
+    suite_named(config.env.get("source")).check(config)
     _check_online(config)
     require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
@@ -50,36 +49,36 @@ def check(config: DictConfig) -> None:
     if config.precision == "bf16-mixed" and config.dtype != "float32":
         raise QamError(f"precision=bf16-mixed needs dtype=float32 and got {config.dtype}: leave one of them out")
     for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
-        require(f"data.{name}", _is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
+        require(f"data.{name}", is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
     proportion = config.data.proportion
-    require("data.proportion", _is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    require("data.proportion", is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
     require("data.download", isinstance(config.data.download, bool), config.data.download, "true or false")
     mirrors = config.data.mirrors
     listed = mirrors is None or (OmegaConf.is_list(mirrors) and all(isinstance(url, str) for url in mirrors))
     require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
     require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
     for seed in own_seeds(config):
-        require("seed", _is_integer(seed, 0), seed, "an integer >= 0")
+        require("seed", is_integer(seed, 0), seed, "an integer >= 0")
     if config.logger.wandb and importlib.util.find_spec("wandb") is None:
         raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
 
 
 def _check_complete(config: DictConfig) -> None:
-    """Nothing that train.yaml has was taken away by ~key."""
+    """Require that no key of train.yaml was removed by ~key."""
     whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
     assert isinstance(whole, dict)
     for name in map(str, whole.keys() - {"defaults", "hydra"}):
         parts = whole[name] if isinstance(whole[name], dict) and OmegaConf.is_dict(config.get(name)) else {}
         gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
         if gone:
-            raise QamError(f"~{gone[0]} takes away what every run needs: give it a value instead")
+            raise QamError(f"~{gone[0]} removes a key that every run needs: give it a value instead")
 
 
 def _check_online(config: DictConfig) -> None:
-    """The replay buffer can hold and give what it has to."""
+    """Check the online phase and its replay buffer."""
     require("buffer", config.buffer in MODES, config.buffer, " or ".join(MODES))
-    require("buffer_size", _is_integer(config.buffer_size, 1), config.buffer_size, "an integer >= 1")
+    require("buffer_size", is_integer(config.buffer_size, 1), config.buffer_size, "an integer >= 1")
     start = config.init_from
     require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
     if config.online_steps == 0:
@@ -103,62 +102,24 @@ def _check_online(config: DictConfig) -> None:
                 f"at least {least} with buffer=balanced, so that there is a chunk to draw")  # fmt: skip
 
 
-_NEEDED = {
-    "minari": {"dataset": "mujoco/hopper/medium-v0"},
-    "npz": {"path": "my.npz", "env_id": "Pendulum-v1"},
-}
-"""Source -> the keys that it cannot do without, each with an example."""
-
-
-def _check_source(config: DictConfig) -> None:
-    """What the source needs is there, and nothing is asked of it that only OGBench has."""
-    source = config.env.get("source")
-    if source == "ogbench":
-        require("task", config.task in (1, 2, 3, 4, 5), config.task, "OGBench's single tasks 1 to 5")
-        require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
-        environment_id(str(config.env.dataset), config.task)
-        return
-    require("env.source", source in _NEEDED, source, f"ogbench, {' or '.join(_NEEDED)}")
-    for name, example in _NEEDED[source].items():
-        value = config.env[name]
-        if not isinstance(value, str) or not value:
-            got = "without it" if value is None else f"{name}={value}"
-            raise QamError(f"env={source} needs {name}=..., e.g. {name}={example}, and got {got}")
-    if config.task is not None:
-        raise QamError(f"task={config.task} is one of OGBench's single tasks: leave it out with env={source}")
-    if config.data.path is not None:
-        instead = "give the file as path=..." if source == "npz" else "leave it out, or use env=npz path=..."
-        raise QamError(f"data.path={config.data.path} is for files in OGBench's format: {instead}")
-    if source == "minari" and importlib.util.find_spec("minari") is None:
-        raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-
-
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "int": (lambda value: _is_integer(value, 1), "an integer >= 1"),
-    "float": (_is_number, "a finite number"),
+    "int": (lambda value: is_integer(value, 1), "an integer >= 1"),
+    "float": (is_number, "a finite number"),
     "bool": (lambda value: isinstance(value, bool), "true or false"),
     "Sequence[int]": (
-        lambda value: isinstance(value, list) and bool(value) and all(_is_integer(v, 1) for v in value),
+        lambda value: isinstance(value, list) and bool(value) and all(is_integer(v, 1) for v in value),
         "a list of integers >= 1, such as [512,512]",
     ),
     PER_MEMBER: (
-        lambda value: _is_number(value) or (isinstance(value, list) and bool(value) and all(map(_is_number, value))),
+        lambda value: is_number(value) or (isinstance(value, list) and bool(value) and all(map(is_number, value))),
         "a finite number, or a list with one for each seed",
     ),
 }
-"""Annotation of a method's constructor argument -> what a configured value of it must be."""
+"""Annotation of a method's constructor argument -> test of a configured value, and how to describe valid values."""
 
 
 def _check_options(config: DictConfig) -> None:
-    """The method's options are ones its constructor takes, of the kinds it says; ranges are its own affair."""
+    """Check names and types of the method's options; the constructor checks their ranges."""
     options = OmegaConf.to_container(config.algo, resolve=True)
     assert isinstance(options, dict)
     taken = annotations_of(method_of(config))

@@ -1,4 +1,4 @@
-"""`init_from=CKPT`: another run's checkpoint as the first one of this run, its offline phase being over."""
+"""`init_from=CKPT`: a run that starts from another run's checkpoint, which replaces its offline phase."""
 
 from __future__ import annotations
 
@@ -9,79 +9,91 @@ from typing import Any
 from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.config.population import members_of
+from qam_torch.algorithms.core.addresses import members_of
+from qam_torch.algorithms.core.lightning_internals import set_loader_step, trainer_steps_in
 from qam_torch.data.datamodule import TrainingData
-from qam_torch.rundir.checkpoints import SECTION, AtomicCheckpointIO, members_in, read_checkpoint
+from qam_torch.inference.algorithm import members_in
+from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.system.files import absolute
-from qam_torch.training.resume import Saved
+from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
+from qam_torch.training.fresh_directory import move_earlier_run_aside
 from qam_torch.types import QamError
 
-__all__ = ["adopt", "initial_checkpoint", "require_fitting"]
+__all__ = ["WarmStart"]
 
 
-def initial_checkpoint(config: DictConfig) -> dict[str, Any] | None:
-    """The checkpoint to start from, None if there is none; raises QamError when it cannot be read."""
-    return None if config.init_from is None else read_checkpoint(absolute(config.init_from))
+class WarmStart:
+    """Start with the networks, optimizer and random generators of another run; see `training.start.Start`.
 
+    They are written as this run's first checkpoint, so that there is only one way to continue. What the other run had
+    collected online is left behind: its updates of either phase count as the offline phase. With the same seeds,
+    batches and data, the online phase equals that of a single run. From a checkpoint of another kind of device, whose
+    random states mean nothing here, the random streams start again.
 
-def adopt(
-    content: dict[str, Any],
-    algorithm: Algorithm,
-    data: TrainingData,
-    description: Mapping[str, Any],
-    target: Path,
-) -> Saved:
-    """Write a checkpoint of this run with the other's networks, optimiser and generators, and nothing else of it.
-
-    content      the other run's checkpoint
-    algorithm    this run's, not trained yet; it may differ in all numbers but the networks' sizes
-    data         this run's
-    description  this run's, see `checkpoints.describe`
-    target       where to write
-
-    What the checkpoint's run had collected online is left behind: its updates of either phase count as the offline
-    phase. With the same seeds, batches and data, the online phase goes as if both had been one run.
-
-    It has passed `require_fitting`. From another kind of device, whose random states mean nothing here, the streams
-    begin anew.
+    Raises:
+        QamError: the checkpoint cannot be read.
     """
-    section = content[SECTION]
-    updates = content["global_step"]
-    sampler, saved = data.sampler.state_dict(), content["TrainingData"]["sampler"]["generators"]
-    continued = saved[0].numel() == sampler["generators"][0].numel()
-    if continued:
-        sampler["generators"] = saved
-    content = {
-        **content,
-        SECTION: {
-            **description,
-            "step": updates,
-            "offline_steps": updates,
-            "update": updates,
-            "seconds": 0.0,
-            "diverged": section["diverged"],
-            "best": {},
-            "after_offline": {},
-        },
-        "TrainingData": {"sampler": sampler, "step": updates, "data": data.fingerprint},
-    }
-    noise = content.pop("noise", None)
-    if noise is not None and continued:
-        content["noise"] = {**noise, "rows": data.sampler.batch_size}
-    content["loops"]["fit_loop"]["state_dict"]["combined_loader"] = [{"step": updates}]
-    for group in content["optimizer_states"][0]["param_groups"]:
-        group["lr"] = algorithm.common_values["lr"]
-    AtomicCheckpointIO().save_checkpoint(content, target)
-    if not continued:
-        print("the checkpoint comes from another kind of device: its random streams begin anew")
-    print(f"starting from update {updates:,} of {section['algorithm']} on {section['run']['env_name']}")
-    return Saved(target, content)
+
+    resumed = False
+
+    def __init__(self, config: DictConfig) -> None:
+        self._content = read_checkpoint(absolute(config.init_from))
+        self.step: int = self._content["global_step"]
+        self.offline_steps: int | None = self.step
+        self.trainer_steps = trainer_steps_in(self._content)
+
+    def begin(
+        self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
+    ) -> Path | None:
+        """Check that the checkpoint fits, and write it as this run's first; see `Start.begin`.
+
+        The algorithm may differ in all hyperparameters except the sizes of the networks.
+        """
+        require_compatible(self._content, algorithm, description)
+        move_earlier_run_aside(paths)
+        self._write(paths.last_checkpoint, algorithm, data, description)
+        self._content = {}  # it is as large as all networks and the optimizer's state
+        return paths.last_checkpoint
+
+    def _write(self, target: Path, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]) -> None:
+        content = self._content
+        section, updates = content[SECTION], self.step
+        sampler, saved = data.sampler.state_dict(), content["TrainingData"]["sampler"]["generators"]
+        same_device = saved[0].numel() == sampler["generators"][0].numel()
+        if same_device:
+            sampler["generators"] = saved
+        content = {
+            **content,
+            SECTION: {
+                **description,
+                "step": updates,
+                "offline_steps": updates,
+                "update": updates,
+                "seconds": 0.0,
+                "diverged": section["diverged"],
+                "best": {},
+                "after_offline": {},
+            },
+            "TrainingData": {"sampler": sampler, "step": updates, "data": data.fingerprint},
+        }
+        noise = content.pop("noise", None)
+        if noise is not None and same_device:
+            content["noise"] = {**noise, "rows": data.sampler.batch_size}
+        set_loader_step(content, updates)
+        for group in content["optimizer_states"][0]["param_groups"]:
+            group["lr"] = algorithm.common_values["lr"]
+        AtomicCheckpointIO().save_checkpoint(content, target)
+        if not same_device:
+            print("the checkpoint comes from another kind of device: its random streams start again")
+        print(f"starting from update {updates:,} of {section['algorithm']} on {section['run']['env_name']}")
 
 
-def require_fitting(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
+def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
     """Raise QamError when a checkpoint's method, members, dtype or network sizes are not this run's.
 
-    A run of one member may take any seed and numbers up; of several, each goes on as the very one that it was.
+    A run of one member may continue with any seed and hyperparameters. Each member of a population continues as the
+    same member.
     """
     saved = content[SECTION]
     for name, old, new in (
@@ -94,7 +106,7 @@ def require_fitting(content: Mapping[str, Any], algorithm: Algorithm, descriptio
     for old, new in zip(members_in(content), members_of(type(algorithm), description["arguments"]), strict=True):
         if algorithm.members > 1 and not old.as_dict().items() <= new.as_dict().items():
             raise QamError(
-                f"init_from: {old.name} of the checkpoint would go on as {new.name}: give the same seeds and "
+                f"init_from: {old.name} of the checkpoint would continue as {new.name}: give the same seeds and "
                 "population, in the same order"
             )
     algorithm.require_adoptable(content)

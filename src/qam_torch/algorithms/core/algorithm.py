@@ -20,7 +20,7 @@ from qam_torch.algorithms.core.loss_terms import LossTerm, differentiate
 from qam_torch.algorithms.core.member_adam import MemberAdam, member_norms, scale_members
 from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
 from qam_torch.algorithms.core.noise import member_generators
-from qam_torch.algorithms.core.recording import CapturedGradients
+from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.networks import polyak_copy, polyak_update
 from qam_torch.types import Batch, Draw, Noise, Policy, require
 
@@ -84,7 +84,7 @@ class Algorithm(Training):
         self.capture = True
         self.compile_update = False
         self.mixed_precision = False
-        self.captured: dict[Any, CapturedGradients] = {}
+        self.captured: dict[Any, RecordedGradients] = {}
         self.graphed: dict[Any, GraphedUpdate] = {}
 
     # What a method defines
@@ -208,7 +208,7 @@ class Algorithm(Training):
             key = (diagnose, batch.rewards.shape)
             if key not in self.captured:
                 # The rare diagnosed update is not worth a second compilation.
-                self.captured[key] = CapturedGradients(
+                self.captured[key] = RecordedGradients(
                     self, batch, noise, diagnose, self.compile_update and not diagnose
                 )
             report, gradients = self.captured[key](batch, noise)

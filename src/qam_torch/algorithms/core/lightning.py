@@ -9,6 +9,7 @@ import lightning as L
 from torch import Tensor, nn
 
 from qam_torch.algorithms.core.divergence import Divergence
+from qam_torch.algorithms.core.lightning_internals import count_updates
 from qam_torch.algorithms.core.members import MemberValues
 from qam_torch.algorithms.core.noise import NamedNoise
 from qam_torch.types import Batch, Draw, Noise, QamError, Work
@@ -66,14 +67,7 @@ class Training(MemberValues, L.LightningModule):
                 made += 1
                 named = dict(zip(noise, drawn, strict=True))
                 self.metrics = self.update(given, named, diagnose=made == work.updates)
-            self._count(updates)
-
-    def _count(self, updates: int) -> None:
-        """Advance Lightning's own counter: `trainer.global_step` is the number of updates, nobody else counts."""
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        for tracker in (progress.total, progress.current):
-            tracker.ready += updates
-            tracker.completed += updates
+            count_updates(self.trainer, updates)
 
     def require_sound(self) -> None:
         """Raise DivergedError when a member has diverged, or where they are to be frozen when none is left.

@@ -1,4 +1,4 @@
-"""The optimiser's part of an update, member by member: gradient norms, clipping, Adam."""
+"""The optimizer's part of an update, per member: gradient norms, clipping, Adam."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qam_torch.algorithms.core.adam_internals import adam_state, fused_adam_step
+
 __all__ = ["MemberAdam", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
-    """Adam, fused, for parameters (P, ...) whose members may have step sizes of their own, or be passed by.
-
-    parameters  each leading with P
-    rates       (P,)      step sizes
-    alive       (P,) bool or None   where it is false, neither the member's parameters nor its moments change; it is
-                read on the parameters' device and never on the host
+    """Adam, fused, for parameters (P, ...) whose members may have their own step sizes, or be skipped.
 
     Its state is that of torch's Adam over the same parameters, so that either continues what the other has begun. The
-    count of steps is common: a member that was passed by once is not to be taken up again.
+    count of steps is common to all members: a member that was skipped once must not be updated again.
+
+    Args:
+        parameters: each with the leading axis P.
+        rates: (P,), step sizes.
+        alive: (P,) bool; where it is False, neither the member's parameters nor its moments change. It is read on the
+            parameters' device and never on the host. None: all members are updated.
+        **adam: further arguments of torch's Adam.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class MemberAdam(torch.optim.Adam):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step of every member that is not passed by."""
+        """Update every member that is not skipped."""
         (group,) = self.param_groups
         trained = [parameter for parameter in group["params"] if parameter.grad is not None]
         if self._slices is None:
@@ -45,31 +49,24 @@ class MemberAdam(torch.optim.Adam):
         steps = [self.state[parameter]["step"] for parameter in trained]
         torch._foreach_add_(steps, 1)
         gradients = zip(*(parameter.grad.split(1) for parameter in trained), strict=True)
-        passed = [None] * len(self.rates) if self.alive is None else self.alive.logical_not().float().split(1)
-        beta1, beta2 = group["betas"]
+        skipped = [None] * len(self.rates) if self.alive is None else self.alive.logical_not().float().split(1)
         for p, own in enumerate(gradients):
             parameters, averages, squares = self._slices[p]
-            torch._fused_adam_(
+            fused_adam_step(
                 parameters,
                 own,
                 averages,
                 squares,
-                [],
                 steps,
                 lr=self.rates[p],
-                beta1=beta1,
-                beta2=beta2,
-                weight_decay=0.0,
+                betas=group["betas"],
                 eps=group["eps"],
-                amsgrad=False,
-                maximize=False,
-                found_inf=passed[p],
+                skipped=skipped[p],
             )
 
     def _sliced(self, group: dict[str, Any]) -> list[list[tuple[Tensor, ...]]]:
-        """Each member's parameters and moments, made once: views of tensors that stay where they are."""
-        tensors: list[list[Tensor]] = [[], [], []]
-        self._init_group(group, tensors[0], [], tensors[1], tensors[2], [], [])
+        """Each member's parameters and moments, computed once: views of tensors that keep their place."""
+        tensors = adam_state(self, group)
         by_member = [zip(*(tensor.detach().split(1) for tensor in kind), strict=True) for kind in tensors]
         return [list(own) for own in zip(*by_member, strict=True)]
 

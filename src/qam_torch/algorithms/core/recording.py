@@ -1,27 +1,24 @@
-"""Capture the differentiated losses once as a flat list of tensor operations, and replay it.
+"""Record the differentiated losses once as a flat list of tensor operations, and replay it.
 
-The losses are a closed function of (parameters, batch, noise), so the operations they and their gradients consist of
-are the same at every update. Recording them removes Python, autograd and torch.func from the loop, which is most of
-the time of a small network on a CPU. The operations are the very same, so the numbers are bit for bit those of the
-uncaptured update (a test compares them).
+The losses are a closed function of (parameters, batch, noise), so their operations and those of their gradients are the
+same at every update. Recording them removes Python, autograd and torch.func from the loop, which is most of the time of
+a small network on a CPU. The operations are identical, and so are the numbers, bit for bit (tests compare them).
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from qam_torch.algorithms.core.loss_terms import LossTerm
 from qam_torch.types import Batch, Noise
 
-if TYPE_CHECKING:
-    from qam_torch.algorithms.core.algorithm import Algorithm
-
-__all__ = ["CapturedGradients", "record"]
+__all__ = ["Differentiable", "RecordedGradients", "record"]
 
 aten = torch.ops.aten
 SAME_VALUE = {aten.detach.default, aten.alias.default}
@@ -71,7 +68,19 @@ def record(function: Callable[..., Any], example: Sequence[Tensor], compile: boo
     return torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
 
 
-class CapturedGradients:
+class Differentiable(Protocol):
+    """What is recorded of an algorithm: its losses with their gradients, and what it reports of them."""
+
+    def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
+        """The loss terms, and their gradients in the order of `networks.parameters()`."""
+        ...
+
+    def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
+        """Losses or metrics by name, (P,) each."""
+        ...
+
+
+class RecordedGradients:
     """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
 
     algorithm  its parameters are read in place at every replay; they must not move to another device afterwards
@@ -81,7 +90,9 @@ class CapturedGradients:
                time; the numbers then agree to rounding instead of to the bit
     """
 
-    def __init__(self, algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False) -> None:
+    def __init__(
+        self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False
+    ) -> None:
         names: list[str] = []
 
         def differentiate(*tensors: Tensor) -> list[Tensor | None]:

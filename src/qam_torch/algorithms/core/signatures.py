@@ -6,9 +6,9 @@ import inspect
 import re
 from collections.abc import Mapping
 
-from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.algorithm import Algorithm
 
-__all__ = ["PER_MEMBER", "annotations_of", "arguments_of_member"]
+__all__ = ["PER_MEMBER", "annotations_of", "arguments_of_member", "per_member_arguments"]
 
 PER_MEMBER = "float | Sequence[float]"
 """Annotation of an argument that is one number for all members, or one for each."""
@@ -20,11 +20,11 @@ def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base) and issubclass(base, Algorithm):
             parameters = inspect.signature(base.__init__).parameters.values()
-            taken |= {one.name: _in_words(one.annotation) for one in parameters}
+            taken |= {one.name: _as_written(one.annotation) for one in parameters}
     return taken
 
 
-def _in_words(annotation: object) -> str:
+def _as_written(annotation: object) -> str:
     """An annotation as in a file that begins with `from __future__ import annotations`, whether it does or not."""
     if isinstance(annotation, type):
         return annotation.__name__
@@ -37,7 +37,7 @@ def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], 
     arguments  the population's, `seeds` included
     member     0 <= member < P
     """
-    per_member = {name for name, annotation in annotations_of(kind).items() if annotation == PER_MEMBER}
+    per_member = per_member_arguments(kind)
     alone = dict(arguments)
     for name, value in arguments.items():
         if name == "seeds" and isinstance(value, (list, tuple)):
@@ -45,3 +45,8 @@ def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], 
         elif name in per_member and isinstance(value, (list, tuple)):
             alone[name] = value[member]
     return alone
+
+
+def per_member_arguments(kind: type[Algorithm]) -> list[str]:
+    """The arguments of a method that may differ between members, sorted."""
+    return sorted(name for name, annotation in annotations_of(kind).items() if annotation == PER_MEMBER)

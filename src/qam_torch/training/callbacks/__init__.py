@@ -1,1 +1,1 @@
-"""TODO."""
+"""Lightning callbacks of a run."""

@@ -1,37 +1,70 @@
-"""What a run tells of members that have diverged and are frozen."""
+"""Members that have diverged: stop the run, or report and mask those that are frozen."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import lightning as L
 import numpy as np
+import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm
+from qam_torch.training.callbacks.step import current_step
+from qam_torch.training.schedule import Schedule
 
-__all__ = ["Diverged"]
+__all__ = ["DivergenceCallback", "require_finite_parameters"]
 
 
-class Diverged:
-    """Those known to have diverged: each is told once, and from then on no metric of its training is written."""
+class DivergenceCallback(L.Callback):
+    """Before anything is evaluated, logged or saved, checks that no member has diverged.
 
-    def __init__(self) -> None:
-        self.at: dict[int, int] = {}
+    Where members are frozen instead, each is reported once, and its training metrics are no longer written.
 
-    def look(self, algorithm: Algorithm) -> None:
-        """Ask the algorithm, which reads the device."""
+    Args:
+        schedule: of the run.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.diverged_at: dict[int, int] = {}
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Raise DivergedError where a member has diverged and an event is due."""
+        assert isinstance(pl_module, Algorithm)
+        due = self.schedule.due_at(current_step(trainer))
+        if due.any:
+            pl_module.require_sound()
+        if due.evaluation or due.checkpoint:
+            require_finite_parameters(pl_module)
+
+    def report(self, algorithm: Algorithm) -> None:
+        """Print each member that has diverged since the last call; this reads the device."""
         for p, update in enumerate(algorithm.divergence.diverged_at()):
-            if update is not None and p not in self.at:
-                self.at[p] = update
+            if update is not None and p not in self.diverged_at:
+                self.diverged_at[p] = update
                 tqdm.write(f"{algorithm.name_of(p)} diverged at update {update:,}, and stays as it was")
 
-    def without(self, values: Tensor) -> np.ndarray:
-        """A metric (P,) on the host, nan of those that have diverged."""
+    def masked(self, values: Tensor) -> np.ndarray:
+        """A metric (P,) on the host, nan for members that have diverged."""
         numbers = values.detach().double().cpu().numpy().copy()
-        numbers[list(self.at)] = np.nan
+        numbers[list(self.diverged_at)] = np.nan
         return numbers
 
     def columns(self, members: int) -> dict[str, np.ndarray]:
-        """For metrics.csv, where anybody has: the update at which, nan for all others."""
-        if not self.at:
+        """For metrics.csv, once a member has diverged: the update at which each did, nan for the others."""
+        if not self.diverged_at:
             return {}
-        return {"diverged": np.array([self.at.get(p, np.nan) for p in range(members)])}
+        return {"diverged": np.array([self.diverged_at.get(p, np.nan) for p in range(members)])}
+
+
+def require_finite_parameters(algorithm: Algorithm) -> None:
+    """Give up members whose parameters are not finite, as a single step that is far too large leaves them."""
+    parameters = dict(algorithm.named_parameters())
+    finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
+    lost = finite.logical_not()
+    if lost.any():
+        algorithm.give_up(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")

@@ -1,0 +1,60 @@
+"""The few private parts of torch's Adam that `MemberAdam` depends on, in one place.
+
+tests/algorithms/test_adam_internals.py fails with a sentence when a new version of torch changes one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["adam_state", "fused_adam_step"]
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
+
+
+def adam_state(optimizer: torch.optim.Adam, group: dict[str, Any]) -> list[list[Tensor]]:
+    """The parameters of a group that have gradients, their first moments and their second moments, made if needed."""
+    tensors: list[list[Tensor]] = [[], [], []]
+    optimizer._init_group(group, tensors[0], [], tensors[1], tensors[2], [], [])
+    return tensors
+
+
+def fused_adam_step(
+    parameters: Tensors,
+    gradients: Tensors,
+    averages: Tensors,
+    squares: Tensors,
+    steps: Tensors,
+    *,
+    lr: Any,
+    betas: tuple[float, float],
+    eps: float,
+    skipped: Tensor | None,
+) -> None:
+    """One step of Adam over several tensors, in place.
+
+    Args:
+        parameters, gradients, averages, squares: tensors of the same shapes.
+        steps: counts of steps, already advanced, one per tensor.
+        lr, betas, eps: Adam's hyperparameters.
+        skipped: (1,) float, nonzero where nothing is to change; None: never.
+    """
+    torch._fused_adam_(
+        parameters,
+        gradients,
+        averages,
+        squares,
+        [],
+        steps,
+        lr=lr,
+        beta1=betas[0],
+        beta2=betas[1],
+        weight_decay=0.0,
+        eps=eps,
+        amsgrad=False,
+        maximize=False,
+        found_inf=skipped,
+    )

@@ -1,0 +1,130 @@
+"""The members of a population, and how one of them is addressed.
+
+Imports neither Hydra nor omegaconf, so that a policy is loaded without them.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from qam_torch.algorithms.core.algorithm import Algorithm
+from qam_torch.algorithms.core.members import address_of
+from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
+from qam_torch.types import QamError, require
+
+__all__ = ["Member", "describe_seeds", "find_member", "members_of"]
+
+
+class Member(NamedTuple):
+    """A member of a population.
+
+    Attributes:
+        seed: of everything random that belongs to the member.
+        values: the hyperparameters that were given for each member, by name.
+    """
+
+    seed: int
+    values: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        """The member's address, e.g. "seed=2,inv_temp=3"."""
+        return address_of(self.as_dict())
+
+    @property
+    def cell(self) -> str:
+        """The address without the seed, which all members of one cell of the grid share; may be empty."""
+        return address_of(self.values)
+
+    def as_dict(self) -> dict[str, float]:
+        """The seed and the hyperparameters by name."""
+        return {"seed": self.seed, **self.values}
+
+
+def members_of(kind: type[Algorithm], arguments: Mapping[str, Any]) -> list[Member]:
+    """List the members of an algorithm in their order.
+
+    Args:
+        kind: class of the algorithm.
+        arguments: of its constructor, as a checkpoint holds them.
+    """
+    given = {name: arguments.get(name) for name, note in annotations_of(kind).items() if note == PER_MEMBER}
+    lists = {name: values for name, values in given.items() if isinstance(values, (list, tuple))}
+    seeds = enumerate(arguments["seeds"])
+    return [Member(seed, {name: float(values[p]) for name, values in lists.items()}) for p, seed in seeds]
+
+
+def describe_seeds(algorithm: Algorithm) -> str:
+    """Describe the seeds, e.g. "1, 2", or for a grid "1, 2 in each of 6 cells of inv_temp x edit_scale"."""
+    seeds = ", ".join(map(str, dict.fromkeys(algorithm.seeds)))
+    count = len(set(algorithm.seeds))
+    cells = algorithm.members // count
+    grid = [name for name, values in algorithm.own_values.items() if len(set(values[:count])) == 1]  # not one a seed
+    return f"{seeds} in each of {cells} cells of {' x '.join(grid)}" if cells > 1 else seeds
+
+
+def find_member(members: Sequence[Member], member: int | str | None, address: Mapping[str, float] | None = None) -> int:
+    """Find the index of one member.
+
+    Args:
+        members: of a checkpoint.
+        member: its index; or an address such as "seed=2,inv_temp=3", of which any part that identifies the member is
+            enough; or None.
+        address: seed and hyperparameters by name; the member must match all of them, also where an index is given.
+
+    Raises:
+        QamError: no member, or more than one, matches; the message lists the members' addresses.
+    """
+    wanted = _checked_address({**_parse_address(member), **(address or {})})
+    index = int(member) if isinstance(member, numbers.Integral) and not isinstance(member, bool) else None
+    if index is not None and not 0 <= index < len(members):
+        raise QamError(
+            f"member={member} is not in the checkpoint: expected 0 to {len(members) - 1} ({_names(members)})"
+        )
+    if index is None and member is not None and not isinstance(member, str):
+        raise QamError(f"got member={member!r}: expected an integer, or an address such as 'seed=2,inv_temp=3'")
+    given = " and ".join([*([] if index is None else [f"member={member}"]), *([address_of(wanted)] if wanted else [])])
+    for name in wanted:
+        if name not in members[0].as_dict():
+            raise QamError(f"the members have no {name} of their own: expected {', '.join(members[0].as_dict())}")
+    found = [
+        p for p in (range(len(members)) if index is None else [index]) if wanted.items() <= members[p].as_dict().items()
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = _names([members[p] for p in found])
+        raise QamError(f"got {given or 'no address'}, which is true of {len(found)} members: say which of {several}")
+    raise QamError(f"got {given}, which no member has: expected one of {_names(members)}")
+
+
+def _parse_address(member: object) -> dict[str, float]:
+    """Parse "seed=2,inv_temp=3" into numbers by name; anything that is not a string gives an empty address."""
+    wanted: dict[str, float] = {}
+    for part in member.split(",") if isinstance(member, str) else ():
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name in wanted:
+            raise QamError(f"member={member} names {name} twice: give it once")
+        try:
+            wanted[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
+        except ValueError:
+            raise QamError(
+                f"member={member} is no address: expected such as seed=2,inv_temp=3, or an integer as a number"
+            ) from None
+    return wanted
+
+
+def _checked_address(address: Mapping[str, Any]) -> dict[str, float]:
+    """The address with plain numbers; raises QamError for anything else."""
+    for name, value in address.items():
+        real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        require(name, real, repr(value), "a number, as the members have")
+    return {
+        name: int(value) if isinstance(value, numbers.Integral) else float(value) for name, value in address.items()
+    }
+
+
+def _names(members: Sequence[Member]) -> str:
+    return "; ".join(member.name for member in members)

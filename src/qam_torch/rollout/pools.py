@@ -1,0 +1,27 @@
+"""How many environments a rollout uses, and in how many processes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.system.machine import cpu_cores
+
+__all__ = ["environments_for", "make_pool"]
+
+
+def environments_for(members: int, episodes: int, most: int) -> int:
+    """Environments to make for E episodes of each of P members: at most `most`, but at least one per member."""
+    return members * max(1, min(episodes, most // members))
+
+
+def make_pool(make: partial, count: int, workers: int | None) -> EnvironmentPool:
+    """Make a pool of environments.
+
+    Args:
+        make: picklable function that makes one environment.
+        count: environments, >= 1.
+        workers: processes that step them; None = one per CPU core; 0 and 1 = this process.
+    """
+    chosen = cpu_cores() if workers is None else workers
+    return EnvironmentPool(make, count, workers=min(chosen, count) if chosen > 1 else 0)

@@ -1,0 +1,44 @@
+"""Minari's datasets, each with the environment that it was recorded in."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+from omegaconf import DictConfig
+
+from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
+from qam_torch.suites.base import TaskData
+from qam_torch.suites.registered import RegisteredSuite
+from qam_torch.types import QamError
+
+__all__ = ["Minari"]
+
+
+class Minari(RegisteredSuite):
+    """Datasets of the minari package, which is an extra."""
+
+    source = "minari"
+    required = {"dataset": "mujoco/hopper/medium-v0"}
+
+    def check(self, config: DictConfig) -> None:
+        """See `Suite.check`."""
+        super().check(config)
+        if importlib.util.find_spec("minari") is None:
+            raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
+
+    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+        """See `Suite.load`."""
+        name = config.env.dataset
+        dataset = open_minari(name, config.data.download)
+        return self.load_registered(
+            name,
+            environment_spec(dataset),
+            lambda low, high: minari_transitions(dataset, low, high, device, dtype),
+            {
+                "name": name,
+                "path": str(dataset.storage.data_path),
+                "origin": "minari",
+                "sha256": dataset_hash(dataset),
+            },
+        )

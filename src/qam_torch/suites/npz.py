@@ -1,0 +1,29 @@
+"""A user's own npz file, with any registered Gymnasium environment."""
+
+from __future__ import annotations
+
+import torch
+from omegaconf import DictConfig
+
+from qam_torch.data.custom_npz import own_transitions
+from qam_torch.data.ogbench_format import file_hash
+from qam_torch.suites.base import TaskData
+from qam_torch.suites.registered import RegisteredSuite
+from qam_torch.system.files import absolute
+
+__all__ = ["Npz"]
+
+
+class Npz(RegisteredSuite):
+    """One file of transitions, see docs/bring-your-own-data.md."""
+
+    source = "npz"
+    required = {"path": "my.npz", "env_id": "Pendulum-v1"}
+    data_path_advice = "give the file as path=..."
+
+    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+        """See `Suite.load`."""
+        path, name = absolute(config.env.path), config.env.env_id
+        data = self.load_registered(name, name, lambda low, high: own_transitions(path, low, high, device, dtype), {})
+        source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
+        return data._replace(source=source)

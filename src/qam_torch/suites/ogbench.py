@@ -1,0 +1,125 @@
+"""OGBench's single tasks: official, fetched or generated data files, and the environments they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from qam_torch.data.dataset_files import (
+    DEFAULT_DIRECTORY,
+    dataset_checksum,
+    dataset_path,
+    ensure_dataset,
+    shard_files,
+)
+from qam_torch.data.ogbench_format import file_hash, read_npz
+from qam_torch.data.relabel import TaskRewards
+from qam_torch.data.shards import Shards
+from qam_torch.data.transitions import Transitions
+from qam_torch.envs.maze import maze_layout
+from qam_torch.envs.ogbench import environment_id, make_environment
+from qam_torch.suites.base import TaskData
+from qam_torch.system.console import Bars
+from qam_torch.system.files import absolute, prepare_directory
+from qam_torch.types import QamError, require
+
+__all__ = ["OGBench", "load_file"]
+
+_TASKS = (1, 2, 3, 4, 5)
+
+
+class OGBench:
+    """Datasets in OGBench's format; the rewards of a task are computed from the states in the file."""
+
+    def check(self, config: DictConfig) -> None:
+        """See `Suite.check`."""
+        require("task", config.task in _TASKS, config.task, "OGBench's single tasks 1 to 5")
+        require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
+        environment_id(str(config.env.dataset), config.task)
+
+    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+        """See `Suite.load`; a directory of several files becomes `Shards`."""
+        known = {
+            "source": "ogbench",
+            "env_name": config.env.dataset,
+            "task": config.task,
+            "reward": config.env.reward,
+        }
+        if config.data.path is None:
+            path, origin, sha256 = _ensure(config)
+        else:
+            path, origin, sha256 = absolute(config.data.path), "given", ""
+        environment = self.make(known)()
+        try:
+            assert environment.spec is not None
+            assert environment.observation_space.shape and environment.action_space.shape
+            sizes = (environment.observation_space.shape[0], environment.action_space.shape[0])
+            rewards = TaskRewards(environment, environment.spec.id, sparse=config.env.reward == "sparse")
+            layout = maze_layout(environment) if "maze" in config.env.dataset else None
+        finally:
+            environment.close()
+        load = partial(load_file, sizes=sizes, rewards=rewards, device=device, dtype=dtype)
+        transitions = Shards(shard_files(path), load, config.data.swap_every) if path.is_dir() else load(path)
+        if not sha256:  # only after reading, which refuses pipes and other paths that are not files
+            sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
+        source = {"name": config.env.dataset, "path": str(path), "origin": origin, "sha256": sha256}
+        return TaskData(transitions, *sizes, source, known, layout)
+
+    def make(self, environment: Mapping[str, Any]) -> partial:
+        """See `Suite.make`."""
+        name, task, reward = (environment[key] for key in ("env_name", "task", "reward"))
+        return partial(make_environment, name, task=task, reward=reward)
+
+    def make_for_video(self, environment: Mapping[str, Any]) -> partial:
+        """See `Suite.make_for_video`."""
+        return partial(self.make(environment), draft=True, width=320, height=320)
+
+    def title(self, environment: Mapping[str, Any]) -> str:
+        """See `Suite.title`."""
+        return f"{environment['env_name']}, task {environment['task']}"
+
+
+def load_file(
+    path: Path, sizes: tuple[int, int], rewards: TaskRewards, device: torch.device, dtype: torch.dtype
+) -> Transitions:
+    """Read one OGBench file with the rewards of a task, with no more arrays in memory at a time than needed.
+
+    Args:
+        path: the file.
+        sizes: (O, A) of the environment.
+        rewards: computes the task's rewards and masks.
+        device: where the transitions go.
+        dtype: of the transitions.
+    """
+    rewards_and_masks = rewards(read_npz(path, *sizes, only=("terminals", "qpos", "button_states")))
+    arrays = read_npz(path, *sizes, only=("terminals", "observations", "actions"))
+    return Transitions.from_ogbench(arrays, *rewards_and_masks, device, dtype)
+
+
+def _ensure(config: DictConfig) -> tuple[Path, str, str]:
+    """Path, origin and sha256 of the dataset, which is generated or fetched with a progress bar where needed."""
+    name, data = config.env.dataset, config.data
+    directory = absolute(data.directory or DEFAULT_DIRECTORY)
+    if not dataset_path(name, directory).exists():
+        prepare_directory(directory, "data directory", "data.directory=...")
+    try:
+        with Bars(" transitions") as generating, Bars("B", unit_scale=True) as fetching:
+            return ensure_dataset(
+                name,
+                directory,
+                data.generate_transitions,
+                data.seed,
+                progress=lambda made, total: generating(f"making {name}", made, total),
+                download=data.download,
+                mirrors=data.mirrors,
+                fetching=lambda file, there, total: fetching(f"fetching {file}", there, total),
+            )
+    except OSError as error:
+        raise QamError(
+            f"data directory '{directory}' cannot be used ({error.strerror}): give another with data.directory=..."
+        ) from error

@@ -1,0 +1,91 @@
+"""What suites of any registered Gymnasium environment share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+
+from qam_torch.data.transitions import Transitions
+from qam_torch.envs.registered import make_registered
+from qam_torch.suites.base import TaskData
+from qam_torch.types import QamError
+
+__all__ = ["RegisteredSuite"]
+
+
+class RegisteredSuite:
+    """Base of suites whose environments are found in Gymnasium's registry.
+
+    A checkpoint describes the environment by `env_name`, `env_spec` (a registered name, or an EnvSpec as JSON) and
+    `max_episode_steps` (None: the environment's own limit).
+    """
+
+    source: str
+    required: Mapping[str, str]
+    """Keys of `env` that the suite needs, each with an example."""
+    data_path_advice = "leave it out, or use env=npz path=..."
+
+    def check(self, config: DictConfig) -> None:
+        """See `Suite.check`."""
+        for name, example in self.required.items():
+            value = config.env[name]
+            if not isinstance(value, str) or not value:
+                got = "without it" if value is None else f"{name}={value}"
+                raise QamError(f"env={self.source} needs {name}=..., e.g. {name}={example}, and got {got}")
+        if config.task is not None:
+            raise QamError(f"task={config.task} is one of OGBench's single tasks: leave it out with env={self.source}")
+        if config.data.path is not None:
+            raise QamError(f"data.path={config.data.path} is for files in OGBench's format: {self.data_path_advice}")
+
+    def load_registered(
+        self,
+        name: str,
+        spec: str,
+        load: Callable[[np.ndarray, np.ndarray], Transitions],
+        source: Mapping[str, Any],
+    ) -> TaskData:
+        """Load the data of an environment, and check that the two fit together.
+
+        Args:
+            name: of the environment, for messages and file names.
+            spec: registered name, or EnvSpec as JSON.
+            load: gives the transitions for the bounds (A,) of the environment's actions.
+            source: name, path, origin and sha256 of the data.
+
+        Raises:
+            QamError: the data's observations have another size than the environment's.
+        """
+        environment = make_registered(spec)
+        try:
+            transitions = load(environment.low, environment.high)
+            assert environment.observation_space.shape
+            size = environment.observation_space.shape[0]
+            limit = "_max_episode_steps"  # a TimeLimit's; other wrappers may have it with the value None
+            limited = environment.has_wrapper_attr(limit) and environment.get_wrapper_attr(limit) is not None
+        finally:
+            environment.close()
+        if transitions.observation_dim != size:
+            raise QamError(
+                f"the data have observations of size {transitions.observation_dim} but environment '{name}' gives "
+                f"{size}: use the data that belong to this environment"
+            )
+        # Evaluation must end: an environment without a time limit gets the length of the longest episode.
+        steps = None if limited else transitions.longest_episode
+        known = {"source": self.source, "env_name": name, "env_spec": spec, "max_episode_steps": steps}
+        return TaskData(transitions, transitions.observation_dim, transitions.action_dim, dict(source), known)
+
+    def make(self, environment: Mapping[str, Any]) -> partial:
+        """See `Suite.make`."""
+        return partial(make_registered, environment["env_spec"], environment["max_episode_steps"])
+
+    def make_for_video(self, environment: Mapping[str, Any]) -> partial:
+        """See `Suite.make_for_video`."""
+        return partial(self.make(environment), render_mode="rgb_array")
+
+    def title(self, environment: Mapping[str, Any]) -> str:
+        """See `Suite.title`."""
+        return str(environment["env_name"])

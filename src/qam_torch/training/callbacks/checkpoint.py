@@ -1,0 +1,132 @@
+"""Checkpoints: the last one and the best one, written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.lightning_internals import continue_after_last_batch
+from qam_torch.envs.pool import EnvironmentFailure
+from qam_torch.rundir.checkpoints import SECTION
+from qam_torch.rundir.metrics_file import MetricsFile
+from qam_torch.rundir.paths import RunPaths
+from qam_torch.system.files import atomic_path, flush_to_disk
+from qam_torch.training.callbacks.divergence import require_finite_parameters
+from qam_torch.training.callbacks.evaluation import EvaluationCallback
+from qam_torch.training.callbacks.step import current_step
+from qam_torch.training.schedule import Schedule
+from qam_torch.training.wall_time import WallTime
+from qam_torch.types import QamError
+
+__all__ = ["AtomicCheckpointIO", "CheckpointCallback"]
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes to a temporary file, flushes it to disk, and renames it.
+
+    A kill at any moment, or a full disk, leaves the previous checkpoint as it was.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Save; raises QamError, and keeps the previous file, where that is impossible."""
+        target = Path(path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(target) as temporary, open(temporary, "wb") as file:
+                torch.save(checkpoint, file)
+                flush_to_disk(file)
+        except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
+            kept = "the previous one is kept" if target.exists() else "there is none yet"
+            raise QamError(f"could not save checkpoint '{target}' ({error}); {kept}: free some disk space") from error
+
+
+class CheckpointCallback(L.Callback):
+    """Saves last.ckpt where the schedule asks for it, and best.ckpt after an evaluation that is the best so far.
+
+    Args:
+        schedule: of the run.
+        evaluation: of the run.
+        paths: of the run directory.
+        metrics: metrics.csv, whose rows after a checkpoint are dropped when the run resumes from it.
+        wall_time: of the run.
+        description: of the run, see `rundir.checkpoints.require_same_run`.
+
+    Attributes:
+        saved_step: step of the last checkpoint, None before there is one.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        evaluation: EvaluationCallback,
+        paths: RunPaths,
+        metrics: MetricsFile,
+        wall_time: WallTime,
+        description: Mapping[str, Any],
+    ) -> None:
+        self.schedule, self.evaluation, self.paths = schedule, evaluation, paths
+        self.metrics, self.wall_time, self.description = metrics, wall_time, dict(description)
+        self.saved_step: int | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the policy that the run starts with, if it was evaluated."""
+        self._save_best(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save what is due."""
+        self._save_best(trainer, pl_module)
+        step = current_step(trainer)
+        if self.schedule.due_at(step).checkpoint:
+            self._save(trainer, pl_module, self.paths.last_checkpoint)
+            self.saved_step = step
+
+    def _save_best(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self.evaluation.improved_at == current_step(trainer):
+            self._save(trainer, module, self.paths.best_checkpoint)
+
+    def _save(self, trainer: L.Trainer, module: L.LightningModule, path: Path) -> None:
+        """Save only finite parameters: the last gradient was finite, but its step may have been too large."""
+        assert isinstance(module, Algorithm)
+        require_finite_parameters(module)
+        trainer.save_checkpoint(path)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Save where an environment failed, which happens between two updates.
+
+        A run whose evaluation failed continues from the checkpoint before, if there is one, so that the evaluation is
+        repeated.
+        """
+        repeat_evaluation = self.evaluation.running and self.saved_step is not None
+        if isinstance(exception, EnvironmentFailure) and not repeat_evaluation:
+            with contextlib.suppress(QamError):  # the failure itself is reported
+                self._save(trainer, pl_module, self.paths.last_checkpoint)
+                self.saved_step = current_step(trainer)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the section that describes the run and how far it came."""
+        assert isinstance(pl_module, Algorithm)
+        checkpoint.setdefault(SECTION, {}).update(
+            self.description,
+            step=current_step(trainer),
+            offline_steps=self.schedule.offline_steps,
+            update=trainer.global_step,
+            seconds=self.wall_time.seconds,
+            diverged=pl_module.divergence.diverged_at(),
+        )
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Continue from the checkpoint's step."""
+        section = checkpoint[SECTION]
+        self.wall_time.start(section["seconds"])
+        self.saved_step = section["step"]
+        self.metrics.restart(section["step"])
+        continue_after_last_batch(checkpoint)

@@ -1,0 +1,111 @@
+"""Evaluation of the policy during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from tqdm import tqdm
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rundir.checkpoints import SECTION
+from qam_torch.training.callbacks.step import current_step
+from qam_torch.training.evaluator import Evaluator
+from qam_torch.training.schedule import Schedule
+from qam_torch.training.wall_time import WallTime
+
+__all__ = ["EvaluationCallback"]
+
+
+class EvaluationCallback(L.Callback):
+    """Runs episodes where the schedule asks for them, prints one line, and remembers the best outcome.
+
+    A run that starts with the online phase evaluates the policy that it starts with.
+
+    Args:
+        schedule: of the run.
+        evaluator: runs the episodes.
+        wall_time: of the run.
+
+    Attributes:
+        latest: the last evaluation, None before the first.
+        evaluated_at, improved_at: steps of the last evaluation, and of the last one that was the best so far.
+        best, after_offline: step, update, return and success of the best evaluation, and of that at the end of the
+            offline phase; empty before there is one.
+        running: whether episodes are being run now.
+    """
+
+    def __init__(self, schedule: Schedule, evaluator: Evaluator, wall_time: WallTime) -> None:
+        self.schedule, self.evaluator, self.wall_time = schedule, evaluator, wall_time
+        self.latest: Evaluation | None = None
+        self.evaluated_at: int | None = None
+        self.improved_at: int | None = None
+        self.best: dict[str, float] = {}
+        self.after_offline: dict[str, float] = {}
+        self.headline = ""
+        self.running = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock; evaluate first where the run starts with the online phase."""
+        self.wall_time.start()
+        if self.best:
+            self.headline = f"best {_headline(self.best)}"
+        elif current_step(trainer) == self.schedule.offline_steps:
+            assert isinstance(pl_module, Algorithm)
+            self._evaluate(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Evaluate where it is due."""
+        assert isinstance(pl_module, Algorithm)
+        if self.schedule.due_at(current_step(trainer)).evaluation:
+            self._evaluate(trainer, pl_module)
+
+    def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm) -> None:
+        step = current_step(trainer)
+        self.running = True
+        self.latest = evaluation = self.evaluator(algorithm, step)
+        self.running = False
+        self.evaluated_at = step
+        outcome = {"step": step, "update": trainer.global_step, "return": float(evaluation.returns.mean())}
+        if evaluation.success is None:
+            shown = f"{_headline(outcome)} [{evaluation.returns.min():.1f}, {evaluation.returns.max():.1f}]"
+        else:
+            outcome["success"] = float(evaluation.success_rate().mean())
+            low, high = evaluation.pooled_interval()
+            shown = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
+        self.headline = _headline(outcome)
+        online = self.schedule.phase(step) == "online"
+        place = f"online step {self.schedule.online(step):>9,}" if online else f"update {step:>9,}"
+        tqdm.write(f"{place}   {shown}   {self.wall_time.seconds:6.0f} s")
+        if step == self.schedule.offline_steps:
+            self.after_offline = outcome
+        if _is_better(outcome, self.best):
+            self.best, self.improved_at = outcome, step
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add the best outcome, and that after the offline phase."""
+        outcomes = {"best": dict(self.best), "after_offline": dict(self.after_offline)}
+        checkpoint.setdefault(SECTION, {}).update(outcomes)
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Continue from the outcomes in the checkpoint."""
+        section = checkpoint[SECTION]
+        self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
+
+
+def _headline(outcome: Mapping[str, float]) -> str:
+    """The figure by which evaluations are compared."""
+    return f"success {outcome['success']:.2f}" if "success" in outcome else f"return {outcome['return']:.1f}"
+
+
+def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
+    """Whether an evaluation beats the best so far: by success where the environment reports it, else by return."""
+    if not best:
+        return True
+    if "success" in outcome or "success" in best:
+        return outcome.get("success", 0.0) > best.get("success", 0.0)
+    return outcome["return"] > best["return"]

@@ -1,0 +1,131 @@
+"""Metrics of training, collection and evaluation: metrics.csv and Lightning's loggers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.loggers import Logger
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.rundir.metrics_file import MetricsFile
+from qam_torch.training.callbacks.divergence import DivergenceCallback
+from qam_torch.training.callbacks.evaluation import EvaluationCallback
+from qam_torch.training.callbacks.step import current_step
+from qam_torch.training.schedule import Schedule
+from qam_torch.training.wall_time import WallTime
+from qam_torch.types import QamError
+
+__all__ = ["MetricsCallback"]
+
+
+class MetricsCallback(L.Callback):
+    """Writes one row per member and log event, and the same values to the loggers.
+
+    Loggers get each metric as its mean over members, and with several members also each member's own value.
+
+    Args:
+        schedule: of the run.
+        evaluation: whose latest outcome belongs to the row of its step.
+        divergence: masks the training metrics of members that have diverged.
+        file: metrics.csv.
+        loggers: Lightning loggers.
+        wall_time: of the run.
+        collection_statistics: means over the episodes that the online phase has collected since the last call, (P,)
+            by name.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        evaluation: EvaluationCallback,
+        divergence: DivergenceCallback,
+        file: MetricsFile,
+        loggers: Sequence[Logger],
+        wall_time: WallTime,
+        collection_statistics: Callable[[], dict[str, np.ndarray]] = dict,
+    ) -> None:
+        self.schedule, self.evaluation, self.divergence = schedule, evaluation, divergence
+        self.file, self.loggers, self.wall_time = file, loggers, wall_time
+        self.collection_statistics = collection_statistics
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write a row where the run has started with an evaluation."""
+        assert isinstance(pl_module, Algorithm)
+        step = current_step(trainer)
+        if self.evaluation.evaluated_at == step:
+            self._write(pl_module, step)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write a row where it is due, or after an evaluation."""
+        assert isinstance(pl_module, Algorithm)
+        step = current_step(trainer)
+        due = self.schedule.due_at(step)
+        if due.evaluation or due.log:
+            self._write(pl_module, step)
+
+    def _write(self, algorithm: Algorithm, step: int) -> None:
+        schedule, phase = self.schedule, self.schedule.phase(step)
+        metrics: dict[str, np.ndarray] = {}
+        self.divergence.report(algorithm)
+        # Metrics of an update are written once; an online step before training starts makes none.
+        if schedule.updates(step) > schedule.updates(max(0, step - schedule.num_envs)):
+            metrics |= {name: self.divergence.masked(value) for name, value in algorithm.metrics.items()}
+        if phase == "online":
+            metrics |= self.collection_statistics()
+        if self.evaluation.latest is not None and self.evaluation.evaluated_at == step:
+            metrics |= _evaluation_metrics(self.evaluation.latest)
+        place = {"step": step, "phase": phase, "update": schedule.updates(step)}
+        rows = {**metrics, **self.divergence.columns(algorithm.members)}
+        self.file.write(place, self.wall_time.seconds, rows)
+        logged = _for_loggers(metrics, algorithm)
+        if schedule.online_steps:
+            logged |= {"phase/online": float(phase == "online"), "phase/update": float(schedule.updates(step))}
+        try:
+            for logger in self.loggers:
+                logger.log_metrics(logged, step=step)
+        except OSError as error:  # TensorBoard's writer reports it a step later
+            self.loggers = ()
+            raise QamError(f"could not write the logger's events ({error}): free some disk space") from error
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Finish the loggers' files."""
+        for logger in self.loggers:
+            logger.finalize("success")
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Finish the loggers' files as far as the disk permits."""
+        for logger in self.loggers:
+            with contextlib.suppress(OSError):
+                logger.finalize("failed")
+
+
+def _evaluation_metrics(evaluation: Any) -> dict[str, np.ndarray]:
+    """Columns of an evaluation, (P,) each."""
+    members = len(evaluation.returns)
+    metrics = {
+        "evaluation/return": evaluation.returns.mean(1),
+        "evaluation/length": evaluation.lengths.mean(1),
+        "evaluation/seconds": np.full(members, evaluation.seconds),
+    }
+    if evaluation.success is not None:
+        metrics["evaluation/success"] = evaluation.success_rate()
+    return metrics
+
+
+def _for_loggers(metrics: Mapping[str, np.ndarray], algorithm: Algorithm) -> dict[str, float]:
+    """The mean of each metric over the members that have it, and of a population each member's value."""
+    flat = {name: float(np.nanmean(value)) for name, value in metrics.items() if not np.isnan(value).all()}
+    if algorithm.members > 1:
+        plain = not algorithm.own_values
+        names = [f"seed{s}" if plain else algorithm.name_of(p) for p, s in enumerate(algorithm.seeds)]
+        for name, value in metrics.items():
+            by_member = zip(names, value.tolist(), strict=True)
+            flat |= {f"{name}/{member}": v for member, v in by_member if not math.isnan(v)}
+    return flat

@@ -1,0 +1,34 @@
+"""The section of a checkpoint that describes its run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import qam_torch
+from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.lookup import method_name
+from qam_torch.rundir.checkpoints import FORMAT
+
+__all__ = ["describe"]
+
+
+def describe(
+    algorithm: Algorithm, arguments: Mapping[str, Any], run: Mapping[str, Any], online: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Describe a run: enough to rebuild its algorithm, and to recognize the same run.
+
+    Args:
+        algorithm: of the run.
+        arguments: of the algorithm's constructor, plain values.
+        run: environment, task, dataset and its hash, batch size and so on; must agree for a run to be resumed.
+        online: what must agree once the online phase has begun.
+    """
+    return {
+        "format": FORMAT,
+        "version": qam_torch.__version__,
+        "algorithm": method_name(type(algorithm)),
+        "arguments": dict(arguments),
+        "run": dict(run),
+        "online": dict(online),
+    }

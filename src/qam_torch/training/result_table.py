@@ -1,0 +1,57 @@
+"""The short table on the terminal at the end of a run."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from qam_torch.algorithms.core.members import address_of
+from qam_torch.rundir.paths import RunPaths
+
+__all__ = ["print_results"]
+
+
+def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
+    """Print the outcome of a run, and where its files are.
+
+    Args:
+        paths: of the run directory.
+        summary: content of summary.json.
+    """
+    final = summary["final"]
+    measure, digits, span = ("success", 2, "95 % interval") if "success" in final else ("return", 1, "mean and range")
+    rows = [(measure, f"{_outcome(final)}  ({span}, {summary['episodes']} episodes a seed)")]
+
+    def by_seed(part: dict[str, Any]) -> str:
+        values = zip(part["seeds"], part[f"{measure}_by_seed"], strict=True)
+        return "  ".join(f"{seed}: {value:.{digits}f}" for seed, value in values)
+
+    if summary["cells"]:
+        rows += [(address_of(cell["values"]), f"{_outcome(cell)}  {by_seed(cell)}") for cell in summary["cells"]]
+    elif len(summary["seeds"]) > 1:
+        rows.append(("by seed", by_seed({**final, "seeds": summary["seeds"]})))
+    diverged = [member for member in summary["members"] if "diverged" in member]
+    rows += [("diverged", f"{member['name']} at update {member['diverged']:,}") for member in diverged]
+    if summary["after_offline"]:
+        rows.append(("after offline", f"{summary['after_offline'][measure]:.{digits}f}"))
+    if summary["behavior"] is not None:
+        rows.append(("behaviour flow", _outcome(summary["behavior"])))
+    rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))
+    if summary["online_steps"]:
+        rows.append(("online steps", f"{summary['online_steps']:,} a seed"))
+    rows += [
+        ("results", f"{paths.directory}/"),
+        ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
+        ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
+        ("watch again", f"qam-eval {shlex.quote(f'ckpt={paths.last_checkpoint}')} video=episodes.mp4"),
+    ]
+    width = max(15, *(len(name) for name, _ in rows))
+    print()
+    for name, value in rows:
+        print(f"  {name:{width}} {value}")
+
+
+def _outcome(part: dict[str, Any]) -> str:
+    if "success" in part:
+        return "{:.2f} [{:.2f}, {:.2f}]".format(part["success"], *part["success_95"])
+    return "{:.1f} [{:.1f}, {:.1f}]".format(part["return"], *part["return_range"])
