@@ -188,7 +188,7 @@ MISTAKES = {
     "algo.inv_temp=0": ("", "inv_temp=0 is out of range"),
     "algo.inv_temp=[1,2,3]": ("", "inv_temp=[1, 2, 3] is out of range"),
     "algo._target_=awac.ACAW": ("", "algo._target_=awac.ACAW cannot be found (module 'awac' has no attribute 'ACAW')"),
-    "algo._target_=awac.Batch": ("", "algo._target_=awac.Batch is no method: expected a subclass"),
+    "algo._target_=awac.Batch": ("", "algo._target_=awac.Batch is not a method: expected a subclass"),
     "hydra.searchpath=conf": ("", "hydra.searchpath=conf is no list of places"),
     "hydra.searchpath=[pkg://awax.conf]": ("", "no configs at 'awax.conf'"),
     "seed=1": (CONFIG + "inv_temp: 10", "algo._target_=None is out of range: expected the method's class"),

@@ -22,8 +22,8 @@ import torch
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.replay_log import ReplayLog
+from qam_torch.inference import episodes
 from qam_torch.rollout.collector import EnvironmentCollector
-from qam_torch.training import evaluator
 from qam_torch.training import fit as fit_module
 from tests.helpers.runs import uncaptured
 
@@ -69,7 +69,7 @@ if __name__ == "__main__":
     elif moment == "save":
         torch.save = at_call(int(number), saved, die_writing)
     elif moment == "evaluation":
-        evaluator.evaluate = at_call(int(number), evaluator.evaluate, die)
+        episodes.evaluate = at_call(int(number), episodes.evaluate, die)
     elif moment == "collect":
         EnvironmentCollector.collect = at_call(int(number), EnvironmentCollector.collect, die)  # type: ignore[method-assign]
     elif moment == "flush":

@@ -13,12 +13,12 @@ import torch
 import qam_torch
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.algorithms.core.addresses import Member, describe_seeds, find_member
+from qam_torch.inference import episodes
 from qam_torch.inference.evaluate import evaluate, main
 from qam_torch.rollout import video
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.rundir.metrics_file import read_metrics
-from qam_torch.training import evaluator
 from qam_torch.training import fit as run
 from qam_torch.training.algorithm import build_algorithm
 from qam_torch.training.fit import RunResult
@@ -47,7 +47,7 @@ def unevaluated(monkeypatch: pytest.MonkeyPatch) -> None:
         zeros = np.zeros((members, episodes))
         return Evaluation(zeros > 0, zeros, zeros.astype(int), 0.0, (np.zeros((2, 2)),) * episodes)
 
-    monkeypatch.setattr(evaluator, "evaluate", outcome)
+    monkeypatch.setattr(episodes, "evaluate", outcome)
 
 
 def last(result: RunResult) -> Path:

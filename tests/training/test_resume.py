@@ -19,6 +19,7 @@ import torch
 
 import qam_torch
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.training.fit import RunResult
 from qam_torch.training.loggers import build_loggers
 from qam_torch.types import QamError
@@ -116,7 +117,7 @@ def test_events_of_a_run_continued_at_once_are_read_in_order(
     for process, step in ((999, 0), (111, 10)):
         with monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda process=process: process)
-            (logger,) = build_loggers(config, tmp_path, step)
+            (logger,) = build_loggers(config, RunPaths(tmp_path), step)
             for later in (step + 10, step + 20):
                 logger.log_metrics({"critic/loss": float(process)}, later)
             logger.finalize("success")

@@ -22,7 +22,7 @@ _SUITES: dict[str, Suite] = {"ogbench": OGBench(), "minari": Minari(), "npz": Np
 def suite_named(source: Any) -> Suite:
     """The suite that `env.source` names; raises QamError for an unknown name."""
     if source not in _SUITES:
-        raise QamError(f"env.source={source} is unknown: expected {' or '.join(_SUITES)}")
+        raise QamError(f"env.source={source} is out of range: expected {', '.join(_SUITES)}")
     return _SUITES[source]
 
 
