@@ -7,8 +7,8 @@ from typing import Any
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.addresses import Member, find_member, members_of
+from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.algorithms.core.signatures import arguments_of_member
-from qam_torch.algorithms.lookup import method_named
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.types import QamError
 

@@ -10,8 +10,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
-from qam_torch.algorithms.lookup import method_named
 from qam_torch.config.population import with_population
 from qam_torch.training.threads import hidden_widths
 from qam_torch.types import QamError, require

@@ -7,7 +7,7 @@ from typing import Any
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.lookup import method_name
+from qam_torch.algorithms.core.lookup import method_name
 from qam_torch.rundir.checkpoints import FORMAT
 
 __all__ = ["describe"]

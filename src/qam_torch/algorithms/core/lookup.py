@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["method_name", "method_named"]
 
+_LIBRARY = "qam_torch.algorithms"
+
 
 def method_name(kind: type[Algorithm]) -> str:
     """Name of a method in checkpoints: "QAM" for one of the library's, "my_module.MyMethod" for any other."""
-    import qam_torch.algorithms
-
-    known = getattr(qam_torch.algorithms, kind.__name__, None) is kind
+    known = getattr(importlib.import_module(_LIBRARY), kind.__name__, None) is kind
     return kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
 
@@ -34,11 +34,11 @@ def method_named(name: str, described_as: str) -> type[Algorithm]:
     Raises:
         QamError: the class cannot be imported, or is not an Algorithm.
     """
-    from qam_torch.algorithms import Algorithm
+    from qam_torch.algorithms.core.algorithm import Algorithm
 
     module, _, leaf = name.rpartition(".")
     try:
-        kind = getattr(importlib.import_module(module or "qam_torch.algorithms"), leaf)
+        kind = getattr(importlib.import_module(module or _LIBRARY), leaf)
     except (ImportError, AttributeError, ValueError) as error:
         raise QamError(
             f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
