@@ -20,12 +20,12 @@ from omegaconf import open_dict
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.lookup import see_working_directory
+from qam_torch.algorithms.lookup import add_working_directory_to_path
 from qam_torch.cli.bench import main as bench_main
+from qam_torch.cli.evaluate import main as evaluate_main
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.overrides import jobs
-from qam_torch.inference.evaluate import main as evaluate_main
 from qam_torch.rundir.checkpoints import SECTION, describe
 from qam_torch.training import summary as conclusion
 from qam_torch.training.components import wants_compilation
@@ -168,7 +168,7 @@ def test_a_directory_of_ones_own_adds_to_every_group(project: Path) -> None:
     for name in ("conf/__init__.py", "my_package/__init__.py"):
         write(name, "")
     (project / "conf").rename("my_package/conf")
-    see_working_directory()
+    add_working_directory_to_path()
     assert compose([*words, "hydra.searchpath=[pkg://my_package.conf]"]) == config
     sweep = with_config_directory(["algo=glob(*a*c)"], "my_package/conf")
     assert [run[0] for run in jobs(sweep)] == [f"algo={name}" for name in ("awac", "dac", "fawac", "fbrac", "rebrac")]

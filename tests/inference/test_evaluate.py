@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import qam_torch
+from qam_torch.cli.evaluate import main
 from qam_torch.envs.renderer import choose_renderer
-from qam_torch.inference.evaluate import main
 from qam_torch.rundir.checkpoints import load_algorithm, read_checkpoint
 from qam_torch.suites.environments import environment_maker
 from qam_torch.training.components import build_pool

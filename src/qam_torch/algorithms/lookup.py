@@ -15,11 +15,11 @@ from qam_torch.types import QamError
 if TYPE_CHECKING:
     from qam_torch.algorithms import Algorithm
 
-__all__ = ["method_named", "name_of", "see_working_directory"]
+__all__ = ["add_working_directory_to_path", "method_named", "name_of"]
 
 
-def see_working_directory() -> None:
-    """Let a command import modules from where it is run, as `python -m` does; what is installed comes first."""
+def add_working_directory_to_path() -> None:
+    """Append the working directory to `sys.path`, as `python -m` does; installed modules keep precedence."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
 

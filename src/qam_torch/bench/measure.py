@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from qam_torch.bench.workload import Workload
 from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
 
-if TYPE_CHECKING:
-    from qam_torch.bench.workload import Workload
-
-__all__ = ["CLOCKS", "Clock", "count_flops", "machine", "matrix_peak", "measure", "seconds", "wait_for"]
+__all__ = ["CLOCKS", "Clock", "machine_info", "matrix_peak", "measure", "synchronize", "time_call"]
 
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -36,26 +33,19 @@ PEAK_SIZES = (1024, 2048, 4096)
 PEAK_SECONDS = 0.5
 
 
-def wait_for(device: torch.device) -> None:
+def synchronize(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def seconds(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
+def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
     """Time of a call, the device's work included."""
-    wait_for(device)
+    synchronize(device)
     start = clock()
     call()
-    wait_for(device)
+    synchronize(device)
     return clock() - start
-
-
-def count_flops(call: Callable[[], Any]) -> int:
-    """Matrix-product operations of a call: forward, backward, and inside torch.func."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
@@ -72,7 +62,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock:
         out = torch.mm(a, b)
         count, spent = 0, 0.0
         while count < 3 or spent < PEAK_SECONDS:
-            once = seconds(partial(torch.mm, a, b, out=out), device, clock)
+            once = time_call(partial(torch.mm, a, b, out=out), device, clock)
             count, spent, best = count + 1, spent + once, max(best, flops / once)
     return best
 
@@ -90,7 +80,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
     batch, noise = workload.example()
 
     def timed(diagnose: bool) -> float:
-        return seconds(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
+        return time_call(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
 
     first = timed(diagnose=False), timed(diagnose=True)
     once = [timed(diagnose=False) for _ in range(2)]
@@ -100,7 +90,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
         updates = max(FEWEST_UPDATES, round(BLOCK_SECONDS / min(once)))
         updates -= updates % workload.stack if updates > workload.stack else 0
     workload.run(min(updates, workload.stack))
-    blocks = [1e3 * seconds(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
+    blocks = [1e3 * time_call(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
     bad = [name for name, value in workload.run(1).items() if not value.isfinite().all()]
     if bad:
         raise QamError(f"{bad[0]} became infinite or NaN on synthetic transitions: lower --updates or --repeats")
@@ -121,7 +111,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
     }
 
 
-def machine(device: torch.device) -> dict[str, Any]:
+def machine_info(device: torch.device) -> dict[str, Any]:
     """What figures are measured on."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")

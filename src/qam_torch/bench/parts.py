@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import CapturedGradients
-from qam_torch.bench.measure import Clock, wait_for
+from qam_torch.bench.measure import Clock, synchronize
 from qam_torch.bench.part_labels import PART, Labelling
 from qam_torch.bench.workload import Workload
 
@@ -86,7 +86,7 @@ class UpdateInParts:
         """Part -> time of the updates, the device's work included."""
 
         def now() -> float:
-            wait_for(self.workload.device)
+            synchronize(self.workload.device)
             return clock()
 
         return self.spent(updates, now)

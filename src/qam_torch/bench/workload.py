@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import CapturedGradients
-from qam_torch.bench.measure import count_flops
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import options_of, with_config_directory
 from qam_torch.training.components import arrange_update, build_algorithm
 from qam_torch.types import Batch, Noise
 
-__all__ = ["PRESETS", "STACK", "Size", "Workload", "methods"]
+__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
 
 STACK = 20
 
@@ -46,7 +46,7 @@ PRESETS = {
 }
 
 
-def methods(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
+def method_names(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
     """Every `algo=NAME` that there is, those in a directory with configs of one's own among them."""
     return options_of("algo", with_config_directory([], config_dir))
 
@@ -54,7 +54,7 @@ def methods(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
 class Workload:
     """An algorithm at work on synthetic transitions.
 
-    algo        str         one of `methods()`
+    algo        str         one of `method_names()`
     size        Size
     population  int >= 1    P
     capture     bool        record the update and replay it
@@ -78,15 +78,16 @@ class Workload:
         overrides: Sequence[str] = (),
         config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
+        self.algo, self.size, self.population = algo, size, population
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
         words = [f"algo={algo}", "experiment=train", f"seeds=[{seeds}]", f"precision={precision}"]
         config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
-        self.algorithm = _built(config, size, self.device)
+        self.algorithm = _build(config, size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
         self.algorithm.capture = capture
-        self.batch = _synthetic(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
+        self.batch = _synthetic_batch(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
 
     def noise(self, updates: int) -> dict[str, Tensor]:
         """name -> (updates, P, ...)."""
@@ -119,7 +120,21 @@ class Workload:
         return count_flops(lambda: recorded(batch, noise))
 
 
-def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
+def count_flops(call: Callable[[], Any]) -> int:
+    """Count the matrix-product operations of a call: forward, backward, and inside torch.func.
+
+    Args:
+        call: function without arguments.
+
+    Returns:
+        Operations; a multiplication and an addition are two.
+    """
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def _build(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
     """The method as `qam-train` builds it, in this size."""
     sizes = {
         "horizon_length": size.horizon_length,
@@ -134,7 +149,7 @@ def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
     return algorithm
 
 
-def _synthetic(size: Size, lead: tuple[int, ...], width: int, device: torch.device) -> Batch:
+def _synthetic_batch(size: Size, lead: tuple[int, ...], width: int, device: torch.device) -> Batch:
     """Random transitions; lead  (U, P, B)."""
     generator = torch.Generator().manual_seed(0)
     batch = Batch(

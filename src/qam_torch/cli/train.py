@@ -29,12 +29,12 @@ def main() -> None:
 
 def _main() -> int:
     # Here, and not above, because they take seconds in which an interrupt must not end in a traceback.
-    from qam_torch.algorithms.lookup import see_working_directory
+    from qam_torch.algorithms.lookup import add_working_directory_to_path
     from qam_torch.config.command_line import understood
     from qam_torch.types import QamError
 
     try:
-        see_working_directory()
+        add_working_directory_to_path()
         command = understood(sys.argv[1:])
         status = _run(command) if command.sweep is None else _sweep(command)
     except (QamError, OSError) as error:

@@ -1,45 +1,24 @@
-"""`qam-eval ckpt=PATH [episodes=50] [video=FILE.mp4] ...`: measure a checkpoint's policy in its environment."""
+"""Evaluating a checkpoint's policy in the environment it was trained for."""
 
 from __future__ import annotations
 
-import difflib
 import os
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.lookup import see_working_directory
 from qam_torch.inference.policy import PopulationActor
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.checkpoints import SECTION, index_of, load_algorithm, members_in, read_checkpoint
-from qam_torch.suites.environments import environment_maker, film_maker, title
-from qam_torch.system.files import prepare_directory, write_json
+from qam_torch.rundir.checkpoints import SECTION, index_of, load_algorithm, read_checkpoint
+from qam_torch.suites.environments import environment_maker, film_maker
+from qam_torch.system.files import prepare_directory
 from qam_torch.training.components import build_pool
 from qam_torch.training.evaluator import environments_for, evaluate_members
-from qam_torch.types import QamError, require
+from qam_torch.types import QamError, is_integer, require
 
-__all__ = ["evaluate", "main"]
-
-OPTIONS: dict[str, tuple[Any, str]] = {
-    "ckpt": (None, "path of a .ckpt file of a run (required)"),
-    "episodes": (50, "episodes of each member; >= 1"),
-    "member": (None, "one member of a population only: its index, or such as seed=2,inv_temp=3; null = all"),
-    "policy": ("policy", "policy = what the method acts with | behavior = its behaviour flow f_beta alone"),
-    "seed": (0, "of episodes and acting noise; an integer >= 0"),
-    "environments": (100, "most environments at a time, of all members together; changes time and memory only; >= 1"),
-    "workers": (None, "processes that step the environments; null = one a core, 0 = this process"),
-    "device": ("cpu", "where the policy runs: cpu | cuda"),
-    "json": (None, "write the outcome to this file"),
-    "video": (None, "also render episodes to this file, .mp4 or .gif"),
-    "video_episodes": (2, "how many episodes to render; >= 1"),
-    "renderer": (None, "MuJoCo's renderer: egl | osmesa | glfw; null = the first that works here"),
-}
+__all__ = ["evaluate"]
 
 
 def evaluate(
@@ -75,9 +54,9 @@ def evaluate(
         ("video_episodes", video_episodes, 1),
         ("environments", environments, 1),
     ):
-        require(name, _is_integer(value, least), value, f"an integer >= {least}")
-    require("workers", workers is None or _is_integer(workers, 0), workers, "an integer >= 0, or null")
-    known = member is None or isinstance(member, str) or _is_integer(member, 0)
+        require(name, is_integer(value, least), value, f"an integer >= {least}")
+    require("workers", workers is None or is_integer(workers, 0), workers, "an integer >= 0, or null")
+    known = member is None or isinstance(member, str) or is_integer(member, 0)
     require("member", known, member, "an integer >= 0, or such as seed=2,inv_temp=3, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
     _check_device(device)
@@ -118,10 +97,6 @@ def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: st
     return algorithm
 
 
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
 def _check_device(device: str) -> None:
     """Raise QamError unless torch can use it here."""
     try:
@@ -129,93 +104,3 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError, TypeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise QamError(f"device={device} cannot be used here ({reason}): use device=cpu") from None
-
-
-def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """key=value words, with the nearest key for a misspelt one."""
-    try:
-        given = OmegaConf.to_container(OmegaConf.from_dotlist(list(arguments)))
-    except (OmegaConfBaseException, ValueError) as error:
-        raise QamError(f"cannot read the arguments ({error}): give key=value words, e.g. ckpt=PATH") from None
-    assert isinstance(given, dict)
-    for name in given:
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(str(name), OPTIONS, n=2)
-            raise QamError(f"unknown option '{name!s}': expected {' or '.join(near) if near else ', '.join(OPTIONS)}")
-    options = {name: given.get(name, default) for name, (default, _) in OPTIONS.items()}
-    if options["ckpt"] is None:
-        raise QamError("no checkpoint given: expected ckpt=PATH, a .ckpt file of a run")
-    return options
-
-
-def _told_members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seed and numbers of each member, and the update at which it diverged if it did."""
-    members = members_in(checkpoint)
-    at = checkpoint[SECTION]["diverged"]
-    return [one.as_dict() | ({"diverged": n} if n is not None else {}) for one, n in zip(members, at, strict=True)]
-
-
-def _show(outcome: Evaluation, members: Sequence[dict[str, Any]]) -> None:
-    rates = [""] * len(members)
-    heading = ""
-    if outcome.success is not None:
-        heading = f"  {'success':>7}  95 % interval "
-        both = zip(outcome.success_rate(), outcome.interval(), strict=True)
-        rates = [f"  {rate:7.2f}  [{low:.2f}, {high:.2f}]  " for rate, (low, high) in both]
-    columns = [name for name in members[0] if name != "diverged"]
-    print("  " + "  ".join(f"{name:>6}" for name in columns) + f"{heading}  {'return':>8}  {'length':>7}")
-    for p, member in enumerate(members):
-        told = "  ".join(f"{member[name]:>{max(6, len(name))}g}" for name in columns)
-        lost = f"  diverged at update {member['diverged']:,}" if "diverged" in member else ""
-        print(f"  {told}{rates[p]}  {outcome.returns[p].mean():8.1f}  {outcome.lengths[p].mean():7.1f}{lost}")
-
-
-def _as_json(outcome: Evaluation) -> dict[str, Any]:
-    """Lists with an entry for each member; without success where the environment never says."""
-    lists = {"return": outcome.returns.mean(axis=1).tolist(), "length": outcome.lengths.mean(axis=1).tolist()}
-    if outcome.success is None:
-        return lists
-    return {"success": outcome.success_rate().tolist(), "success_95": outcome.interval().tolist(), **lists}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-eval`."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or {"-h", "--help"} & set(words):
-        print(__doc__.strip(), end="\n\n")
-        for name, (default, meaning) in OPTIONS.items():
-            print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
-        return 0 if words else 2
-    try:
-        see_working_directory()
-        options = _parse(words)
-        target, renderer = options.pop("json"), options.pop("renderer")
-        if target is not None:
-            prepare_directory(Path(target).absolute().parent, "directory", "json=...")
-        if renderer is not None:
-            os.environ["MUJOCO_GL"] = str(renderer)
-        outcome = evaluate(**options)
-        checkpoint = read_checkpoint(options["ckpt"])
-        section, members = checkpoint[SECTION], _told_members(checkpoint)
-        if options["member"] is not None:
-            members = [members[index_of(checkpoint, options["member"])]]
-        run = section["run"]
-        print(f"{section['algorithm']} on {title(run)}, update {section['update']:,}")
-        _show(outcome, members)
-        if options["video"] is not None:
-            print(f"  video: {options['video']}")
-        if target is not None:
-            held = {"seeds": [one["seed"] for one in members], "members": members}
-            found = {**held, "episodes": options["episodes"], **_as_json(outcome)}
-            write_json(Path(target), found)
-    except (QamError, OSError) as error:
-        print(f"qam-eval: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-eval: interrupted", file=sys.stderr)
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,17 +1,13 @@
-"""`qam-verify CASE.npz ...`: replay recorded reference runs through the library's ordinary classes, in float64.
+"""Replays recorded runs of the reference implementation through the library's ordinary classes, in float64.
 
 A case holds parameters, batches and every random draw of a few updates of the reference implementation, and what came
-out. The command prints, per case, the largest relative error of each group of quantities (error over the reference
-array's largest entry). It fails if any exceeds the tolerance, or if the file holds a quantity that was not checked.
+out.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,7 @@ from qam_torch.data.windows import ChunkWindows
 from qam_torch.parity.names import CONSTANT_MODULES, ONE_DRAW_MORE, Names, algorithm_for, names_for
 from qam_torch.types import Batch, Draw, QamError
 
-__all__ = ["Report", "main", "verify_case"]
+__all__ = ["TOLERANCE", "Report", "verify_case"]
 
 TOLERANCE = 1e-8
 
@@ -236,34 +232,3 @@ def verify_case(path: str | Path) -> Report:
             f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together"
         ) from None
     return report
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-verify`; returns 0 only if every case passes."""
-    parser = argparse.ArgumentParser(
-        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("cases", nargs="+", metavar="CASE.npz")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
-    options = parser.parse_args(arguments)
-    failed = 0
-    for path in options.cases:
-        name = Path(path).stem
-        try:
-            report = verify_case(path)
-        except QamError as error:
-            print(f"{name:14} FAIL  {error}")
-            failed += 1
-            continue
-        ok = report.passed(options.tolerance)
-        failed += not ok
-        figures = "  ".join(f"{group} {error:.1e}" for group, error in report.errors.items())
-        print(f"{name:14} {'ok  ' if ok else 'FAIL'}  {figures}")
-        if report.unchecked:
-            print(f"{'':20}not checked: {', '.join(report.unchecked[:5])}{' ...' * (len(report.unchecked) > 5)}")
-    print(f"{len(options.cases) - failed} of {len(options.cases)} cases within {options.tolerance:g}")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Sequence
 
 from qam_torch.report.blocks import Panels
-from qam_torch.report.collection import Collection
+from qam_torch.report.collection import Collection, collect
 from qam_torch.report.data_tables import evaluations, figures, write_csv, write_parquet
 from qam_torch.report.document import document, summed_up
 from qam_torch.report.figures import save_panels
@@ -14,15 +15,27 @@ from qam_torch.report.latex import latex
 from qam_torch.report.markdown import markdown
 from qam_torch.report.number_format import estimated, figure_told, step_told
 from qam_torch.report.results import by_task, groups_of, over_all, results_of
-from qam_torch.system.files import prepare_directory, write_text
+from qam_torch.system.files import absolute, prepare_directory, write_text
 
 __all__ = ["write_report"]
 
 PICTURES = "figures"
 
 
-def write_report(collection: Collection, directory: Path) -> list[str]:
-    """Write all files -> what to tell people: what was found, what came out for each domain, where it is."""
+def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> list[str]:
+    """Write the report of all runs at or below the paths.
+
+    Args:
+        runs: run directories, or directories above them.
+        out: directory of the report; made if absent, and files of an earlier report are overwritten.
+
+    Returns:
+        Lines to print: what was found, the result of each method on each domain, and where the report is.
+
+    Raises:
+        QamError: a path has no run, or `out` cannot be written to.
+    """
+    collection, directory = collect(runs), absolute(out)
     prepare_directory(directory / PICTURES, "the report's directory", "--out DIR")
     blocks = document(collection)
     for block in blocks:

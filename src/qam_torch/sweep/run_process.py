@@ -51,10 +51,10 @@ def _fit(config: dict[str, Any]) -> Outcome:
     # Here, where an interrupt is an outcome, because it takes seconds.
     from omegaconf import OmegaConf
 
-    from qam_torch.algorithms.lookup import see_working_directory
+    from qam_torch.algorithms.lookup import add_working_directory_to_path
     from qam_torch.training.fit import fit
 
-    see_working_directory()
+    add_working_directory_to_path()
     result = fit(OmegaConf.create(config))
     score, measure = score_of(result.summary)
     ending = "skipped" if result.algorithm is None else "resumed" if result.resumed else "finished"
