@@ -7,22 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qam_torch.config.overrides import NEUTRAL
 from qam_torch.paper import domain_of
+from qam_torch.rundir.result_keys import changes_result
 
 __all__ = ["Cell", "Place", "cell_of", "differing", "labels", "place_of", "told"]
-
-PLACES = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "population", "skip_completed")
-"""Keys that say which task, method and seeds a run is of, and are told as such."""
-
-EXTENT = (
-    "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
-    "save_every", "compare_behavior",
-)  # fmt: skip
-"""Keys that say how long a run goes on and how it is looked at; what it is at a step does not depend on them."""
-
-COPIED = ("env.horizon_length", "env.discount", "env.rho")
-"""Keys that only hand their value to the method's own."""
 
 MOST_IN_A_LABEL = 3
 
@@ -75,7 +63,7 @@ def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
     settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
     if settings.get("init_from"):  # seeds start from checkpoints of their own
         settings["init_from"] = re.sub(r"seeds?\d+(-\d+)*", "seed*", str(settings["init_from"]))
-    kept = tuple(sorted((key, value) for key, value in settings.items() if _decides(key)))
+    kept = tuple(sorted((key, value) for key, value in settings.items() if changes_result(key)))
     return Cell(place_of(config).domain, str(config["algo_name"]), kept)
 
 
@@ -92,11 +80,6 @@ def _hashable(value: Any) -> Any:
         return tuple(map(_hashable, value))
     # 3 and 3.0 are one setting; a bool is none of them.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _decides(key: str) -> bool:
-    left_out = (*NEUTRAL, *PLACES, *EXTENT, *COPIED)
-    return not any(key == name or key.startswith(f"{name}.") for name in left_out)
 
 
 def told(value: Any) -> str:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from qam_torch.config.composition import compose, config_directory
-from qam_torch.config.overrides import NEUTRAL, parsed
+from qam_torch.config.overrides import parsed
+from qam_torch.rundir.result_keys import NEUTRAL, is_in
 from qam_torch.types import QamError
 
 __all__ = ["DOMAINS", "METHODS", "SEEDS", "Plan"]
@@ -50,8 +51,7 @@ class Plan(NamedTuple):
         if offline and set(chosen) & set(ONLINE_ONLY):
             raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
         for word in overrides:
-            key = parsed(word).key_or_group
-            if not any(key == neutral or key.startswith((f"{neutral}.", f"{neutral}/")) for neutral in NEUTRAL):
+            if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
                 raise QamError(f"{word} would make other runs than the published ones: leave it out, or use qam-train")
         domain, task = _chosen("--domains", domains, DOMAINS), _chosen("--tasks", tasks, TASKS)
         return cls(chosen, domain, task, offline, tuple(overrides))

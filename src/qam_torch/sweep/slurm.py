@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
+from qam_torch.config.hydra_internals import BasicLauncher
 from qam_torch.config.overrides import name_of
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import DONE, Outcome, Record, failure

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from qam_torch.config.overrides import NEUTRAL
+from qam_torch.rundir.result_keys import NEUTRAL
 from qam_torch.types import QamError
 
 __all__ = ["continues", "finished_run"]
