@@ -116,17 +116,17 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="qam-bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    several = {"nargs": "+", "metavar": "NAME"}
+    several: Any = {"nargs": "+", "metavar": "NAME"}
     algos, presets = ", ".join(method_names()), ", ".join(PRESETS)
-    parser.add_argument("--algo", default=["qam"], help=f"{algos}; or all (default qam)", **several)  # type: ignore[arg-type]
+    parser.add_argument("--algo", default=["qam"], help=f"{algos}; or all (default qam)", **several)
     parser.add_argument(
         "--size", SIZES, dest="preset", default=["all"], help=f"{presets}; or all (default all)", **several
-    )  # type: ignore[arg-type]
+    )
     parser.add_argument("--config-dir", metavar="DIR", help="where configs of your own are, such as algo/NAME.yaml")
     sizes = parser.add_argument_group("sizes, in place of the preset's")
     for name in Size._fields:
-        shape = {"nargs": "+", "metavar": "WIDTH"} if name == "hidden" else {"metavar": "N"}
-        sizes.add_argument(f"--{name.replace('_', '-')}", type=int, **shape)  # type: ignore[arg-type]
+        shape: Any = {"nargs": "+", "metavar": "WIDTH"} if name == "hidden" else {"metavar": "N"}
+        sizes.add_argument(f"--{name.replace('_', '-')}", type=int, **shape)
     parser.add_argument("--population", nargs="+", type=int, default=[1], metavar="P", help="members (default 1)")
     parser.add_argument("--updates", default="auto", metavar="N", help="updates in a block (default auto: two seconds)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="blocks (default 5)")

@@ -41,11 +41,11 @@ def _main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     from qam_torch.sweep.bench_times import read_bench
     from qam_torch.sweep.paper_plan import Plan
-    from qam_torch.sweep.paper_summary import tell
+    from qam_torch.sweep.paper_summary import summary_lines
 
     plan = Plan.of(options.methods, options.domains, options.tasks, options.offline, options.overrides)
     bench = None if options.bench is None else read_bench(options.bench)
-    tell(plan, bench)
+    print(*summary_lines(plan, bench), sep="\n")
     words = plan.words(options.launch)
     print(f"\n{shlex.join(['qam-train', '-m', *words])}", flush=True)
     if options.launch is None:

@@ -1,12 +1,11 @@
-"""A data set in one picture: a few episodes, where the data are, what they return at a task, and the actions.
-
-Without pyplot, in the style of `experiment.drawing`.
-"""
+"""A dataset in one figure: a few episodes, the visited positions, the returns at a task, and the actions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,12 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from qam_torch.cli.data.examples import Example, Examples
-from qam_torch.data.inspection.statistics import ACTION_BINS, Episodes
 from qam_torch.plotting.mazes import draw_maze
 from qam_torch.plotting.style import BLUE, GREEN, INK, ORANGE, VERMILION, save_figure, styled
+from qam_torch.types import MazeLayout
 
-__all__ = ["data_set_figure", "plot_data_set"]
+__all__ = ["Example", "Examples", "Scene", "dataset_figure", "plot_dataset"]
 
 # Okabe and Ito's colours, for up to eight cubes, their yellow darkened to be seen on white.
 _CUBES = (BLUE, ORANGE, GREEN, VERMILION, "#56B4E9", "#CC79A7", "#B8A800", INK)
@@ -32,19 +30,80 @@ _MANY = 100  # episodes
 _BLUES = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
 
 
-def plot_data_set(path: str | Path, title: str, episodes: Episodes, examples: Examples, reward: str) -> None:
-    """Save `data_set_figure` as a PNG, whole or not at all; raises QamError if it cannot be written."""
-    save_figure(data_set_figure(title, episodes, examples, reward), path)
+@dataclass(frozen=True)
+class Scene:
+    """What is visible of a task.
+
+    Attributes:
+        layout: the map of a maze; None for the arm.
+        goals: name of a body -> the position (2,) or (3,) in m where the task requires it; bodies without a goal are
+            absent.
+        cubes: number of cubes that the arm has.
+        ball: whether the agent has a ball to push.
+        actions: names of the action's dimensions; empty where they have none.
+    """
+
+    layout: MazeLayout | None
+    goals: Mapping[str, np.ndarray]
+    cubes: int = 0
+    ball: bool = False
+    actions: tuple[str, ...] = ()
+
+
+class Example(NamedTuple):
+    """One episode of L transitions.
+
+    Attributes:
+        number: its position in the file, from 0.
+        positions: name of a body -> (L, 2) or (L, 3) in m.
+        rewards: (L,).
+        success: (L,) bool, transitions that start in a success state.
+    """
+
+    number: int
+    positions: Mapping[str, np.ndarray]
+    rewards: np.ndarray
+    success: np.ndarray
+
+
+class Examples(NamedTuple):
+    """What a figure shows of a task.
+
+    Attributes:
+        task: number of the task.
+        scene: the task's maze or arm.
+        episodes: a few episodes.
+        everywhere: name of a body -> its positions (M, 2) or (M, 3) throughout the file.
+    """
+
+    task: int
+    scene: Scene
+    episodes: Sequence[Example]
+    everywhere: Mapping[str, np.ndarray]
+
+
+def plot_dataset(
+    path: str | Path, title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
+) -> None:
+    """Save `dataset_figure` atomically as a PNG; raises QamError if it cannot be written."""
+    save_figure(dataset_figure(title, returns, action_counts, examples, reward), path)
 
 
 @styled
-def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: str) -> Figure:
-    """Example episodes above; where the data are, returns, and actions below.
+def dataset_figure(
+    title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
+) -> Figure:
+    """Draw example episodes above; visited positions, returns and actions below.
 
-    title     above the figure
-    episodes  of the whole data set
-    examples  what to show of the task
-    reward    "dense" or "sparse", for the labels
+    Args:
+        title: above the figure.
+        returns: (E,) of every episode of the dataset.
+        action_counts: (A, bins) actions in equal bins of [-1, 1].
+        examples: what to show of the task.
+        reward: "dense" or "sparse", for the labels.
+
+    Returns:
+        The figure.
     """
     layout = examples.scene.layout
     maze = layout is not None
@@ -56,10 +115,10 @@ def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: 
     above, below = parts
     above.suptitle(f"{title}, task {examples.task}", fontweight="bold")
     (_draw_mazes if maze else _draw_arms)(above, examples)
-    where, returns, actions = below.subplots(1, 3)
+    where, returns_axes, actions_axes = below.subplots(1, 3)
     (_draw_map if maze else _draw_table)(where, examples)
-    _draw_returns(returns, episodes.outcomes[examples.task].returns, reward)
-    _draw_actions(actions, episodes.actions, examples.scene.actions)
+    _draw_returns(returns_axes, returns, reward)
+    _draw_actions(actions_axes, action_counts, examples.scene.actions)
     return figure
 
 
@@ -194,7 +253,7 @@ def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
 def _draw_actions(axes: Axes, counts: np.ndarray, names: tuple[str, ...]) -> None:
     """A histogram a dimension, one above the other on a common scale; counts (A, bins)."""
     share = counts / counts.sum(axis=1, keepdims=True)
-    edges = np.linspace(-1, 1, ACTION_BINS + 1)
+    edges = np.linspace(-1, 1, counts.shape[1] + 1)
     for i, row in enumerate(share / share.max()):
         base = len(share) - 1 - i
         axes.bar(

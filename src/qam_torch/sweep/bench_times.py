@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
     """Hours of a run's updates, and with what shapes they were measured if those are not the run's own."""
 
     hours: float
-    told: str
+    note: str
 
 
 def read_bench(path: Path) -> Bench:
@@ -64,8 +64,8 @@ def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: 
     if nearest is None:
         return None
     observation, action, chunk = _shapes(nearest)
-    told = f"measured with {observation} observations and chunks of {chunk} x {action} numbers"
-    return Estimate(updates * nearest["ms_per_update"] / MS_PER_HOUR, told if distance(nearest) else "")
+    note = f"measured with {observation} observations and chunks of {chunk} x {action} numbers"
+    return Estimate(updates * nearest["ms_per_update"] / MS_PER_HOUR, note if distance(nearest) else "")
 
 
 def _shapes(result: Mapping[str, Any]) -> tuple[int, int, int]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qam_torch.cli.data.examples import Examples
     from qam_torch.data.inspection.statistics import Episodes
+    from qam_torch.plotting.datasets import Examples
 
 __all__ = ["add_parser"]
 
@@ -53,9 +53,10 @@ def describe(arguments: argparse.Namespace) -> int:
     episodes, examples = _read(files, name, tasks, arguments.reward)
     told = {"name": name, "files": [str(file) for file in files], "reward": arguments.reward, **_numbers(episodes)}
     if picture != "-":
-        from qam_torch.plotting.datasets import plot_data_set
+        from qam_torch.plotting.datasets import plot_dataset
 
-        plot_data_set(picture, title, episodes, examples, arguments.reward)
+        returns = episodes.outcomes[examples.task].returns
+        plot_dataset(picture, title, returns, episodes.actions, examples, arguments.reward)
         told["png"] = picture
     print(json.dumps(told, indent=1) if arguments.json else _tables(title, told))
     return 0
