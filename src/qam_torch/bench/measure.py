@@ -70,12 +70,16 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock:
 def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock = time.perf_counter) -> dict[str, Any]:
     """Time blocks of updates after a warm-up.
 
-    updates  int >= 1   updates in a block; None = as many as take about two seconds, a multiple of the stack if it is
-                        larger, and at least four
-    repeats  int >= 1   blocks
-    ->       figures by name; `ms_per_update` is the median over blocks
+    Args:
+        updates: int >= 1, updates in a block; None = as many as take about two seconds, a multiple of the stack if it
+            is larger, and at least four.
+        repeats: int >= 1, blocks.
 
-    Raises QamError when the losses became infinite or NaN, which would make the figures worthless.
+    Returns:
+        Figures by name; `ms_per_update` is the median over blocks.
+
+    Raises:
+        QamError: the losses became infinite or NaN, which would make the figures worthless.
     """
     batch, noise = workload.example()
 

@@ -39,12 +39,12 @@ class Labelling:
         assert mode is not None, "only while an update is recorded"
         self.nodes = mode.tracer.graph.nodes
         self.newest = self._last()
-        self.algorithm.losses = lambda *given: self._followed(losses(*given))  # type: ignore[method-assign]
+        self.algorithm.losses = lambda *given: self._watch_differentiation(losses(*given))  # type: ignore[method-assign]
         try:
             with watching(self._scope):
                 return self.algorithm.gradients(batch, noise)
         finally:
-            self._turn(None)
+            self._begin_part(None)
             del self.algorithm.losses
 
     def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
@@ -52,14 +52,14 @@ class Labelling:
         report = {}
         for i, (name, term) in enumerate([(_name(term), term) for term in terms]):
             report[f"{i}/{name}"] = term.loss.detach()  # which is recorded: the last operation then
-            for node in _what_leads_to(self._last()):
+            for node in _ancestors(self._last()):
                 node.meta.setdefault(PART, name)
         return report
 
     def _last(self) -> fx.Node:
         return next(iter(reversed(self.nodes)))
 
-    def _turn(self, part: str | None) -> None:
+    def _begin_part(self, part: str | None) -> None:
         """What was recorded since the last turn gets its label; what comes now belongs to this part."""
         end = self._last()
         while self.newest is not end:
@@ -71,11 +71,11 @@ class Labelling:
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:
         outer = self.part
-        self._turn(name)
+        self._begin_part(name)
         yield
-        self._turn(outer)
+        self._begin_part(outer)
 
-    def _followed(self, terms: list[LossTerm]) -> list[LossTerm]:
+    def _watch_differentiation(self, terms: list[LossTerm]) -> list[LossTerm]:
         """The losses, whose differentiation makes the turns."""
         owned: set[Node] = set()
         for term in terms:
@@ -91,14 +91,14 @@ class Labelling:
         return terms
 
     def _differentiating(self, name: str, _: Sequence[Tensor]) -> None:
-        self._turn(name)
+        self._begin_part(name)
 
 
 def _name(term: LossTerm) -> str:
     return next(iter(term.metrics()), f"loss of {' and '.join(term.trains)}")
 
 
-def _what_leads_to(result: fx.Node) -> set[fx.Node]:
+def _ancestors(result: fx.Node) -> set[fx.Node]:
     """The operations that a result depends on, those that write to what it is made of included."""
     found: set[fx.Node] = set()
     pending = [result]

@@ -36,7 +36,7 @@ class _Stopwatch:
         self.spent: dict[str, float] = defaultdict(float)
         self.part, self.since = "", 0.0
 
-    def turn(self, part: str) -> None:
+    def begin(self, part: str) -> None:
         """The part begins."""
         now = self.read()
         if self.part:
@@ -45,7 +45,7 @@ class _Stopwatch:
 
     def take(self) -> dict[str, float]:
         """Stop; what every part has spent since the last time."""
-        self.turn("")
+        self.begin("")
         spent, self.spent = dict(self.spent), defaultdict(float)
         return spent
 
@@ -58,20 +58,20 @@ class UpdateInParts:
         labelling = cast(Algorithm, Labelling(workload.algorithm))
         self.gradients = CapturedGradients(labelling, *workload.example(), diagnose=False)
         module = cast(fx.GraphModule, self.gradients.run.__self__)  # type: ignore[attr-defined]
-        self.first = _insert_turns(module.graph, self.watch.turn)
+        self.first = _insert_stopwatch_calls(module.graph, self.watch.begin)
         module.recompile()
         self.gradients.run = module.forward
 
     def spent(self, updates: int, read: Callable[[], float]) -> dict[str, float]:
         """Make the updates, as many as the workload stacks or less -> part -> what the reading advanced by in it."""
         self.watch.read = read
-        self.watch.turn(DRAWING)
+        self.watch.begin(DRAWING)
         noise = self.workload.noise(updates)
         for u in range(updates):
-            self.watch.turn(self.first)
+            self.watch.begin(self.first)
             given = self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
             gradients = self.gradients(*given)[1]
-            self.watch.turn(MOVING)
+            self.watch.begin(MOVING)
             for p, g in zip(self.workload.algorithm.networks.parameters(), gradients, strict=True):
                 p.grad = g
             self.workload.algorithm.apply_gradients()
@@ -92,7 +92,7 @@ class UpdateInParts:
         return self.spent(updates, now)
 
 
-def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
+def _insert_stopwatch_calls(graph: fx.Graph, begin: Callable[[str], None]) -> str:
     """Call `turn` wherever another part begins; an operation without a label goes with the one before it.
 
     -> the first part
@@ -104,7 +104,7 @@ def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
         if here != part:
             part = here
             with graph.inserting_before(node):
-                graph.call_function(turn, (part,))
+                graph.call_function(begin, (part,))
     return str(first)
 
 
@@ -113,9 +113,12 @@ def measure_parts(
 ) -> dict[str, dict[str, float]]:
     """Part of a recorded update -> its figures.
 
-    updates  int >= 1   made in a block, the workload's stack at most
-    repeats  int >= 1   blocks
-    ->       median milliseconds `ms`, the least `best_ms`, and `gflop`, which add up to the whole update's
+    Args:
+        updates: int >= 1, made in a block, the workload's stack at most.
+        repeats: int >= 1, blocks.
+
+    Returns:
+        Median milliseconds `ms`, the least `best_ms`, and `gflop`, which add up to the whole update's.
     """
     parts, updates = UpdateInParts(workload), min(updates, workload.stack)
     flops = parts.flops()

@@ -54,15 +54,16 @@ def method_names(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
 class Workload:
     """An algorithm at work on synthetic transitions.
 
-    algo        str         one of `method_names()`
-    size        Size
-    population  int >= 1    P
-    capture     bool        record the update and replay it
-    stack       int >= 1    batches stacked for one call, as for a trainer's step
-    compiled    bool        compile the update
-    precision   "full" or "bf16-mixed"
-    overrides   more of the configuration, e.g. algo.lr=1e-3
-    config_dir  where else than among the library's configs the method may be
+    Args:
+        algo: str, one of `method_names()`.
+        size: Size.
+        population: int >= 1, P.
+        capture: bool, record the update and replay it.
+        stack: int >= 1, batches stacked for one call, as for a trainer's step.
+        compiled: bool, compile the update.
+        precision: "full" or "bf16-mixed".
+        overrides: more of the configuration, e.g. algo.lr=1e-3.
+        config_dir: where else than among the library's configs the method may be.
     """
 
     def __init__(

@@ -46,7 +46,7 @@ def _main(arguments: Sequence[str]) -> int:
     plan = Plan.of(options.methods, options.domains, options.tasks, options.offline, options.overrides)
     bench = None if options.bench is None else read_bench(options.bench)
     print(*summary_lines(plan, bench), sep="\n")
-    words = plan.words(options.launch)
+    words = plan.command_overrides(options.launch)
     print(f"\n{shlex.join(['qam-train', '-m', *words])}", flush=True)
     if options.launch is None:
         return 0

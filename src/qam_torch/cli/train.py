@@ -78,8 +78,8 @@ def _sweep(command: Command) -> int:
 
     assert command.sweep is not None
     sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
-    with sweep.told():
-        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.words(command.overrides)])
+    with sweep.reporting():
+        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])
     return sweep.status
 
 

@@ -35,18 +35,22 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a checkpoint in the environment it was trained for.
 
-    ckpt            a run's .ckpt file
-    episodes        int >= 1  of each member
-    member          int, str or None  one member of a population, by its index or such as "seed=2,inv_temp=3"; or all
-    policy          "policy" or "behavior" (f_beta alone)
-    seed            int >= 0  of the episodes and of the acting noise
-    environments    int >= 1  most that are held at a time; the episodes take turns in them
-    workers         int or None  processes that step the environments; None = one a core
-    device          where the policy runs
-    video           render `video_episodes` episodes of the (first) member to this .mp4 or .gif
-    ->              Evaluation: success (None where the environment never says), returns, lengths (P, E), intervals
+    Args:
+        ckpt: a run's .ckpt file.
+        episodes: int >= 1, of each member.
+        member: int, str or None, one member of a population, by its index or such as "seed=2,inv_temp=3"; or all.
+        policy: "policy" or "behavior" (f_beta alone).
+        seed: int >= 0, of the episodes and of the acting noise.
+        environments: int >= 1, most that are held at a time; the episodes take turns in them.
+        workers: int or None, processes that step the environments; None = one a core.
+        device: where the policy runs.
+        video: render `video_episodes` episodes of the (first) member to this .mp4 or .gif.
 
-    Raises QamError when the checkpoint cannot be used, or rendering is asked for and impossible.
+    Returns:
+        Evaluation: success (None where the environment never says), returns, lengths (P, E), intervals.
+
+    Raises:
+        QamError: the checkpoint cannot be used, or rendering is asked for and impossible.
     """
     for name, value, least in (
         ("episodes", episodes, 1),

@@ -49,13 +49,14 @@ class Figure(NamedTuple):
 class Curve(NamedTuple):
     """The published figures of one method on one task, on a domain or on all.
 
-    method           the paper's name
-    name             of the task or domain, or "all"
-    offline_updates  (n,)  int, gradient updates before the online phase
-    online_steps     (n,)  int, environment steps; 0 while offline
-    success          (n,)  in [0, 1]
-    low, high        (n,)  95 % bootstrap interval over seeds
-    seeds            how many
+    Attributes:
+        method: the paper's name.
+        name: of the task or domain, or "all".
+        offline_updates: (n,), int, gradient updates before the online phase.
+        online_steps: (n,), int, environment steps; 0 while offline.
+        success: (n,), in [0, 1].
+        low, high: (n,), 95 % bootstrap interval over seeds.
+        seeds: how many.
     """
 
     method: str
@@ -110,11 +111,13 @@ class Published:
     def curve(self, method: str, name: str = "all", task: int | None = None) -> Curve:
         """The figures of one method.
 
-        method  the paper's name, such as QAM-E, or algo's, such as qam_e
-        name    a domain or its data set, one of OGBench's single tasks, or "all"
-        task    1 to 5, one task of the domain
+        Args:
+            method: the paper's name, such as QAM-E, or algo's, such as qam_e.
+            name: a domain or its data set, one of OGBench's single tasks, or "all".
+            task: 1 to 5, one task of the domain.
 
-        Raises QamError, with the nearest names, where there are none.
+        Raises:
+            QamError: there are none.
         """
         require("task", task is None or task in range(1, 6), task, "one of a domain's tasks, 1 to 5")
         names = {algo: published for published, algo in ALGOS.items()} | {own: own for own in ALGOS}

@@ -59,15 +59,17 @@ ONE_DRAW_MORE = ("sde_noise", "ddpm_noise", "next_ddpm_noise")
 class Names(NamedTuple):
     """One method's names: the reference's on the left, the library's on the right.
 
-    kind     the library's class
-    modules  module -> network
-    options  option -> constructor argument
-    metrics  metric -> the library's, "-" before one that has the other sign, " + " between several
-    totals   metric -> networks; it is the sum of the losses that move these
-    constants  metric -> its value, which no draw or parameter changes
-    parts    patterns of parameter names inside a module, before those all methods share
-    unused   options that the method has in the reference and does not read
     built_in options that have one value here -> that value
+
+    Attributes:
+        kind: the library's class.
+        modules: module -> network.
+        options: option -> constructor argument.
+        metrics: metric -> the library's, "-" before one that has the other sign, " + " between several.
+        totals: metric -> networks; it is the sum of the losses that move these.
+        constants: metric -> its value, which no draw or parameter changes.
+        parts: patterns of parameter names inside a module, before those all methods share.
+        unused: options that the method has in the reference and does not read.
     """
 
     kind: type[Algorithm]
@@ -263,7 +265,8 @@ def names_for(case: Mapping[str, Any]) -> Names:
 def algorithm_for(case: Mapping[str, Any]) -> Algorithm:
     """The library's ordinary class for a recorded case, with one member.
 
-    Raises QamError when the case is of a method, or has an option, that is not here.
+    Raises:
+        QamError: the case is of a method, or has an option, that is not here.
     """
     names, options = names_for(case), {}
     for name, value in case["config"].items():

@@ -213,10 +213,14 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
 def verify_case(path: str | Path) -> Report:
     """Replay one recorded case.
 
-    path  an .npz in the format of tests/golden/README.md
-    ->    Report: `errors` by group, `unchecked` arrays, `passed()`
+    Args:
+        path: an .npz in the format of tests/golden/README.md.
 
-    Raises QamError when the file is not a complete case of a known method.
+    Returns:
+        Report: `errors` by group, `unchecked` arrays, `passed()`.
+
+    Raises:
+        QamError: the file is not a complete case of a known method.
     """
     case, arrays = _load(Path(path))
     report = Report(arrays)

@@ -10,8 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, step_of
-from qam_torch.plotting.style import BLUE, INK, colors, entitle, save_figure, styled
+from qam_torch.plotting.step_axis import (
+    FEW_POINTS,
+    finite_points,
+    format_step_axis,
+    step_axis_label,
+    step_of_update,
+    values_by_member,
+)
+from qam_torch.plotting.style import BLUE, INK, colors, save_figure, set_title, styled
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import require
 
@@ -52,17 +59,22 @@ def success_figure(
 ) -> Figure | None:
     """Success rate over updates: mean over seeds, pooled 95 % Wilson interval, each seed if there are several.
 
-    metrics   from `read_metrics`
-    episodes  int >= 1 behind each success rate
-    behavior  success rate of the behaviour flow alone, in [0, 1], or (rate, low, high)
-    title     above the figure
-    cells     (P,)  what each member's numbers are, where they differ: each cell gets a mean of its own, and no interval
-    ->        Figure, None if nothing was evaluated yet
+    Args:
+        metrics: from `read_metrics`.
+        episodes: int >= 1 behind each success rate.
+        behavior: success rate of the behaviour flow alone, in [0, 1], or (rate, low, high).
+        title: above the figure.
+        cells: (P,), what each member's numbers are, where they differ: each cell gets a mean of its own, and no
+            interval.
 
-    Raises QamError for a missing column or values out of range.
+    Returns:
+        Figure, None if nothing was evaluated yet.
+
+    Raises:
+        QamError: a missing column or values out of range.
     """
     require("episodes", episodes >= 1, episodes, "at least 1")
-    updates, rates = by_seed(metrics, "evaluation/success")
+    updates, rates = values_by_member(metrics, "evaluation/success")
     if not len(updates):
         return None
     present = np.isfinite(rates)
@@ -99,16 +111,20 @@ def return_figure(
 ) -> Figure | None:
     """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
 
-    metrics   from `read_metrics`
-    episodes  int >= 1 behind each seed's return
-    behavior  return of the behaviour flow alone
-    title     above the figure
-    cells     as for `success_figure`
-    ->        Figure, None if nothing was evaluated yet
+    Args:
+        metrics: from `read_metrics`.
+        episodes: int >= 1 behind each seed's return.
+        behavior: return of the behaviour flow alone.
+        title: above the figure.
+        cells: as for `success_figure`.
 
-    Raises QamError for a missing column.
+    Returns:
+        Figure, None if nothing was evaluated yet.
+
+    Raises:
+        QamError: a missing column.
     """
-    updates, returns = by_seed(metrics, "evaluation/return")
+    updates, returns = values_by_member(metrics, "evaluation/return")
     if not len(updates):
         return None
     sample = _sample(returns, episodes, cells)
@@ -123,19 +139,19 @@ def return_figure(
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
     """An empty figure of one curve over the run."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
-    return figure, figure.add_subplot(xlabel=counted(metrics), **axes)
+    return figure, figure.add_subplot(xlabel=step_axis_label(metrics), **axes)
 
 
 def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
     """Axis, legend and title, when all is drawn; for a grid, what a point of it is made of."""
     (axes,) = figure.axes
-    count_steps(axes, metrics)
+    format_step_axis(axes, metrics)
     if grid is None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
     else:  # many long names, so beside the axes
         figure.set_figwidth(9)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
-    entitle(figure, title)
+    set_title(figure, title)
     return figure
 
 
@@ -165,10 +181,10 @@ def _draw_divergences(
     """A cross on each curve of a member that has diverged, at its update there."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
     axes.scatter([], [], color=INK, label="diverged", **style)
-    for p, update in enumerate(np.fmax.reduce(by_seed(metrics, "diverged")[1])):
+    for p, update in enumerate(np.fmax.reduce(values_by_member(metrics, "diverged")[1])):
         if np.isfinite(update):
-            step = step_of(metrics, update)
-            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=drawn[p], **style)
+            step = step_of_update(metrics, update)
+            axes.scatter([step], [np.interp(step, *finite_points(updates, values[:, p]))], color=drawn[p], **style)
 
 
 def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:
@@ -177,8 +193,10 @@ def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any
     if seeds > 1:
         for p, member in enumerate(values.T):
             label = "_" if p or name != "policy" else "each seed"
-            axes.plot(*finite(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
-    marker = "o" if len(updates) <= FEW else ""
+            axes.plot(
+                *finite_points(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False
+            )
+    marker = "o" if len(updates) <= FEW_POINTS else ""
     mean = np.nanmean(values, axis=1)
     label = f"{name}, mean over seeds" if seeds > 1 and name == "policy" else name
     axes.plot(

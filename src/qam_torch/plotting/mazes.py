@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, save_figure, set_title, styled
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
@@ -44,14 +44,18 @@ def trajectories_figure(
 ) -> Figure:
     """Paths over the map of a maze, coloured by whether they reached the goal.
 
-    layout        from `maze_layout`
-    trajectories  positions (L, 2) of each episode, in the maze's coordinates
-    success       (episodes,) bool
-    title         above the figure
-    compare       the same of another policy, and its name, for a second panel
-    ->            Figure
+    Args:
+        layout: from `maze_layout`.
+        trajectories: positions (L, 2) of each episode, in the maze's coordinates.
+        success: (episodes,) bool.
+        title: above the figure.
+        compare: the same of another policy, and its name, for a second panel.
 
-    Raises QamError if the trajectories have another shape or are not as many as `success`.
+    Returns:
+        Figure.
+
+    Raises:
+        QamError: the trajectories have another shape or are not as many as `success`.
     """
     shown = [(trajectories, success, "policy"), *([compare] if compare else [])]
     rows, columns = layout.walls.shape
@@ -69,7 +73,7 @@ def trajectories_figure(
         draw_maze(axes, layout)
         _draw_paths(axes, paths, solved)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
-    entitle(figure, title)
+    set_title(figure, title)
     return figure
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Panel", "arrange"]
+__all__ = ["Panel", "group_metrics"]
 
 _STATISTICS = ("mean", "std", "min", "max")
 # What is said together, besides statistics: quantity -> what it is a part of, and its label there.
@@ -44,9 +44,10 @@ _TITLES = {
 class Panel(NamedTuple):
     """One panel of the picture.
 
-    lines  metric -> label
-    band   the metrics between which a band lies, if any
-    log    a logarithmic y axis, where the values allow it
+    Attributes:
+        lines: metric -> label.
+        band: the metrics between which a band lies, if any.
+        log: a logarithmic y axis, where the values allow it.
     """
 
     title: str
@@ -55,11 +56,14 @@ class Panel(NamedTuple):
     log: bool
 
 
-def arrange(names: Sequence[str]) -> list[Panel]:
+def group_metrics(names: Sequence[str]) -> list[Panel]:
     """Sort metrics into panels, in the order in which they come up, those of collected episodes last.
 
-    names  owner/quantity
-    ->     panels that show each of them once: the minimum and maximum of a mean as a band around it
+    Args:
+        names: owner/quantity.
+
+    Returns:
+        Panels that show each of them once: the minimum and maximum of a mean as a band around it.
     """
     groups: dict[str, dict[str, str]] = {}
     for name in sorted(names, key=lambda name: name.startswith("collection/")):

@@ -12,13 +12,21 @@ from qam_torch.plotting.style import INK
 from qam_torch.rundir.metrics_file import is_training_metric
 from qam_torch.types import QamError
 
-__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]
+__all__ = [
+    "FEW_POINTS",
+    "values_by_member",
+    "format_step_axis",
+    "step_axis_label",
+    "finite_points",
+    "step_of_update",
+    "training_metrics",
+]
 
-FEW = 30
+FEW_POINTS = 30
 """Values that are few enough to be shown one by one."""
 
 
-def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+def values_by_member(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
     """A metric's steps (U,) with finite values and its values (U, P), nan where there is none; later rows win.
 
     A member is known by its index where the file has one, else by its seed.
@@ -34,7 +42,7 @@ def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, n
     return updates, table
 
 
-def finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def finite_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The points that exist, so that a line goes on over a row in which this seed has no value."""
     kept = np.isfinite(y)
     return x[kept], y[kept]
@@ -45,7 +53,7 @@ def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
     return [name for name in metrics if is_training_metric(name)]
 
 
-def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
+def format_step_axis(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
     """From 0 to the run's last step, as 5k or 1M; what comes before the online phase is shaded."""
     steps, change = _steps(metrics), _phase_change(metrics)
     axes.set_xlim(0, max(1.0, float(np.max(steps, initial=0))))
@@ -56,7 +64,7 @@ def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def counted(metrics: Mapping[str, np.ndarray]) -> str:
+def step_axis_label(metrics: Mapping[str, np.ndarray]) -> str:
     """What the horizontal axis counts."""
     change = _phase_change(metrics)
     if change is None:
@@ -65,7 +73,7 @@ def counted(metrics: Mapping[str, np.ndarray]) -> str:
     return f"{offline}environment steps online"
 
 
-def step_of(metrics: Mapping[str, np.ndarray], update: float) -> float:
+def step_of_update(metrics: Mapping[str, np.ndarray], update: float) -> float:
     """The step at which an update was made: between those of the rows before and after it."""
     order = np.argsort(_steps(metrics), kind="stable")
     updates = np.concatenate([[0.0], metrics["update"][order]])

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from qam_torch.system.files import atomic_path
 from qam_torch.types import QamError
 
-__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "entitle", "save_figure", "styled"]
+__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "set_title", "save_figure", "styled"]
 
 DPI = 130
 # Okabe and Ito's colours, which people with any colour vision can tell apart.
@@ -52,7 +52,7 @@ def colors(count: int) -> list[Any]:
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 
-def entitle(figure: Figure, title: str | None) -> None:
+def set_title(figure: Figure, title: str | None) -> None:
     """Put the title, if there is one, above the figure."""
     if title:
         figure.suptitle(title, fontweight="bold")
@@ -62,7 +62,8 @@ def entitle(figure: Figure, title: str | None) -> None:
 def save_figure(figure: Figure | None, path: str | Path) -> bool:
     """Save as a PNG; False, and nothing written, where there is no figure.
 
-    Raises QamError where it cannot be written; a file that was there stays.
+    Raises:
+        QamError: it cannot be written; a file that was there stays.
     """
     if figure is None:
         return False

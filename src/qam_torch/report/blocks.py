@@ -16,31 +16,32 @@ __all__ = ["Block", "Heading", "Interval", "Panel", "Panels", "Table", "Text"]
 class Interval(NamedTuple):
     """A cell of a table that also can be drawn: its words, and its place on a scale from 0 to 1."""
 
-    words: str
+    text: str
     estimate: Estimate | None = None
 
 
 class Heading(NamedTuple):
     """A heading; level 1 is the report's own."""
 
-    words: str
+    text: str
     level: int = 2
 
 
 class Text(NamedTuple):
     """A paragraph, or with several a list; `code` in backquotes, **strong**, and [words](URL) as in Markdown."""
 
-    words: Sequence[str]
+    paragraphs: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Table:
     """A table.
 
-    columns  name of each; a trailing ">" has its cells to the right, as numbers are
-    rows     cells
-    name     of it in a file's name or label
-    folded   what a page may show folded up at first: many rows that few people look at
+    Attributes:
+        columns: name of each; a trailing ">" has its cells to the right, as numbers are.
+        rows: cells.
+        name: of it in a file's name or label.
+        folded: what a page may show folded up at first: many rows that few people look at.
     """
 
     columns: Sequence[str]
@@ -71,7 +72,8 @@ class Panel(NamedTuple):
 class Panels:
     """Plots that stand side by side and share a legend.
 
-    legend  (label, colour, whether dashed)
+    Attributes:
+        legend: (label, colour, whether dashed).
     """
 
     panels: Sequence[Panel]
@@ -83,6 +85,6 @@ class Panels:
 Block = Heading | Text | Table | Panels
 
 
-def words_of(cell: str | Interval) -> str:
+def cell_text(cell: str | Interval) -> str:
     """What a cell says."""
-    return cell.words if isinstance(cell, Interval) else cell
+    return cell.text if isinstance(cell, Interval) else cell

@@ -13,7 +13,7 @@ import numpy as np
 
 from qam_torch.report.collection import Collection
 from qam_torch.report.results import ALL, Result
-from qam_torch.report.settings import differing, told
+from qam_torch.report.settings import differing_settings, format_value
 from qam_torch.system.files import atomic_path, write_text
 from qam_torch.types import QamError
 
@@ -29,7 +29,11 @@ def evaluations(collection: Collection) -> Rows:
     """
     cells = list({member.cell for run in collection.runs for member in run.members})
     keys = sorted(
-        {key for method in {c.method for c in cells} for key in differing([c for c in cells if c.method == method])}
+        {
+            key
+            for method in {c.method for c in cells}
+            for key in differing_settings([c for c in cells if c.method == method])
+        }
     )
     counted = {(member.run, member.number) for member in collection.members}
     rows: Rows = []
@@ -80,7 +84,7 @@ def _finite(number: float) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    return told(value) if isinstance(value, tuple) else value
+    return format_value(value) if isinstance(value, tuple) else value
 
 
 def write_csv(rows: Rows, path: Path) -> None:
@@ -104,7 +108,7 @@ def write_parquet(rows: Rows, path: Path) -> bool:
         if (
             len({type(value) for value in values if value is not None}) > 1
         ):  # a setting that is a word here, a number there
-            columns[name] = [None if value is None else told(value) for value in values]
+            columns[name] = [None if value is None else format_value(value) for value in values]
     try:
         with atomic_path(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(columns), temporary)

@@ -17,10 +17,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from qam_torch.plotting.step_axis import FEW
+from qam_torch.plotting.step_axis import FEW_POINTS
 from qam_torch.plotting.style import INK, colors, save_figure, styled
 from qam_torch.report.blocks import Panel, Panels
-from qam_torch.report.number_format import step_told
+from qam_torch.report.number_format import format_step
 from qam_torch.report.results import Group, Step, by_task, scores_at, steps_of
 from qam_torch.stats.bootstrap import Scores, performance_profile, task_mean
 
@@ -41,7 +41,7 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     for group in groups:
         for one in by_task(group):
             tasks.setdefault(one.name, []).append(one)
-    axis, shaded = _phases_told(groups)
+    axis, shaded = _step_axis(groups)
     draw = partial(_draw, palette, shaded)
     panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(draw, groups))]
     if len(tasks) == 1:
@@ -51,7 +51,7 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
     dashed = ", and dashed in the same colour what is published" if published else ""
-    dotted = "; dotted where not all of its tasks have come" if any(map(_lost, groups)) else ""
+    dotted = "; dotted where not all of its tasks have come" if any(map(_incomplete_steps, groups)) else ""
     caption = f"{groups[0].measure.capitalize()} over {axis}; mean over seeds with its 95 % interval{dashed}{dotted}."
     return Panels(panels, legend, caption, f"{name}-curves")
 
@@ -71,7 +71,7 @@ def profiles(groups: Sequence[Group], name: str) -> Panels | None:
         shared = [step for step in counts if counts[step] >= max(2, len(there) / 2)]
         found = _profiles_at(max(shared, key=sum), there) if shared else None
         if found is not None:
-            panels.append(Panel(f"{groups[0].name}, after {step_told(max(shared, key=sum))}", found.draw))
+            panels.append(Panel(f"{groups[0].name}, after {format_step(max(shared, key=sum))}", found.draw))
             captions += found.notes
             shown += found.methods
     legend = [(group.method, color, False) for group, color in palette if group.method in shown]
@@ -107,10 +107,10 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
     methods, notes = [group.method for group, _ in there], []
     absent = [group.method for group, _ in palette if group.method not in methods]
     if absent:
-        notes.append(f"After {step_told(step)} without {', '.join(absent)}: half of its runs have not come there.")
+        notes.append(f"After {format_step(step)} without {', '.join(absent)}: half of its runs have not come there.")
     if len(tasks) < max(map(len, scores)):
         over = ", ".join(str(place.task) for place in tasks)
-        notes.append(f"After {step_told(step)} over what all were run on, task {over}.")
+        notes.append(f"After {format_step(step)} over what all were run on, task {over}.")
     return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
 
@@ -126,7 +126,7 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
         last = max([last, *x])
         low, high = [one.low for one in found], [one.high for one in found]
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
-        lost = np.isin(x, [sum(step) for step in _lost(group)])
+        lost = np.isin(x, [sum(step) for step in _incomplete_steps(group)])
         _draw_means(axes, np.array(x), np.array([one.value for one in found]), lost, color)
         _draw_published(axes, group, steps, color)
     for change in sorted(changes):
@@ -145,7 +145,7 @@ def _changes(groups: Sequence[Group]) -> set[int]:
     return {step[0] for group in groups for step in _of_phase(group, online=True)}
 
 
-def _phases_told(groups: Sequence[Group]) -> tuple[str, bool]:
+def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
     """What steps count; and whether the offline phase can be shaded, as no curve of it goes on beyond the change."""
     changes = _changes(groups)
     longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
@@ -164,7 +164,7 @@ def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, 
     for kept, linestyle in ((~lost, "-"), (beside, ":")):
         if kept.any():
             style: dict[str, Any] = {"color": color, "linewidth": 1.8, "linestyle": linestyle, "zorder": 4}
-            marker = "o" if len(x) <= FEW else ""
+            marker = "o" if len(x) <= FEW_POINTS else ""
             axes.plot(x, np.where(kept, means, np.nan), marker=marker, markersize=3, **style)
 
 
@@ -173,7 +173,7 @@ def _whole(group: Group) -> bool:
     return len({member.place for member in group.members}) == group.tasks
 
 
-def _lost(group: Group) -> list[Step]:
+def _incomplete_steps(group: Group) -> list[Step]:
     """The steps to which some of its tasks have come and others not."""
     tasks = len({member.place for member in group.members})
     return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
@@ -211,7 +211,8 @@ def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
 def svg(panel: Panel, prefix: str) -> str:
     """A panel as SVG for a page, in the page's colours and with names that no other panel's share.
 
-    prefix  of the names
+    Args:
+        prefix: of the names.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")

@@ -18,8 +18,9 @@ __all__ = ["Found", "find_runs"]
 class Found(NamedTuple):
     """What lies at and below the paths that were given.
 
-    runs     name by which it is told -> run directory
-    records  what sweeps have written of each of their runs
+    Attributes:
+        runs: name by which it is told -> run directory.
+        records: what sweeps have written of each of their runs.
     """
 
     runs: dict[str, Path]
@@ -29,7 +30,8 @@ class Found(NamedTuple):
 def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
     """Find every run directory, each once; an empty directory is one in which a run has never begun.
 
-    Raises QamError for a path that does not exist, is no directory, or has no run in it.
+    Raises:
+        QamError: a path that does not exist, is no directory, or has no run in it.
     """
     roots = [absolute(path) for path in paths]
     runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, words_of
+from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, cell_text
 from qam_torch.report.inline_markup import spans
 
 __all__ = ["escaped", "latex"]
@@ -41,10 +41,10 @@ def latex(blocks: Sequence[Block]) -> str:
 def _lines(block: Block) -> Iterator[str]:
     if isinstance(block, Heading):
         yield (
-            rf"\section*{{{escaped(block.words)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.words)}}}"
+            rf"\section*{{{escaped(block.text)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.text)}}}"
         )
     elif isinstance(block, Text):
-        yield from (f"{_marked(words)}\n" for words in block.words)
+        yield from (f"{_marked(words)}\n" for words in block.paragraphs)
     elif isinstance(block, Table):
         yield from _table(block)
     elif not isinstance(block, Panels):
@@ -56,7 +56,7 @@ def _table(table: Table) -> Iterator[str]:
     columns = f"@{{}}{''.join(_columns(table))}@{{}}"
     caption = rf"\caption{{{escaped(table.caption)}}}\label{{tab:{table.name}}}"
     head = [r"\toprule", " & ".join(map(escaped, table.titles)) + r" \\", r"\midrule"]
-    rows = (" & ".join(escaped(words_of(cell)) for cell in row) + r" \\" for row in table.rows)
+    rows = (" & ".join(escaped(cell_text(cell)) for cell in row) + r" \\" for row in table.rows)
     if len(table.rows) > ROWS_OF_A_PAGE:
         yield from (
             rf"\begin{{longtable}}{{{columns}}}",
@@ -85,7 +85,7 @@ def _columns(table: Table) -> Iterator[str]:
 
 
 def _words(row: Sequence[str | Interval]) -> list[str]:
-    return [words_of(cell) for cell in row]
+    return [cell_text(cell) for cell in row]
 
 
 def escaped(text: str) -> str:

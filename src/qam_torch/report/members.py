@@ -17,10 +17,11 @@ __all__ = ["Member", "Points", "members_of"]
 class Points(NamedTuple):
     """The evaluations of one member, in the order of its steps; nan where the environment or an old file does not say.
 
-    offline_updates  (n,) int    updates of the offline phase made by then
-    online_steps     (n,) int    environment steps of the online phase made by then, 0 while offline
-    updates          (n,)        all updates made by then
-    success, returns, lengths, seconds   (n,)  of the episodes
+    Attributes:
+        offline_updates: (n,) int, updates of the offline phase made by then.
+        online_steps: (n,) int, environment steps of the online phase made by then, 0 while offline.
+        updates: (n,), all updates made by then.
+        success, returns, lengths, seconds: (n,), of the episodes.
     """
 
     offline_updates: np.ndarray
@@ -51,9 +52,10 @@ class Points(NamedTuple):
 class Member:
     """One seed of one cell on one task.
 
-    number    in its run's population
-    own       the numbers that its run gave to it, and others to others
-    diverged  the update from which on it stayed as it was, if it diverged
+    Attributes:
+        number: in its run's population.
+        own: the numbers that its run gave to it, and others to others.
+        diverged: the update from which on it stayed as it was, if it diverged.
     """
 
     run: str
@@ -79,12 +81,14 @@ def members_of(
 ) -> tuple[Member, ...]:
     """Those that were evaluated: of metrics.csv, or of the summary, which has the last evaluation only.
 
-    run      its name
-    config   of the run, resolved
-    metrics  its metrics.csv; None where it was to write none, or has not yet
-    summary  its summary.json, if there is one
+    Args:
+        run: its name.
+        config: of the run, resolved.
+        metrics: its metrics.csv; None where it was to write none, or has not yet.
+        summary: its summary.json, if there is one.
 
-    Raises QamError for what makes no sense.
+    Raises:
+        QamError: what makes no sense.
     """
     if metrics is None:
         return _from_summary(run, config, summary) if summary is not None else ()

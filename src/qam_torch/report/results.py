@@ -42,11 +42,12 @@ Step = tuple[int, int]
 class Group:
     """Members that are summed up in one figure, and what they are called.
 
-    name    a domain, a task, or ALL
-    method  label of the cell
-    algo    algo=NAME
-    tasks   how many there would be
-    task    of the domain, None for all of them
+    Attributes:
+        name: a domain, a task, or ALL.
+        method: label of the cell.
+        algo: algo=NAME.
+        tasks: how many there would be.
+        task: of the domain, None for all of them.
     """
 
     name: str
@@ -73,12 +74,13 @@ class Group:
 class Result:
     """One figure of a group, and the published one.
 
-    step       where it was measured
-    runs       (task, seed) pairs that came so far, and how many there are
-    tasks      with such a run
-    seeds      of a task, fewest and most
-    published  None where nothing is, or nothing so early
-    goes_on    the published figure at the end of this phase, where that is later
+    Attributes:
+        step: where it was measured.
+        runs: (task, seed) pairs that came so far, and how many there are.
+        tasks: with such a run.
+        seeds: of a task, fewest and most.
+        published: None where nothing is, or nothing so early.
+        goes_on: the published figure at the end of this phase, where that is later.
     """
 
     group: Group

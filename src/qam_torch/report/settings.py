@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from qam_torch.paper import domain_of
 from qam_torch.rundir.result_keys import changes_result
 
-__all__ = ["Cell", "Place", "cell_of", "differing", "labels", "place_of", "told"]
+__all__ = ["Cell", "Place", "cell_of", "differing_settings", "labels", "place_of", "format_value"]
 
 MOST_IN_A_LABEL = 3
 
@@ -20,8 +20,9 @@ Items = tuple[tuple[str, Any], ...]
 class Place(NamedTuple):
     """What a run was trained on.
 
-    domain  OGBench's, such as cube-triple-play; of other sources the environment
-    task    1 to 5; None where the environment has no tasks
+    Attributes:
+        domain: OGBench's, such as cube-triple-play; of other sources the environment.
+        task: 1 to 5; None where the environment has no tasks.
     """
 
     domain: str
@@ -36,9 +37,10 @@ class Place(NamedTuple):
 class Cell(NamedTuple):
     """What runs have to have in common for their seeds to be pooled.
 
-    domain    of its tasks
-    method    algo=NAME
-    settings  all that decide what is computed, sorted: (key, value)
+    Attributes:
+        domain: of its tasks.
+        method: algo=NAME.
+        settings: all that decide what is computed, sorted: (key, value).
     """
 
     domain: str
@@ -57,8 +59,9 @@ def place_of(config: Mapping[str, Any]) -> Place:
 def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
     """The cell that a member belongs to.
 
-    config  of the run, resolved
-    own     the member's own numbers, in place of the algorithm's
+    Args:
+        config: of the run, resolved.
+        own: the member's own numbers, in place of the algorithm's.
     """
     settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
     if settings.get("init_from"):  # seeds start from checkpoints of their own
@@ -82,7 +85,7 @@ def _hashable(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def told(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A setting's value in short: 0.3, true, [512, 512]."""
     if value is None:
         return "none"
@@ -90,10 +93,10 @@ def told(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.15g}"
-    return f"[{', '.join(map(told, value))}]" if isinstance(value, tuple) else str(value)
+    return f"[{', '.join(map(format_value, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def differing(cells: Sequence[Cell]) -> list[str]:
+def differing_settings(cells: Sequence[Cell]) -> list[str]:
     """The settings in which cells differ; one that some of them do not have is such a setting."""
     tables = [dict(cell.settings) for cell in cells]
     keys = dict.fromkeys(key for table in tables for key in table)
@@ -103,8 +106,11 @@ def differing(cells: Sequence[Cell]) -> list[str]:
 def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
     """A short name for each cell, by which those of one domain are told apart: the method, and how it differs.
 
-    experiments  the experiment=NAME of each cell's runs
-    ->           such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs
+    Args:
+        experiments: the experiment=NAME of each cell's runs.
+
+    Returns:
+        Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs.
     """
     families: dict[tuple[str, str], list[Cell]] = {}
     for cell in experiments:
@@ -125,7 +131,7 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
     """The method with all that differs; where that is much, numbered, with what is not as in most cells."""
     if len(cells) == 1:
         return {cells[0]: base}
-    keys = differing(cells)
+    keys = differing_settings(cells)
     short = {key: key.rpartition(".")[2] for key in keys}
     names = {key: short[key] if list(short.values()).count(short[key]) == 1 else key for key in keys}
     tables = [dict(cell.settings) for cell in cells]
@@ -140,6 +146,6 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def _joined(base: str, settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    told_ones = [f"{name}={told(settings[key])}" for key, name in names.items() if key in settings]
-    more = ["…"] if len(told_ones) > MOST_IN_A_LABEL else []
-    return ", ".join([base, *told_ones[:MOST_IN_A_LABEL], *more])
+    changes = [f"{name}={format_value(settings[key])}" for key, name in names.items() if key in settings]
+    more = ["…"] if len(changes) > MOST_IN_A_LABEL else []
+    return ", ".join([base, *changes[:MOST_IN_A_LABEL], *more])

@@ -7,10 +7,16 @@ from itertools import combinations
 
 from qam_torch.report.blocks import Interval, Table
 from qam_torch.report.collection import Collection
-from qam_torch.report.number_format import estimated, figure_told, seeds_told, signed, step_told
+from qam_torch.report.number_format import (
+    format_difference,
+    format_estimate,
+    format_published,
+    format_seeds,
+    format_step,
+)
 from qam_torch.report.published_settings import departures
 from qam_torch.report.results import Group, Result, Step, common_steps, results_of, scores_at
-from qam_torch.report.settings import Cell, Place, differing, told
+from qam_torch.report.settings import Cell, Place, differing_settings, format_value
 from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 
 __all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
@@ -30,7 +36,9 @@ def results(groups: Sequence[Group], caption: str, name: str, several_tasks: boo
     if several_tasks:
         columns.insert(3, "tasks>")
     # A column that says nothing anywhere, as where nothing is published, is left out.
-    kept = [i for i, column in enumerate(columns) if column in ("", "method") or any(_says(row[i]) for row in rows)]
+    kept = [
+        i for i, column in enumerate(columns) if column in ("", "method") or any(_has_value(row[i]) for row in rows)
+    ]
     return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], caption, name)
 
 
@@ -39,23 +47,23 @@ def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
     success = group.measure == "success"
     digits = 2 if success else 1
     place = f"task {group.task}" if group.task is not None else group.name
-    row: list[str | Interval] = [place, group.method, step_told(result.step)]
+    row: list[str | Interval] = [place, group.method, format_step(result.step)]
     if several_tasks:
         row.append(str(result.tasks) if result.tasks == group.tasks else f"{result.tasks} of {group.tasks}")
     figure = result.published
     return [
         *row,
-        seeds_told(result),
-        Interval(estimated(result.mean, digits), result.mean if success else None),
-        Interval(estimated(result.iqm, digits), None),
-        Interval(figure_told(result), Estimate(*figure[2:]) if figure else None),
-        signed(result.difference),
+        format_seeds(result),
+        Interval(format_estimate(result.mean, digits), result.mean if success else None),
+        Interval(format_estimate(result.iqm, digits), None),
+        Interval(format_published(result), Estimate(*figure[2:]) if figure else None),
+        format_difference(result.difference),
         OVERLAP[result.overlap],
     ]
 
 
-def _says(cell: str | Interval) -> bool:
-    return (cell.words if isinstance(cell, Interval) else cell) != "–"
+def _has_value(cell: str | Interval) -> bool:
+    return (cell.text if isinstance(cell, Interval) else cell) != "–"
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
@@ -64,18 +72,18 @@ def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
         [one.method, other.method, *found]
         for one, other in combinations(groups, 2)
         for step in common_steps(one.members, other.members)
-        if (found := _improved(one, other, step)) is not None
+        if (found := _compare(one, other, step)) is not None
     ]
     return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
-def _improved(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
+def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
     ours, theirs = scores_at(one.members, step), scores_at(other.members, step)
     shared: list[Place] = [place for place in ours if place in theirs]
     if not shared:
         return None
     estimate = probability_of_improvement([ours[place] for place in shared], [theirs[place] for place in shared])
-    return [step_told(step), str(len(shared)), Interval(estimated(estimate), estimate)]
+    return [format_step(step), str(len(shared)), Interval(format_estimate(estimate), estimate)]
 
 
 def problems(collection: Collection) -> Table:
@@ -108,15 +116,18 @@ def settings_table(collection: Collection) -> Table:
         for cell in cells:
             family = [other for other in cells if other.method == cell.method]
             settings = dict(cell.settings)
-            own = [f"{key}={told(settings[key])}" if key in settings else f"no {key}" for key in differing(family)]
-            rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departed(cell)])
+            own = [
+                f"{key}={format_value(settings[key])}" if key in settings else f"no {key}"
+                for key in differing_settings(family)
+            ]
+            rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departures_text(cell)])
     columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
     return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 
 
-def _departed(cell: Cell) -> str:
+def _departures_text(cell: Cell) -> str:
     departed = departures(cell)
     if departed is None:
         return "nothing is published"
-    told_ones = [f"{key}={told(own)} ({told(theirs)})" for key, (own, theirs) in departed.items()]
-    return ", ".join(told_ones) or "the published settings"
+    changes = [f"{key}={format_value(own)} ({format_value(theirs)})" for key, (own, theirs) in departed.items()]
+    return ", ".join(changes) or "the published settings"

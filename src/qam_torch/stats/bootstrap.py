@@ -58,8 +58,11 @@ def task_mean(scores: Scores) -> Estimate:
 def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
     """The same of several numbers at once.
 
-    scores  (n_m, H) by task
-    ->      (H,) means, (H, 2) pointwise intervals
+    Args:
+        scores: (n_m, H) by task.
+
+    Returns:
+        (H,) means, (H, 2) pointwise intervals.
     """
     mean = np.mean([one.mean(0) for one in scores], axis=0)
     if not _drawable(scores):
@@ -84,7 +87,8 @@ def _middle(runs: np.ndarray) -> np.ndarray:
 def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
     """P(X > Y) of a run X of one method and Y of another on the same task, mean over tasks; equal ones count half.
 
-    better, worse  scores of both by task, in the same order
+    Args:
+        better, worse: scores of both by task, in the same order.
     """
     wins = [(np.sign(x[:, None] - y) + 1) / 2 for x, y in zip(better, worse, strict=True)]
     value = float(np.mean([won.mean() for won in wins]))
@@ -99,8 +103,11 @@ def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
 def performance_profile(scores: Scores, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of runs with a score above each threshold, mean over tasks.
 
-    thresholds  (H,)
-    ->          (H,) shares, (H, 2) pointwise intervals
+    Args:
+        thresholds: (H,).
+
+    Returns:
+        (H,) shares, (H, 2) pointwise intervals.
     """
     return curve_of_means([(one[:, None] > thresholds).astype(float) for one in scores])
 

@@ -52,8 +52,9 @@ def read_bench(path: Path) -> Bench:
 def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
     """What the run's method took at its size, with as many members; None if that was not measured.
 
-    sizes    (O, A); of several measurements the one with the nearest shapes counts
-    updates  of the whole run
+    Args:
+        sizes: (O, A); of several measurements the one with the nearest shapes counts.
+        updates: of the whole run.
     """
     wanted = (*sizes, config.algo.horizon_length)
 

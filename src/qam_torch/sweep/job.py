@@ -20,8 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.config import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.config.overrides import name_of
-from qam_torch.sweep.record import Outcome, Record, failure, score_of
-from qam_torch.sweep.resources import Share, slot, variables
+from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
+from qam_torch.sweep.resources import Share, environment_variables, slot
 from qam_torch.sweep.run_process import GRACE_SECONDS
 from qam_torch.system.machine import is_alive
 from qam_torch.training.finished_run import finished_run
@@ -34,14 +34,15 @@ __all__ = ["SweepJob"]
 class SweepJob:
     """Hydra's task function in a sweep: makes the run in a process of its own, and does not raise what happens there.
 
-    directory  of the sweep, where records and logs go; absolute, and the same on all machines
-    cwd        where the command was given: what relative paths are relative to
-    gpus       for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them
-    common     overrides that all runs of the sweep have in common
-    runs       of the whole sweep; None = the sweeper decides as it goes
-    command    host and process of the command, with which its runs end; None where they go on without it
-
     A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
+
+    Attributes:
+        directory: of the sweep, where records and logs go; absolute, and the same on all machines.
+        cwd: where the command was given: what relative paths are relative to.
+        gpus: for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them.
+        common: overrides that all runs of the sweep have in common.
+        runs: of the whole sweep; None = the sweeper decides as it goes.
+        command: host and process of the command, with which its runs end; None where they go on without it.
     """
 
     directory: Path
@@ -64,17 +65,19 @@ class SweepJob:
             summary = finished_run(Path(settings.run_dir), settings)
             if summary is None:
                 with slot(path.parent, share.at_once, record.number) as place:
-                    environment = variables(share, place, self.gpus)
-                    record = self._made(record, settings, environment, None if alone else path.with_suffix(".log"))
+                    environment = environment_variables(share, place, self.gpus)
+                    record = self._run_in_process(
+                        record, settings, environment, None if alone else path.with_suffix(".log")
+                    )
             else:
-                record = record.ended(Outcome("skipped", settings.run_dir, *score_of(summary)))
+                record = record.with_outcome(Outcome("skipped", settings.run_dir, *score_of(summary)))
         except Exception as error:  # of whatever kind, it is not the other runs' affair
-            record = record.ended(failure(error, record.outcome.directory))
+            record = record.with_outcome(failed_outcome(error, record.outcome.directory))
         record.write(path)
         command = self._command_here()
         if command is not None and not is_alive(command):  # a worker of joblib would wait five minutes for more work
             os._exit(1)
-        print(record.told(), flush=True)
+        print(record.line(), flush=True)
         return record.outcome
 
     def is_finished(self, config: DictConfig) -> bool:
@@ -101,17 +104,19 @@ class SweepJob:
         """The command's process, if it is on this machine."""
         return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
 
-    def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
+    def _run_in_process(
+        self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None
+    ) -> Record:
         """Make the run in a process of its own, which writes its record itself unless it dies."""
         path = Record.path(self.directory, record.number)
         if log is not None:
-            print(f"{record.told()}; {log}", flush=True)
+            print(f"{record.line()}; {log}", flush=True)
         started = time.monotonic()
-        with _output(log) as output, _process(self.cwd, environment, output) as process:
+        with _open_log(log) as output, _start_process(self.cwd, environment, output) as process:
             record = replace(record, host=socket.gethostname(), pid=process.pid)
             record.write(path)
             request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
-            _ask(process, {**request, "command": self._command_here()})
+            _send_request(process, {**request, "command": self._command_here()})
             status = process.wait()
         ended = Record.read(path)
         if ended.outcome.ending != "running":
@@ -119,7 +124,7 @@ class SweepJob:
         told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
         reason = f"its process {told}" + ("" if log is None else f", see {log}")
         seconds = round(time.monotonic() - started, 1)
-        return record.ended(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
+        return record.with_outcome(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
 
 
 def _plain(launcher: DictConfig) -> dict[str, Any]:
@@ -137,7 +142,7 @@ def _signal(number: int) -> str:
 
 
 @contextlib.contextmanager
-def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
+def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
     """Where a run's words go: to a file that is continued, or with None to where this process's go."""
     if log is None:
         yield None
@@ -146,7 +151,7 @@ def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # its end is told by its status
         process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -154,7 +159,9 @@ def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _process(cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
+def _start_process(
+    cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A process that makes a run when it is asked to; leaving, for whatever reason, ends it.
 
     It has a session of its own, so that signals to the launcher's processes, Ctrl-C or Slurm's warning before it takes

@@ -31,9 +31,10 @@ METHODS = tuple(sorted(path.stem for path in (config_directory() / "tuned" / "pa
 class Plan(NamedTuple):
     """Runs of the protocol, every method on every task of every domain.
 
-    methods, domains, tasks  as the command line names them
-    offline                  without the online phase
-    neutral                  overrides that change no result
+    Attributes:
+        methods, domains, tasks: as the command line names them.
+        offline: without the online phase.
+        neutral: overrides that change no result.
     """
 
     methods: tuple[str, ...]
@@ -61,7 +62,7 @@ class Plan(NamedTuple):
         """Processes, of twelve seeds each."""
         return len(self.methods) * len(self.domains) * len(self.tasks)
 
-    def words(self, launcher: str | None = None) -> list[str]:
+    def command_overrides(self, launcher: str | None = None) -> list[str]:
         """The command's overrides, which a second time continue what is not finished."""
         chosen = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
         return [

@@ -13,7 +13,7 @@ from qam_torch.system.files import write_json
 from qam_torch.system.machine import is_alive
 from qam_torch.types import QamError
 
-__all__ = ["DONE", "Outcome", "Record", "failure", "score_of"]
+__all__ = ["DONE", "Outcome", "Record", "failed_outcome", "score_of"]
 
 DONE = ("finished", "resumed", "skipped")
 """Endings of runs that have come to their results."""
@@ -23,13 +23,14 @@ DONE = ("finished", "resumed", "skipped")
 class Outcome:
     """How a run ended, as Hydra's sweepers get it: Optuna's takes it for a number, the final success.
 
-    ending     finished; resumed = finished after it had gone on from a checkpoint; skipped = finished before; failed;
-               interrupted; running; not started
-    directory  the run directory
-    score      final success, or return where the environment tells no success; None without results
-    measure    which of the two
-    seconds    of this time, without what came before a checkpoint
-    reason     why it failed, in a sentence
+    Attributes:
+        ending: finished; resumed = finished after it had gone on from a checkpoint; skipped = finished before; failed;
+            interrupted; running; not started.
+        directory: the run directory.
+        score: final success, or return where the environment tells no success; None without results.
+        measure: which of the two.
+        seconds: of this time, without what came before a checkpoint.
+        reason: why it failed, in a sentence.
     """
 
     ending: str
@@ -45,7 +46,7 @@ class Outcome:
         return self.score
 
 
-def failure(error: Exception, directory: str) -> Outcome:
+def failed_outcome(error: Exception, directory: str) -> Outcome:
     """The outcome of a run that an error ended; one that is not meant for users is told with its type."""
     words = " ".join(str(error).split())
     told = words if isinstance(error, (QamError, OSError)) else f"{type(error).__name__}: {words[:200]}"
@@ -62,12 +63,13 @@ def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
 class Record:
     """One run of a sweep.
 
-    number   in the sweep, from 0
-    words    its overrides
-    name     those that tell it from the others
-    outcome  what became of it so far
-    host     the machine that works on it, or did
-    pid      its process there
+    Attributes:
+        number: in the sweep, from 0.
+        words: its overrides.
+        name: those that tell it from the others.
+        outcome: what became of it so far.
+        host: the machine that works on it, or did.
+        pid: its process there.
     """
 
     number: int
@@ -77,7 +79,7 @@ class Record:
     host: str = ""
     pid: int = 0
 
-    def ended(self, outcome: Outcome) -> Record:
+    def with_outcome(self, outcome: Outcome) -> Record:
         """The same run with what became of it."""
         return replace(self, outcome=outcome)
 
@@ -87,7 +89,7 @@ class Record:
             return self.outcome.ending == "running"
         return is_alive(self.pid)
 
-    def told(self) -> str:
+    def line(self) -> str:
         """One line about it."""
         outcome = self.outcome
         score = "" if outcome.score is None else f", {outcome.measure} {outcome.score:.2f}"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from qam_torch.system.machine import cpu_cores
 
-__all__ = ["Share", "slot", "variables"]
+__all__ = ["Share", "slot", "environment_variables"]
 
 POLL_SECONDS = 0.2
 
@@ -19,8 +19,9 @@ POLL_SECONDS = 0.2
 class Share(NamedTuple):
     """What a run may take of the machine it runs on.
 
-    at_once  runs that share the machine's GPUs; 1 where the launcher or its scheduler hands GPUs out itself
-    threads  CPU threads; None = as many as there are
+    Attributes:
+        at_once: runs that share the machine's GPUs; 1 where the launcher or its scheduler hands GPUs out itself.
+        threads: CPU threads; None = as many as there are.
     """
 
     at_once: int = 1
@@ -30,8 +31,9 @@ class Share(NamedTuple):
     def of(cls, launcher: Mapping[str, Any], runs: int | None) -> Share:
         """What a launcher's configuration says, by its own key: joblib's n_jobs, Slurm's cpus_per_task, Ray's num_cpus.
 
-        launcher  hydra.launcher
-        runs      of the whole sweep; None = not known
+        Args:
+            launcher: hydra.launcher.
+            runs: of the whole sweep; None = not known.
         """
         if "n_jobs" in launcher:
             cores, at_once = cpu_cores(), int(launcher["n_jobs"])
@@ -42,7 +44,7 @@ class Share(NamedTuple):
         return cls(1, None if reserved is None else max(1, int(reserved)))
 
 
-def variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
+def environment_variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
     """Environment variables of the run that has one of the places 0 to at_once - 1: the GPUs go round."""
     found = {} if share.threads is None else {"OMP_NUM_THREADS": str(share.threads)}
     if share.at_once > 1 and gpus:
@@ -54,8 +56,9 @@ def variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
 def slot(directory: Path, count: int, number: int) -> Iterator[int]:
     """Have one of `count` places to oneself, among processes -> its index; a single one is not asked for.
 
-    directory  where a file for each place is locked; the system lets go of it when a process dies
-    number     of the run, which has to do for a place where there are no locks
+    Args:
+        directory: where a file for each place is locked; the system lets go of it when a process dies.
+        number: of the run, which has to do for a place where there are no locks.
     """
     if count == 1 or sys.platform == "win32":
         yield number % count

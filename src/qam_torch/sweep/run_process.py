@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from qam_torch.sweep.record import Outcome, Record, failure, score_of
+from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
 from qam_torch.system.machine import is_alive
 from qam_torch.types import QamError
 
@@ -38,12 +38,12 @@ def main() -> int:
     """Make the run, and write in its record what became of it; 0 if it came to its results."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would not have
     request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_interrupt_when_left, args=(request["command"],), daemon=True).start()
+    threading.Thread(target=_interrupt_when_abandoned, args=(request["command"],), daemon=True).start()
     record, started = Record.from_dict(request["record"]), time.monotonic()
     outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seconds = round(time.monotonic() - started, 1)
-    record.ended(replace(outcome, seconds=seconds)).write(Path(request["path"]))
+    record.with_outcome(replace(outcome, seconds=seconds)).write(Path(request["path"]))
     return 0 if outcome.score is not None else 1
 
 
@@ -69,12 +69,12 @@ def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
     except Exception as error:  # of whatever kind, it is not the other runs' affair
         if not isinstance(error, (QamError, OSError)):
             traceback.print_exc()
-        outcome = failure(error, directory)
+        outcome = failed_outcome(error, directory)
         print(f"qam-train: {outcome.reason}", file=sys.stderr, flush=True)
         return outcome
 
 
-def _interrupt_when_left(command: int | None) -> None:
+def _interrupt_when_abandoned(command: int | None) -> None:
     """Interrupt this process when its input closes or the command is gone; end it if it does not end by itself."""
     with contextlib.suppress(OSError):
         while command is None or is_alive(command):

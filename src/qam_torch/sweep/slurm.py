@@ -19,7 +19,7 @@ from hydra.core.utils import JobReturn, JobStatus, setup_globals
 from qam_torch.config.hydra_internals import BasicLauncher
 from qam_torch.config.overrides import name_of
 from qam_torch.sweep.job import SweepJob
-from qam_torch.sweep.record import DONE, Outcome, Record, failure
+from qam_torch.sweep.record import DONE, Outcome, Record, failed_outcome
 from qam_torch.types import QamError
 
 __all__ = ["launch"]
@@ -33,9 +33,10 @@ SHARED = (
 def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
     """Submit the runs that are not finished, wait for all, and give back what became of each.
 
-    launcher       of hydra-submitit-launcher
-    job_overrides  of each run
-    first          number of the first of them in the sweep
+    Args:
+        launcher: of hydra-submitit-launcher.
+        job_overrides: of each run.
+        first: number of the first of them in the sweep.
     """
     setup_globals()
     found: dict[int, JobReturn] = {}
@@ -46,7 +47,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
             waiting[number] = overrides
         else:
             found[number] = done
-    jobs = _submitted(launcher, waiting) if waiting else {}
+    jobs = _submit(launcher, waiting) if waiting else {}
     try:
         for number, job in jobs.items():
             found[number] = _result(launcher.task_function, number, waiting[number], job)
@@ -73,7 +74,7 @@ def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn
     return here.launch([overrides], number)[0]
 
 
-def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
+def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
     """The job of each run; all are submitted as one array."""
     import submitit
 
@@ -100,16 +101,18 @@ def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobR
         returned: JobReturn = job.results()[0]
         return returned
     except Exception as error:  # of submitit's many kinds; the others' results are still to be had
-        outcome = _lost(task, number, words, job, error)
+        outcome = _lost_job_outcome(task, number, words, job, error)
         return JobReturn(overrides=words, status=JobStatus.COMPLETED, _return_value=outcome)
 
 
-def _lost(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
+def _lost_job_outcome(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
     path = Record.path(task.directory, number)
     record = Record.read(path) if path.exists() else Record(number, words, name_of(words, task.common))
     if record.outcome.ending in (*DONE, "failed"):  # it came to its end before the job was lost
         return record.outcome
-    told = failure(error, record.outcome.directory).reason
-    record = record.ended(replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})"))
+    told = failed_outcome(error, record.outcome.directory).reason
+    record = record.with_outcome(
+        replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})")
+    )
     record.write(path)
     return record.outcome

@@ -12,7 +12,7 @@ from qam_torch.config.overrides import name_of
 from qam_torch.sweep.record import DONE, Outcome, Record
 from qam_torch.types import QamError
 
-__all__ = ["read_records", "show", "status_of", "write_table"]
+__all__ = ["read_records", "print_table", "exit_status", "write_table"]
 
 
 def read_records(
@@ -20,8 +20,9 @@ def read_records(
 ) -> list[Record]:
     """The records of a sweep in the order of its runs.
 
-    common    overrides that all runs have in common
-    expected  those of each run, where they are known beforehand: runs without a record have not begun
+    Args:
+        common: overrides that all runs have in common.
+        expected: those of each run, where they are known beforehand: runs without a record have not begun.
     """
     found = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
     for path in Record.path(directory, 0).parent.glob("[0-9]*.json"):
@@ -33,12 +34,12 @@ def read_records(
     return [found[number] for number in sorted(found)]
 
 
-def status_of(records: Sequence[Record]) -> int:
+def exit_status(records: Sequence[Record]) -> int:
     """Exit status of a sweep: 0 if every run has come to its results."""
     return 0 if all(record.outcome.ending in DONE for record in records) else 1
 
 
-def show(records: Sequence[Record], directory: Path) -> None:
+def print_table(records: Sequence[Record], directory: Path) -> None:
     """A line for each run, the reasons of those that failed, and how many ended how."""
     measures = dict.fromkeys(record.outcome.measure for record in records if record.outcome.score is not None)
     header = ("run", "ended", " or ".join(measures) or "success", "seconds", "directory")

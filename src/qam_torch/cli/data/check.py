@@ -38,8 +38,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def check(arguments: argparse.Namespace) -> int:
     """Check every file and print what was found; 1 if any has an error, else 0.
 
-    arguments  files, env, json, directory
-    Raises QamError for a file or an environment that does not exist.
+    Args:
+        arguments: files, env, json, directory.
+
+    Raises:
+        QamError: a file or an environment that does not exist.
     """
     from qam_torch.cli.data.locate import files_of
 

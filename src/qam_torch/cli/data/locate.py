@@ -16,10 +16,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*?-v\d+(?=[.-]|$)")
 def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
     """Training and validation files behind an argument.
 
-    given      path of a file, path of a directory of shards, or name of a data set
-    directory  where data sets are looked for by name; a name stands for the official files and for all made here
+    Args:
+        given: path of a file, path of a directory of shards, or name of a data set.
+        directory: where data sets are looked for by name; a name stands for the official files and for all made here.
 
-    Raises QamError when there are none.
+    Raises:
+        QamError: there are none.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -34,7 +36,10 @@ def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
 def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
     """Training files of one data set behind an argument: by name the official files, else the largest set made here.
 
-    A validation file is taken when its path is given. Raises QamError when there are no files.
+    A validation file is taken when its path is given.
+
+    Raises:
+        QamError: there are no files.
     """
     path = Path(given).expanduser()
     if path.is_file():

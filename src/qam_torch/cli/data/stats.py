@@ -35,8 +35,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 def describe(arguments: argparse.Namespace) -> int:
     """Print the numbers of a data set's training files and save the picture; always 0.
 
-    arguments  data, task, reward, env, png, json, directory
-    Raises QamError for data, an environment or a picture's place that cannot be used.
+    Args:
+        arguments: data, task, reward, env, png, json, directory.
+
+    Raises:
+        QamError: data, an environment or a picture's place that cannot be used.
     """
     from qam_torch.cli.data.locate import data_set_name, training_files_of
     from qam_torch.types import QamError
