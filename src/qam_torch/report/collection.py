@@ -1,4 +1,4 @@
-"""All runs together: which count, which are left out and why, and which are missing."""
+"""All runs of a report: which count, which are left out and why, and which are missing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Collection", "Missing", "collect"]
 
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
-"""How runs of a sweep end that have come to their results."""
+"""Outcomes of a sweep's runs that have results."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What should be there and is not: a run, or seeds of a cell."""
+    """A run, or seeds of a cell, that should exist and does not."""
 
     what: str
     why: str
@@ -32,13 +32,13 @@ class Missing:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything that was found.
+    """All runs and members that were found.
 
     Attributes:
-        runs: all run directories, those that do not count too.
-        members: those whose evaluations count, each cell's seed on a task once.
+        runs: all run directories, including those that do not count.
+        members: members whose evaluations count: each seed of a cell and task once.
         labels: a short name for each cell.
-        missing: what is not there.
+        missing: runs and seeds that were not found.
     """
 
     runs: list[Run]
@@ -77,7 +77,7 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
 
 
 def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
-    """Training anew keeps the run that was there as NAME.old-1; beside its successor it does not count."""
+    """A new run keeps the earlier one as NAME.old-1, which does not count beside its successor."""
     successor = run.path.with_name(re.sub(r"\.old-\d+$", "", run.path.name))
     if successor != run.path and any(other.path == successor for other in runs):
         return run.with_reason(f"an earlier run, since made anew as {successor.name}", LEFT_OUT)
@@ -85,7 +85,7 @@ def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
 
 
 def _merge_sweep_records(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
-    """What the sweeps' own records add: why a run failed, and which runs have left no directory."""
+    """Add from the sweeps' records why a run failed, and which runs have no directory."""
     ended: dict[str, tuple[str, str, str]] = {}
     for path in records:  # the latest sweep comes last
         try:
@@ -110,7 +110,7 @@ def _ending_text(ending: str, reason: str) -> str:
 
 
 def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
-    """Of several members of the same cell, task and seed the one that came furthest counts."""
+    """Of several members with the same cell, task and seed, keep the one with the most steps."""
     best: dict[tuple[Cell, Place, int], Member] = {}
     for run in runs:
         for member in run.members if run.status != LEFT_OUT else ():
@@ -134,7 +134,7 @@ def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
 
 
 def _missing_seeds(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str]) -> list[Missing]:
-    """Seeds of a cell that were run on some of its domain's tasks but not on all that others were run on."""
+    """Seeds of a cell that are missing on some of the domain's tasks."""
     tasks: dict[str, set[Place]] = {}
     there: dict[Cell, set[tuple[Place, int]]] = {}
     for member in members:

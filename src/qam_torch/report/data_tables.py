@@ -1,4 +1,4 @@
-"""The tables of a report for other programs: every evaluation in a row of its own, and the figures."""
+"""Tables for other programs: one row per evaluation, and one per reported result."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Rows = list[dict[str, Any]]
 
 
 def evaluations(collection: Collection) -> Rows:
-    """One row for each evaluation of each member of each run, those of runs that do not count too; None where blank.
+    """One row per evaluation of each member of each run, including runs that do not count; None where blank.
 
-    The settings in which runs of a method differ have a column each, called by their key.
+    Each setting in which runs of a method differ has a column, named by its key.
     """
     cells = list({member.cell for run in collection.runs for member in run.members})
     keys = sorted(
@@ -60,7 +60,7 @@ def evaluations(collection: Collection) -> Rows:
 
 
 def figures(results: Sequence[Result]) -> Rows:
-    """One row for each figure of a task, a domain or all, with the published one."""
+    """One row per result of a task, a domain or all domains, with the published one."""
     rows: Rows = []
     for result in results:
         group, published = result.group, result.published
@@ -88,7 +88,7 @@ def _plain(value: Any) -> Any:
 
 
 def write_csv(rows: Rows, path: Path) -> None:
-    """Write rows of the same columns, whole or not at all."""
+    """Write rows of equal columns atomically as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -97,7 +97,7 @@ def write_csv(rows: Rows, path: Path) -> None:
 
 
 def write_parquet(rows: Rows, path: Path) -> bool:
-    """Write the same as parquet; False, and nothing written, where pyarrow is not installed or there are no rows."""
+    """Write rows atomically as parquet; returns False without writing if pyarrow is missing or there are no rows."""
     if importlib.util.find_spec("pyarrow") is None or not rows:
         return False
     import pyarrow

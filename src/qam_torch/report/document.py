@@ -1,4 +1,4 @@
-"""A report from its first to its last line."""
+"""The whole report as a list of blocks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ METHODS = (
 
 
 def document(collection: Collection) -> list[Block]:
-    """Everything that the report says, in order."""
+    """Build all blocks of the report, in order."""
     overview = [
         *over_all(collection),
         *(group for domain in collection.domains for group in groups_of(collection, domain)),
@@ -83,7 +83,7 @@ def _domain(collection: Collection, domain: str) -> Iterator[Block]:
 
 
 def _notes(groups: Sequence[Group]) -> list[Block]:
-    """What has to be known beside the published figures."""
+    """Notes on how results compare with the published ones."""
     notes = []
     for group in groups:
         last = results_of(group)[-1]
@@ -107,7 +107,7 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
 
 
 def _departures_text(group: Group) -> list[str]:
-    """In what the runs of one cell were not made as the published ones."""
+    """Settings in which the runs of a cell differ from the published ones."""
     departed = departures(group.members[0].cell) if group.name != ALL else None
     if not departed:
         return []

@@ -1,4 +1,4 @@
-"""The plots of a report: learning curves with the published ones beside them, and performance profiles."""
+"""Plots of a report: learning curves beside the published ones, and performance profiles."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SIZE = (4.0, 2.7)
 """Of a panel, in inches."""
 
 _VARIABLES = {INK: "--ink", "#999999": "--faint", "#666666": "--faint", "#e6e6e6": "--line"}
-"""Colours of the style -> what a page calls them, so that they fit a light and a dark one."""
+"""Color of the style -> variable of the page's style sheet, so that plots fit light and dark pages."""
 
 
 def curves(groups: Sequence[Group], name: str) -> Panels:
-    """Mean and interval over seeds by step: of a domain, and of each of its tasks."""
+    """Plot mean and interval over seeds by step, of a domain and of each of its tasks."""
     palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
     tasks: dict[str, list[Group]] = {}
     for group in groups:
@@ -57,9 +57,9 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
 
 
 def profiles(groups: Sequence[Group], name: str) -> Panels | None:
-    """Performance profiles: of each phase at the last step that half of its methods have come to, of those that have.
+    """Plot performance profiles of each phase, at the last step that half of its methods have reached.
 
-    None where no two have a step and a task in common, or the environment tells no success.
+    Returns None if no two methods share a step and a task, or the environment reports no success.
     """
     if any(group.measure != "success" for group in groups):
         return None
@@ -85,7 +85,7 @@ _PROFILES = (
 
 
 class _Profiles(NamedTuple):
-    """Those of one step: how they are drawn, what has to be known beside them, and whose they are."""
+    """Profiles of one step: how to draw them, notes for the caption, and their methods."""
 
     draw: Callable[[Axes], None]
     notes: list[str]
@@ -97,7 +97,7 @@ def _of_phase(group: Group, online: bool) -> list[Step]:
 
 
 def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
-    """Over the tasks on which all of them were run; None where there is no such task."""
+    """Profiles over the tasks that all methods share; None without such a task."""
     there = [(group, color) for group, color in palette if step in steps_of(group.members)]
     scores = [scores_at(group.members, step) for group, _ in there]
     tasks = [place for place in scores[0] if all(place in one for one in scores)]
@@ -141,12 +141,12 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
 
 
 def _changes(groups: Sequence[Group]) -> set[int]:
-    """Updates after which an online phase begins."""
+    """Update counts after which an online phase begins."""
     return {step[0] for group in groups for step in _of_phase(group, online=True)}
 
 
 def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
-    """What steps count; and whether the offline phase can be shaded, as no curve of it goes on beyond the change."""
+    """What the axis counts; and whether the offline phase can be shaded because no offline curve exceeds it."""
     changes = _changes(groups)
     longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
     if not changes:
@@ -159,7 +159,7 @@ def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
 
 
 def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
-    """A line, dotted to and from points that are lost, (n,) bool."""
+    """A line, dotted around points with missing tasks, `lost` (n,) bool."""
     beside = lost | np.append(lost[1:], False) | np.insert(lost[:-1], 0, False)
     for kept, linestyle in ((~lost, "-"), (beside, ":")):
         if kept.any():
@@ -169,20 +169,20 @@ def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, 
 
 
 def _whole(group: Group) -> bool:
-    """Whether it has all of its tasks."""
+    """Whether the group has all of its tasks."""
     return len({member.place for member in group.members}) == group.tasks
 
 
 def _incomplete_steps(group: Group) -> list[Step]:
-    """The steps to which some of its tasks have come and others not."""
+    """Steps that some of the group's tasks have reached and others have not."""
     tasks = len({member.place for member in group.members})
     return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
 
 
 def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
-    """The published curve, as far as the own one goes; its online phase only after as many updates offline.
+    """The published curve up to the last own step; its online phase only after equally many offline updates.
 
-    None of a domain of which not all tasks were run.
+    Nothing is drawn for a domain whose tasks were not all run.
     """
     curve = group.curve
     if curve is None or not _whole(group):
@@ -209,10 +209,11 @@ def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
 
 @styled
 def svg(panel: Panel, prefix: str) -> str:
-    """A panel as SVG for a page, in the page's colours and with names that no other panel's share.
+    """Render a panel as SVG in the page's colors, with identifiers that no other panel shares.
 
     Args:
-        prefix: of the names.
+        panel: the plot.
+        prefix: of all identifiers in it.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
@@ -230,7 +231,7 @@ def svg(panel: Panel, prefix: str) -> str:
 
 @styled
 def save_panels(panels: Panels, path: Path) -> None:
-    """All panels in one picture with their legend, as a PNG."""
+    """Save all panels with their legend in one PNG."""
     columns = min(3, len(panels.panels))
     rows = -(-len(panels.panels) // columns)
     figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")

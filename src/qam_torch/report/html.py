@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: style and plots are inside, and nothing is fetched."""
+"""A report as one self-contained HTML page: style and plots are inside, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BADGES = {
     "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
     "left out": "calm",
 }  # fmt: skip
-"""Words that stand out as what they are."""
+"""Cell text -> class of its badge."""
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
-    """The whole page."""
+    """Render the whole page."""
     style = resources.files("qam_torch.report").joinpath("page.css").read_text()
     headings = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
     links = "".join(f'<a href="#{_anchor(one.text)}">{escape(one.text)}</a>' for one in headings)
@@ -110,13 +110,13 @@ def _cell(cell: str | Interval, right: bool, title: str) -> str:
 
 
 def _with_small_interval(words: str) -> str:
-    """A number, and after it small what is in brackets."""
+    """A number, and in small print the bracket after it."""
     number, bracket, rest = re.fullmatch(r"(.*?)(?:( [\[(])(.*))?", words, re.DOTALL).groups("")  # type: ignore[union-attr]
     return f"{escape(number)}<small>{bracket}{escape(rest)}</small>" if bracket else escape(number)
 
 
 def _bar(estimate: Estimate, title: str) -> str:
-    """An estimate drawn on a scale from 0 to 1, its interval as a line; the published ones in another colour."""
+    """An estimate on a scale from 0 to 1, with its interval as a line; published ones in another color."""
     x = [4 + 92 * min(1.0, max(0.0, number)) for number in estimate if number == number]
     line = f'<line class="span" x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="6" y2="6"/>' if estimate.bounded else ""
     axis = '<line class="axis" x1="4" x2="96" y1="6" y2="6"/>'

@@ -1,4 +1,4 @@
-"""A report as Markdown, with its plots as pictures beside it."""
+"""A report as Markdown, with its plots as image files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ __all__ = ["markdown"]
 
 
 def markdown(blocks: Sequence[Block], pictures: str) -> str:
-    """The report's text.
+    """Render the report as Markdown.
 
     Args:
-        pictures: the directory of the panels' pictures, NAME.png each, as the text is to call it.
+        blocks: of the report.
+        pictures: directory of the panels' images NAME.png, as the text refers to it.
     """
     return "\n".join(line for block in blocks for line in _lines(block, pictures))
 

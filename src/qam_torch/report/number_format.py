@@ -1,4 +1,4 @@
-"""How numbers are written in a report."""
+"""Numbers as text in a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["format_count", "format_estimate", "format_published", "format_seeds"
 
 
 def format_count(number: float) -> str:
-    """A round number in short, 50k or 1M; any other with commas."""
+    """A round number in short, "50k" or "1M"; any other with commas."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if number >= unit and number % (unit / 100) == 0:
             return f"{number / unit:g}{name}"
@@ -27,13 +27,13 @@ def format_step(step: Step) -> str:
 
 
 def format_estimate(estimate: Estimate, digits: int = 2) -> str:
-    """ "0.64 [0.60, 0.68]"; the number alone where there is no interval."""
+    """ "0.64 [0.60, 0.68]"; the value alone without an interval."""
     told = f"{estimate.value:.{digits}f}"
     return f"{told} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else told
 
 
 def format_published(result: Result) -> str:
-    """The published figure, and of which step it is where that is another."""
+    """The published result, with its step if it differs."""
     figure = result.published
     if figure is None:
         return "–"
@@ -47,7 +47,7 @@ def format_published_end(figure: Figure) -> str:
 
 
 def format_difference(number: float | None, digits: int = 2) -> str:
-    """ "+0.03", with a true minus."""
+    """ "+0.03", with a typographic minus."""
     if number is None or math.isnan(number):
         return "–"
     told = f"{number:+.{digits}f}"
@@ -55,7 +55,7 @@ def format_difference(number: float | None, digits: int = 2) -> str:
 
 
 def format_seeds(result: Result) -> str:
-    """ "12", "8–12" where tasks differ; and how many runs came so far where not all did."""
+    """ "12", "8–12" where tasks differ; with the number of runs that reached the step if not all did."""
     fewest, most = result.seeds
     seeds = str(most) if fewest == most else f"{fewest}–{most}"
     came, all_runs = result.runs

@@ -1,4 +1,4 @@
-"""One run directory: how far the run came, and every evaluation of each of its members."""
+"""Reading one run directory: its status, and every evaluation of each member."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ class Run:
     """A run directory.
 
     Attributes:
-        name, path: what it is told as, and where it is.
+        name: in the report.
+        path: of the directory.
         status: finished | unfinished | broken | left out.
-        why: anything that is not as one would expect it, in a sentence.
-        experiment: experiment=NAME, as far as the run's name tells.
+        why: reasons for the status and other remarks; empty if there are none.
+        experiment: experiment=NAME, if the run's name contains it.
         place: domain and task.
         method: algo=NAME.
-        seeds: that were asked for, each once.
-        episodes: behind each evaluation, of each member.
-        reached: how far it came, in words.
+        seeds: configured seeds, each once.
+        episodes: per evaluation and member.
+        reached: the last evaluated step, as text.
         members: with their evaluations; none of a broken run.
-        home: where the run thought it was, which is what a sweep's record calls it.
+        home: configured path of the directory, by which a sweep's record refers to it.
     """
 
     name: str
@@ -54,12 +55,12 @@ class Run:
     home: str = ""
 
     def with_reason(self, why: str, status: str | None = None) -> Run:
-        """The same with one more thing to say about it."""
+        """A copy with one more remark, and optionally another status."""
         return replace(self, status=status or self.status, why="; ".join(filter(None, [self.why, why])))
 
 
 def read_run(name: str, path: Path) -> Run:
-    """Read what a run has left; never raises for what is in the directory."""
+    """Read a run directory; damaged content makes the run broken instead of raising."""
     run = Run(name, path)
     try:
         config = _config(path)
@@ -102,7 +103,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _metrics(path: Path) -> dict[str, np.ndarray] | None:
-    """metrics.csv without the training metrics; None where the run was to write none, or has not yet."""
+    """metrics.csv without the training metrics; None if there is no file."""
     if not RunPaths(path).metrics.exists():
         return None
     try:
@@ -149,7 +150,7 @@ def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
 
 
 def _is_complete(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the summary is of all the steps asked for, and not of a run that is being made longer."""
+    """Whether the summary covers all configured steps; it does not while a finished run is being extended."""
     offline = config.get("init_from") or summary.get("offline_steps", summary.get("updates", 0)) >= _offline(config)
     return bool(offline) and summary.get("online_steps", 0) >= config.get("online_steps", 0)
 
@@ -165,6 +166,6 @@ def _remaining(config: Mapping[str, Any]) -> str:
 
 
 def _reached(members: Sequence[Member]) -> str:
-    """How far the member that came least far was evaluated."""
+    """Last evaluated step of the member with the fewest steps."""
     offline, online = min(member.points.steps[-1] for member in members)
     return f"online step {online:,}" if online else f"update {offline:,}"

@@ -1,4 +1,4 @@
-"""What tells runs apart: the settings that decide what is computed, and short names for those that differ."""
+"""Settings that distinguish runs, and short labels for cells of runs that differ in them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ Items = tuple[tuple[str, Any], ...]
 
 
 class Place(NamedTuple):
-    """What a run was trained on.
+    """Domain and task that a run was trained on.
 
     Attributes:
-        domain: OGBench's, such as cube-triple-play; of other sources the environment.
+        domain: OGBench's, such as cube-triple-play; the environment of other sources.
         task: 1 to 5; None where the environment has no tasks.
     """
 
@@ -35,12 +35,12 @@ class Place(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What runs have to have in common for their seeds to be pooled.
+    """What runs must have in common for their seeds to be pooled.
 
     Attributes:
         domain: of its tasks.
         method: algo=NAME.
-        settings: all that decide what is computed, sorted: (key, value).
+        settings: sorted (key, value) of all settings that change the result.
     """
 
     domain: str
@@ -49,7 +49,7 @@ class Cell(NamedTuple):
 
 
 def place_of(config: Mapping[str, Any]) -> Place:
-    """Domain and task of a run's configuration; raises LookupError where it does not say."""
+    """Domain and task of a run's configuration; raises LookupError if they are missing."""
     env = config["env"]
     name = env.get("env_id") or env.get("dataset") or config["env_name"]
     task = config.get("task")
@@ -57,14 +57,14 @@ def place_of(config: Mapping[str, Any]) -> Place:
 
 
 def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
-    """The cell that a member belongs to.
+    """Find the cell that a member belongs to.
 
     Args:
         config: of the run, resolved.
-        own: the member's own numbers, in place of the algorithm's.
+        own: the member's own hyperparameters, which replace the algorithm's.
     """
     settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
-    if settings.get("init_from"):  # seeds start from checkpoints of their own
+    if settings.get("init_from"):  # each seed starts from its own checkpoint
         settings["init_from"] = re.sub(r"seeds?\d+(-\d+)*", "seed*", str(settings["init_from"]))
     kept = tuple(sorted((key, value) for key, value in settings.items() if changes_result(key)))
     return Cell(place_of(config).domain, str(config["algo_name"]), kept)
@@ -86,7 +86,7 @@ def _hashable(value: Any) -> Any:
 
 
 def format_value(value: Any) -> str:
-    """A setting's value in short: 0.3, true, [512, 512]."""
+    """A setting's value as short text: 0.3, true, [512, 512]."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -97,17 +97,17 @@ def format_value(value: Any) -> str:
 
 
 def differing_settings(cells: Sequence[Cell]) -> list[str]:
-    """The settings in which cells differ; one that some of them do not have is such a setting."""
+    """Keys of the settings in which cells differ, including settings that only some have."""
     tables = [dict(cell.settings) for cell in cells]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [key for key in keys if len({table.get(key, ...) for table in tables}) > 1]
 
 
 def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
-    """A short name for each cell, by which those of one domain are told apart: the method, and how it differs.
+    """A short label for each cell, unique within its domain: the method, and how the cell differs.
 
     Args:
-        experiments: the experiment=NAME of each cell's runs.
+        experiments: cell -> experiment=NAME of its runs.
 
     Returns:
         Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs.
@@ -128,7 +128,7 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
 
 
 def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
-    """The method with all that differs; where that is much, numbered, with what is not as in most cells."""
+    """The method with all differences; if there are many, a number and what differs from most cells."""
     if len(cells) == 1:
         return {cells[0]: base}
     keys = differing_settings(cells)

@@ -22,20 +22,20 @@ from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 __all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
 
 FEW = 12
-"""Rows that a page shows at once."""
+"""Tables with more rows are collapsed on a page."""
 
 OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 
 def results(groups: Sequence[Group], caption: str, name: str, several_tasks: bool) -> Table:
-    """Own figures and the published ones, a row for each group and step."""
+    """Own results and the published ones, one row per group and step."""
     rows = [_result_row(result, several_tasks) for group in groups for result in results_of(group)]
     what = {group.measure for group in groups}
     measure = what.pop() if len(what) == 1 else "success or return"
     columns = ["", "method", "after", "seeds>", measure + ">", "IQM>", "published>", "difference>", "intervals"]
     if several_tasks:
         columns.insert(3, "tasks>")
-    # A column that says nothing anywhere, as where nothing is published, is left out.
+    # Columns without any value, for example where nothing is published, are left out.
     kept = [
         i for i, column in enumerate(columns) if column in ("", "method") or any(_has_value(row[i]) for row in rows)
     ]
@@ -67,7 +67,7 @@ def _has_value(cell: str | Interval) -> bool:
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
-    """Probability of improvement of each method over each other one, of each phase at the last step of both."""
+    """Probability of improvement for each pair of methods, in each phase at the last common step."""
     rows = [
         [one.method, other.method, *found]
         for one, other in combinations(groups, 2)
@@ -87,7 +87,7 @@ def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | Non
 
 
 def problems(collection: Collection) -> Table:
-    """Runs that are not finished or not as expected, and what is missing."""
+    """Runs that are unfinished, broken or left out, and missing runs."""
     rows: list[list[str | Interval]] = [
         [run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why
     ]
@@ -97,7 +97,7 @@ def problems(collection: Collection) -> Table:
 
 
 def runs_table(collection: Collection) -> Table:
-    """All runs there are."""
+    """All runs."""
     rows = []
     for run in collection.runs:
         seeds = ", ".join(map(str, dict.fromkeys(member.seed for member in run.members))) or "–"
@@ -109,7 +109,7 @@ def runs_table(collection: Collection) -> Table:
 
 
 def settings_table(collection: Collection) -> Table:
-    """What each cell's settings are, where they are not those of the others or of the published runs."""
+    """Settings of each cell that differ from other cells or from the published runs."""
     rows = []
     for domain in collection.domains:
         cells = list(collection.cells(domain))

@@ -1,4 +1,4 @@
-"""Everything a report leaves in its directory."""
+"""Writing all files of a report."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
 
 
 def _result_lines(collection: Collection) -> list[str]:
-    """A line for each method on each domain, at its last step."""
+    """One line per method and domain, at its last step."""
     rows = []
     for domain in collection.domains:
         for group in groups_of(collection, domain):
