@@ -1,4 +1,4 @@
-"""How long an update takes, how many operations it has, and how many the machine can do a second.
+"""Time and operations of an update, and the operations per second that the machine can do.
 
 Only matrix products are counted (a multiplication and an addition are two operations): they are nearly all of the
 arithmetic, and their best rate on a machine can be measured.
@@ -24,7 +24,7 @@ __all__ = ["CLOCKS", "Clock", "machine_info", "matrix_peak", "measure", "synchro
 
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-"""What time is read from; `cpu` is this process's own, which others on the machine do not lengthen."""
+"""Clocks; `cpu` is the processor time of this process, which other processes do not lengthen."""
 
 BLOCK_SECONDS = 2.0
 WARM_UP_SECONDS = 1.0
@@ -34,13 +34,13 @@ PEAK_SECONDS = 0.5
 
 
 def synchronize(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
-    """Time of a call, the device's work included."""
+    """Seconds of a call, including the device's work."""
     synchronize(device)
     start = clock()
     call()
@@ -49,9 +49,17 @@ def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
-    """Operations a second of the best of several square products: 1024, 2048, and 4096 where it is quick.
+    """Measure the best rate of square matrix products of size 1024, 2048, and 4096 on fast machines.
 
     Each size is repeated for half a second, and at least three times; the fastest single product counts.
+
+    Args:
+        device: where to multiply.
+        dtype: of the matrices.
+        clock: one of `CLOCKS`.
+
+    Returns:
+        Operations per second.
     """
     best = 0.0
     for size in PEAK_SIZES:
@@ -71,15 +79,17 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
     """Time blocks of updates after a warm-up.
 
     Args:
-        updates: int >= 1, updates in a block; None = as many as take about two seconds, a multiple of the stack if it
-            is larger, and at least four.
+        workload: the updates to time.
+        updates: int >= 1, updates per block; None chooses at least four that take about two seconds, a multiple of the
+            stack if larger.
         repeats: int >= 1, blocks.
+        clock: one of `CLOCKS`.
 
     Returns:
         Figures by name; `ms_per_update` is the median over blocks.
 
     Raises:
-        QamError: the losses became infinite or NaN, which would make the figures worthless.
+        QamError: a loss became infinite or NaN, which invalidates the times.
     """
     batch, noise = workload.example()
 
@@ -116,7 +126,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
 
 
 def machine_info(device: torch.device) -> dict[str, Any]:
-    """What figures are measured on."""
+    """The machine of a measurement, in JSON's types."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,8 +1,8 @@
-"""What the parts of an update cost, of any method: their time and their matrix products.
+"""Time and matrix products of the parts of an update, for any method.
 
-The update is recorded as `algorithms/capture.py` records it, while `labels.py` writes on every operation which part it
-belongs to, and replayed with a clock, or a counter of operations, that is read wherever one part gives way to another.
-On a GPU each reading waits for the device, and the update is not a CUDA graph: the sum is more than the whole takes.
+The update is recorded as in training, while `part_labels` labels every operation with its part. It is then replayed
+with a clock, or a counter of operations, that is read wherever another part begins. On a GPU each reading waits for the
+device, and the update is not a CUDA graph, so that the sum exceeds the time of the whole update.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MOVING = "Polyak, clipping, Adam"
 
 
 class _Stopwatch:
-    """Adds up a reading, seconds or operations, by part."""
+    """Sums a reading, in seconds or operations, by part."""
 
     def __init__(self) -> None:
         self.read: Callable[[], float] = time.perf_counter
@@ -37,21 +37,24 @@ class _Stopwatch:
         self.part, self.since = "", 0.0
 
     def begin(self, part: str) -> None:
-        """The part begins."""
+        """Begin a part and end the one before."""
         now = self.read()
         if self.part:
             self.spent[self.part] += now - self.since
         self.part, self.since = part, self.read()
 
     def take(self) -> dict[str, float]:
-        """Stop; what every part has spent since the last time."""
+        """Stop, and return what every part has spent since the last call."""
         self.begin("")
         spent, self.spent = dict(self.spent), defaultdict(float)
         return spent
 
 
 class UpdateInParts:
-    """Recorded updates of a workload, with a stopwatch in them; its algorithm is trained by them as by any other."""
+    """Recorded updates of a workload with a stopwatch inside; they train its algorithm like other updates.
+
+    Args:
+        workload: whose updates to record."""
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.watch = workload, _Stopwatch()
@@ -63,7 +66,14 @@ class UpdateInParts:
         self.gradients.run = module.forward
 
     def spent(self, updates: int, read: Callable[[], float]) -> dict[str, float]:
-        """Make the updates, as many as the workload stacks or less -> part -> what the reading advanced by in it."""
+        """Make updates and sum a reading by part.
+
+        Args:
+            updates: at most the workload's stack.
+            read: seconds or operations so far.
+
+        Returns:
+            Part -> increase of the reading during it."""
         self.watch.read = read
         self.watch.begin(DRAWING)
         noise = self.workload.noise(updates)
@@ -78,12 +88,12 @@ class UpdateInParts:
         return self.watch.take()
 
     def flops(self) -> dict[str, int]:
-        """Part -> matrix-product operations of one update."""
+        """Matrix-product operations of one update by part."""
         with FlopCounterMode(display=False) as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
     def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
-        """Part -> time of the updates, the device's work included."""
+        """Seconds of updates by part, including the device's work."""
 
         def now() -> float:
             synchronize(self.workload.device)
@@ -93,9 +103,9 @@ class UpdateInParts:
 
 
 def _insert_stopwatch_calls(graph: fx.Graph, begin: Callable[[str], None]) -> str:
-    """Call `turn` wherever another part begins; an operation without a label goes with the one before it.
+    """Call `begin` wherever another part begins; an operation without a label belongs to the part before it.
 
-    -> the first part
+    Returns the first part.
     """
     operations = [node for node in graph.nodes if node.op == "call_function"]
     first = part = next(node.meta[PART] for node in operations if PART in node.meta)
@@ -111,14 +121,16 @@ def _insert_stopwatch_calls(graph: fx.Graph, begin: Callable[[str], None]) -> st
 def measure_parts(
     workload: Workload, updates: int, repeats: int, clock: Clock = time.perf_counter
 ) -> dict[str, dict[str, float]]:
-    """Part of a recorded update -> its figures.
+    """Measure the parts of a recorded update.
 
     Args:
-        updates: int >= 1, made in a block, the workload's stack at most.
+        workload: whose updates to measure.
+        updates: int >= 1, updates per block; at most the workload's stack.
         repeats: int >= 1, blocks.
+        clock: one of `CLOCKS`.
 
     Returns:
-        Median milliseconds `ms`, the least `best_ms`, and `gflop`, which add up to the whole update's.
+        Part -> median milliseconds `ms`, the least `best_ms`, and `gflop`; these add up to the whole update's.
     """
     parts, updates = UpdateInParts(workload), min(updates, workload.stack)
     flops = parts.flops()

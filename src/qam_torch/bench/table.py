@@ -1,4 +1,4 @@
-"""What `qam-bench` prints."""
+"""The table that `qam-bench` prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def reference_ms(algo: str, preset: str, size: Size, population: int, device: str) -> tuple[float, float] | None:
-    """The reference's least and most milliseconds for this very workload, where they are known."""
+    """The reference's least and most milliseconds for this workload, or None if unknown."""
     known = (algo, population, device) == ("qam", 1, "cpu") and size == PRESETS[preset]
     return REFERENCE_MS[preset] if known else None
 
@@ -42,7 +42,7 @@ def format_row(result: dict[str, Any]) -> str:
 
 
 def format_parts(parts: dict[str, dict[str, float]]) -> list[str]:
-    """A line for each part: under the columns of time, best time, operations and rate; and its share of the time."""
+    """One line per part: time, best time, share of the time, operations and rate."""
     total = sum(part["ms"] for part in parts.values())
     return [
         f"  {name:25} {part['ms']:10.3f} {part['best_ms']:9.3f} {part['ms'] / total:21.1%} {part['gflop']:8.3f} "

@@ -1,4 +1,4 @@
-"""`qam-sweep`: the published runs of a paper as one command of `qam-train`, and what they take, before they are made.
+"""`qam-sweep`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
 
 See `qam-sweep --help`.
 """
@@ -26,7 +26,15 @@ Prints how many runs these are and what they take, and the command that makes th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-sweep`: 0, 1 after telling in one sentence what is wrong, or what launched runs end with."""
+    """Entry point of `qam-sweep`.
+
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C. With --launch the process exits with
+        the status of the launched runs.
+    """
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except (QamError, OSError) as error:

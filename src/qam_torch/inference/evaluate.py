@@ -37,20 +37,21 @@ def evaluate(
 
     Args:
         ckpt: a run's .ckpt file.
-        episodes: int >= 1, of each member.
-        member: int, str or None, one member of a population, by its index or such as "seed=2,inv_temp=3"; or all.
+        episodes: int >= 1, episodes of each member.
+        member: one member of a population, by its index or an address such as "seed=2,inv_temp=3"; None evaluates all.
         policy: "policy" or "behavior" (f_beta alone).
-        seed: int >= 0, of the episodes and of the acting noise.
-        environments: int >= 1, most that are held at a time; the episodes take turns in them.
-        workers: int or None, processes that step the environments; None = one a core.
+        seed: int >= 0, seed of the episodes and of the acting noise.
+        environments: int >= 1, most environments at a time; episodes are run in turns if there are fewer.
+        workers: int or None, processes that step the environments; None uses one per core.
         device: where the policy runs.
-        video: render `video_episodes` episodes of the (first) member to this .mp4 or .gif.
+        video: .mp4 or .gif file for a video of the (first) member; None renders nothing.
+        video_episodes: int >= 1, episodes in the video.
 
     Returns:
-        Evaluation: success (None where the environment never says), returns, lengths (P, E), intervals.
+        Success (None if the environment never reports it), returns and lengths of all episodes, (P, E) each.
 
     Raises:
-        QamError: the checkpoint cannot be used, or rendering is asked for and impossible.
+        QamError: an argument is out of range, the checkpoint cannot be used, or nothing can render.
     """
     for name, value, least in (
         ("episodes", episodes, 1),
@@ -93,7 +94,7 @@ def evaluate(
 
 
 def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: str) -> Algorithm:
-    """All members or one, of which those that had diverged do nothing where their actions are not finite."""
+    """All members or one; diverged members take zero actions wherever theirs are not finite."""
     algorithm = load_algorithm(checkpoint, member).to(device)
     at = checkpoint[SECTION]["diverged"]
     if any(one is not None for one in (at if member is None else at[member : member + 1])):
@@ -102,7 +103,7 @@ def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: st
 
 
 def _check_device(device: str) -> None:
-    """Raise QamError unless torch can use it here."""
+    """Raise QamError unless torch can use the device."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:

@@ -1,7 +1,7 @@
 """Replays recorded runs of the reference implementation through the library's ordinary classes, in float64.
 
-A case holds parameters, batches and every random draw of a few updates of the reference implementation, and what came
-out.
+A case holds parameters, batches and every random draw of a few updates of the reference implementation, and the
+results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ TOLERANCE = 1e-8
 
 
 class Report:
-    """Relative errors by group, and which of the file's arrays have been looked at."""
+    """Relative errors by group, and which of the file's arrays have been read.
+
+    Args:
+        arrays: of the file, by key."""
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
@@ -35,14 +38,14 @@ class Report:
         self.seen: set[str] = {"case_json"}
 
     def take(self, key: str) -> np.ndarray:
-        """An input of the replay."""
+        """An input of the replay, marked as read; raises QamError if it is missing."""
         if key not in self.arrays:
             raise QamError(f"the case lacks '{key}': record it again, or give a complete file")
         self.seen.add(key)
         return self.arrays[key]
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """All arrays below a prefix, by the rest of their names, marked as inputs."""
+        """All arrays below a prefix, by the rest of their names, marked as read."""
         keys = [key for key in self.arrays if key.startswith(prefix)]
         return {key.removeprefix(prefix): self.take(key) for key in keys}
 
@@ -55,7 +58,7 @@ class Report:
         self.compare(group, got, expected)
 
     def compare(self, group: str, got: np.ndarray, expected: np.ndarray) -> None:
-        """Add the error between arrays of one size to a group's."""
+        """Update a group's error with that between two arrays of equal size."""
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(got.reshape(expected.shape) - expected).max(initial=0.0) / (scale if scale > 0 else 1.0)
         # A NaN anywhere counts as infinitely wrong.
@@ -67,7 +70,7 @@ class Report:
         return sorted(set(self.arrays) - self.seen)
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:
-        """Every group within the tolerance, something checked, and nothing left over."""
+        """Whether every error is within the tolerance, something was checked, and no array is unread."""
         return bool(self.errors) and max(self.errors.values()) <= tolerance and not self.unchecked
 
 

@@ -22,7 +22,7 @@ from qam_torch.types import MazeLayout
 
 __all__ = ["Example", "Examples", "Scene", "dataset_figure", "plot_dataset"]
 
-# Okabe and Ito's colours, for up to eight cubes, their yellow darkened to be seen on white.
+# Okabe and Ito's colors for up to eight cubes, with a darker yellow that is visible on white.
 _CUBES = (BLUE, ORANGE, GREEN, VERMILION, "#56B4E9", "#CC79A7", "#B8A800", INK)
 _SUCCESS = "#FBEFB5"
 _GRIPPER, _GREY = "gripper", "#8A8A8A"
@@ -107,7 +107,7 @@ def dataset_figure(
     """
     layout = examples.scene.layout
     maze = layout is not None
-    # A maze's panel keeps its shape; the arm's four rows of panels take what they are given.
+    # A maze's panel keeps its aspect ratio; the arm's four rows of panels fill the height.
     upper = 0.8 + 3.3 * layout.walls.shape[0] / layout.walls.shape[1] if layout is not None else 6.6
     lower = 3.0
     figure = Figure(figsize=(11, upper + lower), layout="constrained")
@@ -128,7 +128,7 @@ def _outcome(example: Example) -> str:
 
 
 def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
-    """A map an episode, the path coloured by time."""
+    """One map per episode, the path colored by time."""
     layout = examples.scene.layout
     assert layout is not None
     panels = list(figure.subplots(1, len(examples.episodes), sharey=True, squeeze=False)[0])
@@ -156,12 +156,14 @@ def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
     panels[0].set_ylabel("y (m)")
     if "ball" in examples.everywhere:
         panels[0].plot([], [], color=GREEN, marker="o", markersize=4, linestyle="", label="ball")
-    panels[0].legend(loc="upper left", ncols=3, borderaxespad=0.2, handlelength=1.2)  # there is always a wall behind it
+    panels[0].legend(
+        loc="upper left", ncols=3, borderaxespad=0.2, handlelength=1.2
+    )  # the map's corner is always a wall
     figure.colorbar(lines, ax=panels, label="step", shrink=0.8, aspect=28, pad=0.01)
 
 
 def _draw_arms(figure: SubFigure, examples: Examples) -> None:
-    """A column an episode: x, y, z of the gripper and the cubes, and the reward, over time."""
+    """One column per episode: x, y, z of the gripper and the cubes, and the reward, over time."""
     goals = examples.scene.goals
     grid = figure.subplots(4, len(examples.episodes), sharex="col", sharey="row", squeeze=False)
     for column, example in zip(grid.T, examples.episodes, strict=True):
@@ -170,7 +172,7 @@ def _draw_arms(figure: SubFigure, examples: Examples) -> None:
             for name, path in example.positions.items():
                 strength = {"linewidth": 0.9} if name == _GRIPPER else {"linewidth": 1.6}
                 axes.plot(path[:, axis], color=_color(name), label=name, **strength)
-            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all seen
+            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all visible
                 axes.axhline(goal[axis], color=_color(name), linestyle=(5 * i, (5, 5)), linewidth=1)
         column[3].step(np.arange(len(example.rewards)), example.rewards, where="post", color=INK, linewidth=1)
         column[3].set(xlabel="step", xlim=(0, len(example.rewards)))
@@ -195,14 +197,14 @@ def _color(body: str) -> str:
 
 
 def _shade(axes: Axes, success: np.ndarray) -> None:
-    """Steps in a success state; success (L,) bool."""
+    """Shade steps in a success state; success (L,) bool."""
     edges = np.flatnonzero(np.diff(success, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2):
         axes.axvspan(start, end, color=_SUCCESS, linewidth=0, zorder=0)
 
 
 def _draw_map(axes: Axes, examples: Examples) -> None:
-    """How often the agent was where in the maze."""
+    """Density of the agent's positions in the maze."""
     layout = examples.scene.layout
     assert layout is not None
     axes.set(title="where the agent was", xlabel="x (m)", ylabel="y (m)")
@@ -211,7 +213,7 @@ def _draw_map(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_table(axes: Axes, examples: Examples) -> None:
-    """How often the gripper was where, from above: y to the right, because the table is wider than deep."""
+    """Density of the gripper's positions from above; y to the right, because the table is wider than deep."""
     squares = " (squares: goals)" if examples.scene.goals else ""
     axes.set(title=f"where the gripper was{squares}", xlabel="y (m)", ylabel="x (m)")
     yx = examples.everywhere[_GRIPPER][:, 1::-1]
@@ -223,7 +225,7 @@ def _draw_table(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float, float], cell: float) -> None:
-    """Visits to cells of this size, darker by the logarithm of their number; white where there was none."""
+    """Visits to cells of this size, darker by the logarithm of their number; white without visits."""
     left, right, bottom, top = extent
     bins = [max(1, round((right - left) / cell)), max(1, round((top - bottom) / cell))]
     visits, _, _ = np.histogram2d(xy[:, 0], xy[:, 1], bins=bins, range=((left, right), (bottom, top)))
@@ -233,7 +235,7 @@ def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float,
 
 
 def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
-    """Histogram; with many episodes on a logarithmic scale, which shows the few that are unlike the rest."""
+    """Histogram; with many episodes on a logarithmic scale, which shows rare values."""
     axes.set(title=f"returns, {reward} reward", xlabel="return of an episode", ylabel="episodes")
     axes.hist(returns, bins=30 if np.ptp(returns) else 1, color=BLUE, log=len(returns) >= _MANY)
     median = float(np.median(returns))
@@ -251,7 +253,7 @@ def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
 
 
 def _draw_actions(axes: Axes, counts: np.ndarray, names: tuple[str, ...]) -> None:
-    """A histogram a dimension, one above the other on a common scale; counts (A, bins)."""
+    """One histogram per dimension, one above the other on a common scale; counts (A, bins)."""
     share = counts / counts.sum(axis=1, keepdims=True)
     edges = np.linspace(-1, 1, counts.shape[1] + 1)
     for i, row in enumerate(share / share.max()):

@@ -1,4 +1,4 @@
-"""Curves of a run's evaluations: success or return over updates, and over environment steps where it goes online."""
+"""Curves of a run's evaluations: success or return over updates, and over environment steps in the online phase."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plot_success(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> bool:
-    """Save `success_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    """Save `success_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
     return save_figure(success_figure(metrics, episodes, behavior, title, cells), path)
 
 
@@ -45,7 +45,7 @@ def plot_return(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> bool:
-    """Save `return_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    """Save `return_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
     return save_figure(return_figure(metrics, episodes, behavior, title, cells), path)
 
 
@@ -57,18 +57,18 @@ def success_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Success rate over updates: mean over seeds, pooled 95 % Wilson interval, each seed if there are several.
+    """Plot the success rate over steps: mean over seeds, pooled 95% Wilson interval, and each seed if several.
 
     Args:
         metrics: from `read_metrics`.
-        episodes: int >= 1 behind each success rate.
-        behavior: success rate of the behaviour flow alone, in [0, 1], or (rate, low, high).
+        episodes: int >= 1, episodes of each success rate.
+        behavior: success rate of the behavior flow alone, in [0, 1], or (rate, low, high).
         title: above the figure.
-        cells: (P,), what each member's numbers are, where they differ: each cell gets a mean of its own, and no
+        cells: (P,), each member's hyperparameters as text if they differ: each cell then has its own mean and no
             interval.
 
     Returns:
-        Figure, None if nothing was evaluated yet.
+        The figure, or None if nothing was evaluated.
 
     Raises:
         QamError: a missing column or values out of range.
@@ -92,7 +92,7 @@ def success_figure(
             axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
     interval = f"95 % interval ({sample})"
     if len(set(cells)) > 1:
-        pass  # one band over all cells would mean nothing
+        pass  # one interval over different cells has no meaning
     elif len(updates) > 1:
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
@@ -109,17 +109,17 @@ def return_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
+    """Plot the return over steps, for environments without success: mean over seeds, and each seed if several.
 
     Args:
         metrics: from `read_metrics`.
-        episodes: int >= 1 behind each seed's return.
-        behavior: return of the behaviour flow alone.
+        episodes: int >= 1, episodes of each return.
+        behavior: return of the behavior flow alone.
         title: above the figure.
         cells: as for `success_figure`.
 
     Returns:
-        Figure, None if nothing was evaluated yet.
+        The figure, or None if nothing was evaluated.
 
     Raises:
         QamError: a missing column.
@@ -137,18 +137,18 @@ def return_figure(
 
 
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
-    """An empty figure of one curve over the run."""
+    """An empty figure with one pair of axes."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     return figure, figure.add_subplot(xlabel=step_axis_label(metrics), **axes)
 
 
 def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
-    """Axis, legend and title, when all is drawn; for a grid, what a point of it is made of."""
+    """Add axis, legend and title; `grid` is the sample size for the legend of a grid, or None."""
     (axes,) = figure.axes
     format_step_axis(axes, metrics)
     if grid is None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
-    else:  # many long names, so beside the axes
+    else:  # long names fit beside the axes only
         figure.set_figwidth(9)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
     set_title(figure, title)
@@ -156,7 +156,7 @@ def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | No
 
 
 def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
-    """What one point of the curve is made of."""
+    """Sample size of one point of the curve, as text."""
     seeds = values.shape[1] // max(1, len(set(cells)))
     return f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
 
@@ -164,7 +164,7 @@ def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
 def _draw_policies(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, cells: Sequence[str]
 ) -> None:
-    """What evaluations gave (updates, members): of each cell the mean strong, and several seeds faint."""
+    """Draw evaluations (updates, members): the mean of each cell strong, several seeds faint."""
     groups: dict[str, list[int]] = {}
     for p in range(values.shape[1]):
         groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
@@ -178,7 +178,7 @@ def _draw_policies(
 def _draw_divergences(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
 ) -> None:
-    """A cross on each curve of a member that has diverged, at its update there."""
+    """Draw a cross on the curve of each diverged member, at its last update."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
     axes.scatter([], [], color=INK, label="diverged", **style)
     for p, update in enumerate(np.fmax.reduce(values_by_member(metrics, "diverged")[1])):

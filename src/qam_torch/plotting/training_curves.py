@@ -29,30 +29,30 @@ __all__ = ["losses_figure", "plot_losses"]
 _WIDEST_WINDOW = 101  # logged values that a running median spans at most
 
 
-# The second is dashed, so that it does not hide the first, of which it may be nearly the whole.
+# The second is dashed, so that it does not hide the first where both nearly coincide.
 _LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
 _Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
 _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
 
 
 def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str | None = None) -> bool:
-    """Save `losses_figure` as a PNG, whole or not at all; False, and nothing written, if no value was logged."""
+    """Save `losses_figure` atomically as a PNG; returns False without writing if no value was logged."""
     return save_figure(losses_figure(metrics, title), path)
 
 
 @styled
 def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
-    """Training metrics as small multiples: every logged value faint, their running median strong.
+    """Plot training metrics as small multiples: every logged value faint, the running median strong.
 
-    A metric without any finite value is left out. Several seeds are faint lines each, and the strong line is the
-    running median of their median.
+    A metric without any finite value is left out. With several seeds, each is a faint line, and the
+    strong line is the running median of their median.
 
     Args:
-        metrics: from `read_metrics`; `panels.group_metrics` says which of them share a panel.
+        metrics: from `read_metrics`; `group_metrics` decides which of them share a panel.
         title: above the figure.
 
     Returns:
-        Figure, None if no training metric was logged yet.
+        The figure, or None if no training metric was logged.
 
     Raises:
         QamError: the columns update and seed are missing.
@@ -82,7 +82,7 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
 
 
 def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
-    """Draw the panel's metrics, on a logarithmic axis where it asks for one and no value is negative."""
+    """Draw the panel's metrics, on a logarithmic axis if the panel is logarithmic and no value is negative."""
     shown = {name: curves[name] for name in panel.lines}
     every = np.concatenate([values.ravel() for _, values in shown.values()])
     log = panel.log and not (every < 0).any() and (every > 0).any()
@@ -104,9 +104,9 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
 
 def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str, color: str, style: Any) -> None:
     """The running median over (updates, seeds), and each seed faint; a single point as a mark, which can be seen."""
-    centre = np.nanmedian(values, axis=1)
-    smooth = _running_median(centre)
-    if values.shape[1] > 1 or smooth is not centre:
+    center = np.nanmedian(values, axis=1)
+    smooth = _running_median(center)
+    if values.shape[1] > 1 or smooth is not center:
         for member in values.T:
             axes.plot(*finite_points(updates, member), color=color, alpha=0.25, linewidth=0.7)
     single: dict[str, Any] = {"marker": "o", "markersize": 4, "clip_on": False} if len(updates) == 1 else {}
@@ -126,7 +126,7 @@ def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a centred window of a twentieth of the values, cut at the ends; a few values stay as they are."""
+    """Median over a centered window of a twentieth of the values, cut at the ends; a few values stay as they are."""
     half = max(1, min(len(values) // 20, _WIDEST_WINDOW) // 2)
     if len(values) < FEW_POINTS:
         return values

@@ -91,8 +91,8 @@ def _merge_sweep_records(runs: Sequence[Run], records: Iterable[Path]) -> tuple[
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             outcome = record["outcome"]
-            told = (str(record["name"]), str(outcome["ending"]), str(outcome.get("reason") or ""))
-            ended[str(outcome.get("directory") or path).replace("//", "/")] = told
+            entry = (str(record["name"]), str(outcome["ending"]), str(outcome.get("reason") or ""))
+            ended[str(outcome.get("directory") or path).replace("//", "/")] = entry
         except (OSError, ValueError, LookupError, TypeError):
             ended[str(path)] = (path.name, "unreadable", "the sweep's record of it is damaged")
     found = []
@@ -117,7 +117,7 @@ def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
             key = (member.cell, member.place, member.seed)
             if key not in best or sum(best[key].points.steps[-1]) < sum(member.points.steps[-1]):
                 best[key] = member
-    told = []
+    checked = []
     for run in runs:
         if run.status != LEFT_OUT:
             others = [(member, best[member.cell, member.place, member.seed]) for member in run.members]
@@ -129,8 +129,8 @@ def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
                     f"{names} counts from {where}, which has the same settings",
                     LEFT_OUT if len(again) == len(run.members) else None,
                 )
-        told.append(run)
-    return told, list(best.values())
+        checked.append(run)
+    return checked, list(best.values())
 
 
 def _missing_seeds(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str]) -> list[Missing]:

@@ -57,12 +57,12 @@ def document(collection: Collection) -> list[Block]:
 def run_counts(collection: Collection) -> str:
     """ "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing"."""
     counts = Counter(run.status for run in collection.runs)
-    told = ", ".join(
+    counted = ", ".join(
         f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status]
     )
     lost = f"; {len(collection.missing)} missing" if collection.missing else ""
     runs = len(collection.runs)
-    return f"{runs:,} run{'s' if runs != 1 else ''}: {told}{lost}."
+    return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{lost}."
 
 
 def _domain(collection: Collection, domain: str) -> Iterator[Block]:
@@ -89,8 +89,8 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
         last = results_of(group)[-1]
         where = group.name
         if last.goes_on is not None:
-            told = f"the published runs go on, to {format_published_end(last.goes_on)}"
-            notes.append(f"**{group.method} on {where}** stops after {format_step(last.step)}; {told}.")
+            longer = f"the published runs go on, to {format_published_end(last.goes_on)}"
+            notes.append(f"**{group.method} on {where}** stops after {format_step(last.step)}; {longer}.")
         if group.curve is not None and last.published is None and group.name != ALL:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
         notes += _departures_text(group)

@@ -105,6 +105,6 @@ def _marked(text: str) -> str:
     styles = {"plain": "{}", "strong": r"\textbf{{{}}}", "code": r"\texttt{{{}}}"}
     found = []
     for kind, words, address in spans(text):
-        told = f"{words} ({address})" if address and address != words else words
-        found.append(styles.get(kind, "{}").format(escaped(told)))
+        text_and_address = f"{words} ({address})" if address and address != words else words
+        found.append(styles.get(kind, "{}").format(escaped(text_and_address)))
     return "".join(found)

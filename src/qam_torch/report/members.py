@@ -146,8 +146,8 @@ def _points(metrics: Mapping[str, np.ndarray], rows: np.ndarray, offline_updates
     phase = metrics["phase"][rows] if "phase" in metrics else np.zeros(len(rows))
     online = np.where(phase == 1, step - offline_updates, 0)
     offline = np.where(phase == 1, offline_updates, step)
-    told = np.isfinite(success) | np.isfinite(outcome[1])
-    last = {place: i for i, place in enumerate(zip(offline, online, strict=True)) if told[i]}
+    evaluated = np.isfinite(success) | np.isfinite(outcome[1])
+    last = {place: i for i, place in enumerate(zip(offline, online, strict=True)) if evaluated[i]}
     kept = [i for _, i in sorted(last.items())]
     columns = (offline.astype(np.int64), online.astype(np.int64), metrics["update"][rows], *outcome)
     return Points(*(column[kept] for column in columns))

@@ -28,8 +28,8 @@ def format_step(step: Step) -> str:
 
 def format_estimate(estimate: Estimate, digits: int = 2) -> str:
     """ "0.64 [0.60, 0.68]"; the value alone without an interval."""
-    told = f"{estimate.value:.{digits}f}"
-    return f"{told} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else told
+    text = f"{estimate.value:.{digits}f}"
+    return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else text
 
 
 def format_published(result: Result) -> str:
@@ -37,8 +37,8 @@ def format_published(result: Result) -> str:
     figure = result.published
     if figure is None:
         return "–"
-    told = format_estimate(Estimate(*figure[2:]))
-    return told if result.same_step else f"{told} at {format_step(figure[:2])}"
+    text = format_estimate(Estimate(*figure[2:]))
+    return text if result.same_step else f"{text} at {format_step(figure[:2])}"
 
 
 def format_published_end(figure: Figure) -> str:
@@ -50,8 +50,8 @@ def format_difference(number: float | None, digits: int = 2) -> str:
     """ "+0.03", with a typographic minus."""
     if number is None or math.isnan(number):
         return "–"
-    told = f"{number:+.{digits}f}"
-    return f"{0:.{digits}f}" if float(told) == 0 else told.replace("-", "−")
+    text = f"{number:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
 
 
 def format_seeds(result: Result) -> str:

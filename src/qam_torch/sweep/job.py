@@ -1,4 +1,4 @@
-"""What a launcher calls for each run of a sweep, in whatever process and on whatever machine."""
+"""The function that a launcher calls for each run of a sweep, in any process on any machine."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ __all__ = ["SweepJob"]
 
 @dataclass(frozen=True)
 class SweepJob:
-    """Hydra's task function in a sweep: makes the run in a process of its own, and does not raise what happens there.
+    """Hydra's task function in a sweep: executes the run in its own process, and never raises the run's errors.
 
-    A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
+    A run that this sweep already began on a machine that was lost resumes from its checkpoint.
 
     Attributes:
-        directory: of the sweep, where records and logs go; absolute, and the same on all machines.
-        cwd: where the command was given: what relative paths are relative to.
-        gpus: for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them.
-        common: overrides that all runs of the sweep have in common.
-        runs: of the whole sweep; None = the sweeper decides as it goes.
-        command: host and process of the command, with which its runs end; None where they go on without it.
+        directory: the sweep's directory for records and logs; absolute, and the same on all machines.
+        cwd: working directory of the command, to which relative paths refer.
+        gpus: GPUs that the runs of one machine share, as in CUDA_VISIBLE_DEVICES.
+        common: overrides shared by all runs of the sweep.
+        runs: number of runs of the sweep; None if the sweeper decides during the sweep.
+        command: host and process id of the command, whose end stops the runs; None if they continue without it.
     """
 
     directory: Path
@@ -71,7 +71,7 @@ class SweepJob:
                     )
             else:
                 record = record.with_outcome(Outcome("skipped", settings.run_dir, *score_of(summary)))
-        except Exception as error:  # of whatever kind, it is not the other runs' affair
+        except Exception as error:  # of any kind: it must not stop the other runs
             record = record.with_outcome(failed_outcome(error, record.outcome.directory))
         record.write(path)
         command = self._command_here()
@@ -81,15 +81,15 @@ class SweepJob:
         return record.outcome
 
     def is_finished(self, config: DictConfig) -> bool:
-        """Whether the run would be left alone."""
+        """Whether the run is already finished, so that calling the job skips it."""
         settings = self._settings(config, Share(), begun=False)
         try:
             return finished_run(Path(settings.run_dir), settings) is not None
-        except QamError:  # which the run will tell
+        except QamError:  # the run itself reports it
             return False
 
     def _settings(self, config: DictConfig, share: Share, begun: bool) -> DictConfig:
-        """The run's configuration, resolved, with its share of the machine and with its directory's absolute path."""
+        """The run's resolved configuration, with its CPU share and the absolute path of its directory."""
         settings = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
         assert isinstance(settings, DictConfig)
         settings.run_dir = str(self.cwd / Path(settings.run_dir).expanduser())
@@ -101,13 +101,13 @@ class SweepJob:
         return settings
 
     def _command_here(self) -> int | None:
-        """The command's process, if it is on this machine."""
+        """Process id of the command, if it is on this machine."""
         return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
 
     def _run_in_process(
         self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None
     ) -> Record:
-        """Make the run in a process of its own, which writes its record itself unless it dies."""
+        """Execute the run in its own process, which writes its record unless it dies."""
         path = Record.path(self.directory, record.number)
         if log is not None:
             print(f"{record.line()}; {log}", flush=True)
@@ -121,8 +121,8 @@ class SweepJob:
         ended = Record.read(path)
         if ended.outcome.ending != "running":
             return ended
-        told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
-        reason = f"its process {told}" + ("" if log is None else f", see {log}")
+        ending = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
+        reason = f"its process {ending}" + ("" if log is None else f", see {log}")
         seconds = round(time.monotonic() - started, 1)
         return record.with_outcome(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
 
@@ -143,7 +143,7 @@ def _signal(number: int) -> str:
 
 @contextlib.contextmanager
 def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
-    """Where a run's words go: to a file that is continued, or with None to where this process's go."""
+    """The output of a run: a file that is appended to, or None for the output of this process."""
     if log is None:
         yield None
         return
@@ -153,7 +153,7 @@ def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
 
 def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # its end is told by its status
+    with contextlib.suppress(BrokenPipeError):  # the process has ended: its status is checked later
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
 
@@ -162,10 +162,10 @@ def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) 
 def _start_process(
     cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that makes a run when it is asked to; leaving, for whatever reason, ends it.
+    """A process that executes a run on request; leaving the block ends it.
 
-    It has a session of its own, so that signals to the launcher's processes, Ctrl-C or Slurm's warning before it takes
-    the machine away, reach it only as its input closing.
+    It has its own session: signals to the launcher's processes, such as Ctrl-C or Slurm's warning before preemption,
+    reach it only by closing its input.
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "qam_torch.sweep.run_process"],

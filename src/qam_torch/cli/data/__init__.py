@@ -1,7 +1,7 @@
-"""`qam-data`: data sets listed, fetched, made, checked and described. See `qam-data --help`.
+"""`qam-data`: list, fetch, generate, check and describe datasets. See `qam-data --help`.
 
 Each verb is a module with `add_parser(subparsers)`, which sets `run`, a function of the parsed options that returns the
-exit status. They import torch, through the library, only when they run.
+exit status. Verbs import torch only when they run.
 """
 
 from __future__ import annotations
@@ -19,16 +19,20 @@ VERBS = ("list", "get", "generate", "check", "stats")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-data`: runs a verb and returns its status.
+    """Entry point of `qam-data`.
 
-    It is 1 after an error, told in one sentence, and 130 after Ctrl-C.
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: that of the verb, 1 after printing an error in one line, 130 after Ctrl-C.
     """
     try:
         return _main(arguments)
     except KeyboardInterrupt:
         print("qam-data: interrupted; the same command continues where it stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # whoever was reading has seen enough
+    except BrokenPipeError:  # the reader of a pipe has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
