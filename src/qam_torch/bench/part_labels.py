@@ -30,7 +30,8 @@ class Labelling:
     """Wraps an algorithm and labels the operations of its losses and their gradients while they are recorded.
 
     Args:
-        algorithm: the algorithm, whose `gradients` and `report` this class stands for."""
+        algorithm: the algorithm, whose `gradients` and `report` this class stands for.
+    """
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm

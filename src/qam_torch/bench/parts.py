@@ -54,7 +54,8 @@ class UpdateInParts:
     """Recorded updates of a workload with a stopwatch inside; they train its algorithm like other updates.
 
     Args:
-        workload: whose updates to record."""
+        workload: whose updates to record.
+    """
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.watch = workload, _Stopwatch()
@@ -73,7 +74,8 @@ class UpdateInParts:
             read: seconds or operations so far.
 
         Returns:
-            Part -> increase of the reading during it."""
+            Part -> increase of the reading during it.
+        """
         self.watch.read = read
         self.watch.begin(DRAWING)
         noise = self.workload.noise(updates)

@@ -19,7 +19,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 
@@ -28,6 +28,7 @@ from qam_torch.bench.benchmark import Benchmark
 from qam_torch.bench.measure import CLOCKS, machine_info
 from qam_torch.bench.table import COLUMNS, format_parts, format_row
 from qam_torch.bench.workload import PRESETS, Size, method_names
+from qam_torch.cli.command import Parser, run_command
 from qam_torch.training.threads import threads_sleep
 from qam_torch.types import QamError, require
 
@@ -43,29 +44,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0, or 1 after printing an error in one line.
+        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
-    threads = torch.get_num_threads()
+    words, threads = list(sys.argv[1:] if arguments is None else arguments), torch.get_num_threads()
     try:
-        add_working_directory_to_path()
-        options = _parse(arguments)
-        torch.set_num_threads(options.threads or threads)
-        found = {"command": shlex.join(["qam-bench", *arguments]), **_run(options)}
-        if options.json:
-            options.json.write_text(json.dumps(found, indent=2) + "\n")
-    except (QamError, OSError) as error:
-        print(f"qam-bench: {error}", file=sys.stderr)
-        return 1
-    except torch.OutOfMemoryError:
-        print("qam-bench: the GPU's memory does not hold it: lower --population or --batch-size", file=sys.stderr)
-        return 1
+        return run_command("qam-bench", lambda: _run(words, threads))
     finally:
         torch.set_num_threads(threads)
+
+
+def _run(words: Sequence[str], threads: int) -> int:
+    add_working_directory_to_path()
+    options = _parse(words)
+    torch.set_num_threads(options.threads or threads)
+    try:
+        found = {"command": shlex.join(["qam-bench", *words]), **_measure(options)}
+    except torch.OutOfMemoryError:
+        raise QamError("the GPU's memory does not hold it: lower --population or --batch-size") from None
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0
 
 
-def _run(options: argparse.Namespace) -> dict[str, Any]:
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every combination of the options, printing each as soon as it is known."""
     about = machine_info(torch.device(options.device))
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))
@@ -109,13 +110,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise QamError(f"{message}: see `qam-bench --help`")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="qam-bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="qam-bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     several: Any = {"nargs": "+", "metavar": "NAME"}
     algos, presets = ", ".join(method_names()), ", ".join(PRESETS)
     parser.add_argument("--algo", default=["qam"], help=f"{algos}; or all (default qam)", **several)

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qam_torch.algorithms.lookup import add_working_directory_to_path
+from qam_torch.cli.command import run_command
 from qam_torch.inference.evaluate import evaluate
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION, index_of, members_in, read_checkpoint
@@ -54,19 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, (default, meaning) in OPTIONS.items():
             print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
         return 0 if words else 2
-    try:
-        add_working_directory_to_path()
-        _run(_parse(words))
-    except (QamError, OSError) as error:
-        print(f"qam-eval: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-eval: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    return run_command("qam-eval", lambda: _run(words))
 
 
-def _run(options: dict[str, Any]) -> None:
+def _run(words: Sequence[str]) -> int:
+    add_working_directory_to_path()
+    options = _parse(words)
     target, renderer = options.pop("json"), options.pop("renderer")
     if target is not None:
         prepare_directory(Path(target).absolute().parent, "directory", "json=...")
@@ -84,6 +78,7 @@ def _run(options: dict[str, Any]) -> None:
     if target is not None:
         about = {"seeds": [one["seed"] for one in members], "members": members, "episodes": options["episodes"]}
         write_json(Path(target), {**about, **_by_member(evaluation)})
+    return 0
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
-from typing import NoReturn
+
+from qam_torch.cli.command import Parser, run_command
 
 __all__ = ["main"]
 
@@ -20,11 +20,6 @@ curves; all beside the published figures. What is broken or missing is listed. D
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"qam-report: {message}: see `qam-report --help`\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `qam-report`.
 
@@ -34,20 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C.
     """
-    parser = _Parser(prog="qam-report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    return run_command("qam-report", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = Parser(prog="qam-report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="run directories, or any directories above them")
     parser.add_argument("--out", default="report", metavar="DIR", help="where the report goes (default report)")
     options = parser.parse_args(arguments)
     from qam_torch.report.write import write_report
-    from qam_torch.types import QamError
 
-    try:
-        for line in write_report(options.runs, options.out):
-            print(line)
-        return 0
-    except (QamError, OSError) as error:
-        print(f"qam-report: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-report: interrupted", file=sys.stderr)
-        return 130
+    for line in write_report(options.runs, options.out):
+        print(line)
+    return 0

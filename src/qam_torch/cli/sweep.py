@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from qam_torch.cli.command import Parser, run_command
 from qam_torch.types import QamError
 
 __all__ = ["main"]
@@ -35,17 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C. With --launch the process exits with
         the status of the launched runs.
     """
-    try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
-    except (QamError, OSError) as error:
-        print(f"qam-sweep: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-sweep: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    return run_command("qam-sweep", lambda: _run(arguments), "interrupted; the same command continues")
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     from qam_torch.sweep.bench_times import read_bench
     from qam_torch.sweep.paper_plan import Plan
@@ -65,7 +59,7 @@ def _main(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         raise QamError(f"{message}: see `qam-sweep --help`")
 
