@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qam_torch.bench.workload import PRESETS, Workload, methods
+from qam_torch.bench.workload import PRESETS, Workload, method_names
 
 
 def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
@@ -20,7 +20,7 @@ def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
         benchmark.extra_info["gflop_per_s"] = flops * updates / benchmark.stats["min"] / 1e9
 
 
-@pytest.mark.parametrize("algo", methods())
+@pytest.mark.parametrize("algo", method_names())
 def test_every_method_at_the_quickstarts_size(benchmark: Any, algo: str) -> None:
     timed_updates(benchmark, Workload(algo, PRESETS["quickstart"]), updates=50)
 

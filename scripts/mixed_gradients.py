@@ -11,7 +11,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from qam_torch.bench.workload import PRESETS, Workload, methods
+from qam_torch.bench.workload import PRESETS, Workload, method_names
 
 
 def gradients(workload: Workload, mixed: bool, example: tuple) -> dict[str, Tensor]:
@@ -28,7 +28,7 @@ def gradients(workload: Workload, mixed: bool, example: tuple) -> dict[str, Tens
 
 def main() -> None:
     """A line for each method: each network's cosine between the two, and the ratio of their lengths."""
-    for algo in sys.argv[1:] or methods():
+    for algo in sys.argv[1:] or method_names():
         workload = Workload(algo, PRESETS["paper"])
         workload.run(10)  # away from where networks begin
         example = workload.example()

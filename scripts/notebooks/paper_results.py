@@ -16,7 +16,7 @@ from IPython.display import Image, Markdown
 from omegaconf import OmegaConf
 
 import qam_torch
-from qam_torch.cli.report import report
+from qam_torch.report.write import write_report
 
 paper = qam_torch.published()
 print(len(paper.methods), "methods:", *paper.methods)
@@ -156,7 +156,7 @@ for task in range(1, 6):
 
 # %%
 out = Path("runs/notebook/invented-report")
-counted, *told, where = report([runs], out)
+counted, *told, where = write_report([runs], out)
 print(counted, *told, sep="\n")
 
 # %% [markdown]

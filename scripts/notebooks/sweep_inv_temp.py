@@ -15,7 +15,7 @@ import numpy as np
 from IPython.display import Image, Markdown
 
 import qam_torch
-from qam_torch.cli.report import report
+from qam_torch.report.write import write_report
 
 updates = 1000 if "SHORT_NOTEBOOKS" in os.environ else 4000  # the tests set it: the sweep takes a few minutes
 config = qam_torch.compose(
@@ -87,7 +87,7 @@ plt.show()
 
 # %%
 out = run.directory / "report"
-counted, *told, where = report([run.directory], out)
+counted, *told, where = write_report([run.directory], out)
 print(counted, *told, sep="\n")
 Image(filename=next((out / "figures").glob("*-curves.png")), width=500)
 

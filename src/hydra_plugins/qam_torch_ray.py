@@ -1,6 +1,7 @@
-"""Hydra's launcher for Ray, but an interrupt ends the runs at once; Hydra finds it here by its place.
+"""A launcher for Ray that stops its runs when it is interrupted.
 
-It is hydra-ray-launcher's in all else. Without that package there is none.
+Hydra finds it because this directory is named hydra_plugins. It extends hydra-ray-launcher, and does not exist without
+that package.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ with contextlib.suppress(ImportError):
         """Runs as tasks of a Ray cluster; `hydra/launcher=qam_ray`."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Launch the runs and wait for all; whatever goes wrong, none is left behind on the cluster."""
-            import ray  # not above: Hydra imports all plugins whenever it starts
+            """Launch the runs and wait for all; after any error no run is left on the cluster."""
+            import ray  # not at the top: Hydra imports all plugins at every start
 
             try:
                 returns: Sequence[JobReturn] = super().launch(job_overrides, initial_job_idx)

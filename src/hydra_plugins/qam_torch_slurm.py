@@ -1,6 +1,7 @@
-"""Hydra's launchers for Slurm, but one lost job leaves the others their results; Hydra finds them here by their place.
+"""Launchers for Slurm that keep the results of other jobs when one is lost.
 
-They are submitit's of hydra-submitit-launcher in all else. Without that package there are none.
+Hydra finds them because this directory is named hydra_plugins. They extend hydra-submitit-launcher, and do not exist
+without that package.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ with contextlib.suppress(ImportError):
     from hydra_plugins.hydra_submitit_launcher.submitit_launcher import LocalLauncher, SlurmLauncher
 
     class SlurmRuns(SlurmLauncher):
-        """Runs as jobs of Slurm; `hydra/launcher=qam_slurm`."""
+        """Runs as Slurm jobs; `hydra/launcher=qam_slurm`."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Submit the runs that are not finished, and wait for all."""
-            return _launched(self, job_overrides, initial_job_idx)
+            """Submit the unfinished runs and wait for all."""
+            return _launch(self, job_overrides, initial_job_idx)
 
     class LocalRuns(LocalLauncher):
-        """The same with submitit's local executor; `hydra/launcher=qam_slurm_local`."""
+        """Runs in submitit's local executor; `hydra/launcher=qam_slurm_local`."""
 
         def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-            """Start the runs that are not finished, and wait for all."""
-            return _launched(self, job_overrides, initial_job_idx)
+            """Start the unfinished runs and wait for all."""
+            return _launch(self, job_overrides, initial_job_idx)
 
 
-def _launched(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-    from qam_torch.sweep.slurm import launch  # not above: Hydra imports all plugins whenever it starts
+def _launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
+    from qam_torch.sweep.slurm import launch  # not at the top: Hydra imports all plugins at every start
 
     return launch(launcher, job_overrides, first)

@@ -7,18 +7,19 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from qam_torch.bench.measure import CLOCKS, count_flops, matrix_peak, measure
+from qam_torch.bench import benchmark
+from qam_torch.bench.measure import CLOCKS, matrix_peak, measure
 from qam_torch.bench.table import REFERENCE_MS
-from qam_torch.bench.workload import Workload, methods
-from qam_torch.cli import bench
+from qam_torch.bench.workload import Workload, count_flops, method_names
 from qam_torch.cli.bench import main
 from qam_torch.networks import MLP
-from qam_torch.types import Work
+from qam_torch.types import QamError, Work
 from tests.helpers.workloads import workload
 
 CPU = torch.device("cpu")
@@ -84,7 +85,7 @@ def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPat
 
 def fake_peaks(monkeypatch: pytest.MonkeyPatch, *peaks: float) -> None:
     rates = iter(peaks)
-    monkeypatch.setattr(bench, "matrix_peak", lambda *_: next(rates))
+    monkeypatch.setattr(benchmark, "matrix_peak", lambda *_: next(rates))
 
 
 def test_figures_agree_with_one_another(
@@ -122,8 +123,10 @@ def test_the_reference_stands_beside_its_own_workload_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_peaks(monkeypatch, *[1e12] * 9)
-    monkeypatch.setattr(bench, "measure", lambda *_: {**dict.fromkeys(FIGURES, 1.0), "ms_per_update": 2.0})
-    monkeypatch.setattr(bench, "Workload", lambda *_, **__: None)
+    monkeypatch.setattr(benchmark, "measure", lambda *_: {**dict.fromkeys(FIGURES, 1.0), "ms_per_update": 2.0})
+    monkeypatch.setattr(
+        benchmark, "Workload", lambda algo, size, p, *_, **__: SimpleNamespace(algo=algo, size=size, population=p)
+    )
     path = tmp_path / "bench.json"
     assert (
         main(["--algo", "qam", "qam_f", "--population", "1", "2", "--preset", "paper", "medium", "--json", str(path)])
@@ -149,11 +152,11 @@ def test_every_method_has_a_row_with_what_its_config_says(
         seen[len(seen)] = workload.algorithm
         return dict.fromkeys(FIGURES, 1.0)
 
-    monkeypatch.setattr(bench, "measure", measured)
+    monkeypatch.setattr(benchmark, "measure", measured)
     fake_peaks(monkeypatch, *[1e12] * 99)
     assert main(["--algo", "qam,all", "--size", "medium", *SMALL_FLAGS.split()]) == 0
     names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:-2]]
-    assert names == ["qam", *(name for name in methods() if name != "qam")] and len(names) == 17
+    assert names == ["qam", *(name for name in method_names() if name != "qam")] and len(names) == 17
     built = dict(zip(names, seen.values(), strict=True))
     assert (built["ifql"].best_of_n, built["qam"].best_of_n, built["qsm"].diffusion_steps) == (32, 1, 10)
     assert (
@@ -189,8 +192,8 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
         seen.append(workload.algorithm.mixed_precision)
         return dict.fromkeys(FIGURES, 1.0)
 
-    monkeypatch.setattr(bench, "matrix_peak", peak)
-    monkeypatch.setattr(bench, "measure", measured)
+    monkeypatch.setattr(benchmark, "matrix_peak", peak)
+    monkeypatch.setattr(benchmark, "measure", measured)
     for precision in ("full", "bf16-mixed"):
         assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), "--precision", precision]) == 0
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
@@ -212,9 +215,9 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         workload.run(1)
         seen.append((workload.algorithm.capture, len(workload.algorithm.captured)))
-        raise bench.QamError("enough")
+        raise QamError("enough")
 
-    monkeypatch.setattr(bench, "measure", measured)
+    monkeypatch.setattr(benchmark, "measure", measured)
     for flags in ([], ["--eager"]):
         fake_peaks(monkeypatch, 1e12)
         assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), *flags]) == 1
@@ -259,5 +262,5 @@ def test_a_missing_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_diverging_figures_are_refused() -> None:
     diverged = workload(overrides=["algo.lr=1e30"])
-    with pytest.raises(bench.QamError, match="infinite or NaN"):
+    with pytest.raises(QamError, match="infinite or NaN"):
         measure(diverged, updates=5, repeats=1)

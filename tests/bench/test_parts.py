@@ -151,4 +151,4 @@ def test_scopes_do_nothing_unless_somebody_looks(monkeypatch: pytest.MonkeyPatch
     with scope("nobody"):
         assert len(entered) == 3
     (captured,) = small.algorithm.captured.values()
-    assert not any("turn" in node.name for node in captured.run.__self__.graph.nodes)  # type: ignore[attr-defined]
+    assert not any("begin" in node.name for node in captured.run.__self__.graph.nodes)  # type: ignore[attr-defined]

@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts
-from qam_torch.bench.workload import Workload, methods
+from qam_torch.bench.workload import Workload, method_names
 from tests.helpers.workloads import workload
 
 FILE = Path(__file__).with_name("update_costs.json")
@@ -75,7 +75,7 @@ def costs_of(algo: str) -> Costs:
     return Costs(algo, recorded, plain, states, recorded.flops(), operators_of(recorded))
 
 
-@pytest.fixture(scope="module", params=methods())
+@pytest.fixture(scope="module", params=method_names())
 def costs(request: pytest.FixtureRequest) -> Costs:
     return costs_of(request.param)
 
@@ -151,12 +151,12 @@ def test_a_host_read_would_be_seen() -> None:
 
 def test_the_file_knows_every_method_and_no_other() -> None:
     known = json.loads(FILE.read_text())
-    assert known["products"].keys() == known["operators"].keys() - {POPULATION} == set(methods())
+    assert known["products"].keys() == known["operators"].keys() - {POPULATION} == set(method_names())
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    every = [costs_of(algo) for algo in methods()]
+    every = [costs_of(algo) for algo in method_names()]
     found = {
         "torch": ".".join(torch.__version__.split(".")[:2]),
         "operators": {

@@ -18,13 +18,13 @@ import pytest
 from qam_torch.cli.data import main
 from qam_torch.cli.data.examples import choose_examples
 from qam_torch.cli.data.locate import data_set_name
-from qam_torch.cli.data.scene import scene_of
+from qam_torch.cli.data.scene import body_positions, scene_of
 from qam_torch.data.generation.generate import generate
 from qam_torch.data.inspection.statistics import summarize_episodes
 from qam_torch.data.ogbench_format import read_npz, write_npz_atomic
 from qam_torch.data.relabel import task_rewards
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.plotting.datasets import data_set_figure
+from qam_torch.plotting.datasets import dataset_figure
 
 POINT, CUBE, QUADRUPLE = "pointmaze-medium-navigate-v0", "cube-double-play-v0", "cube-quadruple-play-100m-v0"
 
@@ -208,7 +208,7 @@ def test_positions_are_those_of_the_simulation() -> None:
     world: Any = environment.unwrapped
     for _ in range(3):
         observation, *_ = environment.step(environment.action_space.sample())
-    positions = scene.positions(observation[None], world._data.qpos[None])
+    positions = body_positions(scene, observation[None], world._data.qpos[None])
     np.testing.assert_allclose(positions["gripper"][0], world._data.site_xpos[world._pinch_site_id], atol=1e-12)
     for cube in (0, 1):
         np.testing.assert_array_equal(
@@ -223,7 +223,8 @@ def test_picture_of_an_arm_shades_success(tmp_path: Path) -> None:
     rewards, masks = task_rewards(environment, "cube-double-singletask-task1-v0", arrays)
     examples = choose_examples(arrays, rewards, masks, 1, scene_of(environment))
     assert [example.number for example in examples.episodes] == [0, 1]
-    figure = data_set_figure("data", summarize_episodes(arrays, {1: (rewards, masks)}), examples, "dense")
+    episodes = summarize_episodes(arrays, {1: (rewards, masks)})
+    figure = dataset_figure("data", episodes.outcomes[1].returns, episodes.actions, examples, "dense")
     axes = {axes.get_title("left"): axes for axes in figure.get_axes()}
     solved, unsolved = axes["episode 0: success in 5 of 30 steps"], axes["episode 1: no success"]
     (span,) = solved.patches
@@ -248,8 +249,8 @@ def test_picture_of_a_maze_shows_episodes_of_both_outcomes(made: Path) -> None:
 
 def test_verbs_are_parsed_without_torch() -> None:
     code = (
-        "import argparse, sys; from qam_torch.cli.data import checking, describing; "
-        "verbs = argparse.ArgumentParser().add_subparsers(); checking.add_parser(verbs); describing.add_parser(verbs); "
+        "import argparse, sys; from qam_torch.cli.data import check, stats; "
+        "verbs = argparse.ArgumentParser().add_subparsers(); check.add_parser(verbs); stats.add_parser(verbs); "
         "print(*{'torch', 'ogbench', 'matplotlib', 'gymnasium'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "\n"

@@ -21,10 +21,10 @@ from omegaconf import open_dict
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.cli.bench import main as bench_main
+from qam_torch.cli.evaluate import main as evaluate_main
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.overrides import jobs
-from qam_torch.inference.evaluate import main as evaluate_main
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.system.import_path import include_working_directory
 from qam_torch.training import summary

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 import qam_torch
+from qam_torch.cli.evaluate import main
 from qam_torch.envs.renderer import choose_renderer
 from qam_torch.inference.algorithm import load_algorithm
 from qam_torch.inference.episodes import evaluate_members
-from qam_torch.inference.evaluate import main
 from qam_torch.rollout.pools import environments_for, make_pool
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.suites import suite_of

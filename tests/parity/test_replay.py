@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qam_torch.cli.verify import main
 from qam_torch.parity.names import METHODS
-from qam_torch.parity.replay import main, verify_case
+from qam_torch.parity.replay import verify_case
 from tests.helpers.plain_qam import fresh_case, replay
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))

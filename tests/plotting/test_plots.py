@@ -18,8 +18,8 @@ from matplotlib.text import Text
 
 from qam_torch.plotting.evaluation_curves import plot_return, plot_success, return_figure, success_figure
 from qam_torch.plotting.mazes import plot_trajectories, trajectories_figure
-from qam_torch.plotting.metric_panels import arrange
-from qam_torch.plotting.step_axis import step_of
+from qam_torch.plotting.metric_panels import group_metrics
+from qam_torch.plotting.step_axis import step_of_update
 from qam_torch.plotting.training_curves import losses_figure, plot_losses
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.stats.wilson import wilson_interval
@@ -226,7 +226,7 @@ def test_a_divergence_before_the_first_online_update_stands_in_the_offline_phase
     """Rows that made no update repeat the last one."""
     metrics = {"update": np.array([10.0, 20, 20, 20, 30]), "step": np.array([10.0, 20, 25, 30, 40])}
     metrics |= {"phase": np.array([0.0, 0, 1, 1, 1]), "critic/loss": np.ones(5)}
-    assert [step_of(metrics, update) for update in (5, 15, 20, 25)] == pytest.approx([5, 15, 20, 35])
+    assert [step_of_update(metrics, update) for update in (5, 15, 20, 25)] == pytest.approx([5, 15, 20, 35])
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_mean_lies_in_a_band_from_the_least_to_the_greatest(tmp_path: Path) ->
 def test_a_new_methods_metrics_find_their_panels(tmp_path: Path) -> None:
     names = ["collection/return", "dream/u_mean", "dream/u_max", "dream/u_min", "dream/entropy_loss"]
     names += ["dream/rate", "dream/alpha_loss", "dream/alpha", "old_dream/loss"]
-    assert [(panel.title, *panel.lines.values(), *(panel.band or ())) for panel in arrange(names)] == [
+    assert [(panel.title, *panel.lines.values(), *(panel.band or ())) for panel in group_metrics(names)] == [
         ("dream u", "mean", "dream/u_min", "dream/u_max"),
         ("dream losses", "entropy", "temperature"),
         ("dream rate", "rate"),
@@ -451,7 +451,7 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
 import sys, matplotlib
 before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for the backend would choose one
 from qam_torch.plotting.training_curves import plot_losses
-from qam_torch.plotting.metric_panels import arrange
+from qam_torch.plotting.metric_panels import group_metrics
 from qam_torch.plotting.evaluation_curves import plot_success
 from qam_torch.rundir.metrics_file import read_metrics
 metrics = read_metrics({str(path)!r})

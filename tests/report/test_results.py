@@ -32,7 +32,9 @@ def steps(results: Sequence[Result]) -> list[tuple[int, int]]:
 
 
 def notes(collection: Collection) -> str:
-    return "\n".join(words for block in document(collection)[:6] if isinstance(block, Text) for words in block.words)
+    return "\n".join(
+        words for block in document(collection)[:6] if isinstance(block, Text) for words in block.paragraphs
+    )
 
 
 # Of which step, of which runs

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box, Dict
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from qam_torch.inference.evaluate import main as evaluate_main
+from qam_torch.cli.evaluate import main as evaluate_main
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.rundir.metrics_file import read_metrics

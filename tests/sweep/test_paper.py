@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from qam_torch.bench.workload import PRESETS
 from qam_torch.cli import train
@@ -18,7 +17,7 @@ from qam_torch.config.command_line import understood
 from qam_torch.config.composition import compose
 from qam_torch.paper import published
 from qam_torch.sweep.bench_times import estimate, read_bench
-from qam_torch.sweep.paper_cost import file_bytes, held_bytes, needs_of, world
+from qam_torch.sweep.paper_cost import cost_of, environment_sizes, file_bytes
 from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
 from tests.helpers.runs import TINY, Fit
 
@@ -109,7 +108,7 @@ def test_a_measurement_of_something_else_does_not_count(change: dict[str, Any], 
     ((_, _, config),) = plan.configs()
     bench = read_bench(bench_file(tmp_path / "bench.json"))
     found = estimate(config, bench, (46, 5), 1_000_000)
-    assert found is not None and math.isclose(found.hours, 1.0) and found.told == ""
+    assert found is not None and math.isclose(found.hours, 1.0) and found.note == ""
     assert estimate(config, read_bench(bench_file(tmp_path / "other.json", **change)), (46, 5), 1_000_000) is None
 
 
@@ -117,22 +116,22 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")
     size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
-    told = needs_of(compose(["experiment=quickstart", *TINY, *words])).checkpoint
+    told = cost_of(compose(["experiment=quickstart", *TINY, *words])).checkpoint
     assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
 
 
-def test_the_memory_of_data_is_that_of_the_tables() -> None:
-    needs = [
-        needs_of(compose(["experiment=quickstart", *TINY, f"online_steps={steps}", f"buffer_size={max(steps, 10)}"]))
-        for steps in (0, 10_000, 3_000_000, 4_000_000)
+def test_costs_are_those_of_the_records_the_networks_and_the_dataset() -> None:
+    costs = [
+        cost_of(compose(["experiment=quickstart", *TINY, f"online_steps={steps}", f"seeds={seeds}"]))
+        for steps, seeds in ((0, [1]), (3_000_000, [1]), (3_000_000, [1, 2]))
     ]
-    assert needs[0].device == needs[1].device, "the offline phase needs more than a small replay buffer"
-    assert needs[1].device < needs[2].device < needs[3].device
-    assert [one.replay for one in needs[2:]] == [37 * 3_000_000, 37 * 4_000_000]
-    shared = torch.zeros(10, 4)
-    assert held_bytes((shared, shared[:5], torch.zeros(3, dtype=torch.int64))) == 160 + 24  # a storage once
-    assert world("cube-single-play-v0").sizes == (28, 5)
-    assert file_bytes("cube-single-play-v0") > 1_000_000 * world("cube-single-play-v0").row_bytes
+    assert [one.replay for one in costs] == [0, 37 * 3_000_000, 2 * 37 * 3_000_000]
+    assert costs[2].checkpoint == 2 * costs[1].checkpoint
+    data = 1_000_000 * 4 * (2 + 2 + 2)  # of observation, action, reward and mask
+    assert costs[1].device > data and costs[2].device - data == 2 * (costs[1].device - data)
+    observation_dim, action_dim, row_bytes = environment_sizes("cube-single-play-v0")
+    assert (observation_dim, action_dim) == (28, 5)
+    assert file_bytes("cube-single-play-v0") > 1_000_000 * row_bytes > 1_000_000 * 4 * (28 + 5)
 
 
 def test_it_can_be_launched(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ from qam_torch.config.overrides import common_words, jobs, name_of, parsed
 from qam_torch.sweep import slurm
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Outcome, Record
-from qam_torch.sweep.resources import Share, slot, variables
-from qam_torch.sweep.table import read_records, show, status_of
+from qam_torch.sweep.resources import Share, environment_variables, slot
+from qam_torch.sweep.table import exit_status, print_table, read_records
 from qam_torch.system.locks import alone
 from qam_torch.training import fit as run
 from qam_torch.training.fit import RunResult
@@ -117,11 +117,11 @@ def test_shares_are_what_the_launcher_says(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_gpus_go_round() -> None:
-    given = [variables(Share(5, 2), place, ("0", "3")) for place in range(5)]
+    given = [environment_variables(Share(5, 2), place, ("0", "3")) for place in range(5)]
     assert [one["CUDA_VISIBLE_DEVICES"] for one in given] == ["0", "3", "0", "3", "0"]
     assert {one["OMP_NUM_THREADS"] for one in given} == {"2"}
-    assert variables(Share(1, None), 0, ("0", "3")) == {}
-    assert "CUDA_VISIBLE_DEVICES" not in variables(Share(5, 2), 1, ())
+    assert environment_variables(Share(1, None), 0, ("0", "3")) == {}
+    assert "CUDA_VISIBLE_DEVICES" not in environment_variables(Share(5, 2), 1, ())
 
 
 def test_a_place_is_ones_own_until_it_is_left(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def records(tmp_path: Path) -> list[Record]:
 
 def test_the_table_has_a_line_for_each_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = records(tmp_path)
-    show(found, tmp_path)
+    print_table(found, tmp_path)
     lines = capsys.readouterr().out.splitlines()
     table = [line.split() for line in lines[2:7]]
     assert [row[:4] for row in table[:1]] == [["seed=1", "finished", "0.93", "1,234"]]
@@ -172,13 +172,13 @@ def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["finished", "failed", "running"])
 def test_what_a_run_came_to_counts_though_its_job_is_lost(ending: str, tmp_path: Path) -> None:
-    job = SimpleNamespace(results=raiser(RuntimeError("node failure")), job_id="7")
+    job = SimpleNamespace(results=raiser(RuntimeError("node failed_outcome")), job_id="7")
     Record(0, ["seed=1"], "seed=1", Outcome(ending, "there")).write(Record.path(tmp_path, 0))
     returned = slurm._result(SweepJob(tmp_path, tmp_path), 0, ["seed=1"], job)
     kept = Record.read(Record.path(tmp_path, 0)).outcome
     assert returned._return_value == kept
     if ending == "running":
-        assert (kept.ending, kept.reason) == ("failed", "job 7 left no result (RuntimeError: node failure)")
+        assert (kept.ending, kept.reason) == ("failed", "job 7 left no result (RuntimeError: node failed_outcome)")
     else:
         assert kept.ending == ending
 
@@ -217,8 +217,8 @@ def test_a_directory_beside_which_nothing_can_be_made_is_worked_in_without_a_loc
 
 def test_the_status_says_whether_every_run_has_its_results(tmp_path: Path) -> None:
     found = records(tmp_path)
-    assert status_of(found[:3]) == 0
-    assert status_of(found[:4]) == status_of([*found[:3], found[4]]) == 1
+    assert exit_status(found[:3]) == 0
+    assert exit_status(found[:4]) == exit_status([*found[:3], found[4]]) == 1
 
 
 def test_an_outcome_is_the_number_that_a_sweeper_maximises() -> None:
@@ -268,10 +268,10 @@ def test_optuna_finds_what_has_the_highest_success_and_goes_on_after_a_failure(
     def made(self: SweepJob, record: Record, settings: Any, *_: Any) -> Record:
         value = settings.algo.inv_temp
         if record.number in (1, 4):
-            return record.ended(Outcome("failed", settings.run_dir, reason="it was too cold"))
-        return record.ended(Outcome("finished", settings.run_dir, 1 / (1 + abs(value - 3)), seconds=1.0))
+            return record.with_outcome(Outcome("failed", settings.run_dir, reason="it was too cold"))
+        return record.with_outcome(Outcome("finished", settings.run_dir, 1 / (1 + abs(value - 3)), seconds=1.0))
 
-    monkeypatch.setattr(SweepJob, "_made", made)
+    monkeypatch.setattr(SweepJob, "_run_in_process", made)
     words = ("experiment=quickstart", f"runs_root={tmp_path}", "hydra.sweeper.n_trials=12", "hydra.sweeper.n_jobs=3")
     seeded = ("hydra.sweeper.sampler.seed=1", f"hydra.sweeper.storage=sqlite:///{tmp_path}/study.db")
     assert train("-m", *words, *seeded, "hydra/sweeper=qam_optuna", "hydra.sweeper.study_name=x") == 1

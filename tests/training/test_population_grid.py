@@ -13,8 +13,9 @@ import torch
 import qam_torch
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.algorithms.core.addresses import Member, describe_seeds, find_member
+from qam_torch.cli.evaluate import main
 from qam_torch.inference import episodes
-from qam_torch.inference.evaluate import evaluate, main
+from qam_torch.inference.evaluate import evaluate
 from qam_torch.rollout import video
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import read_checkpoint

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Speed of a method's update: time, matrix-product operations, and the cost of its parts."""

@@ -1,4 +1,4 @@
-"""How long an update takes, how many operations it has, and how many the machine can do a second.
+"""Time and operations of an update, and the operations per second that the machine can do.
 
 Only matrix products are counted (a multiplication and an addition are two operations): they are nearly all of the
 arithmetic, and their best rate on a machine can be measured.
@@ -12,22 +12,19 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from qam_torch.bench.workload import Workload
 from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
 
-if TYPE_CHECKING:
-    from qam_torch.bench.workload import Workload
-
-__all__ = ["CLOCKS", "Clock", "count_flops", "machine", "matrix_peak", "measure", "seconds", "wait_for"]
+__all__ = ["CLOCKS", "Clock", "machine_info", "matrix_peak", "measure", "synchronize", "time_call"]
 
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-"""What time is read from; `cpu` is this process's own, which others on the machine do not lengthen."""
+"""Clocks; `cpu` is the processor time of this process, which other processes do not lengthen."""
 
 BLOCK_SECONDS = 2.0
 WARM_UP_SECONDS = 1.0
@@ -36,32 +33,33 @@ PEAK_SIZES = (1024, 2048, 4096)
 PEAK_SECONDS = 0.5
 
 
-def wait_for(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def seconds(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
-    """Time of a call, the device's work included."""
-    wait_for(device)
+def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
+    """Seconds of a call, including the device's work."""
+    synchronize(device)
     start = clock()
     call()
-    wait_for(device)
+    synchronize(device)
     return clock() - start
 
 
-def count_flops(call: Callable[[], Any]) -> int:
-    """Matrix-product operations of a call: forward, backward, and inside torch.func."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
-
-
 def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
-    """Operations a second of the best of several square products: 1024, 2048, and 4096 where it is quick.
+    """Measure the best rate of square matrix products of size 1024, 2048, and 4096 on fast machines.
 
     Each size is repeated for half a second, and at least three times; the fastest single product counts.
+
+    Args:
+        device: where to multiply.
+        dtype: of the matrices.
+        clock: one of `CLOCKS`.
+
+    Returns:
+        Operations per second.
     """
     best = 0.0
     for size in PEAK_SIZES:
@@ -72,7 +70,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock:
         out = torch.mm(a, b)
         count, spent = 0, 0.0
         while count < 3 or spent < PEAK_SECONDS:
-            once = seconds(partial(torch.mm, a, b, out=out), device, clock)
+            once = time_call(partial(torch.mm, a, b, out=out), device, clock)
             count, spent, best = count + 1, spent + once, max(best, flops / once)
     return best
 
@@ -80,17 +78,23 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock:
 def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock = time.perf_counter) -> dict[str, Any]:
     """Time blocks of updates after a warm-up.
 
-    updates  int >= 1   updates in a block; None = as many as take about two seconds, a multiple of the stack if it is
-                        larger, and at least four
-    repeats  int >= 1   blocks
-    ->       figures by name; `ms_per_update` is the median over blocks
+    Args:
+        workload: the updates to time.
+        updates: int >= 1, updates per block; None chooses at least four that take about two seconds, a multiple of the
+            stack if larger.
+        repeats: int >= 1, blocks.
+        clock: one of `CLOCKS`.
 
-    Raises QamError when the losses became infinite or NaN, which would make the figures worthless.
+    Returns:
+        Figures by name; `ms_per_update` is the median over blocks.
+
+    Raises:
+        QamError: a loss became infinite or NaN, which invalidates the times.
     """
     batch, noise = workload.example()
 
     def timed(diagnose: bool) -> float:
-        return seconds(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
+        return time_call(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
 
     first = timed(diagnose=False), timed(diagnose=True)
     once = [timed(diagnose=False) for _ in range(2)]
@@ -100,7 +104,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
         updates = max(FEWEST_UPDATES, round(BLOCK_SECONDS / min(once)))
         updates -= updates % workload.stack if updates > workload.stack else 0
     workload.run(min(updates, workload.stack))
-    blocks = [1e3 * seconds(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
+    blocks = [1e3 * time_call(lambda: workload.run(updates), workload.device, clock) / updates for _ in range(repeats)]
     bad = [name for name, value in workload.run(1).items() if not value.isfinite().all()]
     if bad:
         raise QamError(f"{bad[0]} became infinite or NaN on synthetic transitions: lower --updates or --repeats")
@@ -121,8 +125,8 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
     }
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """What figures are measured on."""
+def machine_info(device: torch.device) -> dict[str, Any]:
+    """The machine of a measurement, in JSON's types."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

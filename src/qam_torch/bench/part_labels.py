@@ -1,8 +1,8 @@
-"""Every operation of a recorded update labelled with its part, for any method.
+"""Labels for the operations of a recorded update: the part of the update that each belongs to.
 
-What runs inside a `scope` belongs to the part of that name. Of the rest, what leads to a loss belongs to this loss, and
-so does its differentiation; what several losses share goes to the first of them. So a method needs no word about itself
-here. Losses are named by their metrics.
+Operations inside a `scope` belong to the part of that name. Other operations belong to the loss that depends on them,
+as does its differentiation; operations shared by several losses belong to the first. Losses are named by their metrics.
+So methods need no entry here.
 """
 
 from __future__ import annotations
@@ -23,44 +23,48 @@ from qam_torch.types import Batch, Noise
 __all__ = ["PART", "Labelling"]
 
 PART = "part"
-"""Key of a recorded operation's metadata, and absent where nothing is known."""
+"""Key in a recorded operation's metadata; absent without a label."""
 
 
 class Labelling:
-    """An algorithm that labels the operations of its losses, and of their differentiation, as they are recorded."""
+    """Wraps an algorithm and labels the operations of its losses and their gradients while they are recorded.
+
+    Args:
+        algorithm: the algorithm, whose `gradients` and `report` this class stands for.
+    """
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm
         self.part: str | None = None
 
     def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
-        """As the algorithm's."""
+        """The algorithm's losses and gradients, with labels on their operations."""
         losses, mode = self.algorithm.losses, get_proxy_mode()
         assert mode is not None, "only while an update is recorded"
         self.nodes = mode.tracer.graph.nodes
         self.newest = self._last()
-        self.algorithm.losses = lambda *given: self._followed(losses(*given))  # type: ignore[method-assign]
+        self.algorithm.losses = lambda *given: self._watch_differentiation(losses(*given))  # type: ignore[method-assign]
         try:
             with watching(self._scope):
                 return self.algorithm.gradients(batch, noise)
         finally:
-            self._turn(None)
+            self._begin_part(None)
             del self.algorithm.losses
 
     def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
-        """The losses; what leads to one and has no label yet gets its name."""
+        """The detached losses; unlabelled operations that one depends on get its name."""
         report = {}
         for i, (name, term) in enumerate([(_name(term), term) for term in terms]):
-            report[f"{i}/{name}"] = term.loss.detach()  # which is recorded: the last operation then
-            for node in _what_leads_to(self._last()):
+            report[f"{i}/{name}"] = term.loss.detach()  # detaching is recorded, as the last operation
+            for node in _ancestors(self._last()):
                 node.meta.setdefault(PART, name)
         return report
 
     def _last(self) -> fx.Node:
         return next(iter(reversed(self.nodes)))
 
-    def _turn(self, part: str | None) -> None:
-        """What was recorded since the last turn gets its label; what comes now belongs to this part."""
+    def _begin_part(self, part: str | None) -> None:
+        """Label the operations recorded since the last call with the old part, and begin another."""
         end = self._last()
         while self.newest is not end:
             self.newest = self.newest.next
@@ -71,35 +75,35 @@ class Labelling:
     @contextmanager
     def _scope(self, name: str) -> Iterator[None]:
         outer = self.part
-        self._turn(name)
+        self._begin_part(name)
         yield
-        self._turn(outer)
+        self._begin_part(outer)
 
-    def _followed(self, terms: list[LossTerm]) -> list[LossTerm]:
-        """The losses, whose differentiation makes the turns."""
+    def _watch_differentiation(self, terms: list[LossTerm]) -> list[LossTerm]:
+        """Make the differentiation of each loss begin its part; returns the losses."""
         owned: set[Node] = set()
         for term in terms:
-            turn = partial(self._differentiating, _name(term))
+            begin = partial(self._differentiating, _name(term))
             pending = [term.loss.grad_fn]
             while pending:
                 node = pending.pop()
-                # Without the leaves: they are the parameters' own and outlive this graph.
+                # Without the leaves: they belong to the parameters and outlive this graph.
                 if node is not None and node not in owned and node.next_functions:
                     owned.add(node)
-                    node.register_prehook(turn)
+                    node.register_prehook(begin)
                     pending += [source for source, _ in node.next_functions]
         return terms
 
     def _differentiating(self, name: str, _: Sequence[Tensor]) -> None:
-        self._turn(name)
+        self._begin_part(name)
 
 
 def _name(term: LossTerm) -> str:
     return next(iter(term.metrics()), f"loss of {' and '.join(term.trains)}")
 
 
-def _what_leads_to(result: fx.Node) -> set[fx.Node]:
-    """The operations that a result depends on, those that write to what it is made of included."""
+def _ancestors(result: fx.Node) -> set[fx.Node]:
+    """Operations that a result depends on, including those that write to its inputs in place."""
     found: set[fx.Node] = set()
     pending = [result]
     while pending:

@@ -1,8 +1,8 @@
-"""What the parts of an update cost, of any method: their time and their matrix products.
+"""Time and matrix products of the parts of an update, for any method.
 
-The update is recorded as `algorithms/capture.py` records it, while `labels.py` writes on every operation which part it
-belongs to, and replayed with a clock, or a counter of operations, that is read wherever one part gives way to another.
-On a GPU each reading waits for the device, and the update is not a CUDA graph: the sum is more than the whole takes.
+The update is recorded as in training, while `part_labels` labels every operation with its part. It is then replayed
+with a clock, or a counter of operations, that is read wherever another part begins. On a GPU each reading waits for the
+device, and the update is not a CUDA graph, so that the sum exceeds the time of the whole update.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
-from qam_torch.bench.measure import Clock, wait_for
+from qam_torch.bench.measure import Clock, synchronize
 from qam_torch.bench.part_labels import PART, Labelling
 from qam_torch.bench.workload import Workload
 
@@ -29,73 +29,85 @@ MOVING = "Polyak, clipping, Adam"
 
 
 class _Stopwatch:
-    """Adds up a reading, seconds or operations, by part."""
+    """Sums a reading, in seconds or operations, by part."""
 
     def __init__(self) -> None:
         self.read: Callable[[], float] = time.perf_counter
         self.spent: dict[str, float] = defaultdict(float)
         self.part, self.since = "", 0.0
 
-    def turn(self, part: str) -> None:
-        """The part begins."""
+    def begin(self, part: str) -> None:
+        """Begin a part and end the one before."""
         now = self.read()
         if self.part:
             self.spent[self.part] += now - self.since
         self.part, self.since = part, self.read()
 
     def take(self) -> dict[str, float]:
-        """Stop; what every part has spent since the last time."""
-        self.turn("")
+        """Stop, and return what every part has spent since the last call."""
+        self.begin("")
         spent, self.spent = dict(self.spent), defaultdict(float)
         return spent
 
 
 class UpdateInParts:
-    """Recorded updates of a workload, with a stopwatch in them; its algorithm is trained by them as by any other."""
+    """Recorded updates of a workload with a stopwatch inside; they train its algorithm like other updates.
+
+    Args:
+        workload: whose updates to record.
+    """
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.watch = workload, _Stopwatch()
         labelling = cast(Algorithm, Labelling(workload.algorithm))
         self.gradients = RecordedGradients(labelling, *workload.example(), diagnose=False)
         module = cast(fx.GraphModule, self.gradients.run.__self__)  # type: ignore[attr-defined]
-        self.first = _insert_turns(module.graph, self.watch.turn)
+        self.first = _insert_stopwatch_calls(module.graph, self.watch.begin)
         module.recompile()
         self.gradients.run = module.forward
 
     def spent(self, updates: int, read: Callable[[], float]) -> dict[str, float]:
-        """Make the updates, as many as the workload stacks or less -> part -> what the reading advanced by in it."""
+        """Make updates and sum a reading by part.
+
+        Args:
+            updates: at most the workload's stack.
+            read: seconds or operations so far.
+
+        Returns:
+            Part -> increase of the reading during it.
+        """
         self.watch.read = read
-        self.watch.turn(DRAWING)
+        self.watch.begin(DRAWING)
         noise = self.workload.noise(updates)
         for u in range(updates):
-            self.watch.turn(self.first)
+            self.watch.begin(self.first)
             given = self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
             gradients = self.gradients(*given)[1]
-            self.watch.turn(MOVING)
+            self.watch.begin(MOVING)
             for p, g in zip(self.workload.algorithm.networks.parameters(), gradients, strict=True):
                 p.grad = g
             self.workload.algorithm.apply_gradients()
         return self.watch.take()
 
     def flops(self) -> dict[str, int]:
-        """Part -> matrix-product operations of one update."""
+        """Matrix-product operations of one update by part."""
         with FlopCounterMode(display=False) as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
     def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
-        """Part -> time of the updates, the device's work included."""
+        """Seconds of updates by part, including the device's work."""
 
         def now() -> float:
-            wait_for(self.workload.device)
+            synchronize(self.workload.device)
             return clock()
 
         return self.spent(updates, now)
 
 
-def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
-    """Call `turn` wherever another part begins; an operation without a label goes with the one before it.
+def _insert_stopwatch_calls(graph: fx.Graph, begin: Callable[[str], None]) -> str:
+    """Call `begin` wherever another part begins; an operation without a label belongs to the part before it.
 
-    -> the first part
+    Returns the first part.
     """
     operations = [node for node in graph.nodes if node.op == "call_function"]
     first = part = next(node.meta[PART] for node in operations if PART in node.meta)
@@ -104,18 +116,23 @@ def _insert_turns(graph: fx.Graph, turn: Callable[[str], None]) -> str:
         if here != part:
             part = here
             with graph.inserting_before(node):
-                graph.call_function(turn, (part,))
+                graph.call_function(begin, (part,))
     return str(first)
 
 
 def measure_parts(
     workload: Workload, updates: int, repeats: int, clock: Clock = time.perf_counter
 ) -> dict[str, dict[str, float]]:
-    """Part of a recorded update -> its figures.
+    """Measure the parts of a recorded update.
 
-    updates  int >= 1   made in a block, the workload's stack at most
-    repeats  int >= 1   blocks
-    ->       median milliseconds `ms`, the least `best_ms`, and `gflop`, which add up to the whole update's
+    Args:
+        workload: whose updates to measure.
+        updates: int >= 1, updates per block; at most the workload's stack.
+        repeats: int >= 1, blocks.
+        clock: one of `CLOCKS`.
+
+    Returns:
+        Part -> median milliseconds `ms`, the least `best_ms`, and `gflop`; these add up to the whole update's.
     """
     parts, updates = UpdateInParts(workload), min(updates, workload.stack)
     flops = parts.flops()

@@ -1,4 +1,4 @@
-"""What `qam-bench` prints."""
+"""The table that `qam-bench` prints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from qam_torch.bench.workload import PRESETS, Size
 
-__all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "part_rows", "reference", "row"]
+__all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "format_parts", "format_row", "reference_ms"]
 
 # The authors' JAX implementation of QAM, jitted, 20 updates a call, on two CPU cores whose matrix peak was measured at
 # 160 GFLOP/s: least and most milliseconds seen for an update of one seed.
@@ -19,13 +19,13 @@ COLUMNS = (
 )
 
 
-def reference(algo: str, preset: str, size: Size, population: int, device: str) -> tuple[float, float] | None:
-    """The reference's least and most milliseconds for this very workload, where they are known."""
+def reference_ms(algo: str, preset: str, size: Size, population: int, device: str) -> tuple[float, float] | None:
+    """The reference's least and most milliseconds for this workload, or None if unknown."""
     known = (algo, population, device) == ("qam", 1, "cpu") and size == PRESETS[preset]
     return REFERENCE_MS[preset] if known else None
 
 
-def row(result: dict[str, Any]) -> str:
+def format_row(result: dict[str, Any]) -> str:
     """One line under COLUMNS."""
     known = result.get("reference")
     first = result["first_update_s"] + result["first_update_with_metrics_s"]
@@ -41,8 +41,8 @@ def row(result: dict[str, Any]) -> str:
     )
 
 
-def part_rows(parts: dict[str, dict[str, float]]) -> list[str]:
-    """A line for each part: under the columns of time, best time, operations and rate; and its share of the time."""
+def format_parts(parts: dict[str, dict[str, float]]) -> list[str]:
+    """One line per part: time, best time, share of the time, operations and rate."""
     total = sum(part["ms"] for part in parts.values())
     return [
         f"  {name:25} {part['ms']:10.3f} {part['best_ms']:9.3f} {part['ms'] / total:21.1%} {part['gflop']:8.3f} "

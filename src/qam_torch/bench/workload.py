@@ -1,33 +1,33 @@
-"""A method at work on synthetic transitions, at a size that is chosen."""
+"""A method's update on synthetic transitions, at any size."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
-from qam_torch.bench.measure import count_flops
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import options_of, with_config_directory
 from qam_torch.training.algorithm import build_algorithm, configure_update
 from qam_torch.types import Batch, Noise
 
-__all__ = ["PRESETS", "STACK", "Size", "Workload", "methods"]
+__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
 
 STACK = 20
 
 
 class Size(NamedTuple):
-    """What an update's cost depends on; the names are those of the algorithms' arguments.
+    """Sizes that decide an update's cost, named like the algorithms' arguments.
 
-    A method that has no `flow_steps` goes without; what else it has, such as IFQL's 32 candidates or the denoising
-    steps of QSM, is as its config says.
+    `flow_steps` is ignored by methods without it; other sizes, such as IFQL's 32 candidates, come from the method's
+    config.
     """
 
     observation_dim: int
@@ -46,23 +46,25 @@ PRESETS = {
 }
 
 
-def methods(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """Every `algo=NAME` that there is, those in a directory with configs of one's own among them."""
+def method_names(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
+    """Every `algo=NAME`, including those in a directory with custom configs."""
     return options_of("algo", with_config_directory([], config_dir))
 
 
 class Workload:
-    """An algorithm at work on synthetic transitions.
+    """An algorithm's updates on synthetic transitions.
 
-    algo        str         one of `methods()`
-    size        Size
-    population  int >= 1    P
-    capture     bool        record the update and replay it
-    stack       int >= 1    batches stacked for one call, as for a trainer's step
-    compiled    bool        compile the update
-    precision   "full" or "bf16-mixed"
-    overrides   more of the configuration, e.g. algo.lr=1e-3
-    config_dir  where else than among the library's configs the method may be
+    Args:
+        algo: one of `method_names()`.
+        size: sizes of networks and batches.
+        population: int >= 1, P.
+        device: where the updates run.
+        capture: whether the update is recorded and replayed.
+        stack: int >= 1, batches per call, as in a trainer's step.
+        compiled: whether the update is compiled.
+        precision: "full" or "bf16-mixed".
+        overrides: of the configuration, e.g. algo.lr=1e-3.
+        config_dir: directory with custom configs.
     """
 
     def __init__(
@@ -78,18 +80,19 @@ class Workload:
         overrides: Sequence[str] = (),
         config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
+        self.algo, self.size, self.population = algo, size, population
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
         words = [f"algo={algo}", "experiment=train", f"seeds=[{seeds}]", f"precision={precision}"]
         config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
-        self.algorithm = _built(config, size, self.device)
+        self.algorithm = _build(config, size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
         self.algorithm.capture = capture
-        self.batch = _synthetic(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
+        self.batch = _synthetic_batch(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
 
     def noise(self, updates: int) -> dict[str, Tensor]:
-        """name -> (updates, P, ...)."""
+        """Draw the noise of several updates: name -> (updates, P, ...)."""
         assert self.algorithm.noise is not None
         return self.algorithm.noise.sample(updates)
 
@@ -98,7 +101,7 @@ class Workload:
         return self.batch.update(0), {name: draw[0] for name, draw in self.noise(1).items()}
 
     def run(self, updates: int) -> dict[str, Tensor]:
-        """Make the updates, a stack at a time, and return the last one's metrics: what `training_step` does."""
+        """Make updates one stack at a time, as `training_step` does, and return the last one's metrics."""
         metrics: dict[str, Tensor] = {}
         for done in range(0, updates, self.stack):
             count = min(self.stack, updates - done)
@@ -109,7 +112,7 @@ class Workload:
         return metrics
 
     def flops(self) -> int:
-        """Matrix-product operations of one update: of the recorded one, if it is captured."""
+        """Matrix-product operations of one update; of the recorded one if it is captured."""
         batch, noise = self.example()
         if not self.algorithm.capture:
             return count_flops(lambda: self.algorithm.gradients(batch, noise))
@@ -119,8 +122,22 @@ class Workload:
         return count_flops(lambda: recorded(batch, noise))
 
 
-def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
-    """The method as `qam-train` builds it, in this size."""
+def count_flops(call: Callable[[], Any]) -> int:
+    """Count the matrix-product operations of a call: forward, backward, and inside torch.func.
+
+    Args:
+        call: function without arguments.
+
+    Returns:
+        Operations; a multiplication and an addition are two.
+    """
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def _build(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
+    """Build the method as `qam-train` does, at this size."""
     sizes = {
         "horizon_length": size.horizon_length,
         "num_qs": size.num_qs,
@@ -134,8 +151,8 @@ def _built(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
     return algorithm
 
 
-def _synthetic(size: Size, lead: tuple[int, ...], width: int, device: torch.device) -> Batch:
-    """Random transitions; lead  (U, P, B)."""
+def _synthetic_batch(size: Size, lead: tuple[int, ...], width: int, device: torch.device) -> Batch:
+    """Random transitions; lead: (U, P, B)."""
     generator = torch.Generator().manual_seed(0)
     batch = Batch(
         observations=torch.randn(*lead, size.observation_dim, generator=generator),

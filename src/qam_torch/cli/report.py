@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
 
-__all__ = ["main", "report"]
+from qam_torch.cli.command import Parser, run_command
+
+__all__ = ["main"]
 
 DESCRIPTION = """\
 Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95 %
@@ -22,42 +20,25 @@ curves; all beside the published figures. What is broken or missing is listed. D
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"qam-report: {message}: see `qam-report --help`\n")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-report`: 0, or 1 after an error told in one sentence."""
-    parser = _Parser(prog="qam-report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Entry point of `qam-report`.
+
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C.
+    """
+    return run_command("qam-report", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = Parser(prog="qam-report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="run directories, or any directories above them")
     parser.add_argument("--out", default="report", metavar="DIR", help="where the report goes (default report)")
     options = parser.parse_args(arguments)
-    from qam_torch.types import QamError
-
-    try:
-        for line in report(options.runs, options.out):
-            print(line)
-        return 0
-    except (QamError, OSError) as error:
-        print(f"qam-report: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-report: interrupted", file=sys.stderr)
-        return 130
-
-
-def report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> list[str]:
-    """Write the report of all runs at or below the paths.
-
-    runs  run directories, or directories above them
-    out   a directory, made where it is not there; what an earlier report has left in it is written over
-    ->    what to tell people, line by line
-
-    Raises QamError for paths without a run, and where `out` cannot be written to.
-    """
-    from qam_torch.report.collection import collect
     from qam_torch.report.write import write_report
-    from qam_torch.system.files import absolute
 
-    return write_report(collect(runs), Path(absolute(out)))
+    for line in write_report(options.runs, options.out):
+        print(line)
+    return 0

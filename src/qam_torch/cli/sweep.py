@@ -1,4 +1,4 @@
-"""`qam-sweep`: the published runs of a paper as one command of `qam-train`, and what they take, before they are made.
+"""`qam-sweep`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
 
 See `qam-sweep --help`.
 """
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from qam_torch.cli.command import Parser, run_command
 from qam_torch.types import QamError
 
 __all__ = ["main"]
@@ -26,27 +27,28 @@ Prints how many runs these are and what they take, and the command that makes th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-sweep`: 0, 1 after telling in one sentence what is wrong, or what launched runs end with."""
-    try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
-    except (QamError, OSError) as error:
-        print(f"qam-sweep: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("qam-sweep: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    """Entry point of `qam-sweep`.
+
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C. With --launch the process exits with
+        the status of the launched runs.
+    """
+    return run_command("qam-sweep", lambda: _run(arguments), "interrupted; the same command continues")
 
 
-def _main(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     from qam_torch.sweep.bench_times import read_bench
     from qam_torch.sweep.paper_plan import Plan
-    from qam_torch.sweep.paper_summary import tell
+    from qam_torch.sweep.paper_summary import summary_lines
 
     plan = Plan.of(options.methods, options.domains, options.tasks, options.offline, options.overrides)
     bench = None if options.bench is None else read_bench(options.bench)
-    tell(plan, bench)
-    words = plan.words(options.launch)
+    print(*summary_lines(plan, bench), sep="\n")
+    words = plan.command_overrides(options.launch)
     print(f"\n{shlex.join(['qam-train', '-m', *words])}", flush=True)
     if options.launch is None:
         return 0
@@ -57,7 +59,7 @@ def _main(arguments: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         raise QamError(f"{message}: see `qam-sweep --help`")
 

@@ -15,9 +15,9 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point: a Hydra application whose errors are one sentence, and whose exit status tells.
+    """Entry point of `qam-train`, a Hydra application that prints errors in one line.
 
-    0 if every run came to its results, 1 after an error, 130 after Ctrl-C.
+    Exits with status 0 if every run has results, 1 after an error, 130 after Ctrl-C.
     """
     continuing = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
     try:
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _main() -> int:
-    # Here, and not above, because they take seconds in which an interrupt must not end in a traceback.
+    # Imported here because it takes seconds, in which an interrupt must not end in a traceback.
     from qam_torch.config.command_line import understood
     from qam_torch.system.import_path import include_working_directory
     from qam_torch.types import QamError
@@ -49,7 +49,7 @@ def _failed(error: Exception) -> int:
 
 
 def _run(command: Command) -> int:
-    """One run, in this process; or whatever else Hydra's flags ask for."""
+    """One run in this process, or another action of Hydra's flags."""
     from omegaconf import OmegaConf, open_dict
 
     from qam_torch.types import QamError
@@ -72,14 +72,14 @@ def _run(command: Command) -> int:
 
 
 def _sweep(command: Command) -> int:
-    """Many runs, each in a process of its own, and the table of what ended how."""
+    """Many runs, each in its own process, and the table of outcomes."""
     from qam_torch.sweep.sweep import Sweep
     from qam_torch.system.files import absolute
 
     assert command.sweep is not None
     sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
-    with sweep.told():
-        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.words(command.overrides)])
+    with sweep.reporting():
+        _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])
     return sweep.status
 
 

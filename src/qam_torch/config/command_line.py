@@ -64,7 +64,7 @@ def understood(words: Sequence[str]) -> Command:
 
     Raises QamError for whatever makes no sense.
     """
-    from hydra._internal.utils import get_args_parser
+    from qam_torch.config.hydra_internals import get_args_parser
 
     # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
     arguments = get_args_parser().parse_intermixed_args(list(words))

@@ -8,10 +8,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra._internal.config_repository import ConfigRepository
-from hydra._internal.utils import create_config_search_path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from qam_torch.config.hydra_internals import ConfigRepository, create_config_search_path
 from qam_torch.types import QamError
 
 __all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "quoted", "with_config_directory"]

@@ -11,10 +11,10 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from qam_torch.config.groups import options_of
+from qam_torch.rundir.result_keys import NEUTRAL, is_in
 from qam_torch.types import QamError
 
 __all__ = [
-    "NEUTRAL",
     "as_given",
     "common_words",
     "first_line",
@@ -25,26 +25,6 @@ __all__ = [
     "with_free_keys",
     "with_quoted_paths",
 ]
-
-NEUTRAL = (
-    "resume",
-    "skip_completed",
-    "on_divergence",
-    "trainer",
-    "logger",
-    "runs_root",
-    "run_dir",
-    "data.directory",
-    "data.download",
-    "data.mirrors",
-    "eval_environments",
-    "eval_workers",
-    "online_workers",
-    "num_threads",
-    "compile",
-    "hydra",
-)
-"""Keys that say where and how a run goes, not what it computes."""
 
 PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
 """Keys whose values are paths."""
@@ -113,7 +93,7 @@ def with_default_experiment(overrides: Sequence[str]) -> list[str]:
     """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
     for override in overrides:
         key = re.split(r"[=@]", override.lstrip("+~"))[0]
-        if not any(key == neutral or key.startswith(f"{neutral}.") for neutral in NEUTRAL):
+        if not is_in(NEUTRAL, key):
             return list(overrides)
     return [*overrides, "experiment=quickstart"]
 

@@ -1,7 +1,7 @@
-"""The success rates of Li & Levine 2026: seventeen methods on the fifty tasks of ten domains, every 50 000 steps.
+"""The success rates of Li & Levine 2026: seventeen methods on fifty tasks of ten domains, every 50,000 steps.
 
-paper_results.csv.gz is derived from the authors' released experiment data (MIT licence). A figure of a domain is the
-mean of its five tasks, one of "all" that of the fifty; intervals are 95 % bootstrap intervals over twelve seeds.
+paper_results.csv.gz is derived from the authors' released experiment data (MIT license). The result of a domain is the
+mean of its five tasks, that of "all" the mean of fifty; intervals are 95% bootstrap intervals over twelve seeds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ ALGOS = {
 """The paper's name of a method -> its algo=NAME here."""
 
 LARGE = ("cube-quadruple-play", "puzzle-4x4-play")
-"""Domains whose published figures come from the data sets of 100 million transitions."""
+"""Domains whose published results come from the datasets of 100 million transitions."""
 
 _FILE = "paper_results.csv.gz"
 
 
 class Figure(NamedTuple):
-    """A published success rate with its 95 % interval, after that many updates offline and steps online."""
+    """A published success rate with its 95% interval, after these many updates offline and steps online."""
 
     offline_updates: int
     online_steps: int
@@ -47,15 +47,17 @@ class Figure(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The published figures of one method on one task, on a domain or on all.
+    """The published results of one method on one task, on a domain or on all.
 
-    method           the paper's name
-    name             of the task or domain, or "all"
-    offline_updates  (n,)  int, gradient updates before the online phase
-    online_steps     (n,)  int, environment steps; 0 while offline
-    success          (n,)  in [0, 1]
-    low, high        (n,)  95 % bootstrap interval over seeds
-    seeds            how many
+    Attributes:
+        method: the paper's name.
+        name: of the task or domain, or "all".
+        offline_updates: (n,), int, gradient updates before the online phase.
+        online_steps: (n,), int, environment steps; 0 while offline.
+        success: (n,), in [0, 1].
+        low: (n,), lower end of the 95% bootstrap interval over seeds.
+        high: (n,), upper end.
+        seeds: number of seeds.
     """
 
     method: str
@@ -69,19 +71,24 @@ class Curve(NamedTuple):
 
     @property
     def steps(self) -> np.ndarray:
-        """(n,)  updates offline and then environment steps on top, as a run counts its own."""
+        """(n,) updates offline plus environment steps online, as a run counts its steps."""
         return self.offline_updates + self.online_steps
 
     @property
     def figures(self) -> list[Figure]:
-        """The same point by point, in the order of time."""
+        """The curve point by point, in order of time."""
         columns = (self.offline_updates, self.online_steps, self.success, self.low, self.high)
         return [Figure(*point) for point in zip(*(column.tolist() for column in columns), strict=True)]
 
     def at(self, offline_updates: int, online_steps: int = 0) -> Figure | None:
-        """The last figure at or below a step, of its own phase: online, only after as many updates offline.
+        """The last result at or before a step in the same phase; online, only after equally many updates offline.
 
-        None where the published runs were not measured so early, or have no such phase.
+        Args:
+            offline_updates: updates of the offline phase.
+            online_steps: steps of the online phase; 0 while offline.
+
+        Returns:
+            The result, or None if nothing was published so early or in that phase.
         """
         online = self.online_steps > 0
         if online_steps:
@@ -92,7 +99,7 @@ class Curve(NamedTuple):
 
 
 class Published:
-    """All of the published figures. `qam_torch.published()` gives it."""
+    """All published results, from `qam_torch.published()`."""
 
     def __init__(self, curves: dict[tuple[str, str], Curve]) -> None:
         self._curves = curves
@@ -104,17 +111,19 @@ class Published:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Such as cube-triple-play; each has the tasks 1 to 5."""
+        """Domains such as cube-triple-play; each has tasks 1 to 5."""
         return tuple(sorted({name for _, name in self._curves if name != "all" and "-singletask-" not in name}))
 
     def curve(self, method: str, name: str = "all", task: int | None = None) -> Curve:
-        """The figures of one method.
+        """The results of one method.
 
-        method  the paper's name, such as QAM-E, or algo's, such as qam_e
-        name    a domain or its data set, one of OGBench's single tasks, or "all"
-        task    1 to 5, one task of the domain
+        Args:
+            method: the paper's name, such as QAM-E, or algo=NAME, such as qam_e.
+            name: a domain or its dataset, one of OGBench's single tasks, or "all".
+            task: 1 to 5, one task of the domain.
 
-        Raises QamError, with the nearest names, where there are none.
+        Raises:
+            QamError: nothing is published under these names; the message has the nearest ones.
         """
         require("task", task is None or task in range(1, 6), task, "one of a domain's tasks, 1 to 5")
         names = {algo: published for published, algo in ALGOS.items()} | {own: own for own in ALGOS}
@@ -128,7 +137,7 @@ class Published:
         return found
 
     def has(self, method: str, name: str = "all", task: int | None = None) -> bool:
-        """Whether there are figures of that."""
+        """Whether results are published under these names."""
         try:
             self.curve(method, name, task)
         except QamError:
@@ -137,13 +146,13 @@ class Published:
 
 
 def domain_of(dataset: str) -> str:
-    """The domain that a data set belongs to: its name without version and size, cube-quadruple-play-100m-v0's too."""
+    """The domain of a dataset: its name without size and version, such as -100m-v0."""
     return re.sub(r"(-100m)?(-v\d+)?$", "", dataset)
 
 
 @cache
 def published() -> Published:
-    """The success rates of Li & Levine 2026, arXiv 2601.14234."""
+    """Load the success rates of Li & Levine 2026, arXiv 2601.14234."""
     with resources.files("qam_torch.paper").joinpath(_FILE).open("rb") as file:
         rows = list(csv.reader(gzip.decompress(file.read()).decode().splitlines()))[1:]
     grouped: dict[tuple[str, str], list[list[str]]] = {}

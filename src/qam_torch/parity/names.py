@@ -1,6 +1,6 @@
-"""How the reference implementation's names map to the library's: methods, modules, parameters, metrics, options.
+"""Names of the reference implementation -> names of the library: methods, modules, parameters, metrics, options.
 
-This table is all that the parity check knows about the methods.
+These tables are all that is specific to methods in the parity check.
 """
 
 from __future__ import annotations
@@ -47,27 +47,28 @@ OPTIONS = {"tau": "target_update_rate"}
 """The reference's option -> the library's, in every method; others have the same name."""
 
 SIZES = frozenset({"agent_name", "batch_size", "action_dim", "ob_dims", "edit_target_entropy"})
-"""Entries of a recorded configuration that are no options of a constructor: sizes and derived numbers."""
+"""Entries of a recorded configuration that are not constructor options: sizes and derived numbers."""
 
 CONSTANT_MODULES = ("target_actor_fast",)
-"""Modules the reference keeps but never uses: all the check can do is see that they never move."""
+"""Modules that the reference keeps but never uses; the check only verifies that they never change."""
 
 ONE_DRAW_MORE = ("sde_noise", "ddpm_noise", "next_ddpm_noise")
-"""Draws of solver steps, of which the reference makes one for the last step, too, where it enters nothing."""
+"""Draws of solver steps; the reference also makes one for the last step, where it has no effect."""
 
 
 class Names(NamedTuple):
     """One method's names: the reference's on the left, the library's on the right.
 
-    kind     the library's class
-    modules  module -> network
-    options  option -> constructor argument
-    metrics  metric -> the library's, "-" before one that has the other sign, " + " between several
-    totals   metric -> networks; it is the sum of the losses that move these
-    constants  metric -> its value, which no draw or parameter changes
-    parts    patterns of parameter names inside a module, before those all methods share
-    unused   options that the method has in the reference and does not read
-    built_in options that have one value here -> that value
+    Attributes:
+        kind: the library's class.
+        modules: module -> network.
+        options: option -> constructor argument.
+        metrics: metric -> the library's; "-" before one of opposite sign, " + " between several.
+        totals: metric -> networks; the metric is the sum of the losses that train them.
+        constants: metric -> its value, which no draw or parameter changes.
+        parts: patterns of parameter names inside a module, applied before the shared ones.
+        unused: options that the method has in the reference and does not read.
+        built_in: options that have one value here -> that value.
     """
 
     kind: type[Algorithm]
@@ -241,7 +242,7 @@ METHODS = {
         built_in={"init_temp": 1.0},
     ),
 }
-"""Every method; a case's is found by its agent, or by what `VARIANTS` says of its agent."""
+"""Method -> its names; the method of a case is its agent, or chosen by `VARIANTS`."""
 
 VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cgql": lambda config: {"simple": "cgql"}.get(config["mode"], f"cgql_{config['mode']}"),
@@ -252,7 +253,7 @@ VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def names_for(case: Mapping[str, Any]) -> Names:
-    """The names of a recorded case's method; raises QamError when the method is not here."""
+    """Find the names of a recorded case's method; raises QamError if the method is unknown."""
     agent = case["agent"]
     name = VARIANTS[agent](case["config"]) if agent in VARIANTS else agent
     if name not in METHODS:
@@ -261,9 +262,10 @@ def names_for(case: Mapping[str, Any]) -> Names:
 
 
 def algorithm_for(case: Mapping[str, Any]) -> Algorithm:
-    """The library's ordinary class for a recorded case, with one member.
+    """Build the library's algorithm for a recorded case, with one member.
 
-    Raises QamError when the case is of a method, or has an option, that is not here.
+    Raises:
+        QamError: the case has an unknown method or option.
     """
     names, options = names_for(case), {}
     for name, value in case["config"].items():

@@ -1,17 +1,13 @@
-"""`qam-verify CASE.npz ...`: replay recorded reference runs through the library's ordinary classes, in float64.
+"""Replays recorded runs of the reference implementation through the library's ordinary classes, in float64.
 
-A case holds parameters, batches and every random draw of a few updates of the reference implementation, and what came
-out. The command prints, per case, the largest relative error of each group of quantities (error over the reference
-array's largest entry). It fails if any exceeds the tolerance, or if the file holds a quantity that was not checked.
+A case holds parameters, batches and every random draw of a few updates of the reference implementation, and the
+results.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +21,17 @@ from qam_torch.data.windows import ChunkWindows
 from qam_torch.parity.names import CONSTANT_MODULES, ONE_DRAW_MORE, Names, algorithm_for, names_for
 from qam_torch.types import Batch, Draw, QamError
 
-__all__ = ["Report", "main", "verify_case"]
+__all__ = ["TOLERANCE", "Report", "verify_case"]
 
 TOLERANCE = 1e-8
 
 
 class Report:
-    """Relative errors by group, and which of the file's arrays have been looked at."""
+    """Relative errors by group, and which of the file's arrays have been read.
+
+    Args:
+        arrays: of the file, by key.
+    """
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:
         self.arrays = arrays
@@ -39,14 +39,14 @@ class Report:
         self.seen: set[str] = {"case_json"}
 
     def take(self, key: str) -> np.ndarray:
-        """An input of the replay."""
+        """An input of the replay, marked as read; raises QamError if it is missing."""
         if key not in self.arrays:
             raise QamError(f"the case lacks '{key}': record it again, or give a complete file")
         self.seen.add(key)
         return self.arrays[key]
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """All arrays below a prefix, by the rest of their names, marked as inputs."""
+        """All arrays below a prefix, by the rest of their names, marked as read."""
         keys = [key for key in self.arrays if key.startswith(prefix)]
         return {key.removeprefix(prefix): self.take(key) for key in keys}
 
@@ -59,7 +59,7 @@ class Report:
         self.compare(group, got, expected)
 
     def compare(self, group: str, got: np.ndarray, expected: np.ndarray) -> None:
-        """Add the error between arrays of one size to a group's."""
+        """Update a group's error with that between two arrays of equal size."""
         scale = np.abs(expected).max(initial=0.0)
         error = np.abs(got.reshape(expected.shape) - expected).max(initial=0.0) / (scale if scale > 0 else 1.0)
         # A NaN anywhere counts as infinitely wrong.
@@ -71,7 +71,7 @@ class Report:
         return sorted(set(self.arrays) - self.seen)
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:
-        """Every group within the tolerance, something checked, and nothing left over."""
+        """Whether every error is within the tolerance, something was checked, and no array is unread."""
         return bool(self.errors) and max(self.errors.values()) <= tolerance and not self.unchecked
 
 
@@ -217,10 +217,14 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
 def verify_case(path: str | Path) -> Report:
     """Replay one recorded case.
 
-    path  an .npz in the format of tests/golden/README.md
-    ->    Report: `errors` by group, `unchecked` arrays, `passed()`
+    Args:
+        path: an .npz in the format of tests/golden/README.md.
 
-    Raises QamError when the file is not a complete case of a known method.
+    Returns:
+        Report: `errors` by group, `unchecked` arrays, `passed()`.
+
+    Raises:
+        QamError: the file is not a complete case of a known method.
     """
     case, arrays = _load(Path(path))
     report = Report(arrays)
@@ -236,34 +240,3 @@ def verify_case(path: str | Path) -> Report:
             f"'{path}' contradicts itself ({reason}): its arrays and case_json do not fit together"
         ) from None
     return report
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-verify`; returns 0 only if every case passes."""
-    parser = argparse.ArgumentParser(
-        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("cases", nargs="+", metavar="CASE.npz")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
-    options = parser.parse_args(arguments)
-    failed = 0
-    for path in options.cases:
-        name = Path(path).stem
-        try:
-            report = verify_case(path)
-        except QamError as error:
-            print(f"{name:14} FAIL  {error}")
-            failed += 1
-            continue
-        ok = report.passed(options.tolerance)
-        failed += not ok
-        figures = "  ".join(f"{group} {error:.1e}" for group, error in report.errors.items())
-        print(f"{name:14} {'ok  ' if ok else 'FAIL'}  {figures}")
-        if report.unchecked:
-            print(f"{'':20}not checked: {', '.join(report.unchecked[:5])}{' ...' * (len(report.unchecked) > 5)}")
-    print(f"{len(options.cases) - failed} of {len(options.cases)} cases within {options.tolerance:g}")
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

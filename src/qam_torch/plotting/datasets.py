@@ -1,12 +1,11 @@
-"""A data set in one picture: a few episodes, where the data are, what they return at a task, and the actions.
-
-Without pyplot, in the style of `experiment.drawing`.
-"""
+"""A dataset in one figure: a few episodes, the visited positions, the returns at a task, and the actions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,14 +16,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from qam_torch.cli.data.examples import Example, Examples
-from qam_torch.data.inspection.statistics import ACTION_BINS, Episodes
 from qam_torch.plotting.mazes import draw_maze
 from qam_torch.plotting.style import BLUE, GREEN, INK, ORANGE, VERMILION, save_figure, styled
+from qam_torch.types import MazeLayout
 
-__all__ = ["data_set_figure", "plot_data_set"]
+__all__ = ["Example", "Examples", "Scene", "dataset_figure", "plot_dataset"]
 
-# Okabe and Ito's colours, for up to eight cubes, their yellow darkened to be seen on white.
+# Okabe and Ito's colors for up to eight cubes, with a darker yellow that is visible on white.
 _CUBES = (BLUE, ORANGE, GREEN, VERMILION, "#56B4E9", "#CC79A7", "#B8A800", INK)
 _SUCCESS = "#FBEFB5"
 _GRIPPER, _GREY = "gripper", "#8A8A8A"
@@ -32,23 +30,84 @@ _MANY = 100  # episodes
 _BLUES = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
 
 
-def plot_data_set(path: str | Path, title: str, episodes: Episodes, examples: Examples, reward: str) -> None:
-    """Save `data_set_figure` as a PNG, whole or not at all; raises QamError if it cannot be written."""
-    save_figure(data_set_figure(title, episodes, examples, reward), path)
+@dataclass(frozen=True)
+class Scene:
+    """What is visible of a task.
+
+    Attributes:
+        layout: the map of a maze; None for the arm.
+        goals: name of a body -> the position (2,) or (3,) in m where the task requires it; bodies without a goal are
+            absent.
+        cubes: number of cubes that the arm has.
+        ball: whether the agent has a ball to push.
+        actions: names of the action's dimensions; empty where they have none.
+    """
+
+    layout: MazeLayout | None
+    goals: Mapping[str, np.ndarray]
+    cubes: int = 0
+    ball: bool = False
+    actions: tuple[str, ...] = ()
+
+
+class Example(NamedTuple):
+    """One episode of L transitions.
+
+    Attributes:
+        number: its position in the file, from 0.
+        positions: name of a body -> (L, 2) or (L, 3) in m.
+        rewards: (L,).
+        success: (L,) bool, transitions that start in a success state.
+    """
+
+    number: int
+    positions: Mapping[str, np.ndarray]
+    rewards: np.ndarray
+    success: np.ndarray
+
+
+class Examples(NamedTuple):
+    """What a figure shows of a task.
+
+    Attributes:
+        task: number of the task.
+        scene: the task's maze or arm.
+        episodes: a few episodes.
+        everywhere: name of a body -> its positions (M, 2) or (M, 3) throughout the file.
+    """
+
+    task: int
+    scene: Scene
+    episodes: Sequence[Example]
+    everywhere: Mapping[str, np.ndarray]
+
+
+def plot_dataset(
+    path: str | Path, title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
+) -> None:
+    """Save `dataset_figure` atomically as a PNG; raises QamError if it cannot be written."""
+    save_figure(dataset_figure(title, returns, action_counts, examples, reward), path)
 
 
 @styled
-def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: str) -> Figure:
-    """Example episodes above; where the data are, returns, and actions below.
+def dataset_figure(
+    title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
+) -> Figure:
+    """Draw example episodes above; visited positions, returns and actions below.
 
-    title     above the figure
-    episodes  of the whole data set
-    examples  what to show of the task
-    reward    "dense" or "sparse", for the labels
+    Args:
+        title: above the figure.
+        returns: (E,) of every episode of the dataset.
+        action_counts: (A, bins) actions in equal bins of [-1, 1].
+        examples: what to show of the task.
+        reward: "dense" or "sparse", for the labels.
+
+    Returns:
+        The figure.
     """
     layout = examples.scene.layout
     maze = layout is not None
-    # A maze's panel keeps its shape; the arm's four rows of panels take what they are given.
+    # A maze's panel keeps its aspect ratio; the arm's four rows of panels fill the height.
     upper = 0.8 + 3.3 * layout.walls.shape[0] / layout.walls.shape[1] if layout is not None else 6.6
     lower = 3.0
     figure = Figure(figsize=(11, upper + lower), layout="constrained")
@@ -56,10 +115,10 @@ def data_set_figure(title: str, episodes: Episodes, examples: Examples, reward: 
     above, below = parts
     above.suptitle(f"{title}, task {examples.task}", fontweight="bold")
     (_draw_mazes if maze else _draw_arms)(above, examples)
-    where, returns, actions = below.subplots(1, 3)
+    where, returns_axes, actions_axes = below.subplots(1, 3)
     (_draw_map if maze else _draw_table)(where, examples)
-    _draw_returns(returns, episodes.outcomes[examples.task].returns, reward)
-    _draw_actions(actions, episodes.actions, examples.scene.actions)
+    _draw_returns(returns_axes, returns, reward)
+    _draw_actions(actions_axes, action_counts, examples.scene.actions)
     return figure
 
 
@@ -69,7 +128,7 @@ def _outcome(example: Example) -> str:
 
 
 def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
-    """A map an episode, the path coloured by time."""
+    """One map per episode, the path colored by time."""
     layout = examples.scene.layout
     assert layout is not None
     panels = list(figure.subplots(1, len(examples.episodes), sharey=True, squeeze=False)[0])
@@ -97,12 +156,14 @@ def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
     panels[0].set_ylabel("y (m)")
     if "ball" in examples.everywhere:
         panels[0].plot([], [], color=GREEN, marker="o", markersize=4, linestyle="", label="ball")
-    panels[0].legend(loc="upper left", ncols=3, borderaxespad=0.2, handlelength=1.2)  # there is always a wall behind it
+    panels[0].legend(
+        loc="upper left", ncols=3, borderaxespad=0.2, handlelength=1.2
+    )  # the map's corner is always a wall
     figure.colorbar(lines, ax=panels, label="step", shrink=0.8, aspect=28, pad=0.01)
 
 
 def _draw_arms(figure: SubFigure, examples: Examples) -> None:
-    """A column an episode: x, y, z of the gripper and the cubes, and the reward, over time."""
+    """One column per episode: x, y, z of the gripper and the cubes, and the reward, over time."""
     goals = examples.scene.goals
     grid = figure.subplots(4, len(examples.episodes), sharex="col", sharey="row", squeeze=False)
     for column, example in zip(grid.T, examples.episodes, strict=True):
@@ -111,7 +172,7 @@ def _draw_arms(figure: SubFigure, examples: Examples) -> None:
             for name, path in example.positions.items():
                 strength = {"linewidth": 0.9} if name == _GRIPPER else {"linewidth": 1.6}
                 axes.plot(path[:, axis], color=_color(name), label=name, **strength)
-            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all seen
+            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all visible
                 axes.axhline(goal[axis], color=_color(name), linestyle=(5 * i, (5, 5)), linewidth=1)
         column[3].step(np.arange(len(example.rewards)), example.rewards, where="post", color=INK, linewidth=1)
         column[3].set(xlabel="step", xlim=(0, len(example.rewards)))
@@ -136,14 +197,14 @@ def _color(body: str) -> str:
 
 
 def _shade(axes: Axes, success: np.ndarray) -> None:
-    """Steps in a success state; success (L,) bool."""
+    """Shade steps in a success state; success (L,) bool."""
     edges = np.flatnonzero(np.diff(success, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2):
         axes.axvspan(start, end, color=_SUCCESS, linewidth=0, zorder=0)
 
 
 def _draw_map(axes: Axes, examples: Examples) -> None:
-    """How often the agent was where in the maze."""
+    """Density of the agent's positions in the maze."""
     layout = examples.scene.layout
     assert layout is not None
     axes.set(title="where the agent was", xlabel="x (m)", ylabel="y (m)")
@@ -152,7 +213,7 @@ def _draw_map(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_table(axes: Axes, examples: Examples) -> None:
-    """How often the gripper was where, from above: y to the right, because the table is wider than deep."""
+    """Density of the gripper's positions from above; y to the right, because the table is wider than deep."""
     squares = " (squares: goals)" if examples.scene.goals else ""
     axes.set(title=f"where the gripper was{squares}", xlabel="y (m)", ylabel="x (m)")
     yx = examples.everywhere[_GRIPPER][:, 1::-1]
@@ -164,7 +225,7 @@ def _draw_table(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float, float], cell: float) -> None:
-    """Visits to cells of this size, darker by the logarithm of their number; white where there was none."""
+    """Visits to cells of this size, darker by the logarithm of their number; white without visits."""
     left, right, bottom, top = extent
     bins = [max(1, round((right - left) / cell)), max(1, round((top - bottom) / cell))]
     visits, _, _ = np.histogram2d(xy[:, 0], xy[:, 1], bins=bins, range=((left, right), (bottom, top)))
@@ -174,7 +235,7 @@ def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float,
 
 
 def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
-    """Histogram; with many episodes on a logarithmic scale, which shows the few that are unlike the rest."""
+    """Histogram; with many episodes on a logarithmic scale, which shows rare values."""
     axes.set(title=f"returns, {reward} reward", xlabel="return of an episode", ylabel="episodes")
     axes.hist(returns, bins=30 if np.ptp(returns) else 1, color=BLUE, log=len(returns) >= _MANY)
     median = float(np.median(returns))
@@ -192,9 +253,9 @@ def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
 
 
 def _draw_actions(axes: Axes, counts: np.ndarray, names: tuple[str, ...]) -> None:
-    """A histogram a dimension, one above the other on a common scale; counts (A, bins)."""
+    """One histogram per dimension, one above the other on a common scale; counts (A, bins)."""
     share = counts / counts.sum(axis=1, keepdims=True)
-    edges = np.linspace(-1, 1, ACTION_BINS + 1)
+    edges = np.linspace(-1, 1, counts.shape[1] + 1)
     for i, row in enumerate(share / share.max()):
         base = len(share) - 1 - i
         axes.bar(

@@ -1,4 +1,4 @@
-"""Curves of a run's evaluations: success or return over updates, and over environment steps where it goes online."""
+"""Curves of a run's evaluations: success or return over updates, and over environment steps in the online phase."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, step_of
-from qam_torch.plotting.style import BLUE, INK, colors, entitle, save_figure, styled
+from qam_torch.plotting.step_axis import (
+    FEW_POINTS,
+    finite_points,
+    format_step_axis,
+    step_axis_label,
+    step_of_update,
+    values_by_member,
+)
+from qam_torch.plotting.style import BLUE, INK, colors, save_figure, set_title, styled
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import require
 
@@ -26,7 +33,7 @@ def plot_success(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> bool:
-    """Save `success_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    """Save `success_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
     return save_figure(success_figure(metrics, episodes, behavior, title, cells), path)
 
 
@@ -38,7 +45,7 @@ def plot_return(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> bool:
-    """Save `return_figure` as a PNG, whole or not at all; False, and nothing written, without any evaluation."""
+    """Save `return_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
     return save_figure(return_figure(metrics, episodes, behavior, title, cells), path)
 
 
@@ -50,19 +57,24 @@ def success_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Success rate over updates: mean over seeds, pooled 95 % Wilson interval, each seed if there are several.
+    """Plot the success rate over steps: mean over seeds, pooled 95% Wilson interval, and each seed if several.
 
-    metrics   from `read_metrics`
-    episodes  int >= 1 behind each success rate
-    behavior  success rate of the behaviour flow alone, in [0, 1], or (rate, low, high)
-    title     above the figure
-    cells     (P,)  what each member's numbers are, where they differ: each cell gets a mean of its own, and no interval
-    ->        Figure, None if nothing was evaluated yet
+    Args:
+        metrics: from `read_metrics`.
+        episodes: int >= 1, episodes of each success rate.
+        behavior: success rate of the behavior flow alone, in [0, 1], or (rate, low, high).
+        title: above the figure.
+        cells: (P,), each member's hyperparameters as text if they differ: each cell then has its own mean and no
+            interval.
 
-    Raises QamError for a missing column or values out of range.
+    Returns:
+        The figure, or None if nothing was evaluated.
+
+    Raises:
+        QamError: a missing column or values out of range.
     """
     require("episodes", episodes >= 1, episodes, "at least 1")
-    updates, rates = by_seed(metrics, "evaluation/success")
+    updates, rates = values_by_member(metrics, "evaluation/success")
     if not len(updates):
         return None
     present = np.isfinite(rates)
@@ -80,7 +92,7 @@ def success_figure(
             axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
     interval = f"95 % interval ({sample})"
     if len(set(cells)) > 1:
-        pass  # one band over all cells would mean nothing
+        pass  # one interval over different cells has no meaning
     elif len(updates) > 1:
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
@@ -97,18 +109,22 @@ def return_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Return over updates, for environments that know no success: mean over seeds, and each seed if there are several.
+    """Plot the return over steps, for environments without success: mean over seeds, and each seed if several.
 
-    metrics   from `read_metrics`
-    episodes  int >= 1 behind each seed's return
-    behavior  return of the behaviour flow alone
-    title     above the figure
-    cells     as for `success_figure`
-    ->        Figure, None if nothing was evaluated yet
+    Args:
+        metrics: from `read_metrics`.
+        episodes: int >= 1, episodes of each return.
+        behavior: return of the behavior flow alone.
+        title: above the figure.
+        cells: as for `success_figure`.
 
-    Raises QamError for a missing column.
+    Returns:
+        The figure, or None if nothing was evaluated.
+
+    Raises:
+        QamError: a missing column.
     """
-    updates, returns = by_seed(metrics, "evaluation/return")
+    updates, returns = values_by_member(metrics, "evaluation/return")
     if not len(updates):
         return None
     sample = _sample(returns, episodes, cells)
@@ -121,26 +137,26 @@ def return_figure(
 
 
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
-    """An empty figure of one curve over the run."""
+    """An empty figure with one pair of axes."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
-    return figure, figure.add_subplot(xlabel=counted(metrics), **axes)
+    return figure, figure.add_subplot(xlabel=step_axis_label(metrics), **axes)
 
 
 def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
-    """Axis, legend and title, when all is drawn; for a grid, what a point of it is made of."""
+    """Add axis, legend and title; `grid` is the sample size for the legend of a grid, or None."""
     (axes,) = figure.axes
-    count_steps(axes, metrics)
+    format_step_axis(axes, metrics)
     if grid is None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
-    else:  # many long names, so beside the axes
+    else:  # long names fit beside the axes only
         figure.set_figwidth(9)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
-    entitle(figure, title)
+    set_title(figure, title)
     return figure
 
 
 def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
-    """What one point of the curve is made of."""
+    """Sample size of one point of the curve, as text."""
     seeds = values.shape[1] // max(1, len(set(cells)))
     return f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
 
@@ -148,7 +164,7 @@ def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
 def _draw_policies(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, cells: Sequence[str]
 ) -> None:
-    """What evaluations gave (updates, members): of each cell the mean strong, and several seeds faint."""
+    """Draw evaluations (updates, members): the mean of each cell strong, several seeds faint."""
     groups: dict[str, list[int]] = {}
     for p in range(values.shape[1]):
         groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
@@ -162,13 +178,13 @@ def _draw_policies(
 def _draw_divergences(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
 ) -> None:
-    """A cross on each curve of a member that has diverged, at its update there."""
+    """Draw a cross on the curve of each diverged member, at its last update."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
     axes.scatter([], [], color=INK, label="diverged", **style)
-    for p, update in enumerate(np.fmax.reduce(by_seed(metrics, "diverged")[1])):
+    for p, update in enumerate(np.fmax.reduce(values_by_member(metrics, "diverged")[1])):
         if np.isfinite(update):
-            step = step_of(metrics, update)
-            axes.scatter([step], [np.interp(step, *finite(updates, values[:, p]))], color=drawn[p], **style)
+            step = step_of_update(metrics, update)
+            axes.scatter([step], [np.interp(step, *finite_points(updates, values[:, p]))], color=drawn[p], **style)
 
 
 def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:
@@ -177,8 +193,10 @@ def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any
     if seeds > 1:
         for p, member in enumerate(values.T):
             label = "_" if p or name != "policy" else "each seed"
-            axes.plot(*finite(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False)
-    marker = "o" if len(updates) <= FEW else ""
+            axes.plot(
+                *finite_points(updates, member), color=color, alpha=0.35, linewidth=0.8, label=label, clip_on=False
+            )
+    marker = "o" if len(updates) <= FEW_POINTS else ""
     mean = np.nanmean(values, axis=1)
     label = f"{name}, mean over seeds" if seeds > 1 and name == "policy" else name
     axes.plot(

@@ -1,4 +1,4 @@
-"""A maze seen from above, with the paths taken in it."""
+"""A maze from above, with trajectories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, save_figure, set_title, styled
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def plot_trajectories(
     title: str | None = None,
     compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
 ) -> bool:
-    """Save `trajectories_figure` as a PNG, whole or not at all; always True."""
+    """Save `trajectories_figure` atomically as a PNG; always returns True."""
     return save_figure(trajectories_figure(layout, trajectories, success, title, compare), path)
 
 
@@ -42,16 +42,20 @@ def trajectories_figure(
     title: str | None = None,
     compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
 ) -> Figure:
-    """Paths over the map of a maze, coloured by whether they reached the goal.
+    """Plot trajectories over the map of a maze, colored by whether they reached the goal.
 
-    layout        from `maze_layout`
-    trajectories  positions (L, 2) of each episode, in the maze's coordinates
-    success       (episodes,) bool
-    title         above the figure
-    compare       the same of another policy, and its name, for a second panel
-    ->            Figure
+    Args:
+        layout: from `maze_layout`.
+        trajectories: positions (L, 2) of each episode, in the maze's coordinates.
+        success: (episodes,) bool.
+        title: above the figure.
+        compare: trajectories, success and name of another policy, for a second panel.
 
-    Raises QamError if the trajectories have another shape or are not as many as `success`.
+    Returns:
+        The figure.
+
+    Raises:
+        QamError: a trajectory has another shape, or their number differs from `success`.
     """
     shown = [(trajectories, success, "policy"), *([compare] if compare else [])]
     rows, columns = layout.walls.shape
@@ -69,12 +73,12 @@ def trajectories_figure(
         draw_maze(axes, layout)
         _draw_paths(axes, paths, solved)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * len(shown))
-    entitle(figure, title)
+    set_title(figure, title)
     return figure
 
 
 def draw_maze(axes: Axes, layout: MazeLayout) -> None:
-    """Walls, start and goal."""
+    """Draw walls, start and goal."""
     walls = ListedColormap(["white", "#C9CDD2"])
     axes.imshow(layout.walls, cmap=walls, vmin=0, vmax=1, origin="lower", extent=layout.extent, zorder=0)
     axes.grid(False)
@@ -87,7 +91,7 @@ def draw_maze(axes: Axes, layout: MazeLayout) -> None:
 
 
 def _draw_paths(axes: Axes, paths: Sequence[np.ndarray], solved: np.ndarray) -> None:
-    """Paths by outcome, the rarer outcome on top; those that failed end in a cross."""
+    """Draw paths by outcome, the rarer outcome on top; failed ones end in a cross."""
     for outcome, color, label in ((True, BLUE, "reached the goal"), (False, VERMILION, "did not, × where it ended")):
         group = [path for path, reached in zip(paths, solved, strict=True) if reached == outcome]
         alpha, zorder = (0.8, 3) if 2 * len(group) < len(paths) else (0.45, 2)

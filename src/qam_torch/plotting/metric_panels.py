@@ -1,8 +1,8 @@
-"""Which training metrics stand together in one panel, and what it is called.
+"""Grouping of training metrics into panels, and the titles of the panels.
 
-A metric is named `owner/quantity`, after the network or objective it tells of. What belongs together is read from the
-names, so that a new method's metrics find their panels without an entry here: q_mean, q_min and q_max are the
-statistics of one quantity. The tables only give some words their usual name.
+A metric is named `owner/quantity`, after the network or objective that it describes. Groups are derived from the
+names, so that a new method needs no entry here: q_mean, q_min and q_max are statistics of one quantity. The tables only
+give some quantities their usual names.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Panel", "arrange"]
+__all__ = ["Panel", "group_metrics"]
 
 _STATISTICS = ("mean", "std", "min", "max")
-# What is said together, besides statistics: quantity -> what it is a part of, and its label there.
+# Quantities that share a panel besides statistics: quantity -> the panel's quantity, and its label there.
 _PARTS = {
     "entropy_loss": ("losses", "entropy"),
     "alpha_loss": ("losses", "temperature"),
@@ -42,11 +42,13 @@ _TITLES = {
 
 
 class Panel(NamedTuple):
-    """One panel of the picture.
+    """One panel of the figure.
 
-    lines  metric -> label
-    band   the metrics between which a band lies, if any
-    log    a logarithmic y axis, where the values allow it
+    Attributes:
+        title: above the panel.
+        lines: metric -> label.
+        band: metrics at the lower and upper edge of a band, or None.
+        log: whether the y axis is logarithmic if the values allow it.
     """
 
     title: str
@@ -55,11 +57,14 @@ class Panel(NamedTuple):
     log: bool
 
 
-def arrange(names: Sequence[str]) -> list[Panel]:
-    """Sort metrics into panels, in the order in which they come up, those of collected episodes last.
+def group_metrics(names: Sequence[str]) -> list[Panel]:
+    """Group metrics into panels, in order of appearance, with metrics of collected episodes last.
 
-    names  owner/quantity
-    ->     panels that show each of them once: the minimum and maximum of a mean as a band around it
+    Args:
+        names: of metrics, owner/quantity.
+
+    Returns:
+        Panels that show each metric once; minimum and maximum of a mean become a band around it.
     """
     groups: dict[str, dict[str, str]] = {}
     for name in sorted(names, key=lambda name: name.startswith("collection/")):
@@ -79,7 +84,7 @@ def _place(name: str) -> tuple[str, str]:
 
 
 def _panel(group: str, members: dict[str, str]) -> Panel:
-    """members  label -> metric."""
+    """The panel of a group; members: label -> metric."""
     band = (members["min"], members["max"]) if {"mean", "min", "max"} <= members.keys() else None
     lines = {name: label.replace("_", " ") for label, name in members.items() if band is None or name not in band}
     return Panel(_title(group), lines, band, group.partition("/")[2] in _LOGARITHMIC)

@@ -1,4 +1,4 @@
-"""The horizontal axis of a run's curves: its steps, and where the online phase begins."""
+"""The horizontal axis of a run's curves: its steps, and the start of the online phase."""
 
 from __future__ import annotations
 
@@ -12,16 +12,34 @@ from qam_torch.plotting.style import INK
 from qam_torch.rundir.metrics_file import is_training_metric
 from qam_torch.types import QamError
 
-__all__ = ["FEW", "by_seed", "count_steps", "counted", "finite", "step_of", "training_metrics"]
+__all__ = [
+    "FEW_POINTS",
+    "values_by_member",
+    "format_step_axis",
+    "step_axis_label",
+    "finite_points",
+    "step_of_update",
+    "training_metrics",
+]
 
-FEW = 30
-"""Values that are few enough to be shown one by one."""
+FEW_POINTS = 30
+"""Curves with at most this many values show each value."""
 
 
-def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A metric's steps (U,) with finite values and its values (U, P), nan where there is none; later rows win.
+def values_by_member(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Arrange a metric by step and member.
 
-    A member is known by its index where the file has one, else by its seed.
+    A member is identified by its index if the file has one, by its seed otherwise.
+
+    Args:
+        metrics: from `read_metrics`.
+        name: column of the metric.
+
+    Returns:
+        Steps (U,) with finite values, and values (U, P), nan where absent; later rows for one step win.
+
+    Raises:
+        QamError: a column is missing.
     """
     for column in ("update", "seed", name):
         if column not in metrics:
@@ -34,19 +52,19 @@ def by_seed(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, n
     return updates, table
 
 
-def finite(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points that exist, so that a line goes on over a row in which this seed has no value."""
+def finite_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points with finite y, so that a line continues over rows without a value."""
     kept = np.isfinite(y)
     return x[kept], y[kept]
 
 
 def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
-    """Names of what updates and collected episodes gave, in the order of the columns."""
+    """Names of the metrics of updates and collected episodes, in the order of the columns."""
     return [name for name in metrics if is_training_metric(name)]
 
 
-def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
-    """From 0 to the run's last step, as 5k or 1M; what comes before the online phase is shaded."""
+def format_step_axis(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
+    """Set the axis to 0 to the last step, with ticks such as 5k; an offline phase before an online one is shaded."""
     steps, change = _steps(metrics), _phase_change(metrics)
     axes.set_xlim(0, max(1.0, float(np.max(steps, initial=0))))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -56,8 +74,8 @@ def count_steps(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
 
 
-def counted(metrics: Mapping[str, np.ndarray]) -> str:
-    """What the horizontal axis counts."""
+def step_axis_label(metrics: Mapping[str, np.ndarray]) -> str:
+    """Label of the horizontal axis: what it counts."""
     change = _phase_change(metrics)
     if change is None:
         return "updates"
@@ -65,16 +83,16 @@ def counted(metrics: Mapping[str, np.ndarray]) -> str:
     return f"{offline}environment steps online"
 
 
-def step_of(metrics: Mapping[str, np.ndarray], update: float) -> float:
-    """The step at which an update was made: between those of the rows before and after it."""
+def step_of_update(metrics: Mapping[str, np.ndarray], update: float) -> float:
+    """The step at which an update was made, interpolated between rows."""
     order = np.argsort(_steps(metrics), kind="stable")
     updates = np.concatenate([[0.0], metrics["update"][order]])
     steps = np.concatenate([[0.0], _steps(metrics)[order]])
-    return float(np.interp(np.nextafter(update, 0), updates, steps))  # of rows that made none, the first
+    return float(np.interp(np.nextafter(update, 0), updates, steps))  # of several rows with equal updates, the first
 
 
 def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Each row's place in the run: its step, or its update where no steps are told; updates of another run not counted.
+    """Each row's step, or its update in files without steps; updates of another run are not counted.
 
     A run that starts from a checkpoint has one row before its online phase, in which only the policy was evaluated.
     """
@@ -86,7 +104,7 @@ def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _phase_change(metrics: Mapping[str, np.ndarray]) -> float | None:
-    """The step at which the online phase began, None if there is none."""
+    """The step at which the online phase began, or None."""
     offline = _offline(metrics)
     return None if offline.all() else float(np.max(_steps(metrics)[offline], initial=0))
 

@@ -1,6 +1,6 @@
-"""What all pictures share: the style, the colours, and being saved whole or not at all.
+"""Style and colors of all figures, and saving them atomically.
 
-Figures are made without pyplot, so neither the backend nor any global state of matplotlib is touched.
+Figures are made without pyplot, so neither the backend nor any global state of matplotlib changes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from qam_torch.system.files import atomic_path
 from qam_torch.types import QamError
 
-__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "entitle", "save_figure", "styled"]
+__all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "set_title", "save_figure", "styled"]
 
 DPI = 130
-# Okabe and Ito's colours, which people with any colour vision can tell apart.
+# Okabe and Ito's colors, distinguishable with any color vision.
 BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 _STYLE: Any = {
@@ -47,22 +47,23 @@ styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside
 
 
 def colors(count: int) -> list[Any]:
-    """Colours that can be told apart; of many, a scale."""
+    """Distinguishable colors; for more than six, steps of a scale."""
     few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 
-def entitle(figure: Figure, title: str | None) -> None:
-    """Put the title, if there is one, above the figure."""
+def set_title(figure: Figure, title: str | None) -> None:
+    """Set the figure's title if there is one."""
     if title:
         figure.suptitle(title, fontweight="bold")
 
 
 @styled
 def save_figure(figure: Figure | None, path: str | Path) -> bool:
-    """Save as a PNG; False, and nothing written, where there is no figure.
+    """Save a figure atomically as a PNG; returns False without writing if there is no figure.
 
-    Raises QamError where it cannot be written; a file that was there stays.
+    Raises:
+        QamError: the file cannot be written; an existing file is kept.
     """
     if figure is None:
         return False

@@ -13,41 +13,54 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from qam_torch.plotting.metric_panels import Panel, arrange
-from qam_torch.plotting.step_axis import FEW, by_seed, count_steps, counted, finite, training_metrics
-from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, entitle, save_figure, styled
+from qam_torch.plotting.metric_panels import Panel, group_metrics
+from qam_torch.plotting.step_axis import (
+    FEW_POINTS,
+    finite_points,
+    format_step_axis,
+    step_axis_label,
+    training_metrics,
+    values_by_member,
+)
+from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, save_figure, set_title, styled
 
 __all__ = ["losses_figure", "plot_losses"]
 
 _WIDEST_WINDOW = 101  # logged values that a running median spans at most
 
 
-# The second is dashed, so that it does not hide the first, of which it may be nearly the whole.
+# The second is dashed, so that it does not hide the first where both nearly coincide.
 _LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
 _Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
 _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
 
 
 def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str | None = None) -> bool:
-    """Save `losses_figure` as a PNG, whole or not at all; False, and nothing written, if no value was logged."""
+    """Save `losses_figure` atomically as a PNG; returns False without writing if no value was logged."""
     return save_figure(losses_figure(metrics, title), path)
 
 
 @styled
 def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
-    """Training metrics as small multiples: every logged value faint, their running median strong.
+    """Plot training metrics as small multiples: every logged value faint, the running median strong.
 
-    metrics  from `read_metrics`; `panels.arrange` says which of them share a panel
-    title    above the figure
-    ->       Figure, None if no training metric was logged yet
+    A metric without any finite value is left out. With several seeds, each is a faint line, and the
+    strong line is the running median of their median.
 
-    A metric without any finite value is left out. Several seeds are faint lines each, and the strong line is the
-    running median of their median. Raises QamError if the columns update and seed are missing.
+    Args:
+        metrics: from `read_metrics`; `group_metrics` decides which of them share a panel.
+        title: above the figure.
+
+    Returns:
+        The figure, or None if no training metric was logged.
+
+    Raises:
+        QamError: the columns update and seed are missing.
     """
     drawn = [name for name in training_metrics(metrics) if name not in _NOT_DRAWN]
-    curves = {name: by_seed(metrics, name) for name in drawn}
+    curves = {name: values_by_member(metrics, name) for name in drawn}
     curves = {name: curve for name, curve in curves.items() if len(curve[0])}
-    panels = arrange(list(curves))
+    panels = group_metrics(list(curves))
     if not panels:
         return None
     columns = min(len(panels), 3 if len(panels) in (5, 6, 9) else 4)
@@ -56,20 +69,20 @@ def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -
     for i, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, i + 1, title=panel.title)
         _draw_panel(axes, panel, curves)
-        count_steps(axes, metrics)
+        format_step_axis(axes, metrics)
     note = ""
     if len(np.unique(metrics.get("member", metrics["seed"]))) > 1:
         every = "member" if "member" in metrics else "seed"
         note = f"   (faint: each {every}; strong: running median over {every}s)"
-    elif max(len(updates) for updates, _ in curves.values()) >= FEW:
+    elif max(len(updates) for updates, _ in curves.values()) >= FEW_POINTS:
         note = "   (faint: every logged value; strong: running median)"
-    figure.supxlabel(f"{counted(metrics)}{note}", fontsize=9)
-    entitle(figure, title)
+    figure.supxlabel(f"{step_axis_label(metrics)}{note}", fontsize=9)
+    set_title(figure, title)
     return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
-    """Draw the panel's metrics, on a logarithmic axis where it asks for one and no value is negative."""
+    """Draw the panel's metrics, on a logarithmic axis if the panel is logarithmic and no value is negative."""
     shown = {name: curves[name] for name in panel.lines}
     every = np.concatenate([values.ravel() for _, values in shown.values()])
     log = panel.log and not (every < 0).any() and (every > 0).any()
@@ -91,11 +104,11 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
 
 def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str, color: str, style: Any) -> None:
     """The running median over (updates, seeds), and each seed faint; a single point as a mark, which can be seen."""
-    centre = np.nanmedian(values, axis=1)
-    smooth = _running_median(centre)
-    if values.shape[1] > 1 or smooth is not centre:
+    center = np.nanmedian(values, axis=1)
+    smooth = _running_median(center)
+    if values.shape[1] > 1 or smooth is not center:
         for member in values.T:
-            axes.plot(*finite(updates, member), color=color, alpha=0.25, linewidth=0.7)
+            axes.plot(*finite_points(updates, member), color=color, alpha=0.25, linewidth=0.7)
     single: dict[str, Any] = {"marker": "o", "markersize": 4, "clip_on": False} if len(updates) == 1 else {}
     axes.plot(updates, smooth, color=color, linestyle=style, linewidth=1.6, label=label, **single)
 
@@ -113,9 +126,9 @@ def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a centred window of a twentieth of the values, cut at the ends; a few values stay as they are."""
+    """Median over a centered window of a twentieth of the values, cut at the ends; a few values stay as they are."""
     half = max(1, min(len(values) // 20, _WIDEST_WINDOW) // 2)
-    if len(values) < FEW:
+    if len(values) < FEW_POINTS:
         return values
     padded = np.pad(values, half, constant_values=np.nan)
     return np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)

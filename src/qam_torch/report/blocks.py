@@ -1,4 +1,4 @@
-"""What a report consists of, before it is written as Markdown, LaTeX or HTML."""
+"""Blocks that a report consists of, before it is written as Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
@@ -14,33 +14,35 @@ __all__ = ["Block", "Heading", "Interval", "Panel", "Panels", "Table", "Text"]
 
 
 class Interval(NamedTuple):
-    """A cell of a table that also can be drawn: its words, and its place on a scale from 0 to 1."""
+    """A table cell that can also be drawn: its text, and an estimate on a scale from 0 to 1."""
 
-    words: str
+    text: str
     estimate: Estimate | None = None
 
 
 class Heading(NamedTuple):
     """A heading; level 1 is the report's own."""
 
-    words: str
+    text: str
     level: int = 2
 
 
 class Text(NamedTuple):
-    """A paragraph, or with several a list; `code` in backquotes, **strong**, and [words](URL) as in Markdown."""
+    """One paragraph, or a list of several; with `code`, **strong** and [text](URL) as in Markdown."""
 
-    words: Sequence[str]
+    paragraphs: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Table:
     """A table.
 
-    columns  name of each; a trailing ">" has its cells to the right, as numbers are
-    rows     cells
-    name     of it in a file's name or label
-    folded   what a page may show folded up at first: many rows that few people look at
+    Attributes:
+        columns: name of each; a trailing ">" aligns its cells to the right, as for numbers.
+        rows: the cells.
+        caption: title of the table.
+        name: identifier in file names and labels.
+        folded: whether a page may show it collapsed at first.
     """
 
     columns: Sequence[str]
@@ -56,7 +58,7 @@ class Table:
 
     @property
     def rights(self) -> list[bool]:
-        """Whether each column's cells stand to the right."""
+        """Whether each column's cells are aligned to the right."""
         return [column.endswith(">") for column in self.columns]
 
 
@@ -69,9 +71,13 @@ class Panel(NamedTuple):
 
 @dataclass(frozen=True)
 class Panels:
-    """Plots that stand side by side and share a legend.
+    """Plots side by side that share a legend.
 
-    legend  (label, colour, whether dashed)
+    Attributes:
+        panels: the plots.
+        legend: (label, color, whether dashed).
+        caption: below the plots.
+        name: identifier in file names.
     """
 
     panels: Sequence[Panel]
@@ -83,6 +89,6 @@ class Panels:
 Block = Heading | Text | Table | Panels
 
 
-def words_of(cell: str | Interval) -> str:
-    """What a cell says."""
-    return cell.words if isinstance(cell, Interval) else cell
+def cell_text(cell: str | Interval) -> str:
+    """The text of a cell."""
+    return cell.text if isinstance(cell, Interval) else cell

@@ -1,4 +1,4 @@
-"""All runs together: which count, which are left out and why, and which are missing."""
+"""All runs of a report: which count, which are left out and why, and which are missing."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["Collection", "Missing", "collect"]
 
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
-"""How runs of a sweep end that have come to their results."""
+"""Outcomes of a sweep's runs that have results."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What should be there and is not: a run, or seeds of a cell."""
+    """A run, or seeds of a cell, that should exist and does not."""
 
     what: str
     why: str
@@ -32,12 +32,13 @@ class Missing:
 
 @dataclass(frozen=True)
 class Collection:
-    """Everything that was found.
+    """All runs and members that were found.
 
-    runs     all run directories, those that do not count too
-    members  those whose evaluations count, each cell's seed on a task once
-    labels   a short name for each cell
-    missing  what is not there
+    Attributes:
+        runs: all run directories, including those that do not count.
+        members: members whose evaluations count: each seed of a cell and task once.
+        labels: a short name for each cell.
+        missing: runs and seeds that were not found.
     """
 
     runs: list[Run]
@@ -56,7 +57,7 @@ class Collection:
         for member in self.members:
             if member.place.domain == domain:
                 found.setdefault(member.cell, []).append(member)
-        return dict(sorted(found.items(), key=lambda item: _numerically(self.labels[item[0]])))
+        return dict(sorted(found.items(), key=lambda item: _numeric_order(self.labels[item[0]])))
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
@@ -64,34 +65,34 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
     found = find_runs(paths)
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(read_run, found.runs, found.runs.values()))
-    runs = [_superseded(run, runs) for run in runs]
-    runs, absent = _with_sweeps(runs, found.records)
-    runs, members = _each_once(runs)
+    runs = [_mark_superseded(run, runs) for run in runs]
+    runs, absent = _merge_sweep_records(runs, found.records)
+    runs, members = _drop_duplicates(runs)
     by_name = {run.name: run for run in runs}
     experiments: dict[Cell, set[str]] = {}
     for member in members:
         experiments.setdefault(member.cell, set()).add(by_name[member.run].experiment)
     named = labels(experiments)
-    return Collection(runs, members, named, [*absent, *_holes(runs, members, named)])
+    return Collection(runs, members, named, [*absent, *_missing_seeds(runs, members, named)])
 
 
-def _superseded(run: Run, runs: Iterable[Run]) -> Run:
-    """Training anew keeps the run that was there as NAME.old-1; beside its successor it does not count."""
+def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
+    """A new run keeps the earlier one as NAME.old-1, which does not count beside its successor."""
     successor = run.path.with_name(re.sub(r"\.old-\d+$", "", run.path.name))
     if successor != run.path and any(other.path == successor for other in runs):
-        return run.because(f"an earlier run, since made anew as {successor.name}", LEFT_OUT)
+        return run.with_reason(f"an earlier run, since made anew as {successor.name}", LEFT_OUT)
     return run
 
 
-def _with_sweeps(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
-    """What the sweeps' own records add: why a run failed, and which runs have left no directory."""
+def _merge_sweep_records(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
+    """Add from the sweeps' records why a run failed, and which runs have no directory."""
     ended: dict[str, tuple[str, str, str]] = {}
     for path in records:  # the latest sweep comes last
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             outcome = record["outcome"]
-            told = (str(record["name"]), str(outcome["ending"]), str(outcome.get("reason") or ""))
-            ended[str(outcome.get("directory") or path).replace("//", "/")] = told
+            entry = (str(record["name"]), str(outcome["ending"]), str(outcome.get("reason") or ""))
+            ended[str(outcome.get("directory") or path).replace("//", "/")] = entry
         except (OSError, ValueError, LookupError, TypeError):
             ended[str(path)] = (path.name, "unreadable", "the sweep's record of it is damaged")
     found = []
@@ -99,24 +100,24 @@ def _with_sweeps(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run
         for home in {run.home, str(run.path)} & ended.keys():
             _, ending, reason = ended.pop(home)
             if ending not in DONE and run.status != "finished":
-                run = run.because(_ended(f"{ending} in its sweep", reason))
+                run = run.with_reason(_ending_text(f"{ending} in its sweep", reason))
         found.append(run)
-    return found, [Missing(f"run {name}", _ended(ending, reason)) for name, ending, reason in ended.values()]
+    return found, [Missing(f"run {name}", _ending_text(ending, reason)) for name, ending, reason in ended.values()]
 
 
-def _ended(ending: str, reason: str) -> str:
+def _ending_text(ending: str, reason: str) -> str:
     return f"{ending}: {reason}" if reason else ending
 
 
-def _each_once(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
-    """Of several members of the same cell, task and seed the one that came furthest counts."""
+def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
+    """Of several members with the same cell, task and seed, keep the one with the most steps."""
     best: dict[tuple[Cell, Place, int], Member] = {}
     for run in runs:
         for member in run.members if run.status != LEFT_OUT else ():
             key = (member.cell, member.place, member.seed)
             if key not in best or sum(best[key].points.steps[-1]) < sum(member.points.steps[-1]):
                 best[key] = member
-    told = []
+    checked = []
     for run in runs:
         if run.status != LEFT_OUT:
             others = [(member, best[member.cell, member.place, member.seed]) for member in run.members]
@@ -124,16 +125,16 @@ def _each_once(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
             if again:
                 names = ", ".join(member.name for member, _ in again)
                 where = ", ".join(sorted({other.run for _, other in again}))
-                run = run.because(
+                run = run.with_reason(
                     f"{names} counts from {where}, which has the same settings",
                     LEFT_OUT if len(again) == len(run.members) else None,
                 )
-        told.append(run)
-    return told, list(best.values())
+        checked.append(run)
+    return checked, list(best.values())
 
 
-def _holes(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str]) -> list[Missing]:
-    """Seeds of a cell that were run on some of its domain's tasks but not on all that others were run on."""
+def _missing_seeds(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str]) -> list[Missing]:
+    """Seeds of a cell that are missing on some of the domain's tasks."""
     tasks: dict[str, set[Place]] = {}
     there: dict[Cell, set[tuple[Place, int]]] = {}
     for member in members:
@@ -151,6 +152,6 @@ def _holes(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str
     return holes
 
 
-def _numerically(text: str) -> list[tuple[str, float]]:
+def _numeric_order(text: str) -> list[tuple[str, float]]:
     """Sorts inv_temp=3 before inv_temp=10."""
     return [(words, float(number or 0)) for words, number in re.findall(r"([^\d]*)(\d*\.?\d*)", text)]

@@ -1,4 +1,4 @@
-"""The tables of a report for other programs: every evaluation in a row of its own, and the figures."""
+"""Tables for other programs: one row per evaluation, and one per reported result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from qam_torch.report.collection import Collection
 from qam_torch.report.results import ALL, Result
-from qam_torch.report.settings import differing, told
+from qam_torch.report.settings import differing_settings, format_value
 from qam_torch.system.files import atomic_path, write_text
 from qam_torch.types import QamError
 
@@ -23,13 +23,17 @@ Rows = list[dict[str, Any]]
 
 
 def evaluations(collection: Collection) -> Rows:
-    """One row for each evaluation of each member of each run, those of runs that do not count too; None where blank.
+    """One row per evaluation of each member of each run, including runs that do not count; None where blank.
 
-    The settings in which runs of a method differ have a column each, called by their key.
+    Each setting in which runs of a method differ has a column, named by its key.
     """
     cells = list({member.cell for run in collection.runs for member in run.members})
     keys = sorted(
-        {key for method in {c.method for c in cells} for key in differing([c for c in cells if c.method == method])}
+        {
+            key
+            for method in {c.method for c in cells}
+            for key in differing_settings([c for c in cells if c.method == method])
+        }
     )
     counted = {(member.run, member.number) for member in collection.members}
     rows: Rows = []
@@ -56,7 +60,7 @@ def evaluations(collection: Collection) -> Rows:
 
 
 def figures(results: Sequence[Result]) -> Rows:
-    """One row for each figure of a task, a domain or all, with the published one."""
+    """One row per result of a task, a domain or all domains, with the published one."""
     rows: Rows = []
     for result in results:
         group, published = result.group, result.published
@@ -80,11 +84,11 @@ def _finite(number: float) -> float | None:
 
 
 def _plain(value: Any) -> Any:
-    return told(value) if isinstance(value, tuple) else value
+    return format_value(value) if isinstance(value, tuple) else value
 
 
 def write_csv(rows: Rows, path: Path) -> None:
-    """Write rows of the same columns, whole or not at all."""
+    """Write rows of equal columns atomically as CSV."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -93,7 +97,7 @@ def write_csv(rows: Rows, path: Path) -> None:
 
 
 def write_parquet(rows: Rows, path: Path) -> bool:
-    """Write the same as parquet; False, and nothing written, where pyarrow is not installed or there are no rows."""
+    """Write rows atomically as parquet; returns False without writing if pyarrow is missing or there are no rows."""
     if importlib.util.find_spec("pyarrow") is None or not rows:
         return False
     import pyarrow
@@ -104,7 +108,7 @@ def write_parquet(rows: Rows, path: Path) -> bool:
         if (
             len({type(value) for value in values if value is not None}) > 1
         ):  # a setting that is a word here, a number there
-            columns[name] = [None if value is None else told(value) for value in values]
+            columns[name] = [None if value is None else format_value(value) for value in values]
     try:
         with atomic_path(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(columns), temporary)

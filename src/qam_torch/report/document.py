@@ -1,4 +1,4 @@
-"""A report from its first to its last line."""
+"""The whole report as a list of blocks."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from qam_torch.paper import CITATION
 from qam_torch.report.blocks import Block, Heading, Panels, Text
 from qam_torch.report.collection import Collection
 from qam_torch.report.figures import curves, profiles
-from qam_torch.report.number_format import amount, published_end, step_told
+from qam_torch.report.number_format import format_count, format_published_end, format_step
 from qam_torch.report.published_settings import departures
 from qam_torch.report.results import ALL, Group, by_task, groups_of, over_all, results_of
 from qam_torch.report.tables import improvement, problems, results, runs_table, settings_table
 
-__all__ = ["document", "summed_up"]
+__all__ = ["document", "run_counts"]
 
 METHODS = (
     "**Success** is the mean over tasks of the mean over seeds, **IQM** the mean of the middle half of all runs. "
@@ -35,12 +35,12 @@ METHODS = (
 
 
 def document(collection: Collection) -> list[Block]:
-    """Everything that the report says, in order."""
+    """Build all blocks of the report, in order."""
     overview = [
         *over_all(collection),
         *(group for domain in collection.domains for group in groups_of(collection, domain)),
     ]
-    blocks: list[Block] = [Heading("Report", 1), Text([summed_up(collection)])]
+    blocks: list[Block] = [Heading("Report", 1), Text([run_counts(collection)])]
     if overview:
         blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
         blocks += _notes(overview)
@@ -54,15 +54,15 @@ def document(collection: Collection) -> list[Block]:
     return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(METHODS)]
 
 
-def summed_up(collection: Collection) -> str:
+def run_counts(collection: Collection) -> str:
     """ "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing"."""
     counts = Counter(run.status for run in collection.runs)
-    told = ", ".join(
+    counted = ", ".join(
         f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status]
     )
     lost = f"; {len(collection.missing)} missing" if collection.missing else ""
     runs = len(collection.runs)
-    return f"{runs:,} run{'s' if runs != 1 else ''}: {told}{lost}."
+    return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{lost}."
 
 
 def _domain(collection: Collection, domain: str) -> Iterator[Block]:
@@ -83,17 +83,17 @@ def _domain(collection: Collection, domain: str) -> Iterator[Block]:
 
 
 def _notes(groups: Sequence[Group]) -> list[Block]:
-    """What has to be known beside the published figures."""
+    """Notes on how results compare with the published ones."""
     notes = []
     for group in groups:
         last = results_of(group)[-1]
         where = group.name
         if last.goes_on is not None:
-            told = f"the published runs go on, to {published_end(last.goes_on)}"
-            notes.append(f"**{group.method} on {where}** stops after {step_told(last.step)}; {told}.")
+            longer = f"the published runs go on, to {format_published_end(last.goes_on)}"
+            notes.append(f"**{group.method} on {where}** stops after {format_step(last.step)}; {longer}.")
         if group.curve is not None and last.published is None and group.name != ALL:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
-        notes += _departed(group)
+        notes += _departures_text(group)
     return [Text(notes)] if notes else []
 
 
@@ -101,12 +101,13 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
     if tasks < group.tasks:
         return f"{tasks} of {group.tasks} tasks are not to be compared with the published mean of all, see each task"
     if step[1]:
-        return f"nothing is published of an online phase after {amount(step[0])} updates at or before {step_told(step)}"
-    return f"nothing is published at or before {step_told(step)}"
+        offline = f"{format_count(step[0])} updates"
+        return f"nothing is published of an online phase after {offline} at or before {format_step(step)}"
+    return f"nothing is published at or before {format_step(step)}"
 
 
-def _departed(group: Group) -> list[str]:
-    """In what the runs of one cell were not made as the published ones."""
+def _departures_text(group: Group) -> list[str]:
+    """Settings in which the runs of a cell differ from the published ones."""
     departed = departures(group.members[0].cell) if group.name != ALL else None
     if not departed:
         return []

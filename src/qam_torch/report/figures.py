@@ -1,4 +1,4 @@
-"""The plots of a report: learning curves with the published ones beside them, and performance profiles."""
+"""Plots of a report: learning curves beside the published ones, and performance profiles."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from qam_torch.plotting.step_axis import FEW
+from qam_torch.plotting.step_axis import FEW_POINTS
 from qam_torch.plotting.style import INK, colors, save_figure, styled
 from qam_torch.report.blocks import Panel, Panels
-from qam_torch.report.number_format import step_told
+from qam_torch.report.number_format import format_step
 from qam_torch.report.results import Group, Step, by_task, scores_at, steps_of
 from qam_torch.stats.bootstrap import Scores, performance_profile, task_mean
 
@@ -31,17 +31,17 @@ SIZE = (4.0, 2.7)
 """Of a panel, in inches."""
 
 _VARIABLES = {INK: "--ink", "#999999": "--faint", "#666666": "--faint", "#e6e6e6": "--line"}
-"""Colours of the style -> what a page calls them, so that they fit a light and a dark one."""
+"""Color of the style -> variable of the page's style sheet, so that plots fit light and dark pages."""
 
 
 def curves(groups: Sequence[Group], name: str) -> Panels:
-    """Mean and interval over seeds by step: of a domain, and of each of its tasks."""
+    """Plot mean and interval over seeds by step, of a domain and of each of its tasks."""
     palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
     tasks: dict[str, list[Group]] = {}
     for group in groups:
         for one in by_task(group):
             tasks.setdefault(one.name, []).append(one)
-    axis, shaded = _phases_told(groups)
+    axis, shaded = _step_axis(groups)
     draw = partial(_draw, palette, shaded)
     panels = [Panel(f"{groups[0].name}, mean of its tasks" if tasks else groups[0].name, partial(draw, groups))]
     if len(tasks) == 1:
@@ -51,15 +51,15 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
     dashed = ", and dashed in the same colour what is published" if published else ""
-    dotted = "; dotted where not all of its tasks have come" if any(map(_lost, groups)) else ""
+    dotted = "; dotted where not all of its tasks have come" if any(map(_incomplete_steps, groups)) else ""
     caption = f"{groups[0].measure.capitalize()} over {axis}; mean over seeds with its 95 % interval{dashed}{dotted}."
     return Panels(panels, legend, caption, f"{name}-curves")
 
 
 def profiles(groups: Sequence[Group], name: str) -> Panels | None:
-    """Performance profiles: of each phase at the last step that half of its methods have come to, of those that have.
+    """Plot performance profiles of each phase, at the last step that half of its methods have reached.
 
-    None where no two have a step and a task in common, or the environment tells no success.
+    Returns None if no two methods share a step and a task, or the environment reports no success.
     """
     if any(group.measure != "success" for group in groups):
         return None
@@ -71,7 +71,7 @@ def profiles(groups: Sequence[Group], name: str) -> Panels | None:
         shared = [step for step in counts if counts[step] >= max(2, len(there) / 2)]
         found = _profiles_at(max(shared, key=sum), there) if shared else None
         if found is not None:
-            panels.append(Panel(f"{groups[0].name}, after {step_told(max(shared, key=sum))}", found.draw))
+            panels.append(Panel(f"{groups[0].name}, after {format_step(max(shared, key=sum))}", found.draw))
             captions += found.notes
             shown += found.methods
     legend = [(group.method, color, False) for group, color in palette if group.method in shown]
@@ -85,7 +85,7 @@ _PROFILES = (
 
 
 class _Profiles(NamedTuple):
-    """Those of one step: how they are drawn, what has to be known beside them, and whose they are."""
+    """Profiles of one step: how to draw them, notes for the caption, and their methods."""
 
     draw: Callable[[Axes], None]
     notes: list[str]
@@ -97,7 +97,7 @@ def _of_phase(group: Group, online: bool) -> list[Step]:
 
 
 def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
-    """Over the tasks on which all of them were run; None where there is no such task."""
+    """Profiles over the tasks that all methods share; None without such a task."""
     there = [(group, color) for group, color in palette if step in steps_of(group.members)]
     scores = [scores_at(group.members, step) for group, _ in there]
     tasks = [place for place in scores[0] if all(place in one for one in scores)]
@@ -107,10 +107,10 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
     methods, notes = [group.method for group, _ in there], []
     absent = [group.method for group, _ in palette if group.method not in methods]
     if absent:
-        notes.append(f"After {step_told(step)} without {', '.join(absent)}: half of its runs have not come there.")
+        notes.append(f"After {format_step(step)} without {', '.join(absent)}: half of its runs have not come there.")
     if len(tasks) < max(map(len, scores)):
         over = ", ".join(str(place.task) for place in tasks)
-        notes.append(f"After {step_told(step)} over what all were run on, task {over}.")
+        notes.append(f"After {format_step(step)} over what all were run on, task {over}.")
     return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
 
@@ -126,7 +126,7 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
         last = max([last, *x])
         low, high = [one.low for one in found], [one.high for one in found]
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
-        lost = np.isin(x, [sum(step) for step in _lost(group)])
+        lost = np.isin(x, [sum(step) for step in _incomplete_steps(group)])
         _draw_means(axes, np.array(x), np.array([one.value for one in found]), lost, color)
         _draw_published(axes, group, steps, color)
     for change in sorted(changes):
@@ -141,12 +141,12 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
 
 
 def _changes(groups: Sequence[Group]) -> set[int]:
-    """Updates after which an online phase begins."""
+    """Update counts after which an online phase begins."""
     return {step[0] for group in groups for step in _of_phase(group, online=True)}
 
 
-def _phases_told(groups: Sequence[Group]) -> tuple[str, bool]:
-    """What steps count; and whether the offline phase can be shaded, as no curve of it goes on beyond the change."""
+def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
+    """What the axis counts; and whether the offline phase can be shaded because no offline curve exceeds it."""
     changes = _changes(groups)
     longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
     if not changes:
@@ -159,30 +159,30 @@ def _phases_told(groups: Sequence[Group]) -> tuple[str, bool]:
 
 
 def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
-    """A line, dotted to and from points that are lost, (n,) bool."""
+    """A line, dotted around points with missing tasks, `lost` (n,) bool."""
     beside = lost | np.append(lost[1:], False) | np.insert(lost[:-1], 0, False)
     for kept, linestyle in ((~lost, "-"), (beside, ":")):
         if kept.any():
             style: dict[str, Any] = {"color": color, "linewidth": 1.8, "linestyle": linestyle, "zorder": 4}
-            marker = "o" if len(x) <= FEW else ""
+            marker = "o" if len(x) <= FEW_POINTS else ""
             axes.plot(x, np.where(kept, means, np.nan), marker=marker, markersize=3, **style)
 
 
 def _whole(group: Group) -> bool:
-    """Whether it has all of its tasks."""
+    """Whether the group has all of its tasks."""
     return len({member.place for member in group.members}) == group.tasks
 
 
-def _lost(group: Group) -> list[Step]:
-    """The steps to which some of its tasks have come and others not."""
+def _incomplete_steps(group: Group) -> list[Step]:
+    """Steps that some of the group's tasks have reached and others have not."""
     tasks = len({member.place for member in group.members})
     return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
 
 
 def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
-    """The published curve, as far as the own one goes; its online phase only after as many updates offline.
+    """The published curve up to the last own step; its online phase only after equally many offline updates.
 
-    None of a domain of which not all tasks were run.
+    Nothing is drawn for a domain whose tasks were not all run.
     """
     curve = group.curve
     if curve is None or not _whole(group):
@@ -209,9 +209,11 @@ def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
 
 @styled
 def svg(panel: Panel, prefix: str) -> str:
-    """A panel as SVG for a page, in the page's colours and with names that no other panel's share.
+    """Render a panel as SVG in the page's colors, with identifiers that no other panel shares.
 
-    prefix  of the names
+    Args:
+        panel: the plot.
+        prefix: of all identifiers in it.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
@@ -229,7 +231,7 @@ def svg(panel: Panel, prefix: str) -> str:
 
 @styled
 def save_panels(panels: Panels, path: Path) -> None:
-    """All panels in one picture with their legend, as a PNG."""
+    """Save all panels with their legend in one PNG."""
     columns = min(3, len(panels.panels))
     rows = -(-len(panels.panels) // columns)
     figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")

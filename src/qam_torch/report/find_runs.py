@@ -1,4 +1,4 @@
-"""Where the runs are: every run directory at or below the paths that are given."""
+"""Finding every run directory at or below the given paths."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ __all__ = ["Found", "find_runs"]
 
 
 class Found(NamedTuple):
-    """What lies at and below the paths that were given.
+    """Run directories and sweep records at and below the given paths.
 
-    runs     name by which it is told -> run directory
-    records  what sweeps have written of each of their runs
+    Attributes:
+        runs: name in the report -> run directory.
+        records: files that sweeps write per run.
     """
 
     runs: dict[str, Path]
@@ -27,9 +28,10 @@ class Found(NamedTuple):
 
 
 def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
-    """Find every run directory, each once; an empty directory is one in which a run has never begun.
+    """Find every run directory once; an empty directory counts as a run that never began.
 
-    Raises QamError for a path that does not exist, is no directory, or has no run in it.
+    Raises:
+        QamError: a path does not exist, is not a directory, or contains no run.
     """
     roots = [absolute(path) for path in paths]
     runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different
@@ -55,9 +57,9 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
-    """Run directories, true, and the records of sweeps, false; nothing below a run directory.
+    """Yield run directories with True and sweep records with False; nothing below a run directory.
 
-    Links are followed, each directory is looked at once, and one that cannot be read is told as a run.
+    Links are followed, each directory is visited once, and an unreadable one is yielded as a run.
     """
     seen: set[Path] = set()
     barred: list[OSError] = []

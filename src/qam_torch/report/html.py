@@ -1,4 +1,4 @@
-"""A report as one page that needs nothing else: style and plots are inside, and nothing is fetched."""
+"""A report as one self-contained HTML page: style and plots are inside, and nothing is loaded from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib import resources
 
-from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, words_of
+from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, cell_text
 from qam_torch.report.figures import svg
 from qam_torch.report.inline_markup import spans
 from qam_torch.stats.bootstrap import Estimate
@@ -18,14 +18,14 @@ BADGES = {
     "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
     "left out": "calm",
 }  # fmt: skip
-"""Words that stand out as what they are."""
+"""Cell text -> class of its badge."""
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
-    """The whole page."""
+    """Render the whole page."""
     style = resources.files("qam_torch.report").joinpath("page.css").read_text()
     headings = [block for block in blocks if isinstance(block, Heading) and block.level == 2]
-    links = "".join(f'<a href="#{_anchor(one.words)}">{escape(one.words)}</a>' for one in headings)
+    links = "".join(f'<a href="#{_anchor(one.text)}">{escape(one.text)}</a>' for one in headings)
     body = "\n".join(line for number, block in enumerate(blocks) for line in _lines(block, f"p{number}"))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -41,9 +41,9 @@ def _anchor(words: str) -> str:
 
 def _lines(block: Block, prefix: str) -> Iterator[str]:
     if isinstance(block, Heading):
-        yield f'<h{block.level} id="{_anchor(block.words)}">{escape(block.words)}</h{block.level}>'
+        yield f'<h{block.level} id="{_anchor(block.text)}">{escape(block.text)}</h{block.level}>'
     elif isinstance(block, Text):
-        paragraphs = [_marked(words) for words in block.words]
+        paragraphs = [_marked(words) for words in block.paragraphs]
         several = len(paragraphs) > 1
         yield f"<ul>{''.join(f'<li>{one}</li>' for one in paragraphs)}</ul>" if several else f"<p>{paragraphs[0]}</p>"
     elif isinstance(block, Panels):
@@ -87,7 +87,7 @@ def _table(table: Table) -> Iterator[str]:
     yield f"<thead><tr>{head}</tr></thead><tbody>"
     before = ""
     for row in table.rows:
-        first = words_of(row[0])
+        first = cell_text(row[0])
         group = ' class="first"' if first != before else ""
         before = first
         cells = "".join(
@@ -100,23 +100,23 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _cell(cell: str | Interval, right: bool, title: str) -> str:
-    words = words_of(cell)
+    words = cell_text(cell)
     kind = ["number"] * right + ["wide"] * (len(words) > 40) + ["nothing"] * (words == "–")
     opening = f'<td data-label="{escape(title)}"' + (f' class="{" ".join(kind)}">' if kind else ">")
     if words in BADGES and title in ("intervals", "status"):
         return f'{opening}<span class="badge {BADGES[words]}">{words}</span></td>'
     drawn = _bar(cell.estimate, title) if isinstance(cell, Interval) and cell.estimate is not None else ""
-    return f"{opening}{_in_two(words) if right else escape(words)}{drawn}</td>"
+    return f"{opening}{_with_small_interval(words) if right else escape(words)}{drawn}</td>"
 
 
-def _in_two(words: str) -> str:
-    """A number, and after it small what is in brackets."""
+def _with_small_interval(words: str) -> str:
+    """A number, and in small print the bracket after it."""
     number, bracket, rest = re.fullmatch(r"(.*?)(?:( [\[(])(.*))?", words, re.DOTALL).groups("")  # type: ignore[union-attr]
     return f"{escape(number)}<small>{bracket}{escape(rest)}</small>" if bracket else escape(number)
 
 
 def _bar(estimate: Estimate, title: str) -> str:
-    """An estimate drawn on a scale from 0 to 1, its interval as a line; the published ones in another colour."""
+    """An estimate on a scale from 0 to 1, with its interval as a line; published ones in another color."""
     x = [4 + 92 * min(1.0, max(0.0, number)) for number in estimate if number == number]
     line = f'<line class="span" x1="{x[1]:.1f}" x2="{x[2]:.1f}" y1="6" y2="6"/>' if estimate.bounded else ""
     axis = '<line class="axis" x1="4" x2="96" y1="6" y2="6"/>'

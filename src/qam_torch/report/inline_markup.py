@@ -1,4 +1,4 @@
-"""The little of Markdown that a report's sentences use: **strong**, `code`, [words](URL) and bare addresses."""
+"""The subset of Markdown in a report's sentences: **strong**, `code`, [words](URL) and bare addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SPAN = re.compile(
 
 
 def spans(text: str) -> Iterator[tuple[str, str, str]]:
-    """(kind, words, address) one after the other; the kind is plain, strong, code or link."""
+    """Split text into (kind, text, address); the kind is plain, strong, code or link."""
     end = 0
     for match in _SPAN.finditer(text):
         yield "plain", text[end : match.start()], ""

@@ -1,10 +1,10 @@
-"""A report's tables as LaTeX, in the manner of booktabs: a document that compiles, to take tables from."""
+"""A report as a LaTeX document that compiles, with booktabs tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, words_of
+from qam_torch.report.blocks import Block, Heading, Interval, Panels, Table, Text, cell_text
 from qam_torch.report.inline_markup import spans
 
 __all__ = ["escaped", "latex"]
@@ -25,26 +25,26 @@ _SPECIAL = {
 }  # fmt: skip
 
 PATH_LIKE = 30
-"""Letters of a word from which on a line may break inside it."""
+"""Words at least this long may be broken across lines."""
 
 LONGEST_PLAIN = 40
-"""Letters of a cell from which on its column is one of paragraphs."""
+"""A column with longer cells is set in paragraphs."""
 
 LETTERS_OF_A_LINE, ROWS_OF_A_PAGE = 170, 36
 
 
 def latex(blocks: Sequence[Block]) -> str:
-    """The document; plots are left out."""
+    """Render the document; plots are left out."""
     return PREAMBLE + "\n".join(line for block in blocks for line in _lines(block)) + "\n\\end{document}\n"
 
 
 def _lines(block: Block) -> Iterator[str]:
     if isinstance(block, Heading):
         yield (
-            rf"\section*{{{escaped(block.words)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.words)}}}"
+            rf"\section*{{{escaped(block.text)}}}" if block.level == 1 else rf"\subsection*{{{escaped(block.text)}}}"
         )
     elif isinstance(block, Text):
-        yield from (f"{_marked(words)}\n" for words in block.words)
+        yield from (f"{_marked(words)}\n" for words in block.paragraphs)
     elif isinstance(block, Table):
         yield from _table(block)
     elif not isinstance(block, Panels):
@@ -52,11 +52,11 @@ def _lines(block: Block) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    """A floating table; one that goes on over pages where it has many rows."""
+    """A floating table, or one that spans pages if it has many rows."""
     columns = f"@{{}}{''.join(_columns(table))}@{{}}"
     caption = rf"\caption{{{escaped(table.caption)}}}\label{{tab:{table.name}}}"
     head = [r"\toprule", " & ".join(map(escaped, table.titles)) + r" \\", r"\midrule"]
-    rows = (" & ".join(escaped(words_of(cell)) for cell in row) + r" \\" for row in table.rows)
+    rows = (" & ".join(escaped(cell_text(cell)) for cell in row) + r" \\" for row in table.rows)
     if len(table.rows) > ROWS_OF_A_PAGE:
         yield from (
             rf"\begin{{longtable}}{{{columns}}}",
@@ -73,7 +73,7 @@ def _table(table: Table) -> Iterator[str]:
 
 
 def _columns(table: Table) -> Iterator[str]:
-    """How each column stands; those of long cells share the width that the others leave."""
+    """The alignment of each column; columns of long cells share the remaining width."""
     longest = [max(map(len, column)) for column in zip(table.titles, *map(_words, table.rows), strict=True)]
     plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
     width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
@@ -85,11 +85,11 @@ def _columns(table: Table) -> Iterator[str]:
 
 
 def _words(row: Sequence[str | Interval]) -> list[str]:
-    return [words_of(cell) for cell in row]
+    return [cell_text(cell) for cell in row]
 
 
 def escaped(text: str) -> str:
-    """Text with nothing in it that LaTeX takes for an order; what it has no letter for is a question mark."""
+    """Escape LaTeX's special characters; characters outside the font become question marks."""
     words = []
     for word in text.split(" "):
         letters = [_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in word]
@@ -105,6 +105,6 @@ def _marked(text: str) -> str:
     styles = {"plain": "{}", "strong": r"\textbf{{{}}}", "code": r"\texttt{{{}}}"}
     found = []
     for kind, words, address in spans(text):
-        told = f"{words} ({address})" if address and address != words else words
-        found.append(styles.get(kind, "{}").format(escaped(told)))
+        text_and_address = f"{words} ({address})" if address and address != words else words
+        found.append(styles.get(kind, "{}").format(escaped(text_and_address)))
     return "".join(found)

@@ -15,12 +15,13 @@ __all__ = ["Member", "Points", "members_of"]
 
 
 class Points(NamedTuple):
-    """The evaluations of one member, in the order of its steps; nan where the environment or an old file does not say.
+    """The evaluations of one member by step; nan where the environment or an old file has no value.
 
-    offline_updates  (n,) int    updates of the offline phase made by then
-    online_steps     (n,) int    environment steps of the online phase made by then, 0 while offline
-    updates          (n,)        all updates made by then
-    success, returns, lengths, seconds   (n,)  of the episodes
+    Attributes:
+        offline_updates: (n,) int, updates of the offline phase made by then.
+        online_steps: (n,) int, environment steps of the online phase made by then, 0 while offline.
+        updates: (n,), all updates made by then.
+        success, returns, lengths, seconds: (n,), of the episodes.
     """
 
     offline_updates: np.ndarray
@@ -38,11 +39,11 @@ class Points(NamedTuple):
 
     @property
     def scores(self) -> np.ndarray:
-        """What the evaluations are compared by: success, or the return where the environment never tells success."""
+        """Success, or the return if the environment never reports success."""
         return self.success if np.isfinite(self.success).any() else self.returns
 
     def at(self, step: tuple[int, int]) -> float | None:
-        """The score of a step; None where there is none."""
+        """The score at a step, or None."""
         kept = (self.offline_updates == step[0]) & (self.online_steps == step[1]) & np.isfinite(self.scores)
         return float(self.scores[kept][0]) if kept.any() else None
 
@@ -51,9 +52,15 @@ class Points(NamedTuple):
 class Member:
     """One seed of one cell on one task.
 
-    number    in its run's population
-    own       the numbers that its run gave to it, and others to others
-    diverged  the update from which on it stayed as it was, if it diverged
+    Attributes:
+        run: name of its run.
+        number: index in its run's population.
+        seed: of the member.
+        place: domain and task.
+        cell: settings it shares with other seeds.
+        own: hyperparameters that differ between members of its run.
+        points: its evaluations.
+        diverged: update at which it diverged and was frozen, or None.
     """
 
     run: str
@@ -67,7 +74,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Such as seed=2,lr=3, as qam-eval addresses it."""
+        """Such as seed=2,lr=3: its address in `qam-eval member=...`."""
         return ",".join([f"seed={self.seed}", *(f"{name}={value:g}" for name, value in self.own.items())])
 
 
@@ -77,14 +84,16 @@ def members_of(
     metrics: Mapping[str, np.ndarray] | None,
     summary: Mapping[str, Any] | None,
 ) -> tuple[Member, ...]:
-    """Those that were evaluated: of metrics.csv, or of the summary, which has the last evaluation only.
+    """Read the evaluated members from metrics.csv, or from the summary, which holds the last evaluation only.
 
-    run      its name
-    config   of the run, resolved
-    metrics  its metrics.csv; None where it was to write none, or has not yet
-    summary  its summary.json, if there is one
+    Args:
+        run: its name.
+        config: of the run, resolved.
+        metrics: its metrics.csv; None if there is none.
+        summary: its summary.json; None if there is none.
 
-    Raises QamError for what makes no sense.
+    Raises:
+        QamError: the files contain impossible values.
     """
     if metrics is None:
         return _from_summary(run, config, summary) if summary is not None else ()
@@ -110,7 +119,7 @@ def _member(
 
 
 def _rows_of_members(metrics: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """The rows of each member, known by its index where the file has one, else by its seed."""
+    """The rows of each member, by its index if the file has one, by its seed otherwise."""
     names = metrics.get("member", metrics["seed"])
     if not np.isfinite(names).all() or not np.isfinite(metrics["seed"]).all():
         raise QamError("metrics.csv is damaged: it has rows without a seed")
@@ -118,13 +127,13 @@ def _rows_of_members(metrics: Mapping[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def _offline_updates(metrics: Mapping[str, np.ndarray]) -> int:
-    """Updates before the online phase, whose every run is evaluated and logged at their end."""
+    """Updates before the online phase; every run is evaluated and logged at its start."""
     step, phase = metrics.get("step", metrics["update"]), metrics.get("phase")
     return int(np.max(step if phase is None else step[phase != 1], initial=0))
 
 
 def _points(metrics: Mapping[str, np.ndarray], rows: np.ndarray, offline_updates: int) -> Points:
-    """A member's evaluations; of rows for the same step, which a run can leave that was continued, the last counts."""
+    """A member's evaluations; of several rows for one step, which a resumed run can leave, the last counts."""
     blank = np.full(len(rows), np.nan)
     outcome = [
         metrics[f"evaluation/{name}"][rows] if f"evaluation/{name}" in metrics else blank
@@ -137,15 +146,15 @@ def _points(metrics: Mapping[str, np.ndarray], rows: np.ndarray, offline_updates
     phase = metrics["phase"][rows] if "phase" in metrics else np.zeros(len(rows))
     online = np.where(phase == 1, step - offline_updates, 0)
     offline = np.where(phase == 1, offline_updates, step)
-    told = np.isfinite(success) | np.isfinite(outcome[1])
-    last = {place: i for i, place in enumerate(zip(offline, online, strict=True)) if told[i]}
+    evaluated = np.isfinite(success) | np.isfinite(outcome[1])
+    last = {place: i for i, place in enumerate(zip(offline, online, strict=True)) if evaluated[i]}
     kept = [i for _, i in sorted(last.items())]
     columns = (offline.astype(np.int64), online.astype(np.int64), metrics["update"][rows], *outcome)
     return Points(*(column[kept] for column in columns))
 
 
 def _from_summary(run: str, config: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[Member, ...]:
-    """Each member's last evaluation, which is all that a run without metrics.csv has left."""
+    """Each member's last evaluation, from a run without metrics.csv."""
     final, seeds = summary["final"], summary.get("seeds", [])
     updates, online = summary.get("offline_steps", summary.get("updates")), summary.get("online_steps", 0)
     members = summary.get("members") or [{"seed": seed} for seed in seeds]

@@ -1,4 +1,4 @@
-"""How numbers are written in a report."""
+"""Numbers as text in a report."""
 
 from __future__ import annotations
 
@@ -8,54 +8,54 @@ from qam_torch.paper import Figure
 from qam_torch.report.results import Result, Step
 from qam_torch.stats.bootstrap import Estimate
 
-__all__ = ["amount", "estimated", "figure_told", "seeds_told", "signed", "step_told"]
+__all__ = ["format_count", "format_estimate", "format_published", "format_seeds", "format_difference", "format_step"]
 
 
-def amount(number: float) -> str:
-    """A round number in short, 50k or 1M; any other with commas."""
+def format_count(number: float) -> str:
+    """A round number in short, "50k" or "1M"; any other with commas."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if number >= unit and number % (unit / 100) == 0:
             return f"{number / unit:g}{name}"
     return f"{number:,.0f}"
 
 
-def step_told(step: Step) -> str:
+def format_step(step: Step) -> str:
     """ "1M updates", "1M updates + 50k steps"."""
-    offline = f"{amount(step[0])} updates" if step[0] or not step[1] else ""
-    online = f"{amount(step[1])} steps" if step[1] else ""
+    offline = f"{format_count(step[0])} updates" if step[0] or not step[1] else ""
+    online = f"{format_count(step[1])} steps" if step[1] else ""
     return " + ".join(filter(None, [offline, online]))
 
 
-def estimated(estimate: Estimate, digits: int = 2) -> str:
-    """ "0.64 [0.60, 0.68]"; the number alone where there is no interval."""
-    told = f"{estimate.value:.{digits}f}"
-    return f"{told} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else told
+def format_estimate(estimate: Estimate, digits: int = 2) -> str:
+    """ "0.64 [0.60, 0.68]"; the value alone without an interval."""
+    text = f"{estimate.value:.{digits}f}"
+    return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else text
 
 
-def figure_told(result: Result) -> str:
-    """The published figure, and of which step it is where that is another."""
+def format_published(result: Result) -> str:
+    """The published result, with its step if it differs."""
     figure = result.published
     if figure is None:
         return "–"
-    told = estimated(Estimate(*figure[2:]))
-    return told if result.same_step else f"{told} at {step_told(figure[:2])}"
+    text = format_estimate(Estimate(*figure[2:]))
+    return text if result.same_step else f"{text} at {format_step(figure[:2])}"
 
 
-def published_end(figure: Figure) -> str:
+def format_published_end(figure: Figure) -> str:
     """ "0.64 after 1M updates"."""
-    return f"{figure.success:.2f} after {step_told(figure[:2])}"
+    return f"{figure.success:.2f} after {format_step(figure[:2])}"
 
 
-def signed(number: float | None, digits: int = 2) -> str:
-    """ "+0.03", with a true minus."""
+def format_difference(number: float | None, digits: int = 2) -> str:
+    """ "+0.03", with a typographic minus."""
     if number is None or math.isnan(number):
         return "–"
-    told = f"{number:+.{digits}f}"
-    return f"{0:.{digits}f}" if float(told) == 0 else told.replace("-", "−")
+    text = f"{number:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
 
 
-def seeds_told(result: Result) -> str:
-    """ "12", "8–12" where tasks differ; and how many runs came so far where not all did."""
+def format_seeds(result: Result) -> str:
+    """ "12", "8–12" where tasks differ; with the number of runs that reached the step if not all did."""
     fewest, most = result.seeds
     seeds = str(most) if fewest == most else f"{fewest}–{most}"
     came, all_runs = result.runs

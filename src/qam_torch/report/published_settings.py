@@ -1,4 +1,4 @@
-"""Whether runs were made as the published ones were: the settings in which they depart from experiment=paper."""
+"""Settings in which runs differ from those published, experiment=paper."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["departures"]
 
 
 def departures(cell: Cell) -> dict[str, tuple[Any, Any]] | None:
-    """Setting -> what it is and what it was in the published runs, where it differs; None where none are published."""
+    """Setting -> own and published value where they differ; None if nothing is published for the cell."""
     if not published().has(cell.method, cell.domain):
         return None
     own, theirs = dict(cell.settings), _published_settings(cell.method, cell.domain)

@@ -1,4 +1,4 @@
-"""One run directory: how far the run came, and every evaluation of each of its members."""
+"""Reading one run directory: its status, and every evaluation of each member."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ FINISHED, UNFINISHED, BROKEN = "finished", "unfinished", "broken"
 class Run:
     """A run directory.
 
-    name, path  what it is told as, and where it is
-    status      finished | unfinished | broken | left out
-    why         anything that is not as one would expect it, in a sentence
-    experiment  experiment=NAME, as far as the run's name tells
-    place       domain and task
-    method      algo=NAME
-    seeds       that were asked for, each once
-    episodes    behind each evaluation, of each member
-    reached     how far it came, in words
-    members     with their evaluations; none of a broken run
-    home        where the run thought it was, which is what a sweep's record calls it
+    Attributes:
+        name: in the report.
+        path: of the directory.
+        status: finished | unfinished | broken | left out.
+        why: reasons for the status and other remarks; empty if there are none.
+        experiment: experiment=NAME, if the run's name contains it.
+        place: domain and task.
+        method: algo=NAME.
+        seeds: configured seeds, each once.
+        episodes: per evaluation and member.
+        reached: the last evaluated step, as text.
+        members: with their evaluations; none of a broken run.
+        home: configured path of the directory, by which a sweep's record refers to it.
     """
 
     name: str
@@ -52,32 +54,32 @@ class Run:
     members: tuple[Member, ...] = ()
     home: str = ""
 
-    def because(self, why: str, status: str | None = None) -> Run:
-        """The same with one more thing to say about it."""
+    def with_reason(self, why: str, status: str | None = None) -> Run:
+        """A copy with one more remark, and optionally another status."""
         return replace(self, status=status or self.status, why="; ".join(filter(None, [self.why, why])))
 
 
 def read_run(name: str, path: Path) -> Run:
-    """Read what a run has left; never raises for what is in the directory."""
+    """Read a run directory; damaged content makes the run broken instead of raising."""
     run = Run(name, path)
     try:
         config = _config(path)
-        run = _described(run, config)
+        run = _with_settings(run, config)
         metrics = _metrics(path)
         summary, damage = _summary(path)
         members = members_of(name, config, metrics, summary)
     except QamError as error:
-        return run.because(str(error))
+        return run.with_reason(str(error))
     if not members:
         failure = _failure(path)
-        return run.because(f"it {failure}" if failure else "it was not evaluated once")
+        return run.with_reason(f"it {failure}" if failure else "it was not evaluated once")
     run = replace(run, members=members, reached=_reached(members))
-    if summary is None or not _covers(summary, config):
-        run = replace(run, status=UNFINISHED).because(damage or _failure(path) or _remaining(config))
+    if summary is None or not _is_complete(summary, config):
+        run = replace(run, status=UNFINISHED).with_reason(damage or _failure(path) or _remaining(config))
     else:
-        run = replace(run, status=FINISHED).because(damage)
+        run = replace(run, status=FINISHED).with_reason(damage)
     lost = [f"{one.name} diverged at update {one.diverged:,}" for one in members if one.diverged]
-    return run.because(f"{', '.join(lost)}: evaluated as it stayed") if lost else run
+    return run.with_reason(f"{', '.join(lost)}: evaluated as it stayed") if lost else run
 
 
 # The files
@@ -101,7 +103,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _metrics(path: Path) -> dict[str, np.ndarray] | None:
-    """metrics.csv without the training metrics; None where the run was to write none, or has not yet."""
+    """metrics.csv without the training metrics; None if there is no file."""
     if not RunPaths(path).metrics.exists():
         return None
     try:
@@ -134,7 +136,7 @@ def _failure(path: Path) -> str:
 # What they say
 
 
-def _described(run: Run, config: Mapping[str, Any]) -> Run:
+def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
     experiment, _, rest = str(config.get("run_name", "")).partition("/")
     return replace(
         run,
@@ -147,8 +149,8 @@ def _described(run: Run, config: Mapping[str, Any]) -> Run:
     )
 
 
-def _covers(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the summary is of all the steps asked for, and not of a run that is being made longer."""
+def _is_complete(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether the summary covers all configured steps; it does not while a finished run is being extended."""
     offline = config.get("init_from") or summary.get("offline_steps", summary.get("updates", 0)) >= _offline(config)
     return bool(offline) and summary.get("online_steps", 0) >= config.get("online_steps", 0)
 
@@ -164,6 +166,6 @@ def _remaining(config: Mapping[str, Any]) -> str:
 
 
 def _reached(members: Sequence[Member]) -> str:
-    """How far the member that came least far was evaluated."""
+    """Last evaluated step of the member with the fewest steps."""
     offline, online = min(member.points.steps[-1] for member in members)
     return f"online step {online:,}" if online else f"update {offline:,}"

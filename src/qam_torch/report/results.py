@@ -1,4 +1,4 @@
-"""What a method came to on a task, on a domain, on all of them: own figures, and the published ones beside them."""
+"""Results of a method on a task, a domain or all domains, with the published ones."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ Step = tuple[int, int]
 
 @dataclass(frozen=True)
 class Group:
-    """Members that are summed up in one figure, and what they are called.
+    """Members that are averaged into one result.
 
-    name    a domain, a task, or ALL
-    method  label of the cell
-    algo    algo=NAME
-    tasks   how many there would be
-    task    of the domain, None for all of them
+    Attributes:
+        name: a domain, a task, or ALL.
+        method: label of the cell.
+        algo: algo=NAME.
+        members: the members.
+        tasks: how many tasks a complete group has.
+        task: of the domain, None for all of them.
     """
 
     name: str
@@ -58,27 +60,31 @@ class Group:
 
     @property
     def curve(self) -> Curve | None:
-        """What is published of the method there."""
+        """The published curve of the method there, or None."""
         figures = published()
         name = "all" if self.name == ALL else self.members[0].place.domain
         return figures.curve(self.algo, name, self.task) if figures.has(self.algo, name, self.task) else None
 
     @property
     def measure(self) -> str:
-        """What is compared: success, or the return where the environment never tells success."""
+        """ "success", or "return" if the environment never reports success."""
         return "success" if any(np.isfinite(m.points.success).any() for m in self.members) else "return"
 
 
 @dataclass(frozen=True)
 class Result:
-    """One figure of a group, and the published one.
+    """One result of a group, and the published one.
 
-    step       where it was measured
-    runs       (task, seed) pairs that came so far, and how many there are
-    tasks      with such a run
-    seeds      of a task, fewest and most
-    published  None where nothing is, or nothing so early
-    goes_on    the published figure at the end of this phase, where that is later
+    Attributes:
+        group: whose result it is.
+        step: at which it was evaluated.
+        runs: (task, seed) pairs that reached the step, and all of them.
+        tasks: number of tasks with such a run.
+        seeds: fewest and most seeds of a task.
+        mean: over tasks of the mean over seeds.
+        iqm: interquartile mean over all runs.
+        published: published result at or before the step, or None.
+        goes_on: published result at the end of this phase, if that is later.
     """
 
     group: Group
@@ -93,12 +99,12 @@ class Result:
 
     @property
     def difference(self) -> float | None:
-        """Own success less the published one."""
+        """Own success minus the published one."""
         return None if self.published is None else self.mean.value - self.published.success
 
     @property
     def overlap(self) -> bool | None:
-        """Whether the two intervals, to the two digits that are told, share a point; None where one is missing."""
+        """Whether the two intervals, rounded to two digits, share a point; None if one is missing."""
         if self.published is None or not self.mean.bounded:
             return None
         ends = (self.mean.low, self.mean.high, self.published.low, self.published.high)
@@ -107,14 +113,14 @@ class Result:
 
     @property
     def same_step(self) -> bool:
-        """Whether the published figure is of the very same step."""
+        """Whether the published result is of the same step."""
         return self.published is not None and self.published[:2] == self.step
 
 
 def results_of(group: Group) -> list[Result]:
-    """The figures of a group: of each phase the last, and the last that has a published twin of the same step.
+    """Results of a group: for each phase the last step, and the last step that is also published.
 
-    The last step of a phase is the last that half of those runs have come to which have come to that phase.
+    The last step of a phase is the last that at least half of the runs in that phase have reached.
     """
     found = []
     curve = group.curve
@@ -126,7 +132,7 @@ def results_of(group: Group) -> list[Result]:
 
 
 def scores_at(members: Sequence[Member], step: Step) -> dict[Place, np.ndarray]:
-    """Scores by task of the members that were evaluated there, (n,) each."""
+    """Scores by task of the members that were evaluated at a step, (n,) each."""
     found: dict[Place, list[float]] = {}
     for member in sorted(members, key=lambda member: (member.place.task or 0, member.seed)):
         if (score := member.points.at(step)) is not None:
@@ -135,19 +141,19 @@ def scores_at(members: Sequence[Member], step: Step) -> dict[Place, np.ndarray]:
 
 
 def steps_of(members: Sequence[Member]) -> list[Step]:
-    """The steps that at least half of those came to that have come to that phase, in each domain, in order."""
+    """Steps that at least half of the runs in their phase have reached, in every domain, in order."""
     return [step for steps in _phases(members) for step in steps]
 
 
 def common_steps(one: Sequence[Member], other: Sequence[Member]) -> list[Step]:
-    """Of each phase the last step of both, where there is one."""
+    """For each phase, the last step that both share, if any."""
     shared = set(steps_of(one)) & set(steps_of(other))
     phases = [[step for step in shared if bool(step[1]) == online] for online in (False, True)]
     return [max(steps, key=sum) for steps in phases if steps]
 
 
 def _phases(members: Sequence[Member]) -> list[list[Step]]:
-    """The steps of the offline and of the online phase, where there are such, each in order."""
+    """The steps of the offline and of the online phase, each in order."""
     domains: dict[str, list[Member]] = {}
     for member in members:
         domains.setdefault(member.place.domain, []).append(member)
@@ -158,7 +164,7 @@ def _phases(members: Sequence[Member]) -> list[list[Step]]:
 
 
 def _reached(members: Sequence[Member], online: bool) -> set[Step]:
-    """The steps of a phase to which half of those came that have begun it."""
+    """Steps of a phase that at least half of the runs in it have reached."""
     counts = Counter(step for member in members for step in member.points.steps if member.points.at(step) is not None)
     begun = sum(any(bool(step[1]) == online for step in member.points.steps) for member in members)
     return {step for step, count in counts.items() if bool(step[1]) == online and 2 * count >= begun}
@@ -180,7 +186,7 @@ def _result(group: Group, step: Step, curve: Curve | None) -> Result:
 
 
 def groups_of(collection: Collection, domain: str) -> list[Group]:
-    """A group for each cell of a domain, over all of its tasks."""
+    """One group per cell of a domain, over all of its tasks."""
     return [
         Group(domain, collection.labels[cell], cell.method, tuple(members), _tasks_of(members))
         for cell, members in collection.cells(domain).items()
@@ -188,7 +194,7 @@ def groups_of(collection: Collection, domain: str) -> list[Group]:
 
 
 def by_task(group: Group) -> list[Group]:
-    """The same for each of its tasks; none where the domain has no tasks."""
+    """One group per task; empty if the domain has no tasks."""
     places = sorted({member.place for member in group.members if member.place.task}, key=lambda place: place.task or 0)
     return [
         replace(
@@ -203,9 +209,9 @@ def by_task(group: Group) -> list[Group]:
 
 
 def over_all(collection: Collection) -> list[Group]:
-    """A group over several domains for each method with one cell in each, whose numbers may be tuned for each.
+    """One group over several domains for each method that has one cell in each; hyperparameters may differ by domain.
 
-    None where they have no step in common.
+    Groups without a common step are left out.
     """
     found: dict[str, list[Group]] = {}
     for domain in collection.domains:

@@ -1,4 +1,4 @@
-"""What tells runs apart: the settings that decide what is computed, and short names for those that differ."""
+"""Settings that distinguish runs, and short labels for cells of runs that differ in them."""
 
 from __future__ import annotations
 
@@ -7,22 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from qam_torch.config.overrides import NEUTRAL
 from qam_torch.paper import domain_of
+from qam_torch.rundir.result_keys import changes_result
 
-__all__ = ["Cell", "Place", "cell_of", "differing", "labels", "place_of", "told"]
-
-PLACES = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "population", "skip_completed")
-"""Keys that say which task, method and seeds a run is of, and are told as such."""
-
-EXTENT = (
-    "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
-    "save_every", "compare_behavior",
-)  # fmt: skip
-"""Keys that say how long a run goes on and how it is looked at; what it is at a step does not depend on them."""
-
-COPIED = ("env.horizon_length", "env.discount", "env.rho")
-"""Keys that only hand their value to the method's own."""
+__all__ = ["Cell", "Place", "cell_of", "differing_settings", "labels", "place_of", "format_value"]
 
 MOST_IN_A_LABEL = 3
 
@@ -30,10 +18,11 @@ Items = tuple[tuple[str, Any], ...]
 
 
 class Place(NamedTuple):
-    """What a run was trained on.
+    """Domain and task that a run was trained on.
 
-    domain  OGBench's, such as cube-triple-play; of other sources the environment
-    task    1 to 5; None where the environment has no tasks
+    Attributes:
+        domain: OGBench's, such as cube-triple-play; the environment of other sources.
+        task: 1 to 5; None where the environment has no tasks.
     """
 
     domain: str
@@ -46,11 +35,12 @@ class Place(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """What runs have to have in common for their seeds to be pooled.
+    """What runs must have in common for their seeds to be pooled.
 
-    domain    of its tasks
-    method    algo=NAME
-    settings  all that decide what is computed, sorted: (key, value)
+    Attributes:
+        domain: of its tasks.
+        method: algo=NAME.
+        settings: sorted (key, value) of all settings that change the result.
     """
 
     domain: str
@@ -59,7 +49,7 @@ class Cell(NamedTuple):
 
 
 def place_of(config: Mapping[str, Any]) -> Place:
-    """Domain and task of a run's configuration; raises LookupError where it does not say."""
+    """Domain and task of a run's configuration; raises LookupError if they are missing."""
     env = config["env"]
     name = env.get("env_id") or env.get("dataset") or config["env_name"]
     task = config.get("task")
@@ -67,15 +57,16 @@ def place_of(config: Mapping[str, Any]) -> Place:
 
 
 def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
-    """The cell that a member belongs to.
+    """Find the cell that a member belongs to.
 
-    config  of the run, resolved
-    own     the member's own numbers, in place of the algorithm's
+    Args:
+        config: of the run, resolved.
+        own: the member's own hyperparameters, which replace the algorithm's.
     """
     settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
-    if settings.get("init_from"):  # seeds start from checkpoints of their own
+    if settings.get("init_from"):  # each seed starts from its own checkpoint
         settings["init_from"] = re.sub(r"seeds?\d+(-\d+)*", "seed*", str(settings["init_from"]))
-    kept = tuple(sorted((key, value) for key, value in settings.items() if _decides(key)))
+    kept = tuple(sorted((key, value) for key, value in settings.items() if changes_result(key)))
     return Cell(place_of(config).domain, str(config["algo_name"]), kept)
 
 
@@ -94,34 +85,32 @@ def _hashable(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _decides(key: str) -> bool:
-    left_out = (*NEUTRAL, *PLACES, *EXTENT, *COPIED)
-    return not any(key == name or key.startswith(f"{name}.") for name in left_out)
-
-
-def told(value: Any) -> str:
-    """A setting's value in short: 0.3, true, [512, 512]."""
+def format_value(value: Any) -> str:
+    """A setting's value as short text: 0.3, true, [512, 512]."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.15g}"
-    return f"[{', '.join(map(told, value))}]" if isinstance(value, tuple) else str(value)
+    return f"[{', '.join(map(format_value, value))}]" if isinstance(value, tuple) else str(value)
 
 
-def differing(cells: Sequence[Cell]) -> list[str]:
-    """The settings in which cells differ; one that some of them do not have is such a setting."""
+def differing_settings(cells: Sequence[Cell]) -> list[str]:
+    """Keys of the settings in which cells differ, including settings that only some have."""
     tables = [dict(cell.settings) for cell in cells]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [key for key in keys if len({table.get(key, ...) for table in tables}) > 1]
 
 
 def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
-    """A short name for each cell, by which those of one domain are told apart: the method, and how it differs.
+    """A short label for each cell, unique within its domain: the method, and how the cell differs.
 
-    experiments  the experiment=NAME of each cell's runs
-    ->           such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs
+    Args:
+        experiments: cell -> experiment=NAME of its runs.
+
+    Returns:
+        Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs.
     """
     families: dict[tuple[str, str], list[Cell]] = {}
     for cell in experiments:
@@ -139,10 +128,10 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
 
 
 def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
-    """The method with all that differs; where that is much, numbered, with what is not as in most cells."""
+    """The method with all differences; if there are many, a number and what differs from most cells."""
     if len(cells) == 1:
         return {cells[0]: base}
-    keys = differing(cells)
+    keys = differing_settings(cells)
     short = {key: key.rpartition(".")[2] for key in keys}
     names = {key: short[key] if list(short.values()).count(short[key]) == 1 else key for key in keys}
     tables = [dict(cell.settings) for cell in cells]
@@ -157,6 +146,6 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def _joined(base: str, settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    told_ones = [f"{name}={told(settings[key])}" for key, name in names.items() if key in settings]
-    more = ["…"] if len(told_ones) > MOST_IN_A_LABEL else []
-    return ", ".join([base, *told_ones[:MOST_IN_A_LABEL], *more])
+    changes = [f"{name}={format_value(settings[key])}" for key, name in names.items() if key in settings]
+    more = ["…"] if len(changes) > MOST_IN_A_LABEL else []
+    return ", ".join([base, *changes[:MOST_IN_A_LABEL], *more])

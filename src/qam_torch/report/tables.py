@@ -7,30 +7,38 @@ from itertools import combinations
 
 from qam_torch.report.blocks import Interval, Table
 from qam_torch.report.collection import Collection
-from qam_torch.report.number_format import estimated, figure_told, seeds_told, signed, step_told
+from qam_torch.report.number_format import (
+    format_difference,
+    format_estimate,
+    format_published,
+    format_seeds,
+    format_step,
+)
 from qam_torch.report.published_settings import departures
 from qam_torch.report.results import Group, Result, Step, common_steps, results_of, scores_at
-from qam_torch.report.settings import Cell, Place, differing, told
+from qam_torch.report.settings import Cell, Place, differing_settings, format_value
 from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 
 __all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
 
 FEW = 12
-"""Rows that a page shows at once."""
+"""Tables with more rows are collapsed on a page."""
 
 OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 
 def results(groups: Sequence[Group], caption: str, name: str, several_tasks: bool) -> Table:
-    """Own figures and the published ones, a row for each group and step."""
+    """Own results and the published ones, one row per group and step."""
     rows = [_result_row(result, several_tasks) for group in groups for result in results_of(group)]
     what = {group.measure for group in groups}
     measure = what.pop() if len(what) == 1 else "success or return"
     columns = ["", "method", "after", "seeds>", measure + ">", "IQM>", "published>", "difference>", "intervals"]
     if several_tasks:
         columns.insert(3, "tasks>")
-    # A column that says nothing anywhere, as where nothing is published, is left out.
-    kept = [i for i, column in enumerate(columns) if column in ("", "method") or any(_says(row[i]) for row in rows)]
+    # Columns without any value, for example where nothing is published, are left out.
+    kept = [
+        i for i, column in enumerate(columns) if column in ("", "method") or any(_has_value(row[i]) for row in rows)
+    ]
     return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], caption, name)
 
 
@@ -39,47 +47,47 @@ def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
     success = group.measure == "success"
     digits = 2 if success else 1
     place = f"task {group.task}" if group.task is not None else group.name
-    row: list[str | Interval] = [place, group.method, step_told(result.step)]
+    row: list[str | Interval] = [place, group.method, format_step(result.step)]
     if several_tasks:
         row.append(str(result.tasks) if result.tasks == group.tasks else f"{result.tasks} of {group.tasks}")
     figure = result.published
     return [
         *row,
-        seeds_told(result),
-        Interval(estimated(result.mean, digits), result.mean if success else None),
-        Interval(estimated(result.iqm, digits), None),
-        Interval(figure_told(result), Estimate(*figure[2:]) if figure else None),
-        signed(result.difference),
+        format_seeds(result),
+        Interval(format_estimate(result.mean, digits), result.mean if success else None),
+        Interval(format_estimate(result.iqm, digits), None),
+        Interval(format_published(result), Estimate(*figure[2:]) if figure else None),
+        format_difference(result.difference),
         OVERLAP[result.overlap],
     ]
 
 
-def _says(cell: str | Interval) -> bool:
-    return (cell.words if isinstance(cell, Interval) else cell) != "–"
+def _has_value(cell: str | Interval) -> bool:
+    return (cell.text if isinstance(cell, Interval) else cell) != "–"
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
-    """Probability of improvement of each method over each other one, of each phase at the last step of both."""
+    """Probability of improvement for each pair of methods, in each phase at the last common step."""
     rows = [
         [one.method, other.method, *found]
         for one, other in combinations(groups, 2)
         for step in common_steps(one.members, other.members)
-        if (found := _improved(one, other, step)) is not None
+        if (found := _compare(one, other, step)) is not None
     ]
     return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
-def _improved(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
+def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
     ours, theirs = scores_at(one.members, step), scores_at(other.members, step)
     shared: list[Place] = [place for place in ours if place in theirs]
     if not shared:
         return None
     estimate = probability_of_improvement([ours[place] for place in shared], [theirs[place] for place in shared])
-    return [step_told(step), str(len(shared)), Interval(estimated(estimate), estimate)]
+    return [format_step(step), str(len(shared)), Interval(format_estimate(estimate), estimate)]
 
 
 def problems(collection: Collection) -> Table:
-    """Runs that are not finished or not as expected, and what is missing."""
+    """Runs that are unfinished, broken or left out, and missing runs."""
     rows: list[list[str | Interval]] = [
         [run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why
     ]
@@ -89,7 +97,7 @@ def problems(collection: Collection) -> Table:
 
 
 def runs_table(collection: Collection) -> Table:
-    """All runs there are."""
+    """All runs."""
     rows = []
     for run in collection.runs:
         seeds = ", ".join(map(str, dict.fromkeys(member.seed for member in run.members))) or "–"
@@ -101,22 +109,25 @@ def runs_table(collection: Collection) -> Table:
 
 
 def settings_table(collection: Collection) -> Table:
-    """What each cell's settings are, where they are not those of the others or of the published runs."""
+    """Settings of each cell that differ from other cells or from the published runs."""
     rows = []
     for domain in collection.domains:
         cells = list(collection.cells(domain))
         for cell in cells:
             family = [other for other in cells if other.method == cell.method]
             settings = dict(cell.settings)
-            own = [f"{key}={told(settings[key])}" if key in settings else f"no {key}" for key in differing(family)]
-            rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departed(cell)])
+            own = [
+                f"{key}={format_value(settings[key])}" if key in settings else f"no {key}"
+                for key in differing_settings(family)
+            ]
+            rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departures_text(cell)])
     columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
     return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 
 
-def _departed(cell: Cell) -> str:
+def _departures_text(cell: Cell) -> str:
     departed = departures(cell)
     if departed is None:
         return "nothing is published"
-    told_ones = [f"{key}={told(own)} ({told(theirs)})" for key, (own, theirs) in departed.items()]
-    return ", ".join(told_ones) or "the published settings"
+    changes = [f"{key}={format_value(own)} ({format_value(theirs)})" for key, (own, theirs) in departed.items()]
+    return ", ".join(changes) or "the published settings"

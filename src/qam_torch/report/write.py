@@ -1,28 +1,41 @@
-"""Everything a report leaves in its directory."""
+"""Writing all files of a report."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from collections.abc import Sequence
 
 from qam_torch.report.blocks import Panels
-from qam_torch.report.collection import Collection
+from qam_torch.report.collection import Collection, collect
 from qam_torch.report.data_tables import evaluations, figures, write_csv, write_parquet
-from qam_torch.report.document import document, summed_up
+from qam_torch.report.document import document, run_counts
 from qam_torch.report.figures import save_panels
 from qam_torch.report.html import html
 from qam_torch.report.latex import latex
 from qam_torch.report.markdown import markdown
-from qam_torch.report.number_format import estimated, figure_told, step_told
+from qam_torch.report.number_format import format_estimate, format_published, format_step
 from qam_torch.report.results import by_task, groups_of, over_all, results_of
-from qam_torch.system.files import prepare_directory, write_text
+from qam_torch.system.files import absolute, prepare_directory, write_text
 
 __all__ = ["write_report"]
 
 PICTURES = "figures"
 
 
-def write_report(collection: Collection, directory: Path) -> list[str]:
-    """Write all files -> what to tell people: what was found, what came out for each domain, where it is."""
+def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str]) -> list[str]:
+    """Write the report of all runs at or below the paths.
+
+    Args:
+        runs: run directories, or directories above them.
+        out: directory of the report; made if absent, and files of an earlier report are overwritten.
+
+    Returns:
+        Lines to print: what was found, the result of each method on each domain, and where the report is.
+
+    Raises:
+        QamError: a path has no run, or `out` cannot be written to.
+    """
+    collection, directory = collect(runs), absolute(out)
     prepare_directory(directory / PICTURES, "the report's directory", "--out DIR")
     blocks = document(collection)
     for block in blocks:
@@ -30,25 +43,25 @@ def write_report(collection: Collection, directory: Path) -> list[str]:
             save_panels(block, directory / PICTURES / f"{block.name}.png")
     write_text(directory / "report.md", markdown(blocks, PICTURES))
     write_text(directory / "report.tex", latex(blocks))
-    write_text(directory / "report.html", html(blocks, summed_up(collection)))
+    write_text(directory / "report.html", html(blocks, run_counts(collection)))
     rows = evaluations(collection)
     write_csv(rows, directory / "evaluations.csv")
     write_parquet(rows, directory / "evaluations.parquet")
     domains = [group for domain in collection.domains for group in groups_of(collection, domain)]
     every = [*over_all(collection), *domains, *(task for group in domains for task in by_task(group))]
     write_csv(figures([result for group in every for result in results_of(group)]), directory / "figures.csv")
-    return [summed_up(collection), *_told(collection), f"report: {directory}/report.html"]
+    return [run_counts(collection), *_result_lines(collection), f"report: {directory}/report.html"]
 
 
-def _told(collection: Collection) -> list[str]:
-    """A line for each method on each domain, at its last step."""
+def _result_lines(collection: Collection) -> list[str]:
+    """One line per method and domain, at its last step."""
     rows = []
     for domain in collection.domains:
         for group in groups_of(collection, domain):
             last = results_of(group)[-1]
             digits = 2 if group.measure == "success" else 1
-            published = f"published {figure_told(last)}" if last.published else ""
-            own = f"{group.measure} {estimated(last.mean, digits)}"
-            rows.append((domain, group.method, f"after {step_told(last.step)}", own, published))
+            published = f"published {format_published(last)}" if last.published else ""
+            own = f"{group.measure} {format_estimate(last.mean, digits)}"
+            rows.append((domain, group.method, f"after {format_step(last.step)}", own, published))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
     return ["  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]

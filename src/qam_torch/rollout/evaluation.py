@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,40 @@ class Evaluation:
         """
         solved = self._solved()
         return wilson_interval(int(solved.sum()), solved.size, level)
+
+    def by_member(self) -> dict[str, np.ndarray]:
+        """Means over each member's episodes.
+
+        Returns:
+            "success" (absent where the environment does not report it), "return" and "length"; each (P,) float64.
+        """
+        means = {"return": self.returns.mean(axis=1), "length": self.lengths.mean(axis=1)}
+        return means if self.success is None else {"success": self.success_rate(), **means}
+
+    def summary(self) -> dict[str, Any]:
+        """All metrics as plain values, as summary.json holds them.
+
+        Returns:
+            Over all members: "success", its Wilson interval "success_95" of the pooled episodes, "return",
+            "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
+            "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
+            environment does not report it.
+        """
+        values = {
+            "return": float(self.returns.mean()),
+            "return_by_seed": self.returns.mean(axis=1).tolist(),
+            "return_range": [float(self.returns.min()), float(self.returns.max())],
+            "length": float(self.lengths.mean()),
+        }
+        if self.success is None:
+            return values
+        return {
+            "success": float(self.success_rate().mean()),
+            "success_95": list(self.pooled_interval()),
+            "success_by_seed": self.success_rate().tolist(),
+            "success_95_by_seed": self.interval().tolist(),
+            **values,
+        }
 
     def _solved(self) -> np.ndarray:
         if self.success is None:

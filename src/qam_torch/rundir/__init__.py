@@ -1,1 +1,1 @@
-"""A run directory: the names of its files, metrics.csv, and the format of checkpoints."""
+"""The files of a run directory: their names, metrics.csv, checkpoints, versions, and which settings name it."""

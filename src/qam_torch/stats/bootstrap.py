@@ -1,12 +1,12 @@
-"""The measures by which methods are compared over seeds and tasks, with stratified bootstrap intervals.
+"""Measures that compare methods over seeds and tasks, with stratified bootstrap intervals.
 
-All take the scores of a method by task: a sequence of (n_m,) arrays, one a task m, one number a seed. Tasks are the
-strata: seeds are drawn with replacement within each task. An interval is between percentiles of what the draws give;
-where a task has one seed only there is nothing to draw, and the interval is (nan, nan).
+All take the scores of a method by task: one array (n_m,) per task m, with one score per seed. Tasks are the strata:
+seeds are drawn with replacement within each task. An interval lies between percentiles over the draws; it is (nan, nan)
+if a task has only one seed.
 
 Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264),
-whose package rliable gives the same numbers where every task has equally many seeds
-(tests/experiment/test_report_statistics.py). Here tasks may have different numbers of them.
+whose package rliable gives the same numbers if every task has equally many seeds
+(tests/stats/test_bootstrap.py). Here tasks may have different numbers of seeds.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Scores = Sequence[np.ndarray]
 
 
 class Estimate(NamedTuple):
-    """A number with its 95 % interval; (nan, nan) where there is nothing to tell it from."""
+    """A value with its 95% interval, which is (nan, nan) if it cannot be estimated."""
 
     value: float
     low: float
@@ -56,10 +56,13 @@ def task_mean(scores: Scores) -> Estimate:
 
 
 def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """The same of several numbers at once.
+    """Mean over tasks of the mean over seeds, for several numbers at once.
 
-    scores  (n_m, H) by task
-    ->      (H,) means, (H, 2) pointwise intervals
+    Args:
+        scores: (n_m, H) by task.
+
+    Returns:
+        (H,) means, (H, 2) pointwise intervals.
     """
     mean = np.mean([one.mean(0) for one in scores], axis=0)
     if not _drawable(scores):
@@ -68,7 +71,7 @@ def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def interquartile_mean(scores: Scores) -> Estimate:
-    """Mean of the middle half of all runs of all tasks: a quarter of them, rounded down, is left out at either end."""
+    """Mean of the middle half of all runs of all tasks; a quarter, rounded down, is left out at each end."""
     value = float(_middle(np.concatenate(scores)))
     if not _drawable(scores):
         return Estimate(value, np.nan, np.nan)
@@ -82,9 +85,11 @@ def _middle(runs: np.ndarray) -> np.ndarray:
 
 
 def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
-    """P(X > Y) of a run X of one method and Y of another on the same task, mean over tasks; equal ones count half.
+    """P(X > Y) for runs X and Y of two methods on the same task, mean over tasks; equal scores count half.
 
-    better, worse  scores of both by task, in the same order
+    Args:
+        better: scores of X by task.
+        worse: scores of Y by task, in the same order.
     """
     wins = [(np.sign(x[:, None] - y) + 1) / 2 for x, y in zip(better, worse, strict=True)]
     value = float(np.mean([won.mean() for won in wins]))
@@ -99,8 +104,12 @@ def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
 def performance_profile(scores: Scores, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of runs with a score above each threshold, mean over tasks.
 
-    thresholds  (H,)
-    ->          (H,) shares, (H, 2) pointwise intervals
+    Args:
+        scores: by task.
+        thresholds: (H,).
+
+    Returns:
+        (H,) shares, (H, 2) pointwise intervals.
     """
     return curve_of_means([(one[:, None] > thresholds).astype(float) for one in scores])
 
@@ -111,16 +120,16 @@ def _drawable(scores: Scores) -> bool:
 
 @cache
 def _drawn(seeds: int, stratum: int) -> np.ndarray:
-    """Which seed each draw takes, (DRAWS, n); independent for each stratum, the same whatever is measured."""
+    """Seeds of each draw, (DRAWS, n); independent between strata, and the same for all measures."""
     return np.random.default_rng([_SEED, stratum]).integers(seeds, size=(DRAWS, seeds))
 
 
 @cache
 def _shares(seeds: int, stratum: int) -> np.ndarray:
-    """How much of each draw a seed makes up, (DRAWS, n)."""
+    """Share of each seed in each draw, (DRAWS, n)."""
     return (_drawn(seeds, stratum)[:, :, None] == np.arange(seeds)).mean(1)
 
 
 def _ends(drawn: np.ndarray) -> np.ndarray:
-    """Lower and upper end of what draws (DRAWS, ...) gave."""
+    """Lower and upper percentile over draws (DRAWS, ...)."""
     return np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)

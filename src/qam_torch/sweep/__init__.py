@@ -1,5 +1,5 @@
-"""Many runs from one command, each in a process of its own: none takes the others along, and a table says how it went.
+"""Many runs from one command, each in its own process, with a table of the outcomes; and the runs of the paper.
 
-`sweep.Sweep` is the whole, in the process of `qam-train -m`; `job.SweepJob` is what a launcher of Hydra calls for each
-run, on whatever machine; `process.main` is the run. What became of each is in a file, see `outcome`.
+`sweep.Sweep` is what `qam-train -m` runs, `job.SweepJob` what a Hydra launcher calls for each run, on any machine, and
+`run_process` the process of one run. `record` is the file that holds each run's outcome.
 """

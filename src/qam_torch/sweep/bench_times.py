@@ -1,4 +1,4 @@
-"""How long a run's updates take, by what somebody has measured with `qam-bench`; nothing is guessed."""
+"""Time of a run's updates from measurements of `qam-bench`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ MS_PER_HOUR = 3.6e6
 
 
 class Bench(NamedTuple):
-    """Measurements of `qam-bench`: which device, and a result for each method, size and population."""
+    """Measurements of `qam-bench`: the device, and one result per method, size and population."""
 
     device: str
     results: Sequence[Mapping[str, Any]]
 
     @property
     def unit(self) -> str:
-        """ "GPU hours", or where no GPU was measured "hours"."""
+        """ "GPU hours", or "hours" for measurements on a CPU."""
         return "hours" if self.device == "cpu" else "GPU hours"
 
 
 class Estimate(NamedTuple):
-    """Hours of a run's updates, and with what shapes they were measured if those are not the run's own."""
+    """Hours of a run's updates, with a note on the measured shapes if they differ from the run's."""
 
     hours: float
-    told: str
+    note: str
 
 
 def read_bench(path: Path) -> Bench:
-    """The file of `qam-bench --json`; raises QamError for any other."""
+    """Read a file of `qam-bench --json`; raises QamError for any other file."""
     try:
         content = json.loads(path.read_text())
         results = [{key: result[key] for key in KEYS} for result in content["results"]]
@@ -50,10 +50,16 @@ def read_bench(path: Path) -> Bench:
 
 
 def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
-    """What the run's method took at its size, with as many members; None if that was not measured.
+    """Estimate the time of a run from a measurement of its method, size and population.
 
-    sizes    (O, A); of several measurements the one with the nearest shapes counts
-    updates  of the whole run
+    Args:
+        config: of the run.
+        bench: measurements; of several that fit, the one with the nearest shapes is used.
+        sizes: (O, A).
+        updates: of the whole run.
+
+    Returns:
+        The estimate, or None if no measurement fits.
     """
     wanted = (*sizes, config.algo.horizon_length)
 
@@ -64,8 +70,8 @@ def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: 
     if nearest is None:
         return None
     observation, action, chunk = _shapes(nearest)
-    told = f"measured with {observation} observations and chunks of {chunk} x {action} numbers"
-    return Estimate(updates * nearest["ms_per_update"] / MS_PER_HOUR, told if distance(nearest) else "")
+    note = f"measured with {observation} observations and chunks of {chunk} x {action} numbers"
+    return Estimate(updates * nearest["ms_per_update"] / MS_PER_HOUR, note if distance(nearest) else "")
 
 
 def _shapes(result: Mapping[str, Any]) -> tuple[int, int, int]:

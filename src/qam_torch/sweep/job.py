@@ -1,4 +1,4 @@
-"""What a launcher calls for each run of a sweep, in whatever process and on whatever machine."""
+"""The function that a launcher calls for each run of a sweep, in any process on any machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.config import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
 from qam_torch.config.overrides import name_of
 from qam_torch.rundir.paths import RunPaths
-from qam_torch.sweep.record import Outcome, Record, failure, score_of
-from qam_torch.sweep.resources import Share, slot, variables
+from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
+from qam_torch.sweep.resources import Share, environment_variables, slot
 from qam_torch.sweep.run_process import GRACE_SECONDS
 from qam_torch.system.machine import is_alive
 from qam_torch.training.finished_run import finished_run
@@ -33,16 +33,17 @@ __all__ = ["SweepJob"]
 
 @dataclass(frozen=True)
 class SweepJob:
-    """Hydra's task function in a sweep: makes the run in a process of its own, and does not raise what happens there.
+    """Hydra's task function in a sweep: executes the run in its own process, and never raises the run's errors.
 
-    directory  of the sweep, where records and logs go; absolute, and the same on all machines
-    cwd        where the command was given: what relative paths are relative to
-    gpus       for the runs of one machine to share, as CUDA_VISIBLE_DEVICES names them
-    common     overrides that all runs of the sweep have in common
-    runs       of the whole sweep; None = the sweeper decides as it goes
-    command    host and process of the command, with which its runs end; None where they go on without it
+    A run that this sweep already began on a machine that was lost resumes from its checkpoint.
 
-    A run that this sweep had begun before, on a machine that was taken away or died, continues from its checkpoint.
+    Attributes:
+        directory: the sweep's directory for records and logs; absolute, and the same on all machines.
+        cwd: working directory of the command, to which relative paths refer.
+        gpus: GPUs that the runs of one machine share, as in CUDA_VISIBLE_DEVICES.
+        common: overrides shared by all runs of the sweep.
+        runs: number of runs of the sweep; None if the sweeper decides during the sweep.
+        command: host and process id of the command, whose end stops the runs; None if they continue without it.
     """
 
     directory: Path
@@ -65,29 +66,31 @@ class SweepJob:
             summary = finished_run(RunPaths(settings.run_dir), settings)
             if summary is None:
                 with slot(path.parent, share.at_once, record.number) as place:
-                    environment = variables(share, place, self.gpus)
-                    record = self._made(record, settings, environment, None if alone else path.with_suffix(".log"))
+                    environment = environment_variables(share, place, self.gpus)
+                    record = self._run_in_process(
+                        record, settings, environment, None if alone else path.with_suffix(".log")
+                    )
             else:
-                record = record.ended(Outcome("skipped", settings.run_dir, *score_of(summary)))
-        except Exception as error:  # of whatever kind, it is not the other runs' affair
-            record = record.ended(failure(error, record.outcome.directory))
+                record = record.with_outcome(Outcome("skipped", settings.run_dir, *score_of(summary)))
+        except Exception as error:  # of any kind: it must not stop the other runs
+            record = record.with_outcome(failed_outcome(error, record.outcome.directory))
         record.write(path)
         command = self._command_here()
         if command is not None and not is_alive(command):  # a worker of joblib would wait five minutes for more work
             os._exit(1)
-        print(record.told(), flush=True)
+        print(record.line(), flush=True)
         return record.outcome
 
     def is_finished(self, config: DictConfig) -> bool:
-        """Whether the run would be left alone."""
+        """Whether the run is already finished, so that calling the job skips it."""
         settings = self._settings(config, Share(), begun=False)
         try:
             return finished_run(RunPaths(settings.run_dir), settings) is not None
-        except QamError:  # which the run will tell
+        except QamError:  # the run itself reports it
             return False
 
     def _settings(self, config: DictConfig, share: Share, begun: bool) -> DictConfig:
-        """The run's configuration, resolved, with its share of the machine and with its directory's absolute path."""
+        """The run's resolved configuration, with its CPU share and the absolute path of its directory."""
         settings = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
         assert isinstance(settings, DictConfig)
         settings.run_dir = str(self.cwd / Path(settings.run_dir).expanduser())
@@ -99,28 +102,30 @@ class SweepJob:
         return settings
 
     def _command_here(self) -> int | None:
-        """The command's process, if it is on this machine."""
+        """Process id of the command, if it is on this machine."""
         return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
 
-    def _made(self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None) -> Record:
-        """Make the run in a process of its own, which writes its record itself unless it dies."""
+    def _run_in_process(
+        self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None
+    ) -> Record:
+        """Execute the run in its own process, which writes its record unless it dies."""
         path = Record.path(self.directory, record.number)
         if log is not None:
-            print(f"{record.told()}; {log}", flush=True)
+            print(f"{record.line()}; {log}", flush=True)
         started = time.monotonic()
-        with _output(log) as output, _process(self.cwd, environment, output) as process:
+        with _open_log(log) as output, _start_process(self.cwd, environment, output) as process:
             record = replace(record, host=socket.gethostname(), pid=process.pid)
             record.write(path)
             request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
-            _ask(process, {**request, "command": self._command_here()})
+            _send_request(process, {**request, "command": self._command_here()})
             status = process.wait()
         ended = Record.read(path)
         if ended.outcome.ending != "running":
             return ended
-        told = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
-        reason = f"its process {told}" + ("" if log is None else f", see {log}")
+        ending = f"was killed by {_signal(-status)}" if status < 0 else f"ended with status {status}"
+        reason = f"its process {ending}" + ("" if log is None else f", see {log}")
         seconds = round(time.monotonic() - started, 1)
-        return record.ended(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
+        return record.with_outcome(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
 
 
 def _plain(launcher: DictConfig) -> dict[str, Any]:
@@ -138,8 +143,8 @@ def _signal(number: int) -> str:
 
 
 @contextlib.contextmanager
-def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
-    """Where a run's words go: to a file that is continued, or with None to where this process's go."""
+def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
+    """The output of a run: a file that is appended to, or None for the output of this process."""
     if log is None:
         yield None
         return
@@ -147,19 +152,21 @@ def _output(log: Path | None) -> Iterator[IO[bytes] | None]:
         yield file
 
 
-def _ask(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
+def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # its end is told by its status
+    with contextlib.suppress(BrokenPipeError):  # the process has ended: its status is checked later
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
 
 
 @contextlib.contextmanager
-def _process(cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that makes a run when it is asked to; leaving, for whatever reason, ends it.
+def _start_process(
+    cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that executes a run on request; leaving the block ends it.
 
-    It has a session of its own, so that signals to the launcher's processes, Ctrl-C or Slurm's warning before it takes
-    the machine away, reach it only as its input closing.
+    It has its own session: signals to the launcher's processes, such as Ctrl-C or Slurm's warning before preemption,
+    reach it only by closing its input.
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "qam_torch.sweep.run_process"],

@@ -1,57 +1,52 @@
-"""What a run takes on disk and in memory, counted from the parts that it would be made of."""
+"""Estimates of the disk space and memory that a run takes, from the sizes of its networks, records and dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
 
 from qam_torch.config.population import own_seeds, seeds_of
 from qam_torch.data.catalog import data_set
-from qam_torch.data.replay import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
-from qam_torch.data.transitions import Transitions
-from qam_torch.data.windows import ChunkWindows
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.training.algorithm import build_algorithm
-from qam_torch.training.online import replay_capacity
 from qam_torch.training.schedule import schedule_of
 
-__all__ = ["CHECKPOINTS", "Needs", "World", "file_bytes", "held_bytes", "needs_of", "world"]
+__all__ = ["CHECKPOINTS", "Cost", "EnvironmentSizes", "cost_of", "environment_sizes", "file_bytes"]
 
 CHECKPOINTS = 2
-"""last.ckpt and best.ckpt."""
+"""Checkpoints per run: last.ckpt and best.ckpt."""
 
 ADAM = 2
-"""Numbers that Adam remembers of each that it trains."""
+"""Numbers that Adam stores per trained parameter."""
 
 
-class World(NamedTuple):
-    """What an environment's sizes decide: O, A, and the bytes of a row of a data file, as arrays."""
+class EnvironmentSizes(NamedTuple):
+    """Sizes that an environment decides.
+
+    Attributes:
+        observation_dim: O.
+        action_dim: A.
+        row_bytes: bytes of one row of a data file, as arrays.
+    """
 
     observation_dim: int
     action_dim: int
     row_bytes: int
 
-    @property
-    def sizes(self) -> tuple[int, int]:
-        """(O, A)."""
-        return self.observation_dim, self.action_dim
 
+class Cost(NamedTuple):
+    """What a run takes, except its time.
 
-class Needs(NamedTuple):
-    """What a run takes, but for its time.
-
-    updates     gradient updates of all members together
-    checkpoint  bytes of one of its checkpoints, without the random generators' states
-    replay      bytes of replay.bin at the end
-    device      bytes of networks, optimiser, gradients, data and replay buffer on the device: what is certain; what an
-                update needs in between comes on top
+    Attributes:
+        updates: gradient updates of all members together.
+        checkpoint: bytes of one checkpoint, without the states of the random generators.
+        replay: bytes of replay.bin at the end.
+        device: bytes of networks, optimizer, gradients and dataset on the device; the replay buffer and the
+            intermediate results of an update are not included.
     """
 
     updates: int
@@ -60,97 +55,66 @@ class Needs(NamedTuple):
     device: int
 
 
-def needs_of(config: DictConfig) -> Needs:
-    """What a run of this configuration takes."""
-    clock, members, sizes = schedule_of(config), len(seeds_of(config)), world(config.env.dataset).sizes
-    held, trained = _parameters(config, sizes)
-    record = ReplayLog(Path(), members, config.num_envs, *sizes).record
-    return Needs(
+def cost_of(config: DictConfig) -> Cost:
+    """Estimate what a run of this configuration takes.
+
+    Args:
+        config: of one run on an OGBench dataset.
+
+    Returns:
+        Its cost.
+    """
+    clock, members = schedule_of(config), len(seeds_of(config))
+    observation_dim, action_dim, _ = environment_sizes(config.env.dataset)
+    all_bytes, trained_bytes = _parameter_bytes(config, observation_dim, action_dim)
+    record = ReplayLog(Path(), members, config.num_envs, observation_dim, action_dim).record
+    dataset = data_set(config.env.dataset)
+    files = min(2, dataset.shards)  # of many files one is in use while the next is read
+    transition_bytes = 4 * (observation_dim + action_dim + 2)  # with reward and mask, in float32
+    return Cost(
         updates=clock.updates(clock.steps),
-        checkpoint=members * (held + ADAM * trained),
+        checkpoint=members * (all_bytes + ADAM * trained_bytes),
         replay=record.itemsize * (clock.online_steps // config.num_envs),
-        device=members * (held + (1 + ADAM) * trained) + _data_bytes(config, sizes, members),
+        device=members * (all_bytes + (1 + ADAM) * trained_bytes)
+        + files * dataset.episodes * dataset.steps * transition_bytes,
     )
 
 
 def file_bytes(dataset: str) -> int:
-    """Bytes of a data set's files as arrays; as files they are compressed."""
+    """Bytes of a dataset's training and validation files as arrays, an upper bound because files are compressed.
+
+    Args:
+        dataset: name in the catalog.
+    """
     known = data_set(dataset)
     training = known.episodes * (known.steps + 1) * known.shards
-    return (training + training // 10) * world(dataset).row_bytes
+    return (training + training // 10) * environment_sizes(dataset).row_bytes
 
 
 @cache
-def world(dataset: str) -> World:
-    """The sizes of a data set's environment."""
+def environment_sizes(dataset: str) -> EnvironmentSizes:
+    """Read the sizes of a dataset's environment, which is made for it.
+
+    Args:
+        dataset: name in the catalog.
+    """
     environment = make_environment(dataset)
     try:
         observation, _ = environment.reset(seed=0)
         assert environment.action_space.shape
         base: Any = environment.unwrapped
-        numbers = len(observation) + environment.action_space.shape[0] + base.data.qpos.size + base.data.qvel.size
+        action_dim = environment.action_space.shape[0]
+        numbers = len(observation) + action_dim + base.data.qpos.size + base.data.qvel.size
         buttons = len(getattr(base, "_cur_button_states", ()))
-        return World(len(observation), environment.action_space.shape[0], 4 * numbers + 8 * buttons + 1)
+        return EnvironmentSizes(len(observation), action_dim, 4 * numbers + 8 * buttons + 1)
     finally:
         environment.close()
 
 
-def _parameters(config: DictConfig, sizes: tuple[int, int]) -> tuple[int, int]:
-    """Bytes of one member's networks, Polyak copies included, and of those among them that are trained."""
+def _parameter_bytes(config: DictConfig, observation_dim: int, action_dim: int) -> tuple[int, int]:
+    """Bytes of one member's networks, Polyak copies included, and of the trained ones among them."""
     alone = OmegaConf.merge(config, {"seeds": None, "seed": own_seeds(config)[0], "population": {}})
     assert isinstance(alone, DictConfig)
-    algorithm = build_algorithm(alone, *sizes)[0]
-    trained = (value for value in algorithm.networks.parameters() if value.requires_grad)
-    return _bytes(algorithm.state_dict().values()), _bytes(trained)
-
-
-def _bytes(tensors: Any) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-# Data on the device: the real tables for a few rows, and what each row more costs
-
-
-def _data_bytes(config: DictConfig, sizes: tuple[int, int], members: int) -> int:
-    """Of the data set while offline, or with a full replay buffer online, whichever is more."""
-    known = data_set(config.env.dataset)
-    rows = (known.episodes * known.steps) * (1 if known.shards == 1 else 2)  # one file in use, the next one read
-    chunk = config.algo.horizon_length
-    few, more = (held_bytes(_windows(count, sizes, chunk)) for count in (100, 200))
-    offline = (more - few) * rows // 100
-    if config.online_steps == 0:
-        return offline
-    few, more, larger = (
-        held_bytes(ReplayWindows(_windows(count, sizes, chunk), 1, 1, kept))
-        for count, kept in ((100, 50), (200, 50), (100, 150))
-    )
-    kept = replay_capacity(config) * config.num_envs * members
-    return max(offline, ((more - few) * rows + (larger - few) * kept) // 100)
-
-
-def _windows(count: int, sizes: tuple[int, int], chunk: int) -> ChunkWindows:
-    """Windows of one episode of so many transitions, all zero."""
-    rows = torch.arange(count)
-    terminals = torch.zeros(count, dtype=torch.bool)
-    transitions = Transitions(
-        torch.zeros(count + 1, sizes[0]), rows, rows + 1, torch.zeros(count, sizes[1]), torch.zeros(count),
-        torch.ones(count), terminals,
-    )  # fmt: skip
-    return ChunkWindows(transitions, chunk, 0.99)
-
-
-def held_bytes(thing: object) -> int:
-    """Bytes of all tensors that an object holds, each storage once."""
-    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in _tensors(thing)}
-    return sum(storages.values())
-
-
-def _tensors(thing: object) -> Iterator[Tensor]:
-    if isinstance(thing, Tensor):
-        yield thing
-    elif isinstance(thing, tuple):
-        for part in thing:
-            yield from _tensors(part)
-    elif type(thing).__module__.startswith("qam_torch"):
-        for part in vars(thing).values():
-            yield from _tensors(part)
+    algorithm = build_algorithm(alone, observation_dim, action_dim)[0]
+    trained = [value for value in algorithm.networks.parameters() if value.requires_grad]
+    return sum(value.nbytes for value in algorithm.state_dict().values()), sum(value.nbytes for value in trained)

@@ -1,4 +1,4 @@
-"""Which runs the published figures stand on."""
+"""The runs behind the published results of Li & Levine 2026."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import NamedTuple
 from omegaconf import DictConfig
 
 from qam_torch.config.composition import compose, config_directory
-from qam_torch.config.overrides import NEUTRAL, parsed
+from qam_torch.config.overrides import parsed
+from qam_torch.rundir.result_keys import NEUTRAL, is_in
 from qam_torch.types import QamError
 
 __all__ = ["DOMAINS", "METHODS", "SEEDS", "Plan"]
@@ -18,7 +19,7 @@ DOMAINS = (
     "scene-play", "puzzle-3x3-play", "puzzle-4x4-play", "cube-double-play", "cube-triple-play", "cube-quadruple-play",
     "antmaze-large-navigate", "antmaze-giant-navigate", "humanoidmaze-medium-navigate", "humanoidmaze-large-navigate",
 )  # fmt: skip
-"""Source: Li & Levine 2026, as are the tasks, the seeds and the steps."""
+"""Domains of Li & Levine 2026, the source of the tasks, seeds and steps below too."""
 
 TASKS = ("1", "2", "3", "4", "5")
 SEEDS = tuple(10_001 * number for number in range(1, 13))
@@ -30,9 +31,12 @@ METHODS = tuple(sorted(path.stem for path in (config_directory() / "tuned" / "pa
 class Plan(NamedTuple):
     """Runs of the protocol, every method on every task of every domain.
 
-    methods, domains, tasks  as the command line names them
-    offline                  without the online phase
-    neutral                  overrides that change no result
+    Attributes:
+        methods: algo=NAME of each.
+        domains: env=NAME of each.
+        tasks: numbers of the tasks.
+        offline: whether the online phase is left out.
+        neutral: additional overrides that change no result.
     """
 
     methods: tuple[str, ...]
@@ -43,26 +47,25 @@ class Plan(NamedTuple):
 
     @classmethod
     def of(cls, methods: str, domains: str, tasks: str, offline: bool, overrides: Sequence[str]) -> Plan:
-        """From lists separated by commas, or "all"; raises QamError for what is not of the protocol."""
+        """Parse comma-separated lists, or "all"; raises QamError for anything outside the protocol."""
         chosen = _chosen("--methods", methods, METHODS)
         if offline and methods == "all":
             chosen = tuple(name for name in chosen if name not in ONLINE_ONLY)
         if offline and set(chosen) & set(ONLINE_ONLY):
             raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
         for word in overrides:
-            key = parsed(word).key_or_group
-            if not any(key == neutral or key.startswith((f"{neutral}.", f"{neutral}/")) for neutral in NEUTRAL):
+            if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
                 raise QamError(f"{word} would make other runs than the published ones: leave it out, or use qam-train")
         domain, task = _chosen("--domains", domains, DOMAINS), _chosen("--tasks", tasks, TASKS)
         return cls(chosen, domain, task, offline, tuple(overrides))
 
     @property
     def runs(self) -> int:
-        """Processes, of twelve seeds each."""
+        """Number of processes, of twelve seeds each."""
         return len(self.methods) * len(self.domains) * len(self.tasks)
 
-    def words(self, launcher: str | None = None) -> list[str]:
-        """The command's overrides, which a second time continue what is not finished."""
+    def command_overrides(self, launcher: str | None = None) -> list[str]:
+        """Overrides for `qam-train -m`; the same command again completes unfinished runs."""
         chosen = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
         return [
             *chosen,
@@ -73,14 +76,14 @@ class Plan(NamedTuple):
         ]
 
     def configs(self) -> Iterator[tuple[str, str, DictConfig]]:
-        """Method, domain and configuration of a run of each; tasks do not differ in what they take."""
+        """Yield method, domain and configuration of one run of each; the cost does not depend on the task."""
         for method, domain in itertools.product(self.methods, self.domains):
             words = [word for word in self._common() if not parsed(word).key_or_group.startswith("hydra")]
             yield method, domain, compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
 
     def _common(self) -> list[str]:
         own = {parsed(word).key_or_group for word in self.neutral}
-        # A seed that diverges leaves the other eleven, which were runs of their own, as they are.
+        # The published seeds were separate runs, so one that diverges must not stop the other eleven.
         defaults = {"skip_completed": "true", "on_divergence": "freeze"}
         return [
             "experiment=paper",

@@ -1,4 +1,4 @@
-"""What `qam-sweep` says before any run is made."""
+"""What a paper's runs take, as the lines that `qam-sweep` prints before any run starts."""
 
 from __future__ import annotations
 
@@ -7,27 +7,35 @@ from typing import NamedTuple
 
 from qam_torch.data.catalog import data_set
 from qam_torch.sweep.bench_times import Bench, Estimate, estimate
-from qam_torch.sweep.paper_cost import CHECKPOINTS, Needs, file_bytes, needs_of, world
+from qam_torch.sweep.paper_cost import CHECKPOINTS, Cost, cost_of, environment_sizes, file_bytes
 from qam_torch.sweep.paper_plan import SEEDS, Plan
 from qam_torch.system.console import readable_size
 
-__all__ = ["tell"]
+__all__ = ["summary_lines"]
 
 Rows = Iterator[tuple[str, str]]
 
 
 class _Kind(NamedTuple):
-    """The runs of a method on a domain, one a task, and what one of them takes."""
+    """The runs of a method on a domain, one per task, and what one of them takes."""
 
     method: str
     domain: str
     dataset: str
-    needs: Needs
+    cost: Cost
     time: Estimate | None
 
 
-def tell(plan: Plan, bench: Bench | None) -> None:
-    """How many runs there are, and what they take: hours, disk, memory. What is not known is said to be so."""
+def summary_lines(plan: Plan, bench: Bench | None) -> list[str]:
+    """Describe how many runs there are, and the hours, disk space and memory they take.
+
+    Args:
+        plan: the runs.
+        bench: measurements for the hours; None leaves the hours unknown.
+
+    Returns:
+        One line per fact. What cannot be estimated is listed as unknown.
+    """
     kinds = list(_kinds(plan, bench))
     products = f"{len(plan.methods)} x {len(plan.domains)} x {len(plan.tasks)}"
     rows = [
@@ -39,28 +47,29 @@ def tell(plan: Plan, bench: Bench | None) -> None:
         *_disk(plan, kinds),
         *_memory(kinds),
     ]
-    for name, value in rows:
-        print(f"  {name:11} {value}")
+    return [f"  {name:11} {value}" for name, value in rows]
 
 
 def _kinds(plan: Plan, bench: Bench | None) -> Iterator[_Kind]:
     for method, domain, config in plan.configs():
-        needs, sizes = needs_of(config), world(config.env.dataset).sizes
-        time = None if bench is None else estimate(config, bench, sizes, needs.updates)
-        yield _Kind(method, domain, config.env.dataset, needs, time)
+        cost, sizes = cost_of(config), environment_sizes(config.env.dataset)
+        time = None
+        if bench is not None:
+            time = estimate(config, bench, (sizes.observation_dim, sizes.action_dim), cost.updates)
+        yield _Kind(method, domain, config.env.dataset, cost, time)
 
 
 def _hours(plan: Plan, kinds: Sequence[_Kind], bench: Bench | None) -> Rows:
     unit = "GPU hours" if bench is None else bench.unit
-    timed = [kind for kind in kinds if kind.time is not None]
     unknown = list(dict.fromkeys(kind.method for kind in kinds if kind.time is None))
+    timed = [(kind.domain, kind.time) for kind in kinds if kind.time is not None]
     if bench is not None and timed:
-        total = len(plan.tasks) * sum(kind.time.hours for kind in timed if kind.time is not None)
+        total = len(plan.tasks) * sum(time.hours for _, time in timed)
         yield unit, f"{total:,.0f} by measurements on {bench.device}, for updates alone: evaluation, environment"
         yield "", "steps and reading data come on top"
-        for told in dict.fromkeys(kind.time.told for kind in timed if kind.time is not None and kind.time.told):
-            domains = dict.fromkeys(kind.domain for kind in timed if kind.time is not None and kind.time.told == told)
-            yield "", f"{told}, for {', '.join(domains)}"
+        for note in dict.fromkeys(time.note for _, time in timed if time.note):
+            domains = dict.fromkeys(domain for domain, time in timed if time.note == note)
+            yield "", f"{note}, for {', '.join(domains)}"
     if unknown:
         yield (
             "" if timed else unit,
@@ -72,8 +81,8 @@ def _hours(plan: Plan, kinds: Sequence[_Kind], bench: Bench | None) -> Rows:
 
 def _disk(plan: Plan, kinds: Sequence[_Kind]) -> Rows:
     tasks, names = len(plan.tasks), dict.fromkeys(kind.dataset for kind in kinds)
-    checkpoints = tasks * sum(CHECKPOINTS * kind.needs.checkpoint for kind in kinds)
-    replay = tasks * sum(kind.needs.replay for kind in kinds)
+    checkpoints = tasks * sum(CHECKPOINTS * kind.cost.checkpoint for kind in kinds)
+    replay = tasks * sum(kind.cost.replay for kind in kinds)
     files = sum(len(data_set(name).files) for name in names)
     yield "disk", f"{readable_size(checkpoints)} of checkpoints, {CHECKPOINTS} a run"
     if replay:
@@ -83,7 +92,7 @@ def _disk(plan: Plan, kinds: Sequence[_Kind]) -> Rows:
 
 
 def _memory(kinds: Sequence[_Kind]) -> Rows:
-    least, most = (readable_size(pick(kind.needs.device for kind in kinds)) for pick in (min, max))
+    least, most = (readable_size(pick(kind.cost.device for kind in kinds)) for pick in (min, max))
     span = least if least == most else f"{least} to {most}"
-    yield "GPU memory", f"{span} a run for networks, optimiser, data and replay buffer; what an update needs besides"
-    yield "", "is not known"
+    yield "GPU memory", f"{span} per run for networks, optimizer and dataset; the replay buffer and what an update"
+    yield "", "needs are not included"

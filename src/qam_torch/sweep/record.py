@@ -1,4 +1,4 @@
-"""What became of each run of a sweep, in a file for each, so that it is known whatever becomes of who started them."""
+"""The outcome of each run of a sweep, in one file per run, so that it survives the process that started the run."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from qam_torch.system.files import write_json
 from qam_torch.system.machine import is_alive
 from qam_torch.types import QamError
 
-__all__ = ["DONE", "Outcome", "Record", "failure", "score_of"]
+__all__ = ["DONE", "Outcome", "Record", "failed_outcome", "score_of"]
 
 DONE = ("finished", "resumed", "skipped")
-"""Endings of runs that have come to their results."""
+"""Endings of runs that have results."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, as Hydra's sweepers get it: Optuna's takes it for a number, the final success.
+    """How a run ended. Hydra's Optuna sweeper uses it as a number, the final success.
 
-    ending     finished; resumed = finished after it had gone on from a checkpoint; skipped = finished before; failed;
-               interrupted; running; not started
-    directory  the run directory
-    score      final success, or return where the environment tells no success; None without results
-    measure    which of the two
-    seconds    of this time, without what came before a checkpoint
-    reason     why it failed, in a sentence
+    Attributes:
+        ending: finished; resumed = finished after resuming from a checkpoint; skipped = finished before; failed;
+            interrupted; running; not started.
+        directory: the run directory.
+        score: final success, or return if the environment reports no success; None without results.
+        measure: "success" or "return".
+        seconds: wall time, without the time before a checkpoint.
+        reason: why it failed; empty otherwise.
     """
 
     ending: str
@@ -45,15 +46,15 @@ class Outcome:
         return self.score
 
 
-def failure(error: Exception, directory: str) -> Outcome:
-    """The outcome of a run that an error ended; one that is not meant for users is told with its type."""
+def failed_outcome(error: Exception, directory: str) -> Outcome:
+    """The outcome of a run that an error ended; the reason names the type of unexpected errors."""
     words = " ".join(str(error).split())
-    told = words if isinstance(error, (QamError, OSError)) else f"{type(error).__name__}: {words[:200]}"
-    return Outcome("failed", directory, reason=told)
+    reason = words if isinstance(error, (QamError, OSError)) else f"{type(error).__name__}: {words[:200]}"
+    return Outcome("failed", directory, reason=reason)
 
 
 def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
-    """Final success of a run's summary.json, or return where there is none, and which of the two it is."""
+    """Final success or return of a run's summary.json, and "success" or "return"."""
     measure = "success" if "success" in summary["final"] else "return"
     return float(summary["final"][measure]), measure
 
@@ -62,12 +63,13 @@ def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
 class Record:
     """One run of a sweep.
 
-    number   in the sweep, from 0
-    words    its overrides
-    name     those that tell it from the others
-    outcome  what became of it so far
-    host     the machine that works on it, or did
-    pid      its process there
+    Attributes:
+        number: index in the sweep, from 0.
+        words: its overrides.
+        name: the overrides that distinguish it from the other runs.
+        outcome: its outcome so far.
+        host: name of the machine that executes it.
+        pid: process id on that machine.
     """
 
     number: int
@@ -77,18 +79,18 @@ class Record:
     host: str = ""
     pid: int = 0
 
-    def ended(self, outcome: Outcome) -> Record:
-        """The same run with what became of it."""
+    def with_outcome(self, outcome: Outcome) -> Record:
+        """A copy with another outcome."""
         return replace(self, outcome=outcome)
 
     def is_running(self) -> bool:
-        """Whether its process is there, as far as this machine can tell."""
+        """Whether its process is alive; a process on another machine is assumed to be."""
         if self.outcome.ending != "running" or self.host != socket.gethostname():
             return self.outcome.ending == "running"
         return is_alive(self.pid)
 
-    def told(self) -> str:
-        """One line about it."""
+    def line(self) -> str:
+        """Describe the run in one line."""
         outcome = self.outcome
         score = "" if outcome.score is None else f", {outcome.measure} {outcome.score:.2f}"
         reason = f": {outcome.reason}" if outcome.reason else ""
@@ -96,26 +98,26 @@ class Record:
 
     @staticmethod
     def path(directory: Path, number: int) -> Path:
-        """Where the record of a sweep's run is."""
+        """Path of the record of a run in a sweep's directory."""
         return directory / "runs" / f"{number:04d}.json"
 
     def as_dict(self) -> dict[str, Any]:
-        """In JSON's types."""
+        """The record in JSON's types."""
         return {**asdict(self), "words": list(self.words)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Record:
-        """The reverse; raises LookupError or TypeError for anything else."""
+        """Inverse of `as_dict`; raises LookupError or TypeError for other content."""
         return cls(**{**content, "outcome": Outcome(**content["outcome"])})
 
     def write(self, path: Path) -> None:
-        """Put it there, whole or not at all."""
+        """Write the record atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, self.as_dict())
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """What was written there; raises QamError for anything else."""
+        """Read a record; raises QamError if the file is not one."""
         try:
             return cls.from_dict(json.loads(path.read_text()))
         except (OSError, ValueError, LookupError, TypeError):

@@ -1,4 +1,4 @@
-"""How the runs that one machine works on at a time share its CPU cores and GPUs."""
+"""Sharing a machine's CPU cores and GPUs among the runs that it executes at the same time."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 
 from qam_torch.system.machine import cpu_cores
 
-__all__ = ["Share", "slot", "variables"]
+__all__ = ["Share", "slot", "environment_variables"]
 
 POLL_SECONDS = 0.2
 
 
 class Share(NamedTuple):
-    """What a run may take of the machine it runs on.
+    """The part of a machine that one run may use.
 
-    at_once  runs that share the machine's GPUs; 1 where the launcher or its scheduler hands GPUs out itself
-    threads  CPU threads; None = as many as there are
+    Attributes:
+        at_once: runs that share the machine's GPUs; 1 if the launcher or its scheduler assigns GPUs.
+        threads: CPU threads; None for all.
     """
 
     at_once: int = 1
@@ -28,10 +29,11 @@ class Share(NamedTuple):
 
     @classmethod
     def of(cls, launcher: Mapping[str, Any], runs: int | None) -> Share:
-        """What a launcher's configuration says, by its own key: joblib's n_jobs, Slurm's cpus_per_task, Ray's num_cpus.
+        """Read the share from a launcher's configuration: joblib's n_jobs, Slurm's cpus_per_task or Ray's num_cpus.
 
-        launcher  hydra.launcher
-        runs      of the whole sweep; None = not known
+        Args:
+            launcher: hydra.launcher.
+            runs: number of runs of the sweep; None if unknown.
         """
         if "n_jobs" in launcher:
             cores, at_once = cpu_cores(), int(launcher["n_jobs"])
@@ -42,8 +44,8 @@ class Share(NamedTuple):
         return cls(1, None if reserved is None else max(1, int(reserved)))
 
 
-def variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Environment variables of the run that has one of the places 0 to at_once - 1: the GPUs go round."""
+def environment_variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
+    """Environment variables of the run in place 0 to at_once - 1; GPUs are assigned in rotation."""
     found = {} if share.threads is None else {"OMP_NUM_THREADS": str(share.threads)}
     if share.at_once > 1 and gpus:
         found["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
@@ -52,10 +54,15 @@ def variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def slot(directory: Path, count: int, number: int) -> Iterator[int]:
-    """Have one of `count` places to oneself, among processes -> its index; a single one is not asked for.
+    """Wait for one of `count` places among processes and hold it; a single place needs no lock.
 
-    directory  where a file for each place is locked; the system lets go of it when a process dies
-    number     of the run, which has to do for a place where there are no locks
+    Args:
+        directory: of one lock file per place; the system releases a lock when its process dies.
+        count: number of places.
+        number: of the run; decides the place on file systems without locks.
+
+    Yields:
+        Index of the place.
     """
     if count == 1 or sys.platform == "win32":
         yield number % count

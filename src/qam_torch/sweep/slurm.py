@@ -1,8 +1,7 @@
-"""Runs as jobs of Slurm, through submitit.
+"""Runs as Slurm jobs through submitit.
 
-Hydra's own launcher asks for the jobs' results one after the other and raises at the first that has none, because it
-was cancelled, say, or its machine died: the others' would be lost. Nor does it know of finished runs, which would stand
-in the queue for nothing.
+Hydra's own launcher raises at the first job without a result, for example a cancelled one, and loses the results of the
+others. It also submits runs that are already finished.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
+from qam_torch.config.hydra_internals import BasicLauncher
 from qam_torch.config.overrides import name_of
 from qam_torch.sweep.job import SweepJob
-from qam_torch.sweep.record import DONE, Outcome, Record, failure
+from qam_torch.sweep.record import DONE, Outcome, Record, failed_outcome
 from qam_torch.types import QamError
 
 __all__ = ["launch"]
@@ -27,15 +26,19 @@ __all__ = ["launch"]
 SHARED = (
     "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout",
 )  # fmt: skip
-"""Parameters that submitit knows for every executor; its others carry the executor's name in front."""
+"""Parameters of every submitit executor; others need the executor's name as a prefix."""
 
 
 def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-    """Submit the runs that are not finished, wait for all, and give back what became of each.
+    """Submit the unfinished runs and wait for all.
 
-    launcher       of hydra-submitit-launcher
-    job_overrides  of each run
-    first          number of the first of them in the sweep
+    Args:
+        launcher: of hydra-submitit-launcher.
+        job_overrides: overrides of each run.
+        first: index of the first of them in the sweep.
+
+    Returns:
+        One result per run, in order.
     """
     setup_globals()
     found: dict[int, JobReturn] = {}
@@ -46,12 +49,12 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
             waiting[number] = overrides
         else:
             found[number] = done
-    jobs = _submitted(launcher, waiting) if waiting else {}
+    jobs = _submit(launcher, waiting) if waiting else {}
     try:
         for number, job in jobs.items():
             found[number] = _result(launcher.task_function, number, waiting[number], job)
     except BaseException:
-        if launcher._EXECUTOR == "local":  # without Slurm, nobody looks after what goes on
+        if launcher._EXECUTOR == "local":  # without Slurm, no scheduler would stop them
             for job in jobs.values():
                 job.cancel()
         raise
@@ -59,7 +62,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
 
 
 def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn | None:
-    """A finished run is taken here and now by Hydra's basic launcher, which leaves it alone; None for any other."""
+    """Result of a finished run, from Hydra's basic launcher in this process; None for an unfinished run."""
     config = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
@@ -73,8 +76,8 @@ def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn
     return here.launch([overrides], number)[0]
 
 
-def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
-    """The job of each run; all are submitted as one array."""
+def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
+    """Submit all runs as one array; returns the job of each."""
     import submitit
 
     cluster = launcher._EXECUTOR
@@ -89,27 +92,29 @@ def _submitted(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int,
     state = Singleton.get_state()
     jobs = [(list(words), "hydra.sweep.dir", number, str(number), state) for number, words in waiting.items()]
     submitted = executor.map_array(launcher, *zip(*jobs, strict=True))
-    told = ", ".join(str(job.job_id) for job in submitted[:3]) + (", ..." if len(submitted) > 3 else "")
-    print(f"submitted as {told}", flush=True)
+    ids = ", ".join(str(job.job_id) for job in submitted[:3]) + (", ..." if len(submitted) > 3 else "")
+    print(f"submitted as {ids}", flush=True)
     return dict(zip(waiting, submitted, strict=True))
 
 
 def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobReturn:
-    """What a job has come to, waiting for it; a job that is lost is a failed run."""
+    """Wait for a job's result; a lost job is a failed run."""
     try:
         returned: JobReturn = job.results()[0]
         return returned
-    except Exception as error:  # of submitit's many kinds; the others' results are still to be had
-        outcome = _lost(task, number, words, job, error)
+    except Exception as error:  # of submitit's many kinds; other jobs still have results
+        outcome = _lost_job_outcome(task, number, words, job, error)
         return JobReturn(overrides=words, status=JobStatus.COMPLETED, _return_value=outcome)
 
 
-def _lost(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
+def _lost_job_outcome(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
     path = Record.path(task.directory, number)
     record = Record.read(path) if path.exists() else Record(number, words, name_of(words, task.common))
-    if record.outcome.ending in (*DONE, "failed"):  # it came to its end before the job was lost
+    if record.outcome.ending in (*DONE, "failed"):  # the run ended before the job was lost
         return record.outcome
-    told = failure(error, record.outcome.directory).reason
-    record = record.ended(replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({told})"))
+    reason = failed_outcome(error, record.outcome.directory).reason
+    record = record.with_outcome(
+        replace(record.outcome, ending="failed", reason=f"job {job.job_id} left no result ({reason})")
+    )
     record.write(path)
     return record.outcome

@@ -1,4 +1,4 @@
-"""`qam-train -m` around the launcher: a directory for the sweep before, a table of what ended how after."""
+"""A sweep of `qam-train -m`: its directory, and the table of outcomes after the launcher ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qam_torch.config.overrides import common_words
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Record
 from qam_torch.sweep.run_process import GRACE_SECONDS
-from qam_torch.sweep.table import read_records, show, status_of, write_table
+from qam_torch.sweep.table import exit_status, print_table, read_records, write_table
 from qam_torch.system.files import prepare_directory
 from qam_torch.system.machine import visible_gpus
 
@@ -28,54 +28,58 @@ __all__ = ["Sweep"]
 class Sweep:
     """One sweep.
 
-    root      below which all runs are; the sweep's own directory is root/sweeps/DATE_TIME
-    given     the overrides of the command
-    expected  those of each run; None = the sweeper decides as it goes
-    elsewhere whether runs go on without this process, as Slurm's do
+    Args:
+        root: directory of all runs; the sweep's own directory is root/sweeps/DATE_TIME.
+        given: overrides of the command.
+        expected: overrides of each run; None if the sweeper decides during the sweep.
+        elsewhere: whether runs continue without this process, as with Slurm.
+
+    Attributes:
+        status: exit status, valid after `reporting`.
     """
 
     def __init__(
         self, root: Path, given: Sequence[str], expected: Sequence[Sequence[str]] | None, elsewhere: bool = False
     ) -> None:
-        self.directory = _made_directory(root / "sweeps")
+        self.directory = _make_directory(root / "sweeps")
         self.expected, self.elsewhere = expected, elsewhere
         runs = None if expected is None else len(expected)
         command = None if elsewhere else (socket.gethostname(), os.getpid())
         self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), common_words(given), runs, command)
         self.status = 0
 
-    def words(self, given: Sequence[str]) -> list[str]:
-        """What is to be added to the words for Hydra, unless it is given: its own files go to the sweep's directory."""
+    def hydra_overrides(self, given: Sequence[str]) -> list[str]:
+        """Overrides to add for Hydra: its own files go to the sweep's directory unless another is given."""
         key = "hydra.sweep.dir"
         return [] if any(word.startswith(f"{key}=") for word in given) else [f"{key}={quoted(str(self.directory))}"]
 
     @contextlib.contextmanager
-    def told(self) -> Iterator[None]:
-        """Launch inside; whatever happens there, the table of what ended how follows, and `status` says if all is well.
+    def reporting(self) -> Iterator[None]:
+        """Run the launcher inside the block; the table of outcomes is always written and printed afterwards.
 
-        An interrupt goes on after that, any other end does not.
+        KeyboardInterrupt is raised again afterwards; other errors are printed and set `status` to 1.
         """
         stopped = False
         try:
             with _errors_raised():
                 yield
         except KeyboardInterrupt:
-            self._settle()
+            self._wait_for_runs()
             raise
-        except Exception as error:  # of a launcher or sweeper: what its runs came to is to be told all the same
+        except Exception as error:  # of a launcher or sweeper; the outcomes are reported anyway
             stopped = True
             (self.directory / "error.log").write_text(traceback.format_exc())
-            told = " ".join(str(error).split())[:300] or type(error).__name__
-            print(f"qam-train: the launcher stopped ({told}), see {self.directory}/error.log", file=sys.stderr)
-            self._settle()
+            reason = " ".join(str(error).split())[:300] or type(error).__name__
+            print(f"qam-train: the launcher stopped ({reason}), see {self.directory}/error.log", file=sys.stderr)
+            self._wait_for_runs()
         finally:
             records = self._records()
             write_table(records, self.directory)
-            show(records, self.directory)
-            self.status = 1 if stopped else status_of(records)
+            print_table(records, self.directory)
+            self.status = 1 if stopped else exit_status(records)
 
-    def _settle(self) -> None:
-        """Wait for the runs whose launcher has left to end; those that were killed cannot say so."""
+    def _wait_for_runs(self) -> None:
+        """Wait for running processes to end after the launcher ended, and mark killed ones as interrupted."""
         if self.elsewhere:
             return
         deadline = time.monotonic() + GRACE_SECONDS
@@ -83,15 +87,15 @@ class Sweep:
             time.sleep(0.2)
         for record in self._records():
             if record.outcome.ending == "running":
-                record = record.ended(replace(record.outcome, ending="interrupted"))
+                record = record.with_outcome(replace(record.outcome, ending="interrupted"))
                 record.write(Record.path(self.directory, record.number))
 
     def _records(self) -> list[Record]:
         return read_records(self.directory, self.job.common, self.expected)
 
 
-def _made_directory(folder: Path) -> Path:
-    """A new directory with the present time for its name."""
+def _make_directory(folder: Path) -> Path:
+    """Make a new directory named by the current time."""
     prepare_directory(folder, "directory of sweeps", "runs_root=...")
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in range(1, 1000):
@@ -105,7 +109,7 @@ def _made_directory(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _errors_raised() -> Iterator[None]:
-    """Hydra raises errors inside, instead of printing them with their traceback and ending the process."""
+    """Make Hydra raise errors inside the block instead of printing a traceback and ending the process."""
     name = "HYDRA_FULL_ERROR"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -1,4 +1,4 @@
-"""What a sweep came to, run by run: on the terminal and as a file."""
+"""The table of a sweep's outcomes, on the terminal and as a file."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from qam_torch.config.overrides import name_of
 from qam_torch.sweep.record import DONE, Outcome, Record
 from qam_torch.types import QamError
 
-__all__ = ["read_records", "show", "status_of", "write_table"]
+__all__ = ["read_records", "print_table", "exit_status", "write_table"]
 
 
 def read_records(
     directory: Path, common: frozenset[str], expected: Sequence[Sequence[str]] | None = None
 ) -> list[Record]:
-    """The records of a sweep in the order of its runs.
+    """Read the records of a sweep in the order of its runs.
 
-    common    overrides that all runs have in common
-    expected  those of each run, where they are known beforehand: runs without a record have not begun
+    Args:
+        directory: of the sweep.
+        common: overrides shared by all runs.
+        expected: overrides of each run if known beforehand; runs without a record are listed as not started.
     """
     found = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
     for path in Record.path(directory, 0).parent.glob("[0-9]*.json"):
         try:
             record = Record.read(path)
-        except QamError as error:  # what is known of the others is to be told all the same
+        except QamError as error:  # the other records are still shown
             record = Record(int(path.stem), (), path.name, Outcome("failed", reason=str(error)))
         found[record.number] = record
     return [found[number] for number in sorted(found)]
 
 
-def status_of(records: Sequence[Record]) -> int:
-    """Exit status of a sweep: 0 if every run has come to its results."""
+def exit_status(records: Sequence[Record]) -> int:
+    """Exit status of a sweep: 0 if every run has results, 1 otherwise."""
     return 0 if all(record.outcome.ending in DONE for record in records) else 1
 
 
-def show(records: Sequence[Record], directory: Path) -> None:
-    """A line for each run, the reasons of those that failed, and how many ended how."""
+def print_table(records: Sequence[Record], directory: Path) -> None:
+    """Print one line per run, the reasons of failures, and the number of runs by ending."""
     measures = dict.fromkeys(record.outcome.measure for record in records if record.outcome.score is not None)
     header = ("run", "ended", " or ".join(measures) or "success", "seconds", "directory")
     rows = [(record.name, *_cells(record)) for record in records]
@@ -51,12 +53,12 @@ def show(records: Sequence[Record], directory: Path) -> None:
         if record.outcome.reason:
             print(f"\n  {record.name}\n    {record.outcome.reason}")
     counts = Counter(record.outcome.ending for record in records)
-    told = ", ".join(f"{count} {ending}" for ending, count in counts.items())
-    print(f"\n  {len(records)} runs: {told or 'none begun'}; table and logs in {directory}/", flush=True)
+    endings = ", ".join(f"{count} {ending}" for ending, count in counts.items())
+    print(f"\n  {len(records)} runs: {endings or 'none begun'}; table and logs in {directory}/", flush=True)
 
 
 def write_table(records: Sequence[Record], directory: Path) -> None:
-    """The same as sweep.csv in the sweep's directory."""
+    """Write the table as sweep.csv in the sweep's directory."""
     with open(directory / "sweep.csv", "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "run", "ended", "measure", "score", "seconds", "directory", "reason", "overrides"))

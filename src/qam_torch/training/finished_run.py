@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from qam_torch.config.overrides import NEUTRAL
 from qam_torch.rundir.paths import RunPaths
+from qam_torch.rundir.result_keys import NEUTRAL
 from qam_torch.types import QamError
 
 __all__ = ["finished_run", "uses_earlier_run"]

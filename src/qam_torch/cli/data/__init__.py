@@ -1,7 +1,7 @@
-"""`qam-data`: data sets listed, fetched, made, checked and described. See `qam-data --help`.
+"""`qam-data`: list, fetch, generate, check and describe datasets. See `qam-data --help`.
 
 Each verb is a module with `add_parser(subparsers)`, which sets `run`, a function of the parsed options that returns the
-exit status. They import torch, through the library, only when they run.
+exit status. Verbs import torch only when they run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+
+from qam_torch.cli.command import Parser, run_command
 
 __all__ = ["main"]
 
@@ -19,42 +20,31 @@ VERBS = ("list", "get", "generate", "check", "stats")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-data`: runs a verb and returns its status.
+    """Entry point of `qam-data`.
 
-    It is 1 after an error, told in one sentence, and 130 after Ctrl-C.
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: that of the verb, 1 after printing an error in one line, 130 after Ctrl-C.
     """
-    try:
-        return _main(arguments)
-    except KeyboardInterrupt:
-        print("qam-data: interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # whoever was reading has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    interrupted = "interrupted; the same command continues where it stopped"
+    return run_command("qam-data", lambda: _run(arguments), interrupted)
 
 
-def _main(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    from qam_torch.types import QamError
-
     try:
         status: int = options.run(options)
         sys.stdout.flush()
-        return status
-    except BrokenPipeError:
-        raise
-    except (QamError, OSError) as error:
-        print(f"qam-data: {error}", file=sys.stderr)
+    except BrokenPipeError:  # the reader of a pipe has closed it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    return status
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(1, f"qam-data: {message}: see `{self.prog} --help`\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="qam-data", description="Data sets of OGBench: what there is, and having it on disk.")
+def _parser() -> Parser:
+    parser = Parser(prog="qam-data", description="Data sets of OGBench: what there is, and having it on disk.")
     where = "where data files are looked for and kept (default ~/.ogbench/data)"
     parser.add_argument("--directory", default="~/.ogbench/data", metavar="DIR", help=where)
     subparsers = parser.add_subparsers(required=True, metavar="VERB", title="verbs (`qam-data VERB --help` tells more)")

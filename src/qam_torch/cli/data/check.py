@@ -1,4 +1,4 @@
-"""`qam-data check FILE...`: everything that is wrong with data files, and whether anything is."""
+"""`qam-data check FILE...`: check data files for errors."""
 
 from __future__ import annotations
 
@@ -36,10 +36,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Check every file and print what was found; 1 if any has an error, else 0.
+    """Check every file and print the findings.
 
-    arguments  files, env, json, directory
-    Raises QamError for a file or an environment that does not exist.
+    Args:
+        arguments: files, env, json, directory.
+
+    Returns:
+        1 if any file has an error, 0 otherwise.
+
+    Raises:
+        QamError: a file or an environment does not exist.
     """
     from qam_torch.cli.data.locate import files_of
 
@@ -59,7 +65,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Fit(NamedTuple):
-    """What a file should fit."""
+    """Environment and extent that a file should fit."""
 
     environment: gymnasium.Env
     extent: Extent | None
@@ -67,7 +73,7 @@ class _Fit(NamedTuple):
 
 @cache
 def _fit(name: str) -> _Fit:
-    """One environment a name, however many shards there are."""
+    """One environment per name, shared by all shards."""
     from qam_torch.envs.maze import maze_layout
     from qam_torch.envs.ogbench import make_environment
     from qam_torch.types import QamError
@@ -95,8 +101,8 @@ def _check_file(file: Path, given: str | None) -> list[Finding]:
             raise
         fit = None
     if fit is None:
-        untold = Finding("environment", "note", "not known from the file's name: give --env NAME to check its sizes")
-        return [*inspect_file(file), untold]
+        unknown = Finding("environment", "note", "not known from the file's name: give --env NAME to check its sizes")
+        return [*inspect_file(file), unknown]
     return inspect_file(file, fit.environment, CATALOGUE.get(named or ""), fit.extent)
 
 
@@ -105,13 +111,15 @@ def _count(findings: list[Finding], level: str) -> int:
 
 
 def _table(file: Path, findings: list[Finding]) -> str:
-    """One line a finding, wrapped, and the verdict."""
+    """One wrapped line per finding, and the verdict."""
     lines = [str(file)]
-    for check, level, told in findings:
+    for check, level, text in findings:
         start = f"  {check:12} {'ERROR' if level == 'error' else level:6} "
-        first, *rest = textwrap.wrap(told, _WIDTH - len(start), break_on_hyphens=False)
+        first, *rest = textwrap.wrap(text, _WIDTH - len(start), break_on_hyphens=False)
         lines += [start + first, *(" " * len(start) + line for line in rest)]
     errors, notes = _count(findings, "error"), _count(findings, "note")
-    told = f"{notes} note{'s' * (notes != 1)}"
-    verdict = f"no error, {told}" if not errors else f"{errors} error{'s' * (errors != 1)}, {told}: do not train on it"
+    noted = f"{notes} note{'s' * (notes != 1)}"
+    verdict = (
+        f"no error, {noted}" if not errors else f"{errors} error{'s' * (errors != 1)}, {noted}: do not train on it"
+    )
     return "\n".join([*lines, f"  {'verdict':12} {'ERROR' if errors else 'ok':6} {verdict}", ""])

@@ -1,4 +1,4 @@
-"""`qam-data generate`: data sets made here, with OGBench's environments and oracles."""
+"""`qam-data generate`: make datasets with OGBench's environments and oracles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the data set unless it is there, and tell how to train on it."""
+    """Generate the dataset unless it exists, and print how to train on it."""
     from qam_torch.data.catalog import data_set
     from qam_torch.data.checksums import record_checksum
     from qam_torch.data.dataset_files import generated_path

@@ -1,4 +1,4 @@
-"""`qam-data get`: published files, from the network onto the disk."""
+"""`qam-data get`: download published datasets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fetch one data set after the other, and tell where each is."""
+    """Download the datasets one after another, and print the path of each."""
     from qam_torch.data.catalog import data_set
     from qam_torch.data.dataset_files import dataset_checksum, dataset_path, training_files
     from qam_torch.data.fetching.download import fetch_data_set, mirror_urls, require_published

@@ -1,4 +1,4 @@
-"""`qam-data list`: the data sets there are, and where each is or can come from."""
+"""`qam-data list`: all datasets, and where each is or can come from."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the data sets whose names match."""
+    """Print the datasets whose names match."""
     from qam_torch.data.catalog import CATALOGUE
     from qam_torch.types import QamError
 
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _about(entry: DataSet, directory: Path) -> dict[str, Any]:
-    """What is known of a data set, in JSON's types; files count training and validation."""
+    """Facts about a dataset in JSON's types; files count training and validation."""
     from qam_torch.data.dataset_files import generated_files
 
     there = [directory / file for file in entry.files if (directory / file).is_file()]
@@ -84,7 +84,7 @@ def _about(entry: DataSet, directory: Path) -> dict[str, Any]:
 
 
 def _where(row: dict[str, Any]) -> str:
-    """A few words on where the data set is, or else where it can come from."""
+    """Where the dataset is, or where it can come from."""
     if row["files_on_disk"] == row["files"]:
         return f"on disk, {readable_size(row['bytes_on_disk'])}"
     if row["files_on_disk"]:

@@ -1,4 +1,4 @@
-"""Which files the user means: a file, a directory of shards, or the name of a data set."""
+"""Finding the files of an argument: a file, a directory of shards, or the name of a dataset."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*?-v\d+(?=[.-]|$)")
 
 
 def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Training and validation files behind an argument.
+    """Find the training and validation files of an argument.
 
-    given      path of a file, path of a directory of shards, or name of a data set
-    directory  where data sets are looked for by name; a name stands for the official files and for all made here
+    Args:
+        given: path of a file, path of a directory of shards, or name of a dataset.
+        directory: where datasets are searched by name; a name means the official files and all generated ones.
 
-    Raises QamError when there are none.
+    Raises:
+        QamError: there are no such files.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -32,9 +34,16 @@ def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
 
 
 def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Training files of one data set behind an argument: by name the official files, else the largest set made here.
+    """Find the training files of one dataset: by name the official files, or the largest generated set.
 
-    A validation file is taken when its path is given. Raises QamError when there are no files.
+    A validation file is used if its path is given.
+
+    Args:
+        given: path of a file, path of a directory of shards, or name of a dataset.
+        directory: where datasets are searched by name.
+
+    Raises:
+        QamError: there are no files.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -47,7 +56,7 @@ def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Pat
 
 
 def data_set_name(path: Path) -> str | None:
-    """The data set that a file belongs to by its name, and by its directory's if that says more; None if unclear.
+    """The dataset that a file belongs to, from its name and its directory's name; None if unclear.
 
     "x/scene-play-v0-val.npz" -> "scene-play-v0"; "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-007.npz" ->
     "puzzle-4x4-play-100m-v0"; "pointmaze-medium-navigate-v0.generated-2000-seed0.npz" -> "pointmaze-medium-navigate-v0"
@@ -62,7 +71,7 @@ def data_set_name(path: Path) -> str | None:
 
 
 def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Where a data set is: official first, then those made here, the largest first."""
+    """Paths of a dataset: official files first, then generated ones, the largest first."""
     from qam_torch.data.catalog import data_set
     from qam_torch.data.dataset_files import dataset_path, generated_files
 

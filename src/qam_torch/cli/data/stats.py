@@ -1,4 +1,4 @@
-"""`qam-data stats NAME`: what is in a data set, and what each task's rewards make of it."""
+"""`qam-data stats NAME`: describe a dataset, and the rewards of each task on it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qam_torch.cli.data.examples import Examples
     from qam_torch.data.inspection.statistics import Episodes
+    from qam_torch.plotting.datasets import Examples
 
 __all__ = ["add_parser"]
 
@@ -33,10 +33,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
 
 
 def describe(arguments: argparse.Namespace) -> int:
-    """Print the numbers of a data set's training files and save the picture; always 0.
+    """Print statistics of a dataset's training files and save a figure.
 
-    arguments  data, task, reward, env, png, json, directory
-    Raises QamError for data, an environment or a picture's place that cannot be used.
+    Args:
+        arguments: data, task, reward, env, png, json, directory.
+
+    Returns:
+        0.
+
+    Raises:
+        QamError: the data, the environment or the figure's path cannot be used.
     """
     from qam_torch.cli.data.locate import data_set_name, training_files_of
     from qam_torch.types import QamError
@@ -51,18 +57,19 @@ def describe(arguments: argparse.Namespace) -> int:
     if not Path(picture).parent.is_dir():
         raise QamError(f"--png {picture}: there is no directory '{Path(picture).parent}', make it or give another")
     episodes, examples = _read(files, name, tasks, arguments.reward)
-    told = {"name": name, "files": [str(file) for file in files], "reward": arguments.reward, **_numbers(episodes)}
+    summary = {"name": name, "files": [str(file) for file in files], "reward": arguments.reward, **_numbers(episodes)}
     if picture != "-":
-        from qam_torch.plotting.datasets import plot_data_set
+        from qam_torch.plotting.datasets import plot_dataset
 
-        plot_data_set(picture, title, episodes, examples, arguments.reward)
-        told["png"] = picture
-    print(json.dumps(told, indent=1) if arguments.json else _tables(title, told))
+        returns = episodes.outcomes[examples.task].returns
+        plot_dataset(picture, title, returns, episodes.actions, examples, arguments.reward)
+        summary["png"] = picture
+    print(json.dumps(summary, indent=1) if arguments.json else _tables(title, summary))
     return 0
 
 
 def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> tuple[Episodes, Examples]:
-    """Sum up file after file, so that only one is in memory; the examples come from the first."""
+    """Summarize one file after another, so that only one is in memory; the examples come from the first."""
     from qam_torch.cli.data.examples import choose_examples
     from qam_torch.cli.data.scene import scene_of
     from qam_torch.data.inspection.statistics import joined, summarize_episodes
@@ -104,23 +111,23 @@ def _numbers(episodes: Episodes) -> dict[str, Any]:
     }
 
 
-def _tables(title: str, told: dict[str, Any]) -> str:
-    lengths = told["episode_length"]
+def _tables(title: str, summary: dict[str, Any]) -> str:
+    lengths = summary["episode_length"]
     length = "   ".join(f"{label} {value:,.0f}" for label, value in lengths.items())
     lines = [
-        f"{title}: {told['transitions']:,} transitions in {told['episodes']:,} episodes",
+        f"{title}: {summary['transitions']:,} transitions in {summary['episodes']:,} episodes",
         f"episode length   {length}",
         "",
-        f"{told['reward']:6}     success in      mean        return of an episode",
+        f"{summary['reward']:6}     success in      mean        return of an episode",
         "task    steps episodes    reward        p5       p25       p50       p75       p95",
     ]
-    for task, row in told["tasks"].items():
+    for task, row in summary["tasks"].items():
         returns = "".join(f"{value:10,.0f}" for key, value in row.items() if key.startswith("return_"))
         success = f"{row['success_transitions']:8.3%} {row['success_episodes']:8.1%}"
         lines.append(f"{task:>4} {success} {row['mean_reward']:9.3f}{returns}")
-    histogram = told["action_histogram"]
+    histogram = summary["action_histogram"]
     bins = len(histogram[0])
     edges = "".join(f"{-1 + 2 * i / bins:7.1f}" for i in range(bins))
     lines += ["", "actions, % from", f"{'dim':>4}{edges}"]
     lines += [f"{i:4}" + "".join(f"{share:7.1%}"[:-1].rjust(7) for share in row) for i, row in enumerate(histogram)]
-    return "\n".join([*lines, *(["", f"picture: {told['png']}"] if "png" in told else [])])
+    return "\n".join([*lines, *(["", f"picture: {summary['png']}"] if "png" in summary else [])])

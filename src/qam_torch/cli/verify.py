@@ -1,0 +1,58 @@
+"""`qam-verify CASE.npz ...`: replay recorded reference runs through the library's ordinary classes, in float64.
+
+A case holds parameters, batches and every random draw of a few updates of the reference implementation, and what came
+out. The command prints, per case, the largest relative error of each group of quantities (error over the reference
+array's largest entry). It fails if any exceeds the tolerance, or if the file holds a quantity that was not checked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from qam_torch.parity.replay import TOLERANCE, verify_case
+from qam_torch.types import QamError
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of `qam-verify`.
+
+    Args:
+        arguments: command-line words; those of the process by default.
+
+    Returns:
+        Exit status: 0 if every case passes, 1 otherwise.
+    """
+    parser = argparse.ArgumentParser(
+        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("cases", nargs="+", metavar="CASE.npz")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
+    options = parser.parse_args(arguments)
+    passed = sum([_verify(path, options.tolerance) for path in options.cases])
+    print(f"{passed} of {len(options.cases)} cases within {options.tolerance:g}")
+    return 0 if passed == len(options.cases) else 1
+
+
+def _verify(path: str, tolerance: float) -> bool:
+    """Replay one case, print its line, and return whether it passes."""
+    name = Path(path).stem
+    try:
+        report = verify_case(path)
+    except QamError as error:
+        print(f"{name:14} FAIL  {error}")
+        return False
+    passed = report.passed(tolerance)
+    errors = "  ".join(f"{group} {error:.1e}" for group, error in report.errors.items())
+    print(f"{name:14} {'ok  ' if passed else 'FAIL'}  {errors}")
+    if report.unchecked:
+        print(f"{'':20}not checked: {', '.join(report.unchecked[:5])}{' ...' * (len(report.unchecked) > 5)}")
+    return passed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
