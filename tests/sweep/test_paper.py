@@ -13,12 +13,13 @@ import pytest
 from qam_torch.bench.workload import PRESETS
 from qam_torch.cli import train
 from qam_torch.cli.sweep import main
-from qam_torch.config.command_line import understood
+from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose
 from qam_torch.paper import published
 from qam_torch.sweep.bench_times import estimate, read_bench
 from qam_torch.sweep.paper_cost import cost_of, environment_sizes, file_bytes
 from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
+from qam_torch.training.validation import check
 from tests.helpers.runs import TINY, Fit
 
 PART = ["paper", "--methods", "qam,fql", "--domains", "scene-play", "--tasks", "1,3"]
@@ -49,7 +50,7 @@ def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.Captur
     assert "2 x 1 x 2 = 4, each of 12 seeds: 48 of the paper's" in out
     words = command_in(out)
     assert words[:2] == ["qam-train", "-m"]
-    command = understood(words[1:])
+    command = parse_command_line(words[1:], check)
     assert command.runs is not None and len(command.runs) == 4
     configs = [compose(run) for run in command.runs]
     assert [(c.algo_name, c.env_name, c.task) for c in configs] == [

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from qam_torch.config import command_line as command
-from qam_torch.config.command_line import understood
+from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import common_words, jobs, name_of, parsed
 from qam_torch.sweep import slurm
@@ -24,6 +24,7 @@ from qam_torch.sweep.table import exit_status, print_table, read_records
 from qam_torch.system.locks import alone
 from qam_torch.training import fit as run
 from qam_torch.training.fit import RunResult
+from qam_torch.training.validation import check
 from qam_torch.types import QamError
 from tests.helpers.runs import TINY, Fit, one_sentence
 
@@ -66,14 +67,14 @@ def test_an_interval_needs_a_sweeper_that_searches() -> None:
     with pytest.raises(
         QamError, match=r"is no list of values: give some, such as algo.inv_temp=1,3, or hydra/sweeper="
     ):
-        understood(["-m", "algo.inv_temp=interval(1,2)"])
+        parse_command_line(["-m", "algo.inv_temp=interval(1,2)"], check)
 
 
 @pytest.mark.parametrize("choice", command.EXTRAS)
 def test_what_is_not_installed_is_named_with_its_extra(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_is_installed", lambda plugin: False)
     with pytest.raises(QamError, match=r"needs more packages: pip install 'qam-torch\[(joblib|slurm|ray|optuna)\]'"):
-        understood(["-m", choice, "seed=1,2"])
+        parse_command_line(["-m", choice, "seed=1,2"], check)
 
 
 @pytest.mark.parametrize("algo", METHODS)
@@ -97,9 +98,9 @@ def test_what_optuna_searches_are_numbers_of_the_method_around_the_published_one
 
 def test_a_search_is_checked_at_its_ends() -> None:
     words = ["-m", "hydra/sweeper=qam_optuna", "experiment=quickstart"]
-    assert understood([*words, "algo=qam_e", "seed=3"]).runs is None
+    assert parse_command_line([*words, "algo=qam_e", "seed=3"], check).runs is None
     with pytest.raises(QamError, match="inv_temp=-1.0 is out of range"):
-        understood([*words, "algo=qam", "algo.inv_temp=interval(-1.0, 2.0)"])
+        parse_command_line([*words, "algo=qam", "algo.inv_temp=interval(-1.0, 2.0)"], check)
 
 
 # Sharing a machine
@@ -198,7 +199,7 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
     if launcher != "basic":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
-    assert understood(words).elsewhere is elsewhere
+    assert parse_command_line(words, check).elsewhere is elsewhere
 
 
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +254,7 @@ def test_a_broken_run_is_resumed(tiny_fit: Fit, tmp_path: Path) -> None:
 
 def test_skip_completed_is_true_or_false() -> None:
     with pytest.raises(QamError, match="skip_completed=maybe is out of range: expected true or false"):
-        understood(["skip_completed=maybe"])
+        parse_command_line(["skip_completed=maybe"], check)
 
 
 # Optuna

@@ -29,13 +29,13 @@ def main() -> None:
 
 def _main() -> int:
     # Imported here because it takes seconds, in which an interrupt must not end in a traceback.
-    from qam_torch.config.command_line import understood
+    from qam_torch.config.command_line import parse_command_line
     from qam_torch.system.import_path import include_working_directory
     from qam_torch.types import QamError
 
     try:
         include_working_directory()
-        command = understood(sys.argv[1:])
+        command = parse_command_line(sys.argv[1:], _check)
         status = _run(command) if command.sweep is None else _sweep(command)
     except (QamError, OSError) as error:
         status = _failed(error)
@@ -91,6 +91,12 @@ def _hydra(task: Any, words: list[str]) -> None:
     sys.argv[1:] = words
     # An absolute directory, so that the command works from anywhere.
     hydra.main(version_base="1.3", config_path=str(config_directory()), config_name="train")(task)()
+
+
+def _check(config: DictConfig) -> None:
+    from qam_torch.training.validation import check  # imports torch, which a command that only shows does not need
+
+    check(config)
 
 
 if __name__ == "__main__":

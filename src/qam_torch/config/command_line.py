@@ -1,10 +1,10 @@
-"""The words of `qam-train`: understood, and checked for every run that they ask for, before Hydra sees them."""
+"""The command line of `qam-train`, read and checked before Hydra sees it."""
 
 from __future__ import annotations
 
 import importlib.util
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hydra.core.override_parser.types import IntervalSweep
@@ -24,7 +24,7 @@ from qam_torch.config.overrides import (
 from qam_torch.system.files import absolute
 from qam_torch.types import QamError
 
-__all__ = ["Command", "understood"]
+__all__ = ["Command", "parse_command_line"]
 
 EXTRAS = {
     "hydra/launcher=qam_joblib": ("joblib", "hydra_joblib_launcher"),
@@ -57,12 +57,17 @@ class Command(NamedTuple):
     elsewhere: bool = False
 
 
-def understood(words: Sequence[str]) -> Command:
-    """The command line with its default experiment, after every run it asks for has been composed and checked.
+def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]) -> Command:
+    """Read the words of `qam-train`, and check every run that they ask for.
 
-    Hydra would report a misspelt key in several lines, and only when a sweep comes to it.
+    Hydra would report a misspelled key in several lines, and only when a sweep reaches its run.
 
-    Raises QamError for whatever makes no sense.
+    Args:
+        words: of the command line.
+        check: raises QamError for a configuration that is invalid; not called where the configuration is only shown.
+
+    Raises:
+        QamError: a word, a key, or a value of any run is invalid.
     """
     from qam_torch.config.hydra_internals import get_args_parser
 
@@ -78,11 +83,11 @@ def understood(words: Sequence[str]) -> Command:
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
     if not arguments.multirun:
-        _checked([composed], shown)
+        _composed_runs([composed], None if shown else check)
         return Command(flags, overrides)
     plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
     runs = jobs(composed) if plain else jobs(_searched(composed))
-    configs = _checked(runs, shown)
+    configs = _composed_runs(runs, None if shown else check)
     if plain:
         _require_own_directories(configs, runs, common_words(composed))
     if shown:
@@ -110,19 +115,17 @@ def _searched(overrides: Sequence[str]) -> list[str]:
     return words
 
 
-def _checked(runs: Sequence[Sequence[str]], shown: bool) -> list[DictConfig]:
-    """The configuration of each run; one that is only shown need not make sense."""
+def _composed_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], None] | None) -> list[DictConfig]:
+    """The configuration of each run, checked."""
     configs = []
     for run in runs:
         try:
             config = compose(run)
-            if not shown:
-                from qam_torch.training.validation import check
-
+            if check is not None:
                 check(config)
         except QamError as error:
-            told = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
-            raise QamError(f"{error}{told}") from None
+            which = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
+            raise QamError(f"{error}{which}") from None
         configs.append(config)
     return configs
 
