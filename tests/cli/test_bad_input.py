@@ -57,7 +57,7 @@ MISTAKES = {
     "offline_steps=0": "offline_steps=0 and online_steps=0 leave nothing to do",
     "offline_steps=1e4": "offline_steps=10000.0 is out of range: expected an integer >= 0",
     "online_steps=-1": "online_steps=-1 is out of range: expected an integer >= 0",
-    "online_steps=5 num_envs=2": "online_steps=5 cannot be shared out to num_envs=2: give a multiple",
+    "online_steps=5 num_envs=2": "online_steps=5 cannot be divided among num_envs=2: give a multiple",
     "online_steps=5 num_envs=0": "num_envs=0 is out of range: expected an integer >= 1",
     "online_steps=5 utd_ratio=0.5": "utd_ratio=0.5 is out of range: expected an integer >= 1",
     "online_steps=5 start_training=0": "start_training=0 is out of range: expected an integer >= 1",

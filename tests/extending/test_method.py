@@ -224,7 +224,7 @@ def test_numbers_of_members_have_to_be_annotated(
 ) -> None:
     write("awac.py", FILES["awac.py"].replace("inv_temp: float | Sequence[float]", "inv_temp: Any"))
     assert train("--config-dir", "conf", "algo=awac", "seeds=[1,2]", "algo.inv_temp=[1,2]") == 1
-    assert "AWAC does not say that it may: annotate the argument" in one_sentence(capsys.readouterr().err)
+    assert "which AWAC does not declare: annotate the argument" in one_sentence(capsys.readouterr().err)
 
 
 def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
