@@ -25,7 +25,7 @@ def test_one_observation(benchmark: Any) -> None:
 
 @pytest.mark.parametrize("algo", METHODS)
 def test_a_population_in_evaluation(benchmark: Any, algo: str) -> None:
-    algorithm = Workload(algo, PRESETS["quickstart"], population=12).algorithm
+    algorithm = Workload(algo, PRESETS["small"], population=12).algorithm
     act = PopulationActor(algorithm)
     chunks = benchmark(act, np.zeros((12, 8, algorithm.observation_dim), np.float32))
     assert chunks.shape == (12, 8, algorithm.chunk_dim)

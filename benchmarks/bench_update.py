@@ -21,8 +21,8 @@ def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
 
 
 @pytest.mark.parametrize("algo", method_names())
-def test_every_method_at_the_quickstarts_size(benchmark: Any, algo: str) -> None:
-    timed_updates(benchmark, Workload(algo, PRESETS["quickstart"]), updates=50)
+def test_every_method_at_the_small_size(benchmark: Any, algo: str) -> None:
+    timed_updates(benchmark, Workload(algo, PRESETS["small"]), updates=50)
 
 
 @pytest.mark.parametrize(("size", "updates"), [("medium", 10), ("paper", 2)])
@@ -33,4 +33,4 @@ def test_qam(benchmark: Any, size: str, updates: int, precision: str) -> None:
 
 @pytest.mark.parametrize("members", [1, 4, 12])
 def test_populations(benchmark: Any, members: int) -> None:
-    timed_updates(benchmark, Workload("qam", PRESETS["quickstart"], population=members), updates=10)
+    timed_updates(benchmark, Workload("qam", PRESETS["small"], population=members), updates=10)

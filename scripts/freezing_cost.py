@@ -23,7 +23,7 @@ def block(workload: Workload, updates: int) -> float:
 def main() -> None:
     """Both kinds in turn, so that what else the machine does falls on both alike."""
     print(f"{'size':10} {'P':>3} {'stop':>9} {'freeze':>9}  times as long (median of {ROUNDS} pairs)")
-    for size in ("quickstart", "medium"):
+    for size in ("small", "medium"):
         for population in (1, 4, 12):
             kinds = [
                 Workload("qam", PRESETS[size], population, overrides=[f"on_divergence={kind}"])

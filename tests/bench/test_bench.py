@@ -94,9 +94,7 @@ def test_figures_agree_with_one_another(
     fake_peaks(monkeypatch, 50e9, 200e9, 100e9)
     path = tmp_path / "bench.json"
     torch.set_num_threads(2)
-    flags = (
-        f"--preset quickstart --population 1 3 --updates 3 --repeats 2 --threads 1 --parts --json {path} {SMALL_FLAGS}"
-    )
+    flags = f"--preset small --population 1 3 --updates 3 --repeats 2 --threads 1 --parts --json {path} {SMALL_FLAGS}"
     assert main(flags.split()) == 0
     assert torch.get_num_threads() == 2  # as it was
     found = json.loads(path.read_text())
@@ -116,7 +114,7 @@ def test_figures_agree_with_one_another(
         assert "reference" not in result  # other sizes than the preset's
         assert sum(part["gflop"] for part in result["parts"].values()) == pytest.approx(result["gflop_per_update"])
     printed = capsys.readouterr().out
-    assert printed.count("quickstart*") == 2 and "lean adjoint" in printed
+    assert printed.count("small*") == 2 and "lean adjoint" in printed
 
 
 def test_the_reference_stands_beside_its_own_workload_only(
@@ -173,10 +171,10 @@ def test_a_method_of_ones_own_has_a_row(
     (tmp_path / "own_rebrac.py").write_text("from qam_torch.algorithms import ReBRAC\nclass Mine(ReBRAC): pass\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
-    flags = f"--config-dir conf --size quickstart --updates 2 --repeats 1 --parts {SMALL_FLAGS}".split()
+    flags = f"--config-dir conf --size small --updates 2 --repeats 1 --parts {SMALL_FLAGS}".split()
     assert main([*flags, "--algo", "mine"]) == 0
     printed = capsys.readouterr().out
-    assert "\nmine       quickstart*" in printed and "actor/squared_distance" in printed
+    assert "\nmine       small*" in printed and "actor/squared_distance" in printed
     assert main([*flags, "--algo", "yours"]) == 1
     assert "mine" in capsys.readouterr().err
 
@@ -195,7 +193,7 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     monkeypatch.setattr(benchmark, "matrix_peak", peak)
     monkeypatch.setattr(benchmark, "measure", measured)
     for precision in ("full", "bf16-mixed"):
-        assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), "--precision", precision]) == 0
+        assert main(["--preset", "small", *SMALL_FLAGS.split(), "--precision", precision]) == 0
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
@@ -220,7 +218,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "measure", measured)
     for flags in ([], ["--eager"]):
         fake_peaks(monkeypatch, 1e12)
-        assert main(["--preset", "quickstart", *SMALL_FLAGS.split(), *flags]) == 1
+        assert main(["--preset", "small", *SMALL_FLAGS.split(), *flags]) == 1
     assert seen == [(True, 1), (False, 0)]
 
 
@@ -229,7 +227,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("--algo qam,qam_g", "unknown --algo 'qam_g': expected one of bam, cgql, "),
         ("--algo ,", "--algo names nothing"),
-        ("--preset papper", "unknown --preset 'papper': expected one of quickstart, medium, paper"),
+        ("--preset papper", "unknown --preset 'papper': expected one of small, medium, paper"),
         ("--hidden 16 0", "--hidden=[16, 0] is out of range"),
         ("--population 0", "--population=[0] is out of range"),
         ("--flow-steps 0", "--flow-steps=0 is out of range"),

@@ -11,7 +11,7 @@ __all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "format_parts", "format
 # The authors' JAX implementation of QAM, jitted, 20 updates a call, on two CPU cores whose matrix peak was measured at
 # 160 GFLOP/s: least and most milliseconds seen for an update of one seed.
 REFERENCE_LABEL = "reference (JAX, 2 cores)"
-REFERENCE_MS = {"quickstart": (4.5, 5.5), "medium": (40.0, 50.0), "paper": (570.0, 640.0)}
+REFERENCE_MS = {"small": (4.5, 5.5), "medium": (40.0, 50.0), "paper": (570.0, 640.0)}
 
 COLUMNS = (
     f"{'algo':10} {'size':12} {'P':>3} {'ms/update':>10} {'best':>9} {'updates/s':>10} {'members/s':>10} "

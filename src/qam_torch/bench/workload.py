@@ -40,7 +40,7 @@ class Size(NamedTuple):
 
 
 PRESETS = {
-    "quickstart": Size(2, 2, 5, (128, 128), 2, 128, 5),
+    "small": Size(2, 2, 5, (128, 128), 2, 128, 5),
     "medium": Size(46, 5, 5, (128, 128), 10, 256, 10),
     "paper": Size(46, 5, 5, (512, 512, 512, 512), 10, 256, 10),
 }
