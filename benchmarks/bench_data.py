@@ -9,7 +9,7 @@ import pytest
 
 from qam_torch.algorithms import NamedNoise
 from qam_torch.bench.workload import PRESETS, Workload
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows

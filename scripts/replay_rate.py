@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions

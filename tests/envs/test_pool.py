@@ -222,7 +222,7 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
-    with pytest.raises(QamError, match="nearest known data-set names"):
+    with pytest.raises(QamError, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
 
 

@@ -25,7 +25,7 @@ Plan = Callable[[int], int]
 class TrainingData(LightningDataModule):
     """Training data: each trainer step receives the batches of the next few updates.
 
-    transitions  the data set, or the `Shards` that it is kept in, which then take turns
+    transitions  the dataset, or the `Shards` that it is kept in, which then take turns
     horizon_length, discount, batch_size, seeds   see `ChunkSampler`
     plan         steps made -> number of steps in the next trainer step; 0 when the run is finished
     num_steps    trainer steps of the whole run, from step 0: the length of its one epoch
@@ -102,7 +102,7 @@ class TrainingData(LightningDataModule):
         return self.sampler.sample(updates) if updates else self.sampler.nothing()
 
     def _begin(self, online: OnlinePhase) -> None:
-        """Go over to the replay buffer, which takes the data set's windows in and grows."""
+        """Go over to the replay buffer, which takes the dataset's windows in and grows."""
         if self.rotation is not None:
             last = max(0, online.offline_steps - 1)
             if self.rotation.file != self.rotation.shards.file(last):
@@ -153,7 +153,7 @@ class TrainingData(LightningDataModule):
         """Continue from a checkpoint; raises QamError if it was written with other data or another sampler."""
         if state_dict.get("data") != self.fingerprint:
             raise QamError(
-                "checkpoint was written with other data: resume with the same data set, or the same shards in the "
+                "checkpoint was written with other data: resume with the same dataset, or the same shards in the "
                 "same order and the same swap_every"
             )
         self.sampler.load_state_dict(state_dict["sampler"])

@@ -1,4 +1,4 @@
-"""Data sets of the minari package: recorded episodes of Gymnasium environments, and which environment it was.
+"""Datasets of the minari package: recorded episodes of Gymnasium environments, and which environment it was.
 
 The package is an extra and is imported when it is first needed.
 """
@@ -31,32 +31,32 @@ _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, Attribute
 
 
 def open_minari(name: str, download: bool = True) -> MinariDataset:
-    """Find a data set in Minari's directory, or fetch it.
+    """Find a dataset in Minari's directory, or fetch it.
 
     name      e.g. "mujoco/hopper/medium-v0"
     download  whether it may be fetched if it is not there
 
-    Raises QamError when the package is missing, or the data set can neither be read nor fetched.
+    Raises QamError when the package is missing, or the dataset can neither be read nor fetched.
     """
     try:
         import minari
     except ImportError:
-        raise QamError("Minari's data sets need the minari package: pip install 'qam-torch[minari]'") from None
+        raise QamError("Minari's datasets need the minari package: pip install 'qam-torch[minari]'") from None
     try:
         return minari.load_dataset(name, download=download)
     except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise QamError(
-            f"Minari data set '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
+            f"Minari dataset '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
             f"remote`, and run `minari download {name}` where there is a network"
         ) from error
 
 
 def environment_spec(dataset: MinariDataset) -> str:
-    """The environment that the data set is to be evaluated in, as Gymnasium's EnvSpec in JSON.
+    """The environment that the dataset is to be evaluated in, as Gymnasium's EnvSpec in JSON.
 
     That is the one named for evaluation where there is one (mazes are recorded without an end, for example), else the
-    one that it was recorded in. Raises QamError when the data set names none, or its package is not installed.
+    one that it was recorded in. Raises QamError when the dataset names none, or its package is not installed.
     """
     try:
         with warnings.catch_warnings():
@@ -67,7 +67,7 @@ def environment_spec(dataset: MinariDataset) -> str:
     except Exception as error:  # an environment's constructor is anybody's code
         reason = " ".join(str(error).split()).rstrip(".")
         raise QamError(
-            f"the environment of Minari data set '{dataset.id}' cannot be made ({reason}): install the package that "
+            f"the environment of Minari dataset '{dataset.id}' cannot be made ({reason}): install the package that "
             "has it, or export the data for env=npz"
         ) from error
     assert environment.spec is not None
@@ -81,7 +81,7 @@ def minari_transitions(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Transitions:
-    """All steps of a data set, every state once, on the device.
+    """All steps of a dataset, every state once, on the device.
 
     dataset    from `open_minari`
     low, high  (A,)  bounds of the environment's actions, which are scaled to [-1, 1]
@@ -92,7 +92,7 @@ def minari_transitions(
     Raises QamError for other observations than vectors, actions out of bounds, numbers that are not finite, or
     episodes without a state after their last step.
     """
-    source = f"Minari data set '{dataset.id}'"
+    source = f"Minari dataset '{dataset.id}'"
     try:
         arrays = _arrays(dataset, source)
     except _UNREADABLE as error:
@@ -116,7 +116,7 @@ def minari_transitions(
 
 
 def dataset_hash(dataset: MinariDataset) -> str:
-    """SHA-256 of the names and bytes of all the data set's files."""
+    """SHA-256 of the names and bytes of all the dataset's files."""
     directory = Path(dataset.storage.data_path)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     lines = (f"{path.relative_to(directory).as_posix()} {file_hash(path)}\n" for path in files)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Experience
@@ -44,7 +44,7 @@ class OnlinePhase:
     updates        steps made in both phases -> gradient updates that belong to them
     collector      acts in the environments
     log            keeps what is collected for a continued run
-    make_windows   windows of the data set -> the replay windows that start with them
+    make_windows   windows of the dataset -> the replay windows that start with them
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class OnlinePhase:
         self.windows: ReplayWindows | None = None
 
     def begin(self, windows: ChunkWindows) -> ReplayWindows:
-        """Open the replay buffer behind the data set's windows."""
+        """Open the replay buffer behind the dataset's windows."""
         self.windows = self.make_windows(windows)
         return self.windows
 

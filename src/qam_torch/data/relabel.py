@@ -65,7 +65,7 @@ class TaskRewards:
             if size and key in arrays and arrays[key].shape[1] != size:
                 raise QamError(
                     f"data file: '{key}' has size {arrays[key].shape[1]} but environment '{self.env_name}' has {size}: "
-                    "use the data set that belongs to this environment"
+                    "use the dataset that belongs to this environment"
                 )
 
 

@@ -20,7 +20,7 @@ _STREAM = 0x5A3B1E
 
 
 class Windows(Protocol):
-    """What a sampler draws from: `ChunkWindows` of a data set, or `ReplayWindows` that grow."""
+    """What a sampler draws from: `ChunkWindows` of a dataset, or `ReplayWindows` that grow."""
 
     horizon_length: int
 

@@ -1,4 +1,4 @@
-"""A data set of many files, larger than memory: one file is drawn from while the next is read in the background.
+"""A dataset of many files, larger than memory: one file is drawn from while the next is read in the background.
 
 Which file an update draws from is a function of the update alone, so a continued run needs to remember nothing. At
 most two files are held: the background starts on the one after next when the one before is gone.
@@ -130,7 +130,7 @@ class Rotation:
         if sizes != (self._sizes or sizes):
             raise QamError(
                 f"data file {file} has observations and actions of sizes {sizes} but those before it {self._sizes}: "
-                "keep files of one data set together"
+                "keep files of one dataset together"
             )
         self._sizes = sizes
         if transitions.device.type == "cuda" and self._stream is None:

@@ -1,4 +1,4 @@
-"""A data set on the training device: every state once, next states by index."""
+"""A dataset on the training device: every state once, next states by index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ACTION_LIMIT = 1.0 - 1e-5
 class Transitions:
     """N transitions in time order over M stored states; transition i goes from state_rows[i] to next_rows[i].
 
-    states      (M, O)  every state once; its dtype and device are those of the data set
+    states      (M, O)  every state once; its dtype and device are those of the dataset
     state_rows  (N,)    row of each transition's state, in [0, M)
     next_rows   (N,)    row of each transition's next state, in [0, M)
     actions     (N, A)  clipped to +-(1 - 1e-5) unless `clip_actions` is False
@@ -64,7 +64,7 @@ class Transitions:
             )
         count = self.actions.shape[0]
         if count == 0:
-            raise QamError("the data set has no transitions: check the file and the fraction of it that is used")
+            raise QamError("the dataset has no transitions: check the file and the fraction of it that is used")
         for name in ("state_rows", "next_rows", "rewards", "masks", "terminals"):
             shape = tuple(getattr(self, name).shape)
             if shape != (count,):

@@ -56,9 +56,9 @@ def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
 
 
 class ChunkWindows:
-    """All windows of h consecutive transitions of a data set, one for each start 0..N-h.
+    """All windows of h consecutive transitions of a dataset, one for each start 0..N-h.
 
-    transitions          the data set
+    transitions          the dataset
     horizon_length       int >= 1   h, steps in a chunk
     discount             float in [0, 1]   per step; a sequence gives one a member
     allow_short_episodes build even where an episode is shorter than h (its windows all have valid = 0)

@@ -1,4 +1,4 @@
-"""OGBench's single-task environments, by the name of the data set they belong to.
+"""OGBench's single-task environments, by the name of the dataset they belong to.
 
 This module is imported by the processes that host environments, so it must not import torch.
 """
@@ -16,9 +16,9 @@ import gymnasium
 from qam_torch.system.temporary_files import temporary_files_removed
 from qam_torch.types import QamError
 
-__all__ = ["SparseReward", "data_set_names", "environment_id", "make_environment"]
+__all__ = ["SparseReward", "dataset_names", "environment_id", "make_environment"]
 
-# Data-set types of each family, the word that OGBench removes from a data set's name to get the environment's.
+# Data-set types of each family, the word that OGBench removes from a dataset's name to get the environment's.
 _TYPES = {
     "pointmaze": ("navigate", "stitch"),
     "antmaze": ("navigate", "stitch", "explore"),
@@ -50,9 +50,9 @@ def make_environment(
     draft: bool = False,
     **options: Any,
 ) -> gymnasium.Env:
-    """Make the single-task environment that belongs to an OGBench data set, with its time limit.
+    """Make the single-task environment that belongs to an OGBench dataset, with its time limit.
 
-    env_name  data set's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed
+    env_name  dataset's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed
     task      1 to 5, or None for the environment's default task
     seed      seeds the environment's and its action space's generators; None leaves both to the system
     reward    "dense": as OGBench gives it; "sparse": see `SparseReward`
@@ -82,25 +82,25 @@ def make_environment(
 
 
 def environment_id(env_name: str, task: int | None = None) -> str:
-    """The registered environment of a data set: ("cube-triple-play-v0", 2) -> "cube-triple-singletask-task2-v0".
+    """The registered environment of a dataset: ("cube-triple-play-v0", 2) -> "cube-triple-singletask-task2-v0".
 
     Raises QamError for a name without a registered environment of vector observations, or a task not in 1 to 5.
     """
     if task is not None and (isinstance(task, bool) or task not in _TASKS):
         raise QamError(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
     if env_name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"'{env_name}' holds images, which this library does not train on: choose a data set of states")
-    known = data_set_names()
+        raise QamError(f"'{env_name}' holds images, which this library does not train on: choose a dataset of states")
+    known = dataset_names()
     name = _SIZE.sub("", env_name)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-        raise QamError(f"unknown environment {env_name!r}: the nearest known data-set names are {', '.join(nearest)}")
+        raise QamError(f"unknown environment {env_name!r}: the nearest known dataset names are {', '.join(nearest)}")
     *base, _, version = name.split("-")
     return "-".join([*base, "singletask", *([f"task{task}"] if task is not None else []), version])
 
 
-def data_set_names() -> list[str]:
-    """All data-set names that `make_environment` takes, from the environments that OGBench has registered."""
+def dataset_names() -> list[str]:
+    """All dataset names that `make_environment` takes, from the environments that OGBench has registered."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GLFW complains about the missing display when it is imported
         importlib.import_module("ogbench")

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from qam_torch.data.custom_npz import own_transitions
+from qam_torch.data.custom_npz import custom_transitions
 from qam_torch.data.dataset_files import DEFAULT_DIRECTORY, dataset_checksum, dataset_path, ensure_dataset, shard_files
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
 from qam_torch.data.ogbench_format import file_hash, read_npz
@@ -22,7 +22,7 @@ from qam_torch.data.relabel import TaskRewards
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.envs.maze import maze_layout
-from qam_torch.envs.registered import make_registered
+from qam_torch.envs.gymnasium_registry import make_registered
 from qam_torch.suites.environments import environment_maker
 from qam_torch.system.console import Bars
 from qam_torch.system.files import absolute, prepare_directory
@@ -143,7 +143,7 @@ def _minari(config: DictConfig, device: torch.device, dtype: torch.dtype) -> Dat
 def _npz(config: DictConfig, device: torch.device, dtype: torch.dtype) -> Data:
     path = absolute(config.env.path)
     transitions, known = _registered(
-        config.env.env_id, config.env.env_id, lambda low, high: own_transitions(path, low, high, device, dtype)
+        config.env.env_id, config.env.env_id, lambda low, high: custom_transitions(path, low, high, device, dtype)
     )
     source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
     return Data(transitions, transitions.observation_dim, transitions.action_dim, source, known)

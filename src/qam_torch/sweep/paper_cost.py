@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from qam_torch.config.population import own_seeds, seeds_of
-from qam_torch.data.catalog import data_set
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.catalog import catalog_entry
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
@@ -75,7 +75,7 @@ def needs_of(config: DictConfig) -> Needs:
 
 def file_bytes(dataset: str) -> int:
     """Bytes of a data set's files as arrays; as files they are compressed."""
-    known = data_set(dataset)
+    known = catalog_entry(dataset)
     training = known.episodes * (known.steps + 1) * known.shards
     return (training + training // 10) * world(dataset).row_bytes
 
@@ -113,7 +113,7 @@ def _bytes(tensors: Any) -> int:
 
 def _data_bytes(config: DictConfig, sizes: tuple[int, int], members: int) -> int:
     """Of the data set while offline, or with a full replay buffer online, whichever is more."""
-    known = data_set(config.env.dataset)
+    known = catalog_entry(config.env.dataset)
     rows = (known.episodes * known.steps) * (1 if known.shards == 1 else 2)  # one file in use, the next one read
     chunk = config.algo.horizon_length
     few, more = (held_bytes(_windows(count, sizes, chunk)) for count in (100, 200))

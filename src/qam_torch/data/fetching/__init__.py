@@ -1,1 +1,1 @@
-"""Data sets fetched over the network, whole or not at all: `download` is the way in."""
+"""Datasets fetched over the network, whole or not at all: `download` is the way in."""

@@ -17,13 +17,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qam_torch.data.catalog import DATASET_URL, DataSet
+from qam_torch.data.catalog import DATASET_URL, CatalogEntry
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
 from qam_torch.system.locks import alone
 from qam_torch.types import QamError
 
-__all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]
+__all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_dataset", "fetch_file", "mirror_urls", "require_published"]
 
 MIRRORS_VARIABLE = "QAM_DATA_MIRRORS"
 """Environment variable with base URLs to fetch from, separated by commas."""
@@ -43,7 +43,7 @@ FileProgress = Callable[[str, int, int | None], None]
 def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
     """Base URLs to fetch from, in order: the given ones, else those of QAM_DATA_MIRRORS, else OGBench's own.
 
-    Raises QamError for one that is no http or https address in ASCII with a host.
+    Raises QamError for one that is not an http or https address in ASCII with a host.
     """
     listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
     urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
@@ -54,12 +54,12 @@ def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
         except ValueError:  # brackets or a port that make no address
             usable = False
         if not usable:
-            raise QamError(f"mirror '{url}' is no http or https address: give one like {DATASET_URL}")
+            raise QamError(f"mirror '{url}' is not an http or https address: give one like {DATASET_URL}")
     return urls
 
 
-def fetch_data_set(
-    entry: DataSet,
+def fetch_dataset(
+    entry: CatalogEntry,
     directory: str | os.PathLike[str],
     mirrors: Sequence[str] | None = None,
     progress: FileProgress | None = None,
@@ -67,13 +67,13 @@ def fetch_data_set(
     timeout: float = TIMEOUT,
     validation: bool = True,
 ) -> None:
-    """Fetch the files of a data set that are not there yet, training files first.
+    """Fetch the files of a dataset that are not there yet, training files first.
 
     directory  data directory; the files of a sharded set go into directory / name
     mirrors, waits, timeout  see `fetch_file`
     validation  whether its validation files, which training does not read, are fetched too
 
-    Raises QamError as `fetch_file` does, or for a data set that is not published.
+    Raises QamError as `fetch_file` does, or for a dataset that is not published.
     """
     require_published(entry)
     for file in entry.files if validation else entry.files[: entry.shards]:
@@ -81,11 +81,11 @@ def fetch_data_set(
         fetch_file(file, directory, mirrors, one, waits, timeout)
 
 
-def require_published(entry: DataSet) -> None:
-    """Raise QamError for a data set that can only be made."""
+def require_published(entry: CatalogEntry) -> None:
+    """Raise QamError for a dataset that can only be made."""
     if not entry.published:
         raise QamError(
-            f"data set '{entry.name}' is not published as such: make it with `qam-data generate {entry.name}`"
+            f"dataset '{entry.name}' is not published as such: make it with `qam-data generate {entry.name}`"
         )
 
 

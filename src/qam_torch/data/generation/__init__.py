@@ -1,1 +1,1 @@
-"""Data sets made here, with OGBench's environments and scripted oracles: `generate` is the way in."""
+"""Datasets made here, with OGBench's environments and scripted oracles: `generate` is the way in."""

@@ -1,4 +1,4 @@
-"""Episodes kept on disk while a data set is made, so that a run that was killed goes on where it stopped.
+"""Episodes kept on disk while a dataset is made, so that a run that was killed goes on where it stopped.
 
 Imported in worker processes: no torch.
 """

@@ -1,4 +1,4 @@
-"""Data sets made here, with OGBench's environments and oracles, in OGBench's file format.
+"""Datasets made here, with OGBench's environments and oracles, in OGBench's file format.
 
 A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, has them made
 in worker processes, and writes the files, which therefore depend neither on the number of workers nor on how often the
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from qam_torch.data.catalog import DATASET_URL, DataSet, data_set
+from qam_torch.data.catalog import DATASET_URL, CatalogEntry, catalog_entry
 from qam_torch.data.generation.episode_files import Episode, Pieces, PiecesUnwritable, Recipe
 from qam_torch.data.generation.manipulation import ManipulationEpisode
-from qam_torch.data.generation.partition import Shard, shards, validation_path
+from qam_torch.data.generation.file_plan import Shard, shards
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import WorkerDied, make_pieces
 from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
@@ -30,7 +30,7 @@ from qam_torch.system.locks import alone
 from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
 
-__all__ = ["Progress", "generate", "recipe", "validation_path"]
+__all__ = ["Progress", "generate", "recipe"]
 
 Progress = Callable[[int, int], None]
 """Called with (transitions made, transitions in all, validation included)."""
@@ -54,9 +54,9 @@ def generate(
     progress: Progress | None = None,
     keep: bool = False,
 ) -> bool:
-    """Make a data set by OGBench's recipe.
+    """Make a dataset by OGBench's recipe.
 
-    name         a data set of the catalogue that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
+    name         a dataset of the catalog that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
     path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`).
                  For a set of several shards: a directory, in which they get OGBench's names, one pair after the other
     transitions  int, 1 to LARGEST, in episodes of the published length; if no multiple, episodes are made equally long
@@ -64,7 +64,7 @@ def generate(
     seed         int >= 0
     workers      processes; one for each CPU when None; 1 works in this process
     progress     called after each episode
-    keep         leave a data set whose files are all there, perhaps since another process has just made it, as it is
+    keep         leave a dataset whose files are all there, perhaps since another process has just made it, as it is
     ->           whether it was made
 
     The same (name, transitions, seed) gives the same bytes, as long as OGBench's and MuJoCo's versions are the same.
@@ -72,10 +72,10 @@ def generate(
     in a hidden directory beside `path`, where a call with the same arguments goes on after whatever ended the first.
     Of two processes that make the same `path`, one waits for the other.
 
-    Raises QamError for a data set that is unknown or needs trained experts, numbers out of range, a path that cannot be
+    Raises QamError for a dataset that is unknown or needs trained experts, numbers out of range, a path that cannot be
     written, or a worker that died.
     """
-    entry = data_set(name)
+    entry = catalog_entry(name)
     workers = workers if workers is not None else cpu_cores()
     transitions = transitions if transitions is not None else entry.transitions
     for argument, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
@@ -100,20 +100,18 @@ def generate(
             _remove_leftovers(path, plan)
             return needed
     except PiecesUnwritable as error:
-        raise QamError(
-            f"cannot write data set {path} ({error}): free some space or choose another directory"
-        ) from error
+        raise QamError(f"cannot write dataset {path} ({error}): free some space or choose another directory") from error
     except WorkerDied as error:
         raise QamError(
             f"a worker that generates data died ({error}): see its message above, check the memory, or use workers=1"
         ) from error
 
 
-def recipe(entry: DataSet) -> Recipe:
-    """What makes the episodes of a data set; raises QamError where that takes trained experts."""
+def recipe(entry: CatalogEntry) -> Recipe:
+    """What makes the episodes of a dataset; raises QamError where that takes trained experts."""
     if not entry.generated_by_oracle:
         raise QamError(
-            f"data set '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
+            f"dataset '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
             f"ship: fetch {DATASET_URL}/{entry.files[0]}"
         )
     if entry.family == "pointmaze":
@@ -171,7 +169,7 @@ def _is_there(plan: list[Shard]) -> bool:
 
 
 def _leftovers(path: Path, plan: list[Shard]) -> list[Path]:
-    """What is of no more use beside a data set that is whole, though it may be another process's for a moment yet."""
+    """What is of no more use beside a dataset that is whole, though it may be another process's for a moment yet."""
     found = [*path.parent.glob(_PARTS.format(glob.escape(path.name)) + "*"), path.with_name(f".{path.name}.lock")]
     for file in (file.path for shard in plan for file in shard):
         found += file.parent.glob(f".{glob.escape(file.name)}.[0-9]*.tmp")  # see `write_npz_atomic`
@@ -189,7 +187,7 @@ def _remove_leftovers(path: Path, plan: list[Shard]) -> None:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """The lock of a data set, in a directory made if needed."""
+    """The lock of a dataset, in a directory made if needed."""
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

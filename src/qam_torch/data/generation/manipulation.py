@@ -15,7 +15,7 @@ import numpy as np
 
 from qam_torch.data.generation.environments import make_world
 from qam_torch.data.generation.episode_files import Episode
-from qam_torch.data.generation.seeding import integer_seed, numpy_seeded
+from qam_torch.data.generation.numpy_seeding import integer_seed, numpy_seeded
 
 __all__ = ["ManipulationEpisode", "Stage", "block_is_visible", "stage"]
 
@@ -165,5 +165,5 @@ def _oracles(world: Any, family: str, kind: Kind) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def stage(environment: str, kind: Kind) -> Stage:
-    """The process's stage: one at a time, since one process makes one data set."""
+    """The process's stage: one at a time, since one process makes one dataset."""
     return Stage(environment, kind)

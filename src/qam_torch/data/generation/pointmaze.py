@@ -15,7 +15,7 @@ import numpy as np
 
 from qam_torch.data.generation.environments import make_world
 from qam_torch.data.generation.episode_files import Episode
-from qam_torch.data.generation.seeding import integer_seed, numpy_seeded
+from qam_torch.data.generation.numpy_seeding import integer_seed, numpy_seeded
 
 __all__ = [
     "ACTION_NOISE",
@@ -121,7 +121,7 @@ class Subgoals:
         self._known: dict[tuple[Cell, Cell], np.ndarray] = {}
 
     def __call__(self, start_xy: np.ndarray, goal_xy: np.ndarray) -> np.ndarray:
-        """Positions (2,), (2,) -> centre (2,) of the next cell on the shortest way."""
+        """Positions (2,), (2,) -> center (2,) of the next cell on the shortest way."""
         cells = (self._world.xy_to_ij(start_xy), self._world.xy_to_ij(goal_xy))
         if cells not in self._known:
             self._known[cells], _ = self._world.get_oracle_subgoal(start_xy, goal_xy)

@@ -1,4 +1,4 @@
-"""Numbers that describe a data set: how long its episodes are, how often they succeed at a task, what they do.
+"""Numbers that describe a dataset: how long its episodes are, how often they succeed at a task, what they do.
 
 Everything is first summed up per episode, so that the shards of a large set are read one after the other and their
 episodes joined (`joined`).

@@ -1,10 +1,10 @@
-"""The replay buffer: windows of the data set, and behind them of what each member has collected.
+"""The replay buffer: windows of the dataset, and behind them of what each member has collected.
 
-One table holds all. The data set's rows come first, shared by all members; then each member's part: the data set's last
+One table holds all. The dataset's rows come first, shared by all members; then each member's part: the dataset's last
 h - 1 rows once more, so that a chunk that runs over its end goes on in the member's own part, and the member's streams,
 one an environment, as rings that overwrite their oldest transitions:
 
-    data set | member 0: end of the data set, stream 0, stream 1, .. | member 1: end of the data set, stream 0, ..
+    dataset | member 0: end of the dataset, stream 0, stream 1, .. | member 1: end of the dataset, stream 0, ..
 
 A window starts at a transition of one stream and goes on in that stream, in the order of time, over the ring's seam if
 need be. Only starts that h transitions have followed are drawn, so none reads what is not there yet, or what has
@@ -28,16 +28,16 @@ MODES = ("append", "balanced")
 
 
 class ReplayWindows:
-    """Windows of a data set and of a growing part that P members collect in E environments each.
+    """Windows of a dataset and of a growing part that P members collect in E environments each.
 
-    offline   windows of the data set; they are copied, so let go of them
+    offline   windows of the dataset; they are copied, so let go of them
     members   int >= 1  P
     streams   int >= 1  E
     capacity  int >= 1  transitions kept of each stream; the oldest are overwritten
     mode      "append": starts are drawn uniformly from both parts together, as if what is collected were written
-              behind the data set; "balanced": half of each batch from either part, an odd one from the data set
+              behind the dataset; "balanced": half of each batch from either part, an odd one from the dataset
 
-    A window of the collected part is computed exactly as one of the data set, see `ChunkWindows`; an episode that is
+    A window of the collected part is computed exactly as one of the dataset, see `ChunkWindows`; an episode that is
     still going on has ended for a window only when a next one has begun. In mode "append" with one stream, the starts
     are those of the reference: all but the last h - 1 transitions of all.
 
@@ -78,7 +78,7 @@ class ReplayWindows:
         self._tip = [np.zeros((0, members, streams), kind) for kind in (np.float64, np.float32, bool)]
 
     def _copy(self, offline: ChunkWindows) -> None:
-        """The data set's windows, and those at its very end, which run over it and therefore are not valid."""
+        """The dataset's windows, and those at its very end, which run over it and therefore are not valid."""
         data, starts = offline.transitions, self._data_starts
         self.table.rows[:, :starts] = offline.table.rows
         self.table.columns[:, :starts] = offline.table.columns
@@ -106,7 +106,7 @@ class ReplayWindows:
 
     @property
     def data_starts(self) -> int:
-        """Starts in the data set: what is collected follows on its end, as in one long array."""
+        """Starts in the dataset: what is collected follows on its end, as in one long array."""
         return self._data_starts + min(self.size, self.horizon_length - 1)
 
     @property
@@ -117,7 +117,7 @@ class ReplayWindows:
     # Reading
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Starts (U, B) of one member's batches: those below `data_starts` are the data set's."""
+        """Starts (U, B) of one member's batches: those below `data_starts` are the dataset's."""
 
         def uniform(low: int, high: int, count: int) -> Tensor:
             return torch.randint(low, high, (updates, count), generator=generator, device=generator.device)

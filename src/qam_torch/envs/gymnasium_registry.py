@@ -55,8 +55,8 @@ class UnitAction(gymnasium.ActionWrapper):
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """(A,) in [-1, 1] -> (A,) in the environment's box."""
-        centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        return np.clip(centre + half * action, self.low, self.high).astype(self._dtype)
+        center, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return np.clip(center + half * action, self.low, self.high).astype(self._dtype)
 
 
 def make_registered(spec: str, max_episode_steps: int | None = None, **options: Any) -> UnitAction:
@@ -68,13 +68,13 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
     ->                 a gymnasium environment, not yet reset, with a vector to observe and actions in [-1, 1]; a
                        goal-conditioned one is wrapped in `GoalObservation`
 
-    A specification makes only what is registered under its name, so that none from a stranger's data set or checkpoint
+    A specification makes only what is registered under its name, so that none from a stranger's dataset or checkpoint
     can run other code. Raises QamError when there is no such environment, it fails to start, or its observations or
     actions are not of these kinds.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there are newer versions: the data set decides
+            warnings.simplefilter("ignore")  # that there are newer versions: the dataset decides
             environment = gymnasium.make(
                 _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
                 max_episode_steps=max_episode_steps,
@@ -127,7 +127,7 @@ def _is_vector(space: gymnasium.Space | None) -> bool:
 def _trusted(spec: EnvSpec) -> EnvSpec:
     """The specification, if it makes what is registered under its name, in Gymnasium's own wrappers.
 
-    It comes from a data set's or a checkpoint's author, and an entry point may name any function there is.
+    It comes from a dataset's or a checkpoint's author, and an entry point may name any function there is.
     """
     point = str(spec.entry_point)
     if spec.id not in gymnasium.registry:  # a package registers its environments when it is imported

@@ -1,4 +1,4 @@
-"""Any registered environment, wrapped so that a policy's actions and a data set's mean the same."""
+"""Any registered environment, wrapped so that a policy's actions and a dataset's mean the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gymnasium.spaces import Box, Dict, Discrete
 
 from qam_torch.data.action_scaling import unit_actions
 from qam_torch.envs.pool import EnvironmentPool
-from qam_torch.envs.registered import GoalObservation, UnitAction, make_registered
+from qam_torch.envs.gymnasium_registry import GoalObservation, UnitAction, make_registered
 from qam_torch.types import QamError
 
 

@@ -1,15 +1,15 @@
-"""Which files a generated data set has, and which episodes are in each of them."""
+"""Which files a generated dataset has, and which episodes are in each of them."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
-from qam_torch.data.catalog import DataSet
+from qam_torch.data.catalog import CatalogEntry
+from qam_torch.data.ogbench_format import validation_path
 from qam_torch.types import QamError
 
-__all__ = ["Shard", "ShardFile", "episode_lengths", "shards", "validation_path"]
+__all__ = ["Shard", "ShardFile", "episode_lengths", "shards"]
 
 
 class ShardFile(NamedTuple):
@@ -31,16 +31,10 @@ class Shard(NamedTuple):
         return self.training.episodes + self.validation.episodes
 
 
-def validation_path(path: str | os.PathLike[str]) -> Path:
-    """OGBench's name of the validation file that belongs to a training file: x.npz -> x-val.npz."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}-val.npz")
+def shards(entry: CatalogEntry, path: Path, transitions: int) -> list[Shard]:
+    """Spread transitions over the files of a dataset.
 
-
-def shards(entry: DataSet, path: Path, transitions: int) -> list[Shard]:
-    """Spread transitions over the files of a data set.
-
-    entry        the data set; one with several shards gets as few of them as hold all transitions, equally full
+    entry        the dataset; one with several shards gets as few of them as hold all transitions, equally full
     path         training file, or the shards' directory
     transitions  training transitions in all; validation files have a tenth as many episodes, at least one
     ->           shards, whose episodes are numbered through all of them
@@ -57,7 +51,7 @@ def shards(entry: DataSet, path: Path, transitions: int) -> list[Shard]:
         paths = [path / Path(file).name for file in entry.files[:count]]
     if path.exists() and path.is_dir() != (entry.shards > 1):
         needed, found = ("a file", "a directory") if entry.shards == 1 else ("a directory", "a file")
-        raise QamError(f"cannot write data set {path}: '{entry.name}' needs {needed}, this is {found}: name another")
+        raise QamError(f"cannot write dataset {path}: '{entry.name}' needs {needed}, this is {found}: name another")
     result: list[Shard] = []
     first = 0
     for file, share in zip(paths, _shares(transitions, len(paths)), strict=True):
