@@ -16,13 +16,13 @@ import ogbench
 import pytest
 
 from qam_torch.data.catalog import CatalogEntry
-from qam_torch.data.generation import episode_files as pieces
+from qam_torch.data.generation import episode_files
 from qam_torch.data.generation import generate as generate_module
-from qam_torch.data.generation.episode_files import Pieces, PiecesUnwritable
-from qam_torch.data.generation.generate import generate
+from qam_torch.data.generation.episode_files import EpisodeFiles, EpisodeNotWritten
 from qam_torch.data.generation.file_plan import episode_lengths
+from qam_torch.data.generation.generate import generate
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.generation.workers import make_pieces
+from qam_torch.data.generation.workers import make_episodes
 from qam_torch.data.ogbench_format import file_hash, read_npz, validation_path
 from qam_torch.types import QamError
 
@@ -104,7 +104,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
         run.communicate(timeout=30)  # until its workers, which share its standard error, are gone too
     assert run.returncode == -number
     (parts,) = (entry for entry in tmp_path.iterdir() if entry.suffix != ".lock")  # neither file
-    kept = sorted((parts / "000").glob("*.piece"), key=lambda piece: int(piece.stem))
+    kept = sorted((parts / "000").glob("*.episode"), key=lambda file: int(file.stem))
     assert 4 <= len(kept) < 33
     content = kept[0].read_bytes()
     kept[0].write_bytes(content[: len(content) // 2])
@@ -120,7 +120,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
 
     monkeypatch.setattr(StitchEpisode, "__call__", spy)
     generate(STITCH, path, 6000, workers=1)
-    assert sorted(made) == sorted(set(range(33)) - {int(piece.stem) for piece in kept[3:]})
+    assert sorted(made) == sorted(set(range(33)) - {int(file.stem) for file in kept[3:]})
     assert names(tmp_path) == ["x-val.npz", "x.npz"]
     generate(STITCH, whole, 6000, workers=1)
     assert hashes(path) == hashes(whole)
@@ -217,13 +217,13 @@ def test_a_dead_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(PiecesUnwritable, match="File exists"):  # told by a worker process
-        list(make_pieces(Pieces(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
+    with pytest.raises(EpisodeNotWritten, match="File exists"):  # told by a worker process
+        list(make_episodes(EpisodeFiles(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pieces, "_write", full)
+    monkeypatch.setattr(episode_files, "_write", full)
     with pytest.raises(QamError, match="cannot write dataset .*No space left on device.*free some space"):
         generate(NAVIGATE, tmp_path / "x.npz", 10, workers=1)
 

@@ -14,8 +14,8 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.spaces import Box, Dict, Discrete
 
 from qam_torch.data.action_scaling import unit_actions
-from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.envs.gymnasium_registry import GoalObservation, UnitAction, make_registered
+from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.types import QamError
 
 

@@ -6,10 +6,7 @@ Imported in worker processes: only numpy and gymnasium, no torch. `EnvironmentPo
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +14,8 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
+
+from qam_torch.system.worker_process import answer_messages
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
 
@@ -237,35 +236,21 @@ def _numpy_state_kept() -> Iterator[None]:
 
 
 def serve() -> None:
-    """The main loop of a worker process: one pickled (method, arguments) in, one pickled (kind, answer) out.
+    """The main function of a worker process: (method, arguments) in, ("done", result) or ("failed", reason) out."""
+    hosts: list[Host] = []
 
-    Talks through its standard input and output; whatever a library prints goes to standard error instead. Ends
-    when its input is closed, hence also when its parent is killed. An interrupt (Ctrl-C) is the parent's business.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    host: Host | None = None
-    while True:
-        try:
-            method, arguments = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the parent left, perhaps in mid-sentence
-            break
+    def answer(message: tuple[str, tuple[Any, ...]]) -> tuple[str, Any]:
+        method, arguments = message
         try:
             if method == "open":
-                host = Host(pickle.loads(arguments[0]), arguments[1])
-                answer: tuple[str, Any] = ("done", host.spaces)
-            else:
-                answer = ("done", getattr(host, method)(*arguments))
-        except HostFailure as error:
-            answer = ("failed", str(error))
-        except Exception as error:  # told to the parent, which raises it
-            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            answer = ("failed", told)
-        try:
-            pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
-            answers.flush()
-        except BrokenPipeError:  # the parent left without waiting for the answer
-            break
-    if host is not None:
+                hosts.append(Host(pickle.loads(arguments[0]), arguments[1]))
+                return "done", hosts[0].spaces
+            return "done", getattr(hosts[0], method)(*arguments)
+        except (HostFailure, ValueError) as error:
+            return "failed", str(error)
+        except Exception as error:  # the parent raises it
+            return "failed", f"{type(error).__name__}: {error}"
+
+    answer_messages(answer)
+    for host in hosts:
         host.close()

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from qam_torch.envs.ogbench import make_environment
 from qam_torch.envs.gymnasium_registry import make_registered
+from qam_torch.envs.ogbench import make_environment
 
 __all__ = ["environment_maker", "film_maker", "title"]
 

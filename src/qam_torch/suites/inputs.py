@@ -21,8 +21,8 @@ from qam_torch.data.ogbench_format import file_hash, read_npz
 from qam_torch.data.relabel import TaskRewards
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
-from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.gymnasium_registry import make_registered
+from qam_torch.envs.maze import maze_layout
 from qam_torch.suites.environments import environment_maker
 from qam_torch.system.console import Bars
 from qam_torch.system.files import absolute, prepare_directory

@@ -20,14 +20,15 @@ from pathlib import Path
 import numpy as np
 
 from qam_torch.data.catalog import DATASET_URL, CatalogEntry, catalog_entry
-from qam_torch.data.generation.episode_files import Episode, Pieces, PiecesUnwritable, Recipe
-from qam_torch.data.generation.manipulation import ManipulationEpisode
+from qam_torch.data.generation.episode_files import Episode, EpisodeFiles, EpisodeNotWritten, Recipe
 from qam_torch.data.generation.file_plan import Shard, shards
+from qam_torch.data.generation.manipulation import ManipulationEpisode
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.generation.workers import WorkerDied, make_pieces
+from qam_torch.data.generation.workers import make_episodes
 from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
 from qam_torch.system.locks import alone
 from qam_torch.system.machine import cpu_cores
+from qam_torch.system.worker_process import WorkerDied
 from qam_torch.types import QamError
 
 __all__ = ["Progress", "generate", "recipe"]
@@ -96,10 +97,10 @@ def generate(
             needed = not (keep and _is_there(plan))
             directory = _unfinished(path, [name, transitions, seed])
             for number, shard in enumerate(plan if needed else ()):
-                _make_shard(shard, Pieces(directory / f"{number:03d}", make, seed), workers, count)
+                _make_shard(shard, EpisodeFiles(directory / f"{number:03d}", make, seed), workers, count)
             _remove_leftovers(path, plan)
             return needed
-    except PiecesUnwritable as error:
+    except EpisodeNotWritten as error:
         raise QamError(f"cannot write dataset {path} ({error}): free some space or choose another directory") from error
     except WorkerDied as error:
         raise QamError(
@@ -120,19 +121,19 @@ def recipe(entry: CatalogEntry) -> Recipe:
     return ManipulationEpisode(entry.environment, "play" if entry.kind == "play" else "noisy")
 
 
-def _make_shard(shard: Shard, pieces: Pieces, workers: int, count: _Counter) -> None:
-    record = pieces.directory.with_suffix(".written")
+def _make_shard(shard: Shard, kept: EpisodeFiles, workers: int, count: _Counter) -> None:
+    record = kept.directory.with_suffix(".written")
     if _is_written(shard, record):
         count.add(shard.episodes)
         return
-    with contextlib.closing(make_pieces(pieces, shard.episodes, min(workers, len(shard.episodes)))) as made:
+    with contextlib.closing(make_episodes(kept, shard.episodes, min(workers, len(shard.episodes)))) as made:
         for episode in made:
             count.add([episode])
     for file in (shard.validation, shard.training):  # whoever finds the training file finds both
-        write_npz_atomic(file.path, _joined(pieces, file.episodes))
+        write_npz_atomic(file.path, _joined(kept, file.episodes))
     with contextlib.suppress(OSError):  # no harm but a shard made twice, should the work be interrupted later
         record.write_text(" ".join(file_hash(file.path) for file in shard))
-    shutil.rmtree(pieces.directory, ignore_errors=True)
+    shutil.rmtree(kept.directory, ignore_errors=True)
 
 
 def _is_written(shard: Shard, record: Path) -> bool:
@@ -143,12 +144,12 @@ def _is_written(shard: Shard, record: Path) -> bool:
         return False
 
 
-def _joined(pieces: Pieces, episodes: list[tuple[int, int]]) -> Episode:
+def _joined(kept: EpisodeFiles, episodes: list[tuple[int, int]]) -> Episode:
     """All in a row, none held twice."""
     arrays: Episode = {}
     row, total = 0, sum(rows for _, rows in episodes)
     for index, rows in episodes:
-        for key, values in pieces.episode(index, rows).items():
+        for key, values in kept.episode(index, rows).items():
             if row == 0:
                 arrays[key] = np.empty((total, *values.shape[1:]), values.dtype)
             arrays[key][row : row + rows] = values
@@ -193,7 +194,7 @@ def _held(path: Path) -> Iterator[None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(alone(path))
         except OSError as error:
-            raise PiecesUnwritable(error.strerror or str(error)) from error
+            raise EpisodeNotWritten(error.strerror or str(error)) from error
         yield
 
 
