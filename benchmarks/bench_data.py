@@ -18,7 +18,7 @@ from qam_torch.types import Experience
 
 @pytest.mark.parametrize("members", [1, 12])
 def test_twenty_batches(benchmark: Any, transitions: Transitions, members: int) -> None:
-    sampler = ChunkSampler(transitions, horizon_length=5, discount=0.99, batch_size=256, seeds=range(members))
+    sampler = ChunkSampler(ChunkWindows(transitions, horizon_length=5, discount=0.99), 256, seeds=range(members))
     batch = benchmark(sampler.sample, 20)
     assert batch.actions.shape == (20, members, 256, 25)
 

@@ -95,7 +95,7 @@ def test_an_unknown_name_tells_the_nearest(name: str, near: str) -> None:
     "name", ["visual-cube-single-play-v0", "visual-antmaze-large-navigate-v0", "powderworld-easy-play-v0"]
 )
 def test_images_are_refused(name: str) -> None:
-    with pytest.raises(QamError, match=f"^dataset '{name}' holds images, .*: choose one of states$"):
+    with pytest.raises(QamError, match=f"^dataset '{name}' holds images, .*: choose a dataset of states$"):
         catalog_entry(name)
     with pytest.raises(QamError, match=f"'{name}' holds images"):
         make_environment(name, 1)

@@ -354,9 +354,9 @@ def test_balanced_draws_half_of_every_batch_from_either_part(batch_size: int) ->
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ticks", [4, 6, 40])
 def test_a_member_s_batches_do_not_depend_on_the_others(mode: str, ticks: int) -> None:
-    together = ChunkSampler.over(filled([0, 1, 2], mode, ticks), 64, [7, 8, 9]).sample(3)
+    together = ChunkSampler(filled([0, 1, 2], mode, ticks), 64, [7, 8, 9]).sample(3)
     for member, seed in enumerate([7, 8, 9]):
-        alone = ChunkSampler.over(filled([member], mode, ticks), 64, [seed]).sample(3)
+        alone = ChunkSampler(filled([member], mode, ticks), 64, [seed]).sample(3)
         assert same(Batch(*(field[:, member : member + 1] for field in together)), alone)
 
 
@@ -377,7 +377,7 @@ def test_no_place_is_written_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_update_needs_no_transition() -> None:
-    sampler = ChunkSampler.over(filled([0, 1], "balanced", 1), 8, [1, 2])
+    sampler = ChunkSampler(filled([0, 1], "balanced", 1), 8, [1, 2])
     before = sampler.state_dict()
     nothing = sampler.nothing()
     assert nothing.observations.shape == (0, 2, 8, 4) and nothing.actions.shape == (0, 2, 8, 8)
@@ -388,7 +388,7 @@ def test_no_update_needs_no_transition() -> None:
 def test_errors() -> None:
     data = chunk_windows(stream(np.random.default_rng(0), DATA, 0, 9), 3)
     with pytest.raises(
-        QamError, match=r"a replay buffer of 5 transitions an environment is too small: .* raise buffer"
+        QamError, match=r"a replay buffer of 5 transitions per environment is too small: .* raise buffer"
     ):
         ReplayWindows(data, 1, 1, 5)
     with pytest.raises(QamError, match=r"^buffer=newest is out of range: expected append or balanced$"):

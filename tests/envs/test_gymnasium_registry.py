@@ -97,12 +97,12 @@ def test_a_goal_is_observed_after_the_observation() -> None:
 @pytest.mark.parametrize(
     ("name", "spaces", "told"),
     [
-        ("Discrete", {"action_space": Discrete(2)}, r"acted in with Discrete\(2\), expected a Box of real numbers"),
-        ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions can be learned"),
+        ("Discrete", {"action_space": Discrete(2)}, r"has actions Discrete\(2\), expected a Box of real numbers"),
+        ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions are supported"),
         ("Table", {"action_space": Box(0, 1, (2, 2))}, "expected a Box of real numbers with one axis"),
         ("Unbounded", {"action_space": LIMIT}, "actions without finite bounds"),
-        ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flatten it"),
-        ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flatten it"),
+        ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flattens them"),
+        ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flattens them"),
     ],
 )
 def test_other_spaces_are_refused(name: str, spaces: dict[str, Any], told: str) -> None:

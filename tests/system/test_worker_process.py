@@ -1,4 +1,4 @@
-"""Worker processes: one answer per message, whatever a library prints, and no process that outlives its parent's use."""
+"""Worker processes: one answer per message, whatever a library prints, and no process that is left behind."""
 
 from __future__ import annotations
 

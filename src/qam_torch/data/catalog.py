@@ -1,4 +1,4 @@
-"""The published OGBench datasets of vector observations: what they are called, how large they are, who made them."""
+"""The published OGBench datasets of vector observations: their names, sizes and files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from qam_torch.types import QamError
 __all__ = ["CATALOG", "DATASET_URL", "CatalogEntry", "catalog_entry"]
 
 DATASET_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
-"""Where OGBench publishes its files."""
+"""URL below which OGBench publishes its files."""
 
 
 class CatalogEntry(NamedTuple):
     """One published dataset.
 
-    name         OGBench's name, e.g. "cube-triple-play-v0"; the large ones carry a size, "cube-octuple-play-100m-v0"
-    environment  registered goal-conditioned environment that it was recorded in, e.g. "cube-triple-v0"
-    kind         "play", "noisy" (arm); "navigate", "stitch", "explore" (mazes, soccer)
-    episodes     training episodes of one file; the validation file has a tenth as many
-    steps        transitions of one episode; a file has one row more
-    shards       training files; more than one are kept in a directory of the dataset's name
-    published    whether OGBench offers it for download
+    Attributes:
+        name: OGBench's name, e.g. "cube-triple-play-v0"; large datasets have a size in it, "cube-octuple-play-100m-v0".
+        environment: registered goal-conditioned environment in which it was recorded, e.g. "cube-triple-v0".
+        kind: "play", "noisy" (arm); "navigate", "stitch", "explore" (mazes, soccer).
+        episodes: training episodes per file; the validation file has a tenth as many.
+        steps: transitions per episode; a file has one more row per episode.
+        shards: number of training files; several files are in a directory with the dataset's name.
+        published: whether OGBench offers it for download.
     """
 
     name: str
@@ -47,7 +48,7 @@ class CatalogEntry(NamedTuple):
 
     @property
     def generated_by_oracle(self) -> bool:
-        """Whether OGBench's scripted oracles make it; the ant's and the humanoid's data need trained experts."""
+        """Whether it was recorded with OGBench's scripted oracles; ant and humanoid data need trained experts."""
         return self.family in ("cube", "scene", "puzzle", "pointmaze")
 
     @property
@@ -114,10 +115,20 @@ CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for en
 
 
 def catalog_entry(name: str) -> CatalogEntry:
-    """The catalog's entry of this name; raises QamError, with the nearest names, for one that is not in it."""
+    """Look up a published dataset.
+
+    Args:
+        name: OGBench's name, e.g. "cube-triple-play-v0".
+
+    Returns:
+        Its catalog entry.
+
+    Raises:
+        QamError: there is no such dataset (with the nearest names), or it holds images.
+    """
     if name in CATALOG:
         return CATALOG[name]
     if name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"dataset '{name}' holds images, which this library does not train on: choose one of states")
+        raise QamError(f"dataset '{name}' holds images, which are not supported: choose a dataset of states")
     near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.0)
     raise QamError(f"unknown dataset '{name}': the nearest names are {', '.join(near)}")

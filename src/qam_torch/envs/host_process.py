@@ -71,12 +71,12 @@ class RemoteHost:
         except (pickle.PicklingError, AttributeError, TypeError) as error:
             raise QamError(
                 f"the environment factory cannot be sent to a worker process ({error}): "
-                "define it at the top level of an importable module, or run the environments in this process (0 workers)"
+                "define it at the top level of an importable module, or use 0 workers to run them in this process"
             ) from error
         if getattr(getattr(make, "func", make), "__module__", None) == "__main__":
             raise QamError(
                 "the environment factory is defined in the main script, which workers do not import: "
-                "move it to a module of its own, or run the environments in this process (0 workers)"
+                "move it to a module of its own, or use 0 workers to run them in this process"
             )
         self._worker = WorkerProcess("qam_torch.envs.host", variables)
         self.send("open", pickled, list(indices))
@@ -107,5 +107,5 @@ class RemoteHost:
     def _failure(self, error: WorkerDied) -> HostFailure:
         return HostFailure(
             f"the worker {error} while it was needed: see its message above, "
-            "or run the environments in this process (0 workers)"
+            "or use 0 workers to run the environments in this process"
         )

@@ -1,1 +1,1 @@
-"""The machine and its files: atomic writes, locks, processors, worker processes, temporary files, progress bars. No torch."""
+"""The machine and its files: atomic writes, locks, processors, workers, temporary files, progress bars. No torch."""

@@ -1,8 +1,8 @@
-"""Fetching published files: mirrors in order, tries that continue one another, and a file that is whole or not there.
+"""Downloading published files: mirrors in order, retries that continue a partial file, and atomic results.
 
-.NAME.part, .NAME.part.json   what has come so far, kept over tries, mirrors and kills (`transfer`)
-.NAME.lock                    held while a process fetches NAME (`locking`)
-NAME                          the file, renamed to when all of it has come and can be read
+.NAME.part, .NAME.part.json   the partial file, kept over retries, mirrors and kills (`transfer`)
+.NAME.lock                    held while a process fetches NAME
+NAME                          the complete file, renamed into place after it has been checked
 NAME.sha256                   its checksum (`checksums`)
 """
 
@@ -20,30 +20,35 @@ from pathlib import Path
 from qam_torch.data.catalog import DATASET_URL, CatalogEntry
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.system.files import flush_to_disk
 from qam_torch.system.locks import alone
 from qam_torch.types import QamError
 
 __all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_dataset", "fetch_file", "mirror_urls", "require_published"]
 
 MIRRORS_VARIABLE = "QAM_DATA_MIRRORS"
-"""Environment variable with base URLs to fetch from, separated by commas."""
+"""Environment variable with the base URLs of mirrors, separated by commas."""
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before a server is asked again, one number for each further try."""
+"""Seconds before each retry of a mirror."""
 
 TIMEOUT = 30.0
-"""Seconds a server may be silent."""
+"""Seconds without data after which a transfer has failed."""
 
-_NUMPYS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_NUMPY_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 FileProgress = Callable[[str, int, int | None], None]
 """progress(file, bytes there, bytes in all or None)"""
 
 
 def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Base URLs to fetch from, in order: the given ones, else those of QAM_DATA_MIRRORS, else OGBench's own.
+    """Base URLs to fetch from, in order.
 
-    Raises QamError for one that is not an http or https address in ASCII with a host.
+    Args:
+        given: base URLs; if there are none, those of QAM_DATA_MIRRORS are used, otherwise OGBench's own.
+
+    Raises:
+        QamError: a URL is not an http or https address in ASCII with a host.
     """
     listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
     urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
@@ -67,13 +72,19 @@ def fetch_dataset(
     timeout: float = TIMEOUT,
     validation: bool = True,
 ) -> None:
-    """Fetch the files of a dataset that are not there yet, training files first.
+    """Fetch the missing files of a dataset, training files first.
 
-    directory  data directory; the files of a sharded set go into directory / name
-    mirrors, waits, timeout  see `fetch_file`
-    validation  whether its validation files, which training does not read, are fetched too
+    Args:
+        entry: the dataset.
+        directory: data directory; the files of a sharded dataset go into directory / name.
+        mirrors: base URLs, see `mirror_urls`.
+        progress: called with (file, bytes there, bytes in all or None).
+        waits: seconds before each retry of a mirror.
+        timeout: seconds without data after which a transfer has failed.
+        validation: whether to fetch the validation files too, which training does not read.
 
-    Raises QamError as `fetch_file` does, or for a dataset that is not published.
+    Raises:
+        QamError: as `fetch_file`, or the dataset is not published.
     """
     require_published(entry)
     for file in entry.files if validation else entry.files[: entry.shards]:
@@ -82,11 +93,9 @@ def fetch_dataset(
 
 
 def require_published(entry: CatalogEntry) -> None:
-    """Raise QamError for a dataset that can only be made."""
+    """Raise QamError for a dataset that can only be generated."""
     if not entry.published:
-        raise QamError(
-            f"dataset '{entry.name}' is not published as such: make it with `qam-data generate {entry.name}`"
-        )
+        raise QamError(f"dataset '{entry.name}' is not published: generate it with `qam-data generate {entry.name}`")
 
 
 def fetch_file(
@@ -97,16 +106,21 @@ def fetch_file(
     waits: Sequence[float] = WAITS,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Fetch one file, unless it is there.
+    """Fetch one file, unless it exists.
 
-    file       path below the mirrors' URLs and below `directory`, e.g. "cube-single-play-v0.npz"
-    mirrors    base URLs, see `mirror_urls`
-    progress   called with (bytes there, bytes in all or None)
-    waits      s   pauses before a mirror is tried again; a try that brought a megabyte of news starts them anew
-    timeout    s   longest silence of a server
-    ->         directory / file
+    Args:
+        file: path below the mirrors' URLs and below `directory`, e.g. "cube-single-play-v0.npz".
+        directory: data directory.
+        mirrors: base URLs, see `mirror_urls`.
+        progress: called with (bytes there, bytes in all or None).
+        waits: seconds before each retry of a mirror; they start again after a try that brought a megabyte or more.
+        timeout: seconds without data after which a transfer has failed.
 
-    Raises QamError, naming the file to fetch by hand, when no mirror has it; what came is kept for the next call.
+    Returns:
+        directory / file.
+
+    Raises:
+        QamError: no mirror has the file (with the file to fetch by hand); the partial file is kept for the next call.
     """
     target, urls = Path(directory).expanduser() / file, [f"{mirror}/{file}" for mirror in mirror_urls(mirrors)]
     if target.is_file():
@@ -114,9 +128,9 @@ def fetch_file(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target):
-            if not target.is_file():  # else another process has just fetched it
+            if not target.is_file():  # otherwise another process has just fetched it
                 partial = Partial(target)
-                _from_first(urls, file, target, partial, progress, waits, timeout)
+                _fetch_from_mirrors(urls, file, target, partial, progress, waits, timeout)
                 record_checksum(target, now_at=partial.path)
                 os.replace(partial.path, target)
                 partial.finish()
@@ -127,7 +141,7 @@ def fetch_file(
     return target
 
 
-def _from_first(
+def _fetch_from_mirrors(
     urls: Sequence[str],
     file: str,
     target: Path,
@@ -140,7 +154,7 @@ def _from_first(
     failures = []
     for url in urls:
         try:
-            _from_one(url, partial, progress, waits, timeout)
+            _fetch_from_mirror(url, partial, progress, waits, timeout)
             return
         except NotFetched as failure:
             failures.append((url, failure))
@@ -151,12 +165,14 @@ def _from_first(
     )
     if all(failure.status in (404, 410) for _, failure in failures):
         raise QamError(f"no mirror has {file} (HTTP status 404 for {', '.join(urls)}): {by_hand}")
-    told = ", nor ".join(f"{url} ({failure})" for url, failure in failures)
-    raise QamError(f"cannot fetch {told}: {by_hand}")
+    tried = ", nor ".join(f"{url} ({failure})" for url, failure in failures)
+    raise QamError(f"cannot fetch {tried}: {by_hand}")
 
 
-def _from_one(url: str, partial: Partial, progress: Progress | None, waits: Sequence[float], timeout: float) -> None:
-    """Complete the partial file from one mirror, with a few tries."""
+def _fetch_from_mirror(
+    url: str, partial: Partial, progress: Progress | None, waits: Sequence[float], timeout: float
+) -> None:
+    """Complete the partial file from one mirror, with retries."""
     before = longest = partial.size
     tries = 0
     while True:
@@ -178,15 +194,15 @@ def _from_one(url: str, partial: Partial, progress: Progress | None, waits: Sequ
 
 
 def _check(partial: Partial, resumed: bool) -> None:
-    """Discard a file that is not an intact zip of npy arrays, and make sure that the disk has one that is.
+    """Discard a file that is not an intact zip of npy arrays, and flush an intact one to the disk.
 
-    Its members' CRCs are read in full: no checksums are published to compare with, and they alone notice pieces of
-    different files, or of a file that a power cut left with holes. It costs less than any download.
+    All data are read and compared with their CRCs, since no checksums are published: only the CRCs detect parts of
+    different files, or holes that a power failure has left. This takes less time than any download.
     """
     try:
         with zipfile.ZipFile(partial.path) as archive:
             members = archive.infolist()
-            expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPYS for m in members)
+            expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPY_METHODS for m in members)
             intact = bool(members) and expected and archive.testzip() is None
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
         intact = False
@@ -194,4 +210,4 @@ def _check(partial: Partial, resumed: bool) -> None:
         partial.discard()
         raise NotFetched("what it sent is not an intact npz file", again=resumed)
     with open(partial.path, "ab") as file:
-        os.fsync(file.fileno())
+        flush_to_disk(file)

@@ -1,8 +1,8 @@
-"""Datasets made here, with OGBench's environments and oracles, in OGBench's file format.
+"""Generation of datasets with OGBench's environments and oracles, in OGBench's file format.
 
-A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, has them made
-in worker processes, and writes the files, which therefore depend neither on the number of workers nor on how often the
-work was interrupted. Another family of environments is another recipe.
+A recipe makes one episode from (seed, episode index, rows) alone. This module plans the episodes, makes them in worker
+processes and writes the files, which therefore depend neither on the number of workers nor on interruptions. A further
+family of environments needs one more recipe.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from qam_torch.data.catalog import DATASET_URL, CatalogEntry, catalog_entry
 from qam_torch.data.generation.episode_files import Episode, EpisodeFiles, EpisodeNotWritten, Recipe
-from qam_torch.data.generation.file_plan import Shard, shards
+from qam_torch.data.generation.file_plan import Shard, plan_shards
 from qam_torch.data.generation.manipulation import ManipulationEpisode
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import make_episodes
@@ -34,13 +34,13 @@ from qam_torch.types import QamError
 __all__ = ["Progress", "generate", "recipe"]
 
 Progress = Callable[[int, int], None]
-"""Called with (transitions made, transitions in all, validation included)."""
+"""progress(transitions made, transitions in all), validation included"""
 
 LARGEST = 20_000_000
-"""Transitions of one file at most: they are joined in memory. OGBench's largest file has five million."""
+"""Largest number of transitions per file, which are joined in memory. OGBench's largest file has five million."""
 
 _PARTS = ".{}.parts-"
-"""How the names of directories for unfinished work start."""
+"""Beginning of the names of directories for unfinished work."""
 
 _TOOLS = ("qam-torch", "ogbench", "mujoco", "gymnasium", "numpy", "scipy")
 """Packages whose version can change an episode's bits."""
@@ -55,26 +55,31 @@ def generate(
     progress: Progress | None = None,
     keep: bool = False,
 ) -> bool:
-    """Make a dataset by OGBench's recipe.
+    """Generate a dataset by OGBench's recipe.
 
-    name         a dataset of the catalog that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
-    path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`).
-                 For a set of several shards: a directory, in which they get OGBench's names, one pair after the other
-    transitions  int, 1 to LARGEST, in episodes of the published length; if no multiple, episodes are made equally long
-                 (to one step) instead of leaving a stub that might be shorter than a chunk. As published when None
-    seed         int >= 0
-    workers      processes; one for each CPU when None; 1 works in this process
-    progress     called after each episode
-    keep         leave a dataset whose files are all there, perhaps since another process has just made it, as it is
-    ->           whether it was made
+    The same (name, transitions, seed) gives the same bytes with the same versions of OGBench and MuJoCo. Files are
+    written atomically, a training file after its validation file. Until then, finished episodes are kept in a hidden
+    directory beside `path`, so that a call with the same arguments continues after an interruption. If two processes
+    generate the same `path`, one waits for the other.
 
-    The same (name, transitions, seed) gives the same bytes, as long as OGBench's and MuJoCo's versions are the same.
-    Each file appears in one piece, a training file after its validation file. Until then the finished episodes are kept
-    in a hidden directory beside `path`, where a call with the same arguments goes on after whatever ended the first.
-    Of two processes that make the same `path`, one waits for the other.
+    Args:
+        name: a dataset that OGBench's scripted oracles make, e.g. "cube-triple-play-v0".
+        path: training file; the validation file, with a tenth as many episodes, is written beside it
+            (`validation_path`). For a sharded dataset: a directory, in which the files get OGBench's names.
+        transitions: 1 to LARGEST, in episodes of the published length; if it is not a multiple of that length, all
+            episodes are shortened equally, since a short last episode could be shorter than a chunk. As published if
+            None.
+        seed: int >= 0.
+        workers: number of processes, None for one per CPU core; 1 works in this process.
+        progress: called after each episode.
+        keep: leave a complete dataset as it is, also one that another process has just made.
 
-    Raises QamError for a dataset that is unknown or needs trained experts, numbers out of range, a path that cannot be
-    written, or a worker that died.
+    Returns:
+        Whether the dataset was generated by this call.
+
+    Raises:
+        QamError: the dataset is unknown or needs trained experts, a number is out of range, the path cannot be written
+            to, or a worker died.
     """
     entry = catalog_entry(name)
     workers = workers if workers is not None else cpu_cores()
@@ -88,7 +93,7 @@ def generate(
             "with other seeds in one directory, which data.path can name"
         )
     path, make = Path(path), recipe(entry)
-    plan = shards(entry, path, transitions)
+    plan = plan_shards(entry, path, transitions)
     if keep and _is_there(plan) and not _leftovers(path, plan):  # nothing to write: the directory may be read-only
         return False
     count = _Counter(progress, sum(rows - 1 for shard in plan for _, rows in shard.episodes))
@@ -109,11 +114,11 @@ def generate(
 
 
 def recipe(entry: CatalogEntry) -> Recipe:
-    """What makes the episodes of a dataset; raises QamError where that takes trained experts."""
+    """The recipe that makes the episodes of a dataset; raises QamError if that needs trained experts."""
     if not entry.generated_by_oracle:
         raise QamError(
             f"dataset '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
-            f"ship: fetch {DATASET_URL}/{entry.files[0]}"
+            f"publish: fetch {DATASET_URL}/{entry.files[0]}"
         )
     if entry.family == "pointmaze":
         episode = {"navigate": NavigateEpisode, "stitch": StitchEpisode}[entry.kind]
@@ -129,15 +134,15 @@ def _make_shard(shard: Shard, kept: EpisodeFiles, workers: int, count: _Counter)
     with contextlib.closing(make_episodes(kept, shard.episodes, min(workers, len(shard.episodes)))) as made:
         for episode in made:
             count.add([episode])
-    for file in (shard.validation, shard.training):  # whoever finds the training file finds both
+    for file in (shard.validation, shard.training):  # where the training file exists, both exist
         write_npz_atomic(file.path, _joined(kept, file.episodes))
-    with contextlib.suppress(OSError):  # no harm but a shard made twice, should the work be interrupted later
+    with contextlib.suppress(OSError):  # then the shard is made twice if the work is interrupted later
         record.write_text(" ".join(file_hash(file.path) for file in shard))
     shutil.rmtree(kept.directory, ignore_errors=True)
 
 
 def _is_written(shard: Shard, record: Path) -> bool:
-    """Whether the record, the hashes of a shard's two files, is there and true."""
+    """Whether the record exists and has the hashes of the shard's two files."""
     try:
         return record.read_bytes().split() == [file_hash(file.path).encode() for file in shard]
     except OSError:
@@ -145,7 +150,7 @@ def _is_written(shard: Shard, record: Path) -> bool:
 
 
 def _joined(kept: EpisodeFiles, episodes: list[tuple[int, int]]) -> Episode:
-    """All in a row, none held twice."""
+    """The episodes in one set of arrays; each is read directly into its place, so that memory holds them once."""
     arrays: Episode = {}
     row, total = 0, sum(rows for _, rows in episodes)
     for index, rows in episodes:
@@ -158,7 +163,7 @@ def _joined(kept: EpisodeFiles, episodes: list[tuple[int, int]]) -> Episode:
 
 
 def _unfinished(path: Path, made: list[str | int]) -> Path:
-    """The directory for unfinished work, which whoever makes the same again with the same tools finds again."""
+    """The directory for unfinished work, the same for equal arguments and versions."""
     tools = [importlib.metadata.version(tool) for tool in _TOOLS]
     return path.with_name(
         _PARTS.format(path.name) + hashlib.sha256(json.dumps([made, tools]).encode()).hexdigest()[:16]
@@ -170,7 +175,7 @@ def _is_there(plan: list[Shard]) -> bool:
 
 
 def _leftovers(path: Path, plan: list[Shard]) -> list[Path]:
-    """What is of no more use beside a dataset that is whole, though it may be another process's for a moment yet."""
+    """Files that are no longer needed beside a complete dataset; another process may still use them for a moment."""
     found = [*path.parent.glob(_PARTS.format(glob.escape(path.name)) + "*"), path.with_name(f".{path.name}.lock")]
     for file in (file.path for shard in plan for file in shard):
         found += file.parent.glob(f".{glob.escape(file.name)}.[0-9]*.tmp")  # see `write_npz_atomic`
@@ -188,7 +193,7 @@ def _remove_leftovers(path: Path, plan: list[Shard]) -> None:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """The lock of a dataset, in a directory made if needed."""
+    """Hold the lock of a dataset, in a directory that is created if needed."""
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +204,7 @@ def _held(path: Path) -> Iterator[None]:
 
 
 class _Counter:
-    """Tells how many transitions there are by now."""
+    """Reports the number of transitions made so far."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress, self._made, self._total = progress, 0, total
