@@ -168,7 +168,7 @@ def test_get_refuses_before_it_fetches(mirror: Mirror, tmp_path: Path, capsys: p
 
     assert "unknown dataset 'cube-single-v0': the nearest names are" in told("cube-single-v0")
     assert "'visual-cube-single-play-v0' holds images" in told("visual-cube-single-play-v0")
-    assert "not published as such: make it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
+    assert "not published: generate it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
     assert "mirror 'ftp://x' is not an http or https address" in told("scene-play-v0", "ftp://x")
     assert mirror.requests == []
 

@@ -75,7 +75,7 @@ def test_check_of_a_sound_data_set_by_name(made: Path, capsys: pytest.CaptureFix
     assert main(["--directory", str(made.parent), "check", POINT]) == 0
     told = capsys.readouterr().out
     assert told.count("verdict      ok") == 2 and "ERROR" not in told and "2 of 2 files without errors" in told
-    assert "fits pointmaze-medium-singletask-v0" in told and "0 rows also stand in its -val file" in told
+    assert "fits pointmaze-medium-singletask-v0" in told and "0 rows are also in its -val file" in told
     assert "as published has 1,000 of 1,000" in told and "positions in x -6 to 26 m" in told
     assert all(len(line) <= 100 for line in told.splitlines() if not line.startswith("/"))
 

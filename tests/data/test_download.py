@@ -373,7 +373,5 @@ def test_shards_that_are_there_are_not_fetched(tmp_path: Path) -> None:
 
 
 def test_unpublished_dataset(tmp_path: Path) -> None:
-    with pytest.raises(
-        QamError, match="is not published: generate it with `qam-data generate cube-octuple-play-v0`"
-    ):
+    with pytest.raises(QamError, match="is not published: generate it with `qam-data generate cube-octuple-play-v0`"):
         fetch_dataset(catalog_entry("cube-octuple-play-v0"), tmp_path)

@@ -67,6 +67,13 @@ class NpzFile:
         """
         return {name: self._array(name) for name in names}
 
+    def is_intact(self) -> bool:
+        """Whether the file has only arrays, at least one, and all their bytes match the checksums in the file."""
+        try:
+            return 0 < len(self.names) == len(self._members) and self._archive.testzip() is None
+        except Exception:  # as many types as in `_reading`
+            return False
+
     def _header(self, name: str) -> ArrayHeader:
         count = self._members.count(f"{name}.npy")
         if count != 1:

@@ -49,7 +49,7 @@ def choose_examples(
 ) -> Examples:
     """The file's first two episodes that succeed and the first that does not, or as near to that as there are.
 
-    arrays          raw file (see `files.read_npz`)
+    arrays          raw file (see `read_npz`)
     rewards, masks  (N,) of the task on the file's transitions
     """
     rows = np.flatnonzero(kept_rows(arrays["terminals"]))

@@ -9,17 +9,15 @@ NAME.sha256                   its checksum (`checksums`)
 from __future__ import annotations
 
 import os
-import struct
 import time
 import urllib.parse
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from qam_torch.data.catalog import DATASET_URL, CatalogEntry
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.data.npz import open_npz
 from qam_torch.system.files import flush_to_disk
 from qam_torch.system.locks import alone
 from qam_torch.types import QamError
@@ -34,8 +32,6 @@ WAITS = (1.0, 2.0, 4.0, 8.0)
 
 TIMEOUT = 30.0
 """Seconds without data after which a transfer has failed."""
-
-_NUMPY_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 FileProgress = Callable[[str, int, int | None], None]
 """progress(file, bytes there, bytes in all or None)"""
@@ -194,20 +190,18 @@ def _fetch_from_mirror(
 
 
 def _check(partial: Partial, resumed: bool) -> None:
-    """Discard a file that is not an intact zip of npy arrays, and flush an intact one to the disk.
+    """Discard a file that is not an intact npz, and flush an intact one to the disk.
 
     All data are read and compared with their CRCs, since no checksums are published: only the CRCs detect parts of
     different files, or holes that a power failure has left. This takes less time than any download.
     """
     try:
-        with zipfile.ZipFile(partial.path) as archive:
-            members = archive.infolist()
-            expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPY_METHODS for m in members)
-            intact = bool(members) and expected and archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
+        with open_npz(partial.path) as file:
+            intact = file.is_intact()
+    except QamError:
         intact = False
     if not intact:
         partial.discard()
         raise NotFetched("what it sent is not an intact npz file", again=resumed)
-    with open(partial.path, "ab") as file:
-        flush_to_disk(file)
+    with open(partial.path, "ab") as written:
+        flush_to_disk(written)
