@@ -9,7 +9,7 @@ import pytest
 
 from qam_torch.algorithms import NamedNoise
 from qam_torch.bench.workload import PRESETS, Workload
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
@@ -18,7 +18,7 @@ from qam_torch.types import Experience
 
 @pytest.mark.parametrize("members", [1, 12])
 def test_twenty_batches(benchmark: Any, transitions: Transitions, members: int) -> None:
-    sampler = ChunkSampler(transitions, horizon_length=5, discount=0.99, batch_size=256, seeds=range(members))
+    sampler = ChunkSampler(ChunkWindows(transitions, horizon_length=5, discount=0.99), 256, seeds=range(members))
     batch = benchmark(sampler.sample, 20)
     assert batch.actions.shape == (20, members, 256, 25)
 

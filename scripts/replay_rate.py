@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
@@ -59,7 +59,7 @@ def main() -> None:
     for step in one_by_one:
         replay.add(step)
     print(f"memory: {(time.perf_counter() - start) / len(one_by_one) * 1e6:.0f} us a transition")
-    sampler = ChunkSampler.over(replay, 256, (0,))
+    sampler = ChunkSampler(replay, 256, (0,))
     start = time.perf_counter()
     for _ in range(500):
         sampler.sample()

@@ -11,6 +11,7 @@ import torch
 
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
+from qam_torch.data.windows import ChunkWindows
 
 TRANSITIONS, EPISODE, OBSERVATION, ACTION = 1_000_000, 1000, 46, 5
 STATES = TRANSITIONS + TRANSITIONS // EPISODE
@@ -28,7 +29,7 @@ def main() -> None:
         masks=torch.ones(TRANSITIONS),
         terminals=torch.arange(TRANSITIONS) % EPISODE == EPISODE - 1,
     )
-    sampler = ChunkSampler(transitions, horizon_length=5, discount=0.99, batch_size=256, seeds=(0,))
+    sampler = ChunkSampler(ChunkWindows(transitions, horizon_length=5, discount=0.99), batch_size=256, seeds=(0,))
     print(f"{torch.get_num_threads()} threads")
     for updates in (1, 20):
         seconds = sorted(timeit.repeat(lambda u=updates: sampler.sample(u), number=20, repeat=101))  # type: ignore[misc]

@@ -16,6 +16,7 @@ import torch
 import qam_torch
 from qam_torch.algorithms import QAM, NamedNoise
 from qam_torch.data.sampler import ChunkSampler
+from qam_torch.data.windows import ChunkWindows
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.flows import node_sigmas
@@ -65,7 +66,8 @@ algorithm = QAM(
     **widths,
 )
 algorithm.configure_optimizers()
-sampler = ChunkSampler(transitions, algorithm.horizon_length, config.algo.discount, batch_size=128, seeds=[0])
+windows = ChunkWindows(transitions, algorithm.horizon_length, config.algo.discount)
+sampler = ChunkSampler(windows, batch_size=128, seeds=[0])
 noise = NamedNoise(algorithm.draws(128), algorithm.seeds, "update")
 
 batch = sampler.sample(1).unbind()[0]

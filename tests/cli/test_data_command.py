@@ -17,7 +17,7 @@ import pytest
 
 import qam_torch
 from qam_torch.cli.data import main
-from qam_torch.data.catalog import CATALOGUE
+from qam_torch.data.catalog import CATALOG
 from qam_torch.data.dataset_files import ensure_dataset, generated_path
 from qam_torch.data.ogbench_format import file_hash, read_npz
 from qam_torch.system.console import readable_size
@@ -166,10 +166,10 @@ def test_get_refuses_before_it_fetches(mirror: Mirror, tmp_path: Path, capsys: p
     def told(name: str, url: str = mirror.url) -> str:
         return failing(capsys, "get", CUBE, name, "--mirror", url, "--directory", str(tmp_path))
 
-    assert "unknown data set 'cube-single-v0': the nearest names are" in told("cube-single-v0")
+    assert "unknown dataset 'cube-single-v0': the nearest names are" in told("cube-single-v0")
     assert "'visual-cube-single-play-v0' holds images" in told("visual-cube-single-play-v0")
-    assert "not published as such: make it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
-    assert "mirror 'ftp://x' is no http or https address" in told("scene-play-v0", "ftp://x")
+    assert "not published: generate it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
+    assert "mirror 'ftp://x' is not an http or https address" in told("scene-play-v0", "ftp://x")
     assert mirror.requests == []
 
 
@@ -201,8 +201,8 @@ def test_list_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFix
             file.write_bytes(b"")
     header, *rows, footer = printed(capsys, "list", "--directory", str(tmp_path)).splitlines()
     assert max(map(len, [header, *rows])) <= 100
-    assert [row.split()[0] for row in rows] == list(CATALOGUE)
-    assert footer == f"{len(CATALOGUE)} data sets; files are looked for in {tmp_path}"
+    assert [row.split()[0] for row in rows] == list(CATALOG)
+    assert footer == f"{len(CATALOG)} data sets; files are looked for in {tmp_path}"
     where = {row.split()[0]: row[header.index("where") :] for row in rows}
     assert where[CUBE] == "on disk, 1.2 MB"
     assert where["scene-play-v0"] == "1 of its files on disk"

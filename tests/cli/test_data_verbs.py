@@ -75,7 +75,7 @@ def test_check_of_a_sound_data_set_by_name(made: Path, capsys: pytest.CaptureFix
     assert main(["--directory", str(made.parent), "check", POINT]) == 0
     told = capsys.readouterr().out
     assert told.count("verdict      ok") == 2 and "ERROR" not in told and "2 of 2 files without errors" in told
-    assert "fits pointmaze-medium-singletask-v0" in told and "0 rows also stand in its -val file" in told
+    assert "fits pointmaze-medium-singletask-v0" in told and "0 rows are also in its -val file" in told
     assert "as published has 1,000 of 1,000" in told and "positions in x -6 to 26 m" in told
     assert all(len(line) <= 100 for line in told.splitlines() if not line.startswith("/"))
 
@@ -93,7 +93,7 @@ def test_check_of_one_bad_file_among_good_ones(copy: Path, capsys: pytest.Captur
     damage(copy)
     assert main(["check", str(copy.parent), "--json"]) == 1
     findings = json.loads(capsys.readouterr().out)
-    assert all(finding.keys() == {"file", "check", "level", "told"} for finding in findings)
+    assert all(finding.keys() == {"file", "check", "level", "message"} for finding in findings)
     (error,) = [finding for finding in findings if finding["level"] == "error"]
     assert error["file"] == str(copy) and error["check"] == "numbers"
 
@@ -116,7 +116,7 @@ def test_file_that_says_nothing_of_its_environment(copy: Path, capsys: pytest.Ca
     ("words", "sentence"),
     [
         (["check", "absent.npz"], "'absent.npz' does not exist"),
-        (["check", "cube-duoble-play-v0"], "unknown data set .* nearest names are cube-double-play-v0"),
+        (["check", "cube-duoble-play-v0"], "unknown dataset .* nearest names are cube-double-play-v0"),
         (["check", CUBE], f"is not in .*qam-data get {CUBE}"),
         (["stats", POINT, "--png", "no/where.png"], "there is no directory 'no'"),
         (["stats", POINT, "--env", "maze"], "unknown environment 'maze'"),

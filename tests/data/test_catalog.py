@@ -1,4 +1,4 @@
-"""What is known of the data sets without having them: names, sizes, files; and what is refused by name."""
+"""What is known of the datasets without having them: names, sizes, files; and what is refused by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from qam_torch.data.catalog import CATALOGUE, DataSet, data_set
+from qam_torch.data.catalog import CATALOG, CatalogEntry, catalog_entry
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.types import QamError
 
@@ -21,23 +21,23 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("entry", CATALOGUE.values(), ids=CATALOGUE)
-def test_a_name_is_environment_kind_and_size(entry: DataSet) -> None:
+@pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
+def test_a_name_is_environment_kind_and_size(entry: CatalogEntry) -> None:
     words = [entry.environment.removesuffix("-v0"), entry.kind, *(["100m"] if entry.shards > 1 else []), "v0"]
     assert entry.name == "-".join(words)
-    assert data_set(entry.name) is entry
+    assert catalog_entry(entry.name) is entry
     assert entry.family in KINDS
     assert (entry.transitions == 100_000_000) == (entry.shards > 1)
 
 
 def test_every_family_has_its_kinds_and_the_arm_both_of_every_size() -> None:
     found: dict[str, set[str]] = {}
-    for entry in CATALOGUE.values():
+    for entry in CATALOG.values():
         found.setdefault(entry.family, set()).add(entry.kind)
     assert found == KINDS
-    for entry in CATALOGUE.values():
+    for entry in CATALOG.values():
         if entry.generated_by_oracle:
-            kinds = {other.kind for other in CATALOGUE.values() if other.environment == entry.environment}
+            kinds = {other.kind for other in CATALOG.values() if other.environment == entry.environment}
             assert kinds == KINDS[entry.family]
 
 
@@ -58,14 +58,14 @@ def test_every_family_has_its_kinds_and_the_arm_both_of_every_size() -> None:
     ],
 )
 def test_published_sizes(name: str, transitions: int, episode: int) -> None:
-    assert (data_set(name).transitions, data_set(name).steps) == (transitions, episode)
+    assert (catalog_entry(name).transitions, catalog_entry(name).steps) == (transitions, episode)
 
 
 def test_files_have_their_own_names_the_training_files_first() -> None:
-    every = [file for entry in CATALOGUE.values() for file in entry.files]
-    assert len(every) == len(set(every)) == 2 * sum(entry.shards for entry in CATALOGUE.values())
-    assert data_set("scene-play-v0").files == ("scene-play-v0.npz", "scene-play-v0-val.npz")
-    files = data_set("puzzle-4x4-play-100m-v0").files
+    every = [file for entry in CATALOG.values() for file in entry.files]
+    assert len(every) == len(set(every)) == 2 * sum(entry.shards for entry in CATALOG.values())
+    assert catalog_entry("scene-play-v0").files == ("scene-play-v0.npz", "scene-play-v0-val.npz")
+    files = catalog_entry("puzzle-4x4-play-100m-v0").files
     assert files[0] == "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-000.npz"
     assert files[99:101] == (
         "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-099.npz",
@@ -74,12 +74,12 @@ def test_files_have_their_own_names_the_training_files_first() -> None:
 
 
 def test_only_scripted_oracles_can_be_run_here() -> None:
-    made = {entry.family for entry in CATALOGUE.values() if entry.generated_by_oracle}
+    made = {entry.family for entry in CATALOG.values() if entry.generated_by_oracle}
     assert made == {"cube", "scene", "puzzle", "pointmaze"}
 
 
 def test_what_is_not_offered_can_be_made() -> None:
-    assert all(entry.published or entry.generated_by_oracle for entry in CATALOGUE.values())
+    assert all(entry.published or entry.generated_by_oracle for entry in CATALOG.values())
 
 
 @pytest.mark.parametrize(
@@ -87,21 +87,21 @@ def test_what_is_not_offered_can_be_made() -> None:
     [("cube-tripel-play-v0", "cube-triple-play-v0"), ("puzzle-4x4-play", "puzzle-4x4-play-v0"), ("", "-v0")],
 )
 def test_an_unknown_name_tells_the_nearest(name: str, near: str) -> None:
-    with pytest.raises(QamError, match=f"^unknown data set '{name}': the nearest names are .*{near}"):
-        data_set(name)
+    with pytest.raises(QamError, match=f"^unknown dataset '{name}': the nearest names are .*{near}"):
+        catalog_entry(name)
 
 
 @pytest.mark.parametrize(
     "name", ["visual-cube-single-play-v0", "visual-antmaze-large-navigate-v0", "powderworld-easy-play-v0"]
 )
 def test_images_are_refused(name: str) -> None:
-    with pytest.raises(QamError, match=f"^data set '{name}' holds images, .*: choose one of states$"):
-        data_set(name)
+    with pytest.raises(QamError, match=f"^dataset '{name}' holds images, .*: choose a dataset of states$"):
+        catalog_entry(name)
     with pytest.raises(QamError, match=f"'{name}' holds images"):
         make_environment(name, 1)
 
 
-def test_the_catalogue_stays_as_it_is() -> None:
-    catalogue: Any = CATALOGUE
+def test_the_catalog_stays_as_it_is() -> None:
+    catalog: Any = CATALOG
     with pytest.raises(TypeError):
-        catalogue["x"] = None
+        catalog["x"] = None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qam_torch.data.action_scaling import unit_actions
-from qam_torch.data.custom_npz import own_transitions
+from qam_torch.data.custom_npz import custom_transitions
 from qam_torch.data.transitions import ACTION_LIMIT, Transitions
 from qam_torch.types import QamError
 
@@ -36,7 +36,7 @@ def arrays(rows: int = 8, **changes: Any) -> dict[str, Any]:
 
 def load(directory: Path, **changes: Any) -> Transitions:
     np.savez(directory / "own.npz", **arrays(**changes))
-    return own_transitions(directory / "own.npz", LOW, HIGH)
+    return custom_transitions(directory / "own.npz", LOW, HIGH)
 
 
 def steps(data: Transitions) -> list[tuple[float, float, float, bool]]:
@@ -87,10 +87,10 @@ def test_any_flags_against_an_obvious_reader(tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("own") / "own.npz"
     np.savez(path, **cut_to)
     if expected:
-        assert steps(own_transitions(path, LOW, HIGH)) == expected
+        assert steps(custom_transitions(path, LOW, HIGH)) == expected
     else:
-        with pytest.raises(QamError, match="no row with a next one"):
-            own_transitions(path, LOW, HIGH)
+        with pytest.raises(QamError, match="no row has a next one"):
+            custom_transitions(path, LOW, HIGH)
 
 
 def test_truncations_are_timeouts_and_no_flags_are_one_episode(tmp_path: Path) -> None:
@@ -137,7 +137,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no axis of actions": ({"actions": np.float64(3)}, r"'actions' has shape \(\), expected \(N, A\)"),
     "no rows": (dict.fromkeys(arrays(), np.zeros((0,))) | {"observations": np.zeros((0, 1))}, r"has shape \(0, 1\)"),
     "fewer rows": ({"rewards": np.zeros(7)}, "'rewards' has 7 rows but 'observations' has 8"),
-    "other next states": ({"next_observations": np.zeros((8, 2))}, r"'next_observations' has shape \(8, 2\)"),
+    "other next states": (
+        {"next_observations": np.zeros((8, 2))},
+        "'next_observations' has size 2 but 'observations' has 1",
+    ),
     "NaN": ({"rewards": bad}, "'rewards' has NaN or infinity, first in row 3"),
     "infinity": ({"next_observations": np.full((8, 1), np.inf)}, "'next_observations' has NaN or infinity"),
     "flags that are none": ({"terminals": np.arange(8)}, "'terminals' has values other than 0 and 1"),

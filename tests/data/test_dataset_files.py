@@ -11,7 +11,7 @@ import pytest
 
 from qam_torch.data import checksums
 from qam_torch.data import dataset_files as sources
-from qam_torch.data.catalog import CATALOGUE, DATASET_URL, DataSet
+from qam_torch.data.catalog import CATALOG, DATASET_URL, CatalogEntry
 from qam_torch.data.checksums import checksum
 from qam_torch.data.dataset_files import dataset_checksum, dataset_path, ensure_dataset, generated_files, generated_path
 from qam_torch.data.fetching import download
@@ -30,10 +30,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two_shards(monkeypatch: pytest.MonkeyPatch) -> DataSet:
-    """The catalogue's entry SHARDED, cut down to two files."""
-    entry = CATALOGUE[SHARDED]._replace(shards=2)
-    monkeypatch.setattr(sources, "data_set", lambda name: entry)
+def two_shards(monkeypatch: pytest.MonkeyPatch) -> CatalogEntry:
+    """The catalog's entry SHARDED, cut down to two files."""
+    entry = CATALOG[SHARDED]._replace(shards=2)
+    monkeypatch.setattr(sources, "catalog_entry", lambda name: entry)
     return entry
 
 
@@ -82,7 +82,7 @@ def test_point_mazes_are_made_rather_than_fetched(tmp_path: Path, monkeypatch: p
         path.write_bytes(b"")
 
     monkeypatch.setattr(sources, "generate", record)
-    monkeypatch.setattr(sources, "fetch_data_set", lambda *arguments: pytest.fail("fetched"))
+    monkeypatch.setattr(sources, "fetch_dataset", lambda *arguments: pytest.fail("fetched"))
     ensure_dataset(name, tmp_path, transitions=60, seed=1, workers=2, download=True)
     assert calls == [(name, 60, 1, 2, None, True)]
 
@@ -127,7 +127,7 @@ def test_what_is_missing_says_what_to_fetch_or_make(
     def cannot(*_: object, **__: object) -> None:
         raise QamError("cannot fetch it")
 
-    monkeypatch.setattr(sources, "fetch_data_set", cannot)
+    monkeypatch.setattr(sources, "fetch_dataset", cannot)
 
     def told(name: str) -> str:
         with pytest.raises(QamError) as caught:
@@ -135,7 +135,7 @@ def test_what_is_missing_says_what_to_fetch_or_make(
         return str(caught.value)
 
     def start(name: str, first: str) -> str:
-        fetch = f"data set '{name}' is not in {tmp_path}: fetch {DATASET_URL}/{first}"
+        fetch = f"dataset '{name}' is not in {tmp_path}: fetch {DATASET_URL}/{first}"
         return "cannot fetch it" if download else fetch
 
     made = f"{tmp_path}/cube-triple-play-v0.generated-60-seed2.npz"
@@ -151,7 +151,7 @@ def test_what_is_missing_says_what_to_fetch_or_make(
     assert told(SHARDED).startswith(start(SHARDED, f"{SHARDED}/puzzle-4x4-play-v0-000.npz"))
     assert f"data.path={tmp_path}/{SHARDED}.generated-60-seed2" in told(SHARDED)
     octuple = told("cube-octuple-play-v0")
-    assert octuple.startswith(f"data set 'cube-octuple-play-v0' is not in {tmp_path}: make one with `qam-data generate")
+    assert octuple.startswith(f"dataset 'cube-octuple-play-v0' is not in {tmp_path}: make one with `qam-data generate")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -169,11 +169,11 @@ def test_sentence_of_a_download_that_failed_names_mirror_file_and_place(
 
 
 def test_unknown_name_is_told_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(QamError, match=r"unknown data set 'pointmaze-huge-navigate-v0': .*pointmaze-large-navigate-v0"):
+    with pytest.raises(QamError, match=r"unknown dataset 'pointmaze-huge-navigate-v0': .*pointmaze-large-navigate-v0"):
         ensure_dataset("pointmaze-huge-navigate-v0", tmp_path, download=True)
 
 
-def test_sharded_set_is_a_directory_with_all_its_training_files(tmp_path: Path, two_shards: DataSet) -> None:
+def test_sharded_set_is_a_directory_with_all_its_training_files(tmp_path: Path, two_shards: CatalogEntry) -> None:
     folder = dataset_path(SHARDED, tmp_path)
     assert folder == tmp_path / SHARDED
     folder.mkdir()
@@ -186,7 +186,7 @@ def test_sharded_set_is_a_directory_with_all_its_training_files(tmp_path: Path, 
     assert found.sha256 == dataset_checksum(folder)
 
 
-def test_directorys_checksum_knows_names_and_contents(tmp_path: Path, two_shards: DataSet) -> None:
+def test_directorys_checksum_knows_names_and_contents(tmp_path: Path, two_shards: CatalogEntry) -> None:
     """And nothing that changes while no byte of the data does."""
     folder = tmp_path / SHARDED
     folder.mkdir()
@@ -215,7 +215,7 @@ def test_generated_shards_are_as_many_as_their_transitions_need(tmp_path: Path) 
 
 
 def test_generated_files_are_found_by_their_names(tmp_path: Path) -> None:
-    entry = CATALOGUE["cube-single-play-v0"]
+    entry = CATALOG["cube-single-play-v0"]
     for transitions, seed in ((60, 3), (900, 0), (60, 0)):
         path = generated_path(entry.name, tmp_path, transitions, seed)
         for file in (path, path.with_name(f"{path.stem}-val.npz")):

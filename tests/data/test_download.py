@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from qam_torch.data.catalog import DATASET_URL, data_set
+from qam_torch.data.catalog import DATASET_URL, catalog_entry
 from qam_torch.data.checksums import checksum, record_path
 from qam_torch.data.fetching import download, transfer
-from qam_torch.data.fetching.download import fetch_data_set, fetch_file, mirror_urls
+from qam_torch.data.fetching.download import fetch_dataset, fetch_file, mirror_urls
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.system.locks import alone
 from qam_torch.types import QamError
@@ -352,18 +352,18 @@ def test_mirrors_come_from_the_argument_the_variable_or_ogbench(monkeypatch: pyt
     assert mirror_urls() == ("http://one/data", "https://two")
     assert mirror_urls(["http://three"]) == ("http://three",)
     for bad in ("ftp://x", "file:///etc", "example.org/data", "http://", "http://[::1", "http://hö/ä"):
-        with pytest.raises(QamError, match="is no http or https address: give one like"):
+        with pytest.raises(QamError, match="is not an http or https address: give one like"):
             mirror_urls([bad])
 
 
 def test_shards_that_are_there_are_not_fetched(tmp_path: Path) -> None:
-    entry = data_set("puzzle-4x4-play-100m-v0")._replace(shards=2)
+    entry = catalog_entry("puzzle-4x4-play-100m-v0")._replace(shards=2)
     assert entry.files[0] == "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-000.npz"
     present, seen = tmp_path / entry.files[0], []
     present.parent.mkdir()
     present.write_bytes(b"here")
     with serving(Mirror({file: npz(seed, rows=10) for seed, file in enumerate(entry.files)})) as mirror:
-        fetch_data_set(entry, tmp_path, [mirror.url], lambda *now: seen.append(now))
+        fetch_dataset(entry, tmp_path, [mirror.url], lambda *now: seen.append(now))
         assert [path for path, _ in mirror.requests] == list(entry.files[1:])
     assert present.read_bytes() == b"here"
     for seed, file in list(enumerate(entry.files))[1:]:
@@ -372,8 +372,6 @@ def test_shards_that_are_there_are_not_fetched(tmp_path: Path) -> None:
         assert (file, len(body), len(body)) in seen
 
 
-def test_unpublished_data_set(tmp_path: Path) -> None:
-    with pytest.raises(
-        QamError, match="is not published as such: make it with `qam-data generate cube-octuple-play-v0`"
-    ):
-        fetch_data_set(data_set("cube-octuple-play-v0"), tmp_path)
+def test_unpublished_dataset(tmp_path: Path) -> None:
+    with pytest.raises(QamError, match="is not published: generate it with `qam-data generate cube-octuple-play-v0`"):
+        fetch_dataset(catalog_entry("cube-octuple-play-v0"), tmp_path)

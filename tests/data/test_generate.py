@@ -1,4 +1,4 @@
-"""Generated data sets: the same bytes whatever the workers, interruptions and damage; and OGBench reads them."""
+"""Generated datasets: the same bytes whatever the workers, interruptions and damage; and OGBench reads them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data.catalog import DataSet
-from qam_torch.data.generation import episode_files as pieces
+from qam_torch.data.catalog import CatalogEntry
+from qam_torch.data.generation import episode_files
 from qam_torch.data.generation import generate as generate_module
-from qam_torch.data.generation.episode_files import Pieces, PiecesUnwritable
-from qam_torch.data.generation.generate import generate, validation_path
-from qam_torch.data.generation.partition import episode_lengths
+from qam_torch.data.generation.episode_files import EpisodeFiles, EpisodeNotWritten
+from qam_torch.data.generation.file_plan import episode_lengths
+from qam_torch.data.generation.generate import generate
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.generation.workers import make_pieces
-from qam_torch.data.ogbench_format import file_hash, read_npz
+from qam_torch.data.generation.workers import make_episodes
+from qam_torch.data.ogbench_format import file_hash, read_npz, validation_path
 from qam_torch.types import QamError
 
 NAVIGATE, STITCH = "pointmaze-medium-navigate-v0", "pointmaze-medium-stitch-v0"
@@ -104,7 +104,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
         run.communicate(timeout=30)  # until its workers, which share its standard error, are gone too
     assert run.returncode == -number
     (parts,) = (entry for entry in tmp_path.iterdir() if entry.suffix != ".lock")  # neither file
-    kept = sorted((parts / "000").glob("*.piece"), key=lambda piece: int(piece.stem))
+    kept = sorted((parts / "000").glob("*.episode"), key=lambda file: int(file.stem))
     assert 4 <= len(kept) < 33
     content = kept[0].read_bytes()
     kept[0].write_bytes(content[: len(content) // 2])
@@ -120,7 +120,7 @@ def test_an_ended_run_leaves_its_episodes_and_nothing_else(
 
     monkeypatch.setattr(StitchEpisode, "__call__", spy)
     generate(STITCH, path, 6000, workers=1)
-    assert sorted(made) == sorted(set(range(33)) - {int(piece.stem) for piece in kept[3:]})
+    assert sorted(made) == sorted(set(range(33)) - {int(file.stem) for file in kept[3:]})
     assert names(tmp_path) == ["x-val.npz", "x.npz"]
     generate(STITCH, whole, 6000, workers=1)
     assert hashes(path) == hashes(whole)
@@ -180,8 +180,8 @@ def test_what_a_kill_left_beside_a_whole_set_is_removed(tmp_path: Path, monkeypa
 
 
 def test_shards_are_made_one_after_the_other_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = DataSet("pointmaze-medium-navigate-100m-v0", "pointmaze-medium-v0", "navigate", 2, 100, shards=4)
-    monkeypatch.setattr(generate_module, "data_set", lambda name: entry)
+    entry = CatalogEntry("pointmaze-medium-navigate-100m-v0", "pointmaze-medium-v0", "navigate", 2, 100, shards=4)
+    monkeypatch.setattr(generate_module, "catalog_entry", lambda name: entry)
     path = tmp_path / entry.name
     with pytest.raises(Interrupt):
         generate(entry.name, path, 500, workers=1, progress=interrupt_after(600))
@@ -217,14 +217,14 @@ def test_a_dead_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(PiecesUnwritable, match="File exists"):  # told by a worker process
-        list(make_pieces(Pieces(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
+    with pytest.raises(EpisodeNotWritten, match="File exists"):  # told by a worker process
+        list(make_episodes(EpisodeFiles(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pieces, "_write", full)
-    with pytest.raises(QamError, match="cannot write data set .*No space left on device.*free some space"):
+    monkeypatch.setattr(episode_files, "_write", full)
+    with pytest.raises(QamError, match="cannot write dataset .*No space left on device.*free some space"):
         generate(NAVIGATE, tmp_path / "x.npz", 10, workers=1)
 
 
@@ -246,7 +246,7 @@ assert "torch" not in sys.modules
         (NAVIGATE, {"seed": -1}, "seed=-1 is out of range"),
         (NAVIGATE, {"workers": 0}, "workers=0 is out of range"),
         ("cube-octuple-play-100m-v0", {"transitions": 10**8 + 1}, "transitions=100000001 is out of range"),
-        ("pointmaze-huge-navigate-v0", {}, "unknown data set 'pointmaze-huge-navigate-v0': the nearest names are"),
+        ("pointmaze-huge-navigate-v0", {}, "unknown dataset 'pointmaze-huge-navigate-v0': the nearest names are"),
         ("antmaze-large-navigate-v0", {}, "takes trained experts, .* fetch https://.*/antmaze-large-navigate-v0.npz"),
         ("humanoidmaze-medium-stitch-v0", {}, "'humanoidmaze-medium-stitch-v0' cannot be generated"),
         ("antsoccer-arena-navigate-v0", {}, "'antsoccer-arena-navigate-v0' cannot be generated"),
@@ -265,6 +265,6 @@ def test_paths_of_the_wrong_kind(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     with pytest.raises(QamError, match="needs a directory, this is a file"):
         generate("cube-octuple-play-100m-v0", tmp_path / "x")
-    with pytest.raises(QamError, match="cannot write data set"):
+    with pytest.raises(QamError, match="cannot write dataset"):
         generate(NAVIGATE, tmp_path / "x" / "y.npz")
     assert names(tmp_path) == ["x"]

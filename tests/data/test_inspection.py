@@ -13,7 +13,7 @@ import numpy as np
 import ogbench  # noqa: F401  registers the environments
 import pytest
 
-from qam_torch.data.catalog import CATALOGUE
+from qam_torch.data.catalog import CATALOG
 from qam_torch.data.inspection.checks import inspect_file
 from qam_torch.data.inspection.findings import Finding
 
@@ -42,7 +42,7 @@ def write(path: Path, arrays: Arrays, val: Arrays | None = None) -> Path:
 
 def found(findings: list[Finding], level: str = "error") -> dict[str, list[str]]:
     return {
-        check: [one.told for one in findings if one.check == check and one.level == level]
+        check: [one.message for one in findings if one.check == check and one.level == level]
         for check in {one.check for one in findings if one.level == level}
     }
 
@@ -76,10 +76,10 @@ def again(arrays: Arrays) -> None:
 
 DEFECTS: dict[str, tuple[Callable[[Arrays], Any], str, str]] = {
     "missing": (lambda a: a.pop("qvel"), "arrays", "missing: qvel"),
-    "rows": (replace("qpos", lambda a: a["qpos"][:-1]), "shapes", "rows differ: .*qpos 59"),
+    "rows": (replace("qpos", lambda a: a["qpos"][:-1]), "shapes", "'qpos' has 59 rows but 'observations' has 60"),
     "one-dimensional": (replace("actions", lambda a: a["actions"][:, 0]), "shapes", r"'actions' has shape \(60,\)"),
     "integers": (replace("qpos", lambda a: a["qpos"].astype(np.int64)), "shapes", "'qpos' has dtype int64"),
-    "no columns": (replace("qvel", lambda a: a["qvel"][:, :0]), "shapes", "'qvel' has no columns"),
+    "no columns": (replace("qvel", lambda a: a["qvel"][:, :0]), "shapes", r"'qvel' has shape \(60, 0\)"),
     "NaN": (put("observations", ([7, 9], [1, 2]), np.nan), "numbers", "2 NaN and 0 infinite, first in row 7"),
     "infinity": (put("qvel", (5, 0), np.inf), "numbers", "'qvel' has 0 NaN and 1 infinite, first in row 5"),
     "actions": (put("actions", (11, 1), -1.5), "actions", "1 of 120 numbers outside .*, first in row 11, largest 1.5"),
@@ -123,7 +123,7 @@ def test_harmless_oddities_are_notes(tmp_path: Path) -> None:
     write(path := tmp_path / "x.npz", arrays)
     path.with_name("x-val.npz").unlink()
     path.with_name("x.npz.sha256").unlink()
-    findings = inspect_file(path, published=CATALOGUE["scene-play-v0"])
+    findings = inspect_file(path, published=CATALOG["scene-play-v0"])
     notes = found(findings, "note")
     assert not found(findings)
     assert notes.keys() == {"checksum", "arrays", "actions", "episodes", "validation"}
@@ -133,7 +133,7 @@ def test_harmless_oddities_are_notes(tmp_path: Path) -> None:
 
 def test_published_lengths_of_training_and_validation_files(tmp_path: Path) -> None:
     """A validation file has a tenth of the episodes."""
-    published = CATALOGUE["scene-play-v0"]._replace(episodes=30, steps=EPISODE - 1)
+    published = CATALOG["scene-play-v0"]._replace(episodes=30, steps=EPISODE - 1)
     path = write(tmp_path / "x.npz", sound())
     assert found(inspect_file(path, published=published), "note").keys() == {"episodes"}
     assert "episodes" not in found(inspect_file(path.with_name("x-val.npz"), published=published), "note")
@@ -179,7 +179,7 @@ def test_rows_of_the_validation_file(tmp_path: Path, common: int, level: str) ->
         arrays["observations"][0, 0] = 5.0
     val = {key: array.astype(np.float64) if array.dtype == np.float32 else array for key, array in val.items()}
     (finding,) = [one for one in inspect_file(write(tmp_path / "x.npz", arrays, val)) if one.check == "validation"]
-    assert finding.level == level and finding.told.startswith(f"{common} rows")
+    assert finding.level == level and finding.message.startswith(f"{common} rows")
 
 
 class Arm(gymnasium.Env):

@@ -94,10 +94,10 @@ def test_what_cannot_be_trained_on_is_told() -> None:
         minari_transitions(short, LOW, HIGH)
     images = [np.zeros((4, 4, 3), np.uint8)] * 3
     pictures = dataset("test/pictures-v0", episode(images, True, False, 2), space=Box(0, 255, (4, 4, 3), np.uint8))
-    with pytest.raises(QamError, match="images and nested dictionaries cannot be trained on"):
+    with pytest.raises(QamError, match="images and nested dictionaries are not supported"):
         minari_transitions(pictures, LOW, HIGH)
     other = dataset("test/other-v0", episode({"one": states(0, 3)}, True, False, 2), space=Dict({"one": VECTOR}))
-    with pytest.raises(QamError, match="cannot be trained on"):
+    with pytest.raises(QamError, match="are not supported"):
         minari_transitions(other, LOW, HIGH)
     broken = dataset("test/broken-v0", episode([np.full(2, np.nan, np.float32)] * 3, True, False, 2))
     with pytest.raises(QamError, match="'test/broken-v0': states has NaN"):
@@ -115,7 +115,7 @@ def test_the_environment_is_the_one_for_evaluation_where_there_is_one() -> None:
     shorter = gymnasium.make("Pendulum-v1", max_episode_steps=50).spec
     evaluated = dataset("test/evaluated-v0", *given, env="Pendulum-v1", eval_env=shorter)
     assert json.loads(environment_spec(evaluated))["max_episode_steps"] == 50
-    with pytest.raises(QamError, match="environment of Minari data set 'test/three-v0' cannot be made"):
+    with pytest.raises(QamError, match="environment of Minari dataset 'test/three-v0' cannot be made"):
         environment_spec(dataset("test/three-v0", *three()))
 
 
@@ -127,12 +127,12 @@ def test_the_hash_is_that_of_the_content() -> None:
 
 
 @pytest.mark.parametrize("name", ["test/nothing-v0", "../nothing-v0", "no version", ""])
-def test_a_data_set_that_is_not_there(name: str) -> None:
+def test_a_dataset_that_is_not_there(name: str) -> None:
     with pytest.raises(QamError, match="cannot be read or fetched .* run `minari download"):
         open_minari(name, download=False)
 
 
-def test_a_damaged_data_set(directory: Path) -> None:
+def test_a_damaged_dataset(directory: Path) -> None:
     dataset("test/three-v0", *three())
     (file,) = directory.rglob("*.hdf5")
     file.write_bytes(file.read_bytes()[:1000])

@@ -73,8 +73,8 @@ def test_doubles_and_numeric_terminals_are_accepted(tmp_path: Path) -> None:
     ("changes", "sentence"),
     [
         ({"qpos": np.array([{}] * ROWS, dtype=object)}, "'qpos' holds Python objects"),
-        ({"actions": np.zeros(ROWS, np.float32)}, r"'actions' has shape \(12,\), expected 2"),
-        ({"actions": np.zeros((ROWS, 0), np.float32)}, "'actions' has no columns"),
+        ({"actions": np.zeros(ROWS, np.float32)}, r"'actions' has shape \(12,\), expected \(N, A\)"),
+        ({"actions": np.zeros((ROWS, 0), np.float32)}, r"'actions' has shape \(12, 0\)"),
         ({"actions": np.zeros((ROWS - 1, 2), np.float32)}, "'actions' has 11 rows but 'observations' has 12"),
         ({"observations": np.zeros((ROWS, 3), np.int64)}, "'observations' has dtype int64, expected floating"),
         ({"button_states": np.zeros((ROWS, 1), np.float32)}, "'button_states' has dtype float32, expected integers"),
@@ -82,7 +82,7 @@ def test_doubles_and_numeric_terminals_are_accepted(tmp_path: Path) -> None:
         ({"terminals": np.ones(ROWS, bool)}, "'terminals' is True on every row"),
         ({"terminals": np.arange(ROWS) == 4}, r"set terminals\[-1\] to True, or drop the rows after 4"),
         ({"terminals": np.arange(ROWS, dtype=np.float32)}, "values other than 0 and 1"),
-        ({key: array[:0] for key, array in raw_arrays().items()}, "has no rows"),
+        ({key: array[:0] for key, array in raw_arrays().items()}, r"'observations' has shape \(0, 3\)"),
         (with_value("observations", (7, 1), np.nan), "'observations' has NaN or infinity, first in row 7"),
         (with_value("qvel", (3, 0), np.inf), "'qvel' has NaN or infinity, first in row 3"),
         ({"actions": np.full((ROWS, 2), 1e39)}, "'actions' has NaN or infinity, first in row 0"),  # as float32
@@ -109,46 +109,6 @@ def test_wrong_environment_sizes(tmp_path: Path) -> None:
         read_npz(path, observation_dim=46)
     with pytest.raises(QamError, match="'actions' has size 2 but the environment's is 5"):
         read_npz(path, observation_dim=3, action_dim=5)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(QamError, match="does not exist"):
-        read_npz(tmp_path / "x.npz")
-
-
-def test_files_that_are_not_npz(tmp_path: Path) -> None:
-    (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "text.npz").write_text("observations\n")
-    np.save(tmp_path / "array.npy", np.zeros(3))
-    for name in ("empty.npz", "text.npz", "array.npy"):
-        with pytest.raises(QamError, match="truncated or not an npz file"):
-            read_npz(tmp_path / name)
-
-
-def test_truncation_at_every_length(tmp_path: Path) -> None:
-    whole = saved(tmp_path / "x.npz", raw_arrays()).read_bytes()
-    for length in range(1, len(whole), 97):
-        (tmp_path / "cut.npz").write_bytes(whole[:length])
-        with pytest.raises(QamError, match="truncated"):
-            read_npz(tmp_path / "cut.npz")
-
-
-def test_flipped_bytes_never_pass_unnoticed_nor_crash(tmp_path: Path) -> None:
-    """A damaged byte gives a QamError or, outside of the data and their checksums, the very same arrays."""
-    whole = saved(tmp_path / "x.npz", raw_arrays()).read_bytes()
-    refused = 0
-    for position in range(0, len(whole), 13):
-        damaged = bytearray(whole)
-        damaged[position] ^= 0xFF
-        (tmp_path / "bad.npz").write_bytes(damaged)
-        try:
-            read = read_npz(tmp_path / "bad.npz")
-        except QamError:
-            refused += 1
-        else:
-            for key, array in raw_arrays().items():
-                np.testing.assert_array_equal(read[key], array)
-    assert refused > 50
 
 
 def test_hash_names_the_content(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.online_phase import OnlinePhase
-from qam_torch.data.replay import MODES, ReplayWindows
+from qam_torch.data.replay_buffer import MODES, ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
@@ -24,7 +24,7 @@ from qam_torch.types import Batch, Experience, QamError
 
 SEEDS, ENVIRONMENTS, HORIZON = (1, 2), 2, 3
 ONLINE = 10_000
-"""The first collected state; the data set's are below."""
+"""The first collected state; the dataset's are below."""
 
 
 def transitions(count: int, first: int = 0) -> Transitions:
@@ -315,7 +315,7 @@ class Files:
 
 
 def shards_in(batch: Batch) -> set[int]:
-    """Of the data set's part."""
+    """Of the dataset's part."""
     states = batch.observations[batch.observations < ONLINE]
     return set((states // 1000).int().tolist())
 

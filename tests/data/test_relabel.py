@@ -12,7 +12,7 @@ import numpy as np
 import ogbench
 import pytest
 
-from qam_torch.data.catalog import CATALOGUE
+from qam_torch.data.catalog import CATALOG
 from qam_torch.data.ogbench_format import read_npz, write_npz_atomic
 from qam_torch.data.relabel import TaskRewards, task_rewards
 from qam_torch.data.transitions import ACTION_LIMIT, Transitions
@@ -21,8 +21,8 @@ from qam_torch.types import QamError
 
 Arrays = dict[str, np.ndarray]
 
-# One data set of each environment: the rewards do not depend on how the data were collected.
-NAMES = {entry.environment: entry.name for entry in CATALOGUE.values() if entry.shards == 1}
+# One dataset of each environment: the rewards do not depend on how the data were collected.
+NAMES = {entry.environment: entry.name for entry in CATALOG.values() if entry.shards == 1}
 # The arm's environments take half a second to make, for each of the five tasks.
 QUICK = ("cube-double-v0", "scene-v0", "puzzle-3x3-v0")
 TASKS = range(1, 6)

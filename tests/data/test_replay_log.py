@@ -175,7 +175,7 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path: Path, kind: str) ->
     path = tmp_path / "replay.bin"
     state = written(path, 20)
     damage(path)
-    with pytest.raises(QamError, match=rf"^the replay buffer '{path}' .* \({reason}\): put the file back .*[^.]$"):
+    with pytest.raises(QamError, match=rf"^the replay buffer '{path}' .* \({reason}\): restore the file .*[^.]$"):
         list(log_at(path).restore(state))
 
 

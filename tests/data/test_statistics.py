@@ -1,4 +1,4 @@
-"""Numbers of a data set against sums by loops."""
+"""Numbers of a dataset against sums by loops."""
 
 from __future__ import annotations
 

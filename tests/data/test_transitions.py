@@ -1,4 +1,4 @@
-"""The two layouts of a data set, against arrays worked out by hand."""
+"""The two layouts of a dataset, against arrays worked out by hand."""
 
 from __future__ import annotations
 

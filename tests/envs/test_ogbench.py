@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from qam_torch.envs.ogbench import SparseReward, data_set_names, environment_id, make_environment
+from qam_torch.envs.ogbench import SparseReward, dataset_names, environment_id, make_environment
 from qam_torch.types import QamError
 
 
@@ -23,13 +23,13 @@ from qam_torch.types import QamError
         ("scene-play-v0", 4, "scene-singletask-task4-v0"),
     ],
 )
-def test_data_set_names_lead_to_registered_environments(name: str, task: int | None, expected: str) -> None:
+def test_dataset_names_lead_to_registered_environments(name: str, task: int | None, expected: str) -> None:
     assert environment_id(name, task) == expected
     assert expected in gymnasium.registry
 
 
 def test_every_known_name_has_all_five_tasks() -> None:
-    names = data_set_names()
+    names = dataset_names()
     assert len(names) >= 40 and not any("visual" in name for name in names)
     for name in names:
         assert all(environment_id(name, task) in gymnasium.registry for task in (None, 1, 2, 3, 4, 5)), name

@@ -222,7 +222,7 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
-    with pytest.raises(QamError, match="nearest known data-set names"):
+    with pytest.raises(QamError, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
 
 
@@ -264,7 +264,7 @@ def test_leaving_the_block_and_forgetting_the_pool_end_the_workers(make: Make) -
     forgotten = EnvironmentPool(make, 1, workers=1)
     hosts = list(forgotten._hosts)
     del forgotten
-    assert all(host._process.poll() is not None for host in hosts)  # type: ignore[attr-defined]
+    assert all(host._worker._process.poll() is not None for host in hosts)  # type: ignore[attr-defined]
 
 
 def test_wrong_arguments_are_told(make: Make) -> None:
@@ -296,5 +296,5 @@ def pids(pool: EnvironmentPool) -> list[int]:
 
 def assert_ended(pool: EnvironmentPool) -> None:
     for host in pool._hosts:
-        process = getattr(host, "_process", None)
-        assert process is None or process.poll() is not None
+        worker = getattr(host, "_worker", None)
+        assert worker is None or worker._process.poll() is not None

@@ -1,6 +1,5 @@
 """Choosing a renderer; the backends themselves are replaced, the one real try is made by the video tests."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -64,16 +63,6 @@ def test_rendering_switched_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_backend_that_does_not_exist_does_not_render() -> None:
     assert not rendering._renders("no-such-backend")
-
-
-def test_prepare_sets_the_variable_only_before_mujoco_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    working(monkeypatch, "egl")
-    monkeypatch.setitem(sys.modules, "mujoco", object())
-    with pytest.raises(QamError, match="imported before"):
-        rendering.prepare_renderer()
-    monkeypatch.delitem(sys.modules, "mujoco")
-    monkeypatch.setenv("MUJOCO_GL", "")  # so that monkeypatch takes back what prepare_renderer sets
-    assert rendering.prepare_renderer() == "egl" == os.environ["MUJOCO_GL"]
 
 
 def test_importing_the_module_imports_no_mujoco() -> None:

@@ -1,6 +1,6 @@
-"""`python unfinished.py PATH`: a slow generation with two workers, to be ended from outside.
+"""`python interrupted_generation.py PATH`: a slow generation with two workers, to be killed by a test.
 
-It prints a line for each episode. Its workers share its standard error, which is at its end when all of them are gone.
+It prints one line per episode. Its workers share its standard error, which is closed when all of them have ended.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from qam_torch.data.generation.generate import generate
 
 
 def say(made: int, total: int) -> None:
-    """Print, and leave time to be ended."""
+    """Print, and leave time for a kill."""
     print(made, flush=True)
     time.sleep(0.2)
 

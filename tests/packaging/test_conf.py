@@ -15,8 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 import qam_torch.config.composition  # noqa: F401  (registers its resolvers)
-from qam_torch.data.catalog import CATALOGUE, DataSet
-from qam_torch.envs.ogbench import data_set_names, environment_id
+from qam_torch.data.catalog import CATALOG, CatalogEntry
+from qam_torch.envs.ogbench import dataset_names, environment_id
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -35,7 +35,7 @@ PAPER = {
 }
 
 
-def protocol(data: DataSet) -> tuple[int, float, float, str]:
+def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
     """The same for any data set, by the paper's rules."""
     arm, humanoid = data.family in ("cube", "scene", "puzzle"), data.family == "humanoidmaze"
     far = humanoid or data.environment == "antmaze-giant-v0"
@@ -43,7 +43,7 @@ def protocol(data: DataSet) -> tuple[int, float, float, str]:
     return 5 if arm else 1, 0.995 if far else 0.99, 0.0 if humanoid else 0.5, "sparse" if sparse else "dense"
 
 
-PROTOCOL = {name.removesuffix("-v0"): protocol(data) for name, data in CATALOGUE.items()}
+PROTOCOL = {name.removesuffix("-v0"): protocol(data) for name, data in CATALOG.items()}
 
 # Environments that are named beside the data, with what the command line has to add.
 OTHER_SOURCES = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
@@ -169,11 +169,11 @@ def test_other_sources_have_the_ordinary_protocol_and_no_task(env: str, words: l
 
 
 def test_ogbench_registers_every_task_of_every_data_set() -> None:
-    asked = [environment_id(name, task) for name in CATALOGUE for task in range(1, 6)]
+    asked = [environment_id(name, task) for name in CATALOG for task in range(1, 6)]
     assert [name for name in asked if name not in gymnasium.registry] == []
     # Each data set's environment is the goal-conditioned one that it was recorded in, with a task.
-    assert all(environment_id(name).replace("-singletask", "") == data.environment for name, data in CATALOGUE.items())
-    assert {name for name, data in CATALOGUE.items() if data.shards == 1} <= set(data_set_names())
+    assert all(environment_id(name).replace("-singletask", "") == data.environment for name, data in CATALOG.items())
+    assert {name for name, data in CATALOG.items() if data.shards == 1} <= set(dataset_names())
 
 
 def test_the_defaults_are_the_reference_protocol() -> None:

@@ -246,7 +246,7 @@ MISTAKES = {
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "data.path=x.npz"): "give the file as path=...",
     ("env=npz", "path=no.npz", "env_id=Pendulum-v1"): "no.npz does not exist",
     ("env=npz", "path=my.npz", "env_id=Pendulm-v1"): "environment 'Pendulm-v1' cannot be made",
-    ("env=npz", "path=my.npz", "env_id=CartPole-v1"): "only continuous actions can be learned",
+    ("env=npz", "path=my.npz", "env_id=CartPole-v1"): "only continuous actions are supported",
     ("env=npz", "path=my.npz", "env_id=MountainCarContinuous-v0"): "first in row 0 ([-2], expected [-1] to [1])",
     ("env=npz", "path=wide.npz", "env_id=Pendulum-v1"): "observations of size 5 but environment 'Pendulum-v1' gives 3",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "algo.horizon_length=50"): "exceeds the shortest episode",

@@ -1,4 +1,4 @@
-"""The published OGBench data sets of vector observations: what they are called, how large they are, who made them."""
+"""The published OGBench datasets of vector observations: their names, sizes and files."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from typing import NamedTuple
 
 from qam_torch.types import QamError
 
-__all__ = ["CATALOGUE", "DATASET_URL", "DataSet", "data_set"]
+__all__ = ["CATALOG", "DATASET_URL", "CatalogEntry", "catalog_entry"]
 
 DATASET_URL = "https://rail.eecs.berkeley.edu/datasets/ogbench"
-"""Where OGBench publishes its files."""
+"""URL below which OGBench publishes its files."""
 
 
-class DataSet(NamedTuple):
-    """One published data set.
+class CatalogEntry(NamedTuple):
+    """One published dataset.
 
-    name         OGBench's name, e.g. "cube-triple-play-v0"; the large ones carry a size, "cube-octuple-play-100m-v0"
-    environment  registered goal-conditioned environment that it was recorded in, e.g. "cube-triple-v0"
-    kind         "play", "noisy" (arm); "navigate", "stitch", "explore" (mazes, soccer)
-    episodes     training episodes of one file; the validation file has a tenth as many
-    steps        transitions of one episode; a file has one row more
-    shards       training files; more than one are kept in a directory of the data set's name
-    published    whether OGBench offers it for download
+    Attributes:
+        name: OGBench's name, e.g. "cube-triple-play-v0"; large datasets have a size in it, "cube-octuple-play-100m-v0".
+        environment: registered goal-conditioned environment in which it was recorded, e.g. "cube-triple-v0".
+        kind: "play", "noisy" (arm); "navigate", "stitch", "explore" (mazes, soccer).
+        episodes: training episodes per file; the validation file has a tenth as many.
+        steps: transitions per episode; a file has one more row per episode.
+        shards: number of training files; several files are in a directory with the dataset's name.
+        published: whether OGBench offers it for download.
     """
 
     name: str
@@ -47,7 +48,7 @@ class DataSet(NamedTuple):
 
     @property
     def generated_by_oracle(self) -> bool:
-        """Whether OGBench's scripted oracles make it; the ant's and the humanoid's data need trained experts."""
+        """Whether it was recorded with OGBench's scripted oracles; ant and humanoid data need trained experts."""
         return self.family in ("cube", "scene", "puzzle", "pointmaze")
 
     @property
@@ -62,7 +63,7 @@ class DataSet(NamedTuple):
         return tuple(f"{self.name}/{stem}-{number}{end}.npz" for end in ("", "-val") for number in numbers)
 
 
-def _mazes() -> Iterator[DataSet]:
+def _mazes() -> Iterator[CatalogEntry]:
     for maze in ("medium", "large", "giant", "teleport"):
         navigate = (500, 2000) if maze == "giant" else (1000, 1000)
         for body in ("pointmaze", "antmaze"):
@@ -80,7 +81,7 @@ def _mazes() -> Iterator[DataSet]:
     yield _entry("antsoccer", "medium", "stitch", 8000, 500)
 
 
-def _arm() -> Iterator[DataSet]:
+def _arm() -> Iterator[CatalogEntry]:
     sizes = {
         ("cube", "single"): 1000,
         ("cube", "double"): 1000,
@@ -103,21 +104,31 @@ def _arm() -> Iterator[DataSet]:
         yield _entry(family, variant, "play", 1000, 1000, shards=100)
 
 
-def _entry(family: str, variant: str, kind: str, episodes: int, steps: int, shards: int = 1) -> DataSet:
+def _entry(family: str, variant: str, kind: str, episodes: int, steps: int, shards: int = 1) -> CatalogEntry:
     base = f"{family}-{variant}".rstrip("-")
     size = "-100m" if shards > 1 else ""
-    return DataSet(f"{base}-{kind}{size}-v0", f"{base}-v0", kind, episodes, steps, shards)
+    return CatalogEntry(f"{base}-{kind}{size}-v0", f"{base}-v0", kind, episodes, steps, shards)
 
 
-CATALOGUE: Mapping[str, DataSet] = MappingProxyType({entry.name: entry for entry in (*_arm(), *_mazes())})
-"""Name -> data set. Source: the published commands of Park et al. 2025 (OGBench) and its 100M-transition sets."""
+CATALOG: Mapping[str, CatalogEntry] = MappingProxyType({entry.name: entry for entry in (*_arm(), *_mazes())})
+"""Name -> dataset. Source: the published commands of Park et al. 2025 (OGBench) and its 100M-transition sets."""
 
 
-def data_set(name: str) -> DataSet:
-    """The catalogue's entry of this name; raises QamError, with the nearest names, for one that is not in it."""
-    if name in CATALOGUE:
-        return CATALOGUE[name]
+def catalog_entry(name: str) -> CatalogEntry:
+    """Look up a published dataset.
+
+    Args:
+        name: OGBench's name, e.g. "cube-triple-play-v0".
+
+    Returns:
+        Its catalog entry.
+
+    Raises:
+        QamError: there is no such dataset (with the nearest names), or it holds images.
+    """
+    if name in CATALOG:
+        return CATALOG[name]
     if name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"data set '{name}' holds images, which this library does not train on: choose one of states")
-    near = difflib.get_close_matches(name, CATALOGUE, n=3, cutoff=0.0)
-    raise QamError(f"unknown data set '{name}': the nearest names are {', '.join(near)}")
+        raise QamError(f"dataset '{name}' holds images, which are not supported: choose a dataset of states")
+    near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.0)
+    raise QamError(f"unknown dataset '{name}': the nearest names are {', '.join(near)}")

@@ -1,8 +1,7 @@
-"""A file's SHA-256, kept in NAME.npz.sha256 beside it as `sha256sum` writes it, so that it is computed once.
+"""Recorded SHA-256 of a file, in NAME.npz.sha256 beside it in the format of `sha256sum`, so that it is computed once.
 
-A comment line, which `sha256sum --check` skips, holds the size and the time of the file that was hashed. While they
-agree, the recorded hash is the file's; when they do not, the file is hashed again and must still be the same. A record
-cut short by a kill is no record.
+A comment line, which `sha256sum --check` skips, holds the size and the modification time of the hashed file. While they
+are equal to the file's, the recorded hash is used. Otherwise the file is hashed again and must have the same hash.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qam_torch.data.ogbench_format import file_hash
+from qam_torch.system.files import atomic_path
 from qam_torch.types import QamError
 
 __all__ = ["checksum", "record_checksum", "record_path"]
@@ -25,16 +25,24 @@ class _Record(NamedTuple):
 
 
 def record_path(path: str | os.PathLike[str]) -> Path:
-    """Where the checksum of a file is recorded: x.npz -> x.npz.sha256."""
+    """Path of the file that records the checksum of a file: x.npz -> x.npz.sha256."""
     path = Path(path)
     return path.with_name(f"{path.name}.sha256")
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file in hexadecimal: the recorded one while size and time agree, else computed and recorded.
+    """SHA-256 of a file: the recorded one if size and time are unchanged, otherwise computed and recorded.
 
-    Where the directory cannot be written to, it is computed every time. Raises QamError for a file whose bytes have
-    changed since its checksum was recorded.
+    If the directory cannot be written to, it is computed every time.
+
+    Args:
+        path: path of the file.
+
+    Returns:
+        The hash in hexadecimal.
+
+    Raises:
+        QamError: the file's bytes have changed since its checksum was recorded.
     """
     path = Path(path)
     record, stamp = _read(path), _stamp(path)
@@ -52,9 +60,14 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def record_checksum(path: str | os.PathLike[str], now_at: str | os.PathLike[str] | None = None) -> str:
-    """Compute and record the SHA-256 of a new file, whatever was recorded before, and return it.
+    """Compute and record the SHA-256 of a new file, replacing an earlier record.
 
-    now_at  where the file still is, if it is about to be renamed to `path`
+    Args:
+        path: path of the file.
+        now_at: present path of the file, if it is about to be renamed to `path`.
+
+    Returns:
+        The hash in hexadecimal.
     """
     file = Path(now_at if now_at is not None else path)
     record = _Record(_stamp(file), file_hash(file))
@@ -68,7 +81,8 @@ def _stamp(path: Path) -> str:
 
 
 def _write(path: Path, record: _Record) -> None:
-    record_path(path).write_text(f"{record.stamp}\n{record.sha256}  {path.name}\n")
+    with atomic_path(record_path(path), shared=True) as temporary:
+        temporary.write_text(f"{record.stamp}\n{record.sha256}  {path.name}\n")
 
 
 def _read(path: Path) -> _Record | None:
@@ -76,6 +90,6 @@ def _read(path: Path) -> _Record | None:
         text = record_path(path).read_text(errors="replace")
     except OSError:
         return None
-    # The comment is missing where somebody else's sha256sum wrote the file.
+    # The comment is missing if the sha256sum program wrote the file.
     match = re.fullmatch(r"(?:(# size \d+ mtime_ns \d+)\n)?([0-9a-f]{64}) [ *](.+)\n", text)
     return _Record(match[1] or "", match[2]) if match and match[3] == path.name else None

@@ -1,4 +1,4 @@
-"""The sampler as Lightning sees it: one epoch of `num_steps` trainer steps, continued where a checkpoint left it."""
+"""The LightningDataModule: one epoch of `num_steps` trainer steps, which continues exactly from a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from qam_torch.types import Batch, QamError, Work, require
 __all__ = ["TrainingData", "Plan"]
 
 Plan = Callable[[int], int]
-"""A number of steps made -> a number that follows from it."""
+"""Number of steps made -> number of steps in the next trainer step."""
 
 
 class TrainingData(LightningDataModule):
     """Training data: each trainer step receives the batches of the next few updates.
 
-    transitions  the data set, or the `Shards` that it is kept in, which then take turns
-    horizon_length, discount, batch_size, seeds   see `ChunkSampler`
-    plan         steps made -> number of steps in the next trainer step; 0 when the run is finished
-    num_steps    trainer steps of the whole run, from step 0: the length of its one epoch
-    online       what comes after the offline phase, if anything does
+    Offline, a trainer step of n steps gets n batches at once. Online, every environment takes one step after another:
+    the transitions are stored, and then the batches of the updates that belong to them are drawn, which may be none.
+    Online, the shard that was in use at the end of the offline phase is kept.
 
-    `step` counts the updates drawn so far, and in the online phase the environment steps made on top. It, the
-    generators and the environments move when a batch is drawn, so a checkpoint taken between trainer steps
-    (on_train_batch_end, say) holds exactly what the next one will draw. Which shard an update draws from depends on the
-    update alone, so a step may cross exchanges, and a run may continue at any update.
+    `step` counts the updates drawn so far, and in the online phase also the environment steps. `step`, the generators
+    and the environments change only when a batch is drawn, so that a checkpoint between trainer steps (e.g. in
+    on_train_batch_end) has exactly the state of the next draw. The shard of an update depends on the update only, so
+    that a trainer step may use several shards, and a run may continue at any update.
 
-    Offline, a trainer step of n steps gets n batches at once. Online, it takes one step in every environment after the
-    other: the transitions are stored, and then the batches are drawn of the updates that belong to them, which may be
-    none. Of shards, the one whose turn it was at the end of the offline phase stays.
+    Args:
+        transitions: the dataset, or its `Shards`.
+        horizon_length: see `ChunkWindows`.
+        discount: see `ChunkWindows`.
+        batch_size: see `ChunkSampler`.
+        seeds: see `ChunkSampler`.
+        plan: steps made -> number of steps in the next trainer step; 0 when the run is finished.
+        num_steps: trainer steps of the whole run, from step 0: the length of its one epoch.
+        online: the online phase after the offline phase, or None.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class TrainingData(LightningDataModule):
             first = self.rotation.take(0)
         else:
             first = windows(transitions)
-        self.sampler = ChunkSampler.over(first, batch_size, seeds)
+        self.sampler = ChunkSampler(first, batch_size, seeds)
         self.fingerprint = transitions.fingerprint
         self.plan = plan
         self.num_steps = num_steps
@@ -70,7 +74,7 @@ class TrainingData(LightningDataModule):
         self.step = 0
 
     def work(self, steps: int) -> Work:
-        """What the trainer step of the next steps has to do."""
+        """The work of a trainer step that makes this number of steps."""
         online = self.online
         if online is None or self.step < online.offline_steps:
             return Work(steps, [self.draw(steps)])
@@ -93,7 +97,7 @@ class TrainingData(LightningDataModule):
         return pieces[0] if len(pieces) == 1 else Batch(*map(torch.cat, zip(*pieces, strict=True)))
 
     def _draw_online(self, online: OnlinePhase, steps: int) -> Batch:
-        """Act, store, and only then draw, perhaps nothing."""
+        """Act, store, and then draw the batches of the updates that are due, which may be none."""
         if online.windows is None:
             self._begin(online)
         online.advance()
@@ -102,7 +106,7 @@ class TrainingData(LightningDataModule):
         return self.sampler.sample(updates) if updates else self.sampler.nothing()
 
     def _begin(self, online: OnlinePhase) -> None:
-        """Go over to the replay buffer, which takes the data set's windows in and grows."""
+        """Change to the replay buffer, which contains the dataset's windows and grows."""
         if self.rotation is not None:
             last = max(0, online.offline_steps - 1)
             if self.rotation.file != self.rotation.shards.file(last):
@@ -113,13 +117,13 @@ class TrainingData(LightningDataModule):
         self.sampler.windows = online.begin(windows)
 
     def _take_turn(self, rotation: Rotation) -> int:
-        """Put the next update's shard in place, see to the one after it, and return the update that will need that."""
+        """Use the shard of the next update, read ahead, and return the first update that needs the shard after it."""
         update, shards = self.step, rotation.shards
         if rotation.file != shards.file(update):
             self.sampler.windows = rotation.take(update)
         swap = shards.next_swap(update)
         ends = self.online is not None and swap >= self.online.offline_steps
-        if self.plan(swap) > 0 and not ends:  # the offline phase goes on that long
+        if self.plan(swap) > 0 and not ends:  # the offline phase lasts that long
             rotation.read_ahead(update)
         return swap
 
@@ -128,7 +132,7 @@ class TrainingData(LightningDataModule):
         return ChunkLoader(self)
 
     def close(self) -> None:
-        """End what goes on in the background; offline, drawing may go on, and starts it again."""
+        """End background work; offline, drawing may continue, which starts it again."""
         if self.rotation is not None:
             self.rotation.close()
         if self.online is not None:
@@ -139,11 +143,11 @@ class TrainingData(LightningDataModule):
         self.close()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Lightning's hook where training raised or was interrupted."""
+        """Lightning's hook after training has raised or was interrupted."""
         self.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Generators, `step` and what tells the data apart from others, for Lightning's checkpoint."""
+        """Generators, `step` and the fingerprint of the data, for Lightning's checkpoint."""
         state = {"sampler": self.sampler.state_dict(), "step": self.step, "data": self.fingerprint}
         if self.online is not None and self.step > self.online.offline_steps:  # not where its first step has failed
             state["online"] = self.online.state_dict()
@@ -153,7 +157,7 @@ class TrainingData(LightningDataModule):
         """Continue from a checkpoint; raises QamError if it was written with other data or another sampler."""
         if state_dict.get("data") != self.fingerprint:
             raise QamError(
-                "checkpoint was written with other data: resume with the same data set, or the same shards in the "
+                "checkpoint was written with other data: resume with the same dataset, or the same shards in the "
                 "same order and the same swap_every"
             )
         self.sampler.load_state_dict(state_dict["sampler"])
@@ -164,12 +168,12 @@ class TrainingData(LightningDataModule):
 
 
 class ChunkLoader:
-    """Iterates over the trainer steps that are still to come.
+    """Iterates over the remaining trainer steps.
 
     Its length is that of the whole run, finished steps included: Lightning compares it with its own restored step
-    counter to find the last step, and an iterable with a length is not prefetched, which would draw ahead of the
-    checkpoint. It has `state_dict` and `load_state_dict` because Lightning otherwise takes it for one that cannot
-    continue inside an epoch; the state itself is the data module's.
+    counter to find the last step, and does not prefetch an iterable with a length, which would draw ahead of the
+    checkpoint. It has `state_dict` and `load_state_dict` because Lightning otherwise assumes that it cannot continue
+    within an epoch; the state itself is in the data module.
     """
 
     def __init__(self, data: TrainingData) -> None:
@@ -184,14 +188,14 @@ class ChunkLoader:
             yield data.work(steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` compares."""
+        """The step, which `load_state_dict` compares."""
         return {"step": self._data.step}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Check that the data module continues from the same checkpoint."""
         if state_dict["step"] != self._data.step:
             raise QamError(
-                f"checkpoint's data loader stands at step {state_dict['step']} but its data module at "
+                f"checkpoint's data loader is at step {state_dict['step']} but its data module at "
                 f"{self._data.step}: the checkpoint is inconsistent, resume from another one"
             )
 

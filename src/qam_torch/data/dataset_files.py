@@ -1,4 +1,4 @@
-"""Where a data set's files are: the official ones, else ones made here and kept beside them, else fetched or made."""
+"""The files of a dataset: official and generated names, checksums, and how missing files are obtained."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from qam_torch.data.catalog import DATASET_URL, DataSet, data_set
+from qam_torch.data.catalog import DATASET_URL, CatalogEntry, catalog_entry
 from qam_torch.data.checksums import checksum, record_checksum
-from qam_torch.data.fetching.download import FileProgress, fetch_data_set
+from qam_torch.data.fetching.download import FileProgress, fetch_dataset
 from qam_torch.data.generation.generate import Progress, generate
-from qam_torch.data.generation.partition import validation_path
-from qam_torch.data.ogbench_format import content_mark
+from qam_torch.data.ogbench_format import content_mark, validation_path
 from qam_torch.types import QamError
 
 __all__ = [
@@ -35,11 +34,12 @@ DEFAULT_DIRECTORY = "~/.ogbench/data"
 
 
 class DatasetInfo(NamedTuple):
-    """A data set on disk.
+    """A dataset on disk.
 
-    path    its training file, or the directory of a sharded set
-    origin  "official" (under OGBench's own name) or "generated" (made here)
-    sha256  hash of the file's bytes, or see `dataset_checksum`
+    Attributes:
+        path: its training file, or the directory of a sharded dataset.
+        origin: "official" (under OGBench's own name) or "generated" (made here).
+        sha256: see `dataset_checksum`.
     """
 
     path: Path
@@ -48,17 +48,17 @@ class DatasetInfo(NamedTuple):
 
 
 def dataset_path(name: str, directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
-    """Where the official file of a data set belongs, or the directory of a sharded set; ~ is expanded."""
-    return Path(directory).expanduser() / f"{name}{_suffix(data_set(name))}"
+    """Path of a dataset's official training file, or of the directory of a sharded dataset; ~ is expanded."""
+    return Path(directory).expanduser() / f"{name}{_suffix(catalog_entry(name))}"
 
 
 def generated_path(name: str, directory: str | os.PathLike[str], transitions: int, seed: int) -> Path:
-    """Where a generated data set is kept; its name says what it is."""
-    return Path(directory).expanduser() / f"{name}.generated-{transitions}-seed{seed}{_suffix(data_set(name))}"
+    """Path of a generated dataset, whose name contains the number of transitions and the seed."""
+    return Path(directory).expanduser() / f"{name}.generated-{transitions}-seed{seed}{_suffix(catalog_entry(name))}"
 
 
-def generated_files(entry: DataSet, directory: str | os.PathLike[str]) -> list[tuple[Path, int, int]]:
-    """The generated data sets that are whole: (path, transitions, seed) of each, the largest first."""
+def generated_files(entry: CatalogEntry, directory: str | os.PathLike[str]) -> list[tuple[Path, int, int]]:
+    """The complete generated datasets in a directory: (path, transitions, seed) of each, the largest first."""
     pattern = re.compile(re.escape(entry.name) + r"\.generated-(\d+)-seed(\d+)" + re.escape(_suffix(entry)))
     matches = ((path, pattern.fullmatch(path.name)) for path in Path(directory).expanduser().glob(f"{entry.name}.*"))
     named = [(path, int(match[1]), int(match[2])) for path, match in matches if match]
@@ -66,30 +66,30 @@ def generated_files(entry: DataSet, directory: str | os.PathLike[str]) -> list[t
     return sorted(found, key=lambda one: (-one[1], one[2]))
 
 
-def training_files(entry: DataSet, path: Path) -> list[Path]:
-    """The training files of a data set at `path`, there or not, in their order."""
+def training_files(entry: CatalogEntry, path: Path) -> list[Path]:
+    """The training files of a dataset at `path`, existing or not, in order."""
     return [path] if entry.shards == 1 else [path / Path(file).name for file in entry.files[: entry.shards]]
 
 
-def is_made(entry: DataSet, path: Path, transitions: int) -> bool:
-    """Whether a generated data set of so many transitions is whole; one of many files has only as many as it needs."""
+def is_made(entry: CatalogEntry, path: Path, transitions: int) -> bool:
+    """Whether all files of a generated dataset with this number of transitions exist."""
     needed = max(1, -(-transitions // (entry.episodes * entry.steps)))
     files = training_files(entry, path)[:needed]
     return all(file.is_file() and validation_path(file).is_file() for file in files)
 
 
 def shard_files(directory: Path) -> list[Path]:
-    """The training files in a directory, by name; raises QamError when there are none."""
+    """The training files in a directory, sorted by name; raises QamError when there are none."""
     files = sorted(file for file in directory.glob("*.npz") if not file.stem.endswith("-val"))
     if not files:
-        raise QamError(f"directory {directory} has no .npz files to train on: name the one that has the data set's")
+        raise QamError(f"directory {directory} has no .npz files to train on: give the directory of the dataset")
     return files
 
 
 def dataset_checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a training file; of a directory, one of its training files' names and `content_mark`s.
+    """SHA-256 of a training file; of a directory, the hash of its training files' names and `content_mark`s.
 
-    A hundred large files are not read to name them.
+    The large files of a sharded dataset are not read in full.
     """
     path = Path(path)
     if not path.is_dir():
@@ -109,18 +109,28 @@ def ensure_dataset(
     mirrors: Sequence[str] | None = None,
     fetching: FileProgress | None = None,
 ) -> DatasetInfo:
-    """Find a data set's files; make them where that takes a minute, else fetch them where that is allowed.
+    """Find the files of a dataset; generate them for point mazes, otherwise download them if that is allowed.
 
-    name       OGBench's name of the data set, e.g. "pointmaze-medium-navigate-v0"
-    directory  where files live
-    transitions, seed   which generated files are meant
-    workers, progress   for making point maze data, see `generate.generate`
-    download, mirrors, fetching   whether to fetch missing training files; from where, and telling whom, see `download`
+    Official files are preferred to generated ones. Point maze data are never downloaded: generating takes a minute.
 
-    Official files are preferred to generated ones, and point mazes are never waited for: they are made. Raises
-    QamError, saying what to fetch by hand or to make, when there is nothing that can be trained on.
+    Args:
+        name: OGBench's name of the dataset, e.g. "pointmaze-medium-navigate-v0".
+        directory: data directory.
+        transitions: number of transitions of the generated dataset.
+        seed: seed of the generated dataset.
+        workers: number of processes for generating, see `generate`.
+        progress: called while generating, see `generate`.
+        download: whether missing training files may be downloaded.
+        mirrors: base URLs for downloading, see `mirror_urls`.
+        fetching: called while downloading with (file, bytes there, bytes in all or None).
+
+    Returns:
+        Where the dataset is.
+
+    Raises:
+        QamError: there is no dataset to train on; the message contains what to fetch by hand or to generate.
     """
-    entry = data_set(name)
+    entry = catalog_entry(name)
     official, made = dataset_path(name, directory), generated_path(name, directory, transitions, seed)
     if all(file.is_file() for file in training_files(entry, official)):
         return DatasetInfo(official, "official", dataset_checksum(official))
@@ -130,17 +140,17 @@ def ensure_dataset(
         generate(name, made, transitions, seed, workers, progress, keep=True)
         return DatasetInfo(made, "generated", record_checksum(made))
     if not (download and entry.published):
-        raise QamError(f"data set '{name}' is not in {official.parent}: {_advice(entry, made, transitions, seed)}")
+        raise QamError(f"dataset '{name}' is not in {official.parent}: {_advice(entry, made, transitions, seed)}")
     try:
-        fetch_data_set(entry, directory, mirrors, fetching, validation=False)
+        fetch_dataset(entry, directory, mirrors, fetching, validation=False)
     except QamError as error:
-        told = f", or {_how_to_make(entry, made, transitions, seed)}" if entry.generated_by_oracle else ""
-        raise QamError(f"{error}{told}") from error
+        advice = f", or {_how_to_make(entry, made, transitions, seed)}" if entry.generated_by_oracle else ""
+        raise QamError(f"{error}{advice}") from error
     return DatasetInfo(official, "official", dataset_checksum(official))
 
 
-def _advice(entry: DataSet, made: Path, transitions: int, seed: int) -> str:
-    """What to do by hand about a data set that is not there."""
+def _advice(entry: CatalogEntry, made: Path, transitions: int, seed: int) -> str:
+    """How to obtain a dataset by hand."""
     ways = []
     if entry.published:
         more = f"the files that follow it, and put them into {entry.name}/"
@@ -150,12 +160,12 @@ def _advice(entry: DataSet, made: Path, transitions: int, seed: int) -> str:
     return ", or ".join(ways)
 
 
-def _how_to_make(entry: DataSet, made: Path, transitions: int, seed: int) -> str:
+def _how_to_make(entry: CatalogEntry, made: Path, transitions: int, seed: int) -> str:
     command = ["qam-data", "generate", entry.name, "--transitions", str(transitions), "--output", str(made)]
     if seed:
         command += ["--seed", str(seed)]
     return f"make one with `{shlex.join(command)}` and train with data.path={made}"
 
 
-def _suffix(entry: DataSet) -> str:
+def _suffix(entry: CatalogEntry) -> str:
     return ".npz" if entry.shards == 1 else ""

@@ -1,6 +1,6 @@
-"""Data sets of the minari package: recorded episodes of Gymnasium environments, and which environment it was.
+"""Datasets of the minari package: recorded episodes of Gymnasium environments, and the environment's specification.
 
-The package is an extra and is imported when it is first needed.
+The package is an optional dependency and is imported when it is first needed.
 """
 
 from __future__ import annotations
@@ -26,48 +26,57 @@ __all__ = ["dataset_hash", "environment_spec", "minari_transitions", "open_minar
 
 _GOAL_PARTS = ("observation", "desired_goal")
 
-# What h5py and minari raise on damaged files.
+# Exceptions of h5py and minari for damaged files.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, AssertionError)
 
 
 def open_minari(name: str, download: bool = True) -> MinariDataset:
-    """Find a data set in Minari's directory, or fetch it.
+    """Open a dataset in Minari's directory, or download it.
 
-    name      e.g. "mujoco/hopper/medium-v0"
-    download  whether it may be fetched if it is not there
+    Args:
+        name: e.g. "mujoco/hopper/medium-v0".
+        download: whether it may be downloaded if it is not there.
 
-    Raises QamError when the package is missing, or the data set can neither be read nor fetched.
+    Raises:
+        QamError: the package is not installed, or the dataset can neither be read nor downloaded.
     """
     try:
         import minari
     except ImportError:
-        raise QamError("Minari's data sets need the minari package: pip install 'qam-torch[minari]'") from None
+        raise QamError("Minari datasets need the minari package: pip install 'qam-torch[minari]'") from None
     try:
         return minari.load_dataset(name, download=download)
     except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise QamError(
-            f"Minari data set '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
+            f"Minari dataset '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
             f"remote`, and run `minari download {name}` where there is a network"
         ) from error
 
 
 def environment_spec(dataset: MinariDataset) -> str:
-    """The environment that the data set is to be evaluated in, as Gymnasium's EnvSpec in JSON.
+    """The environment in which policies for a dataset are evaluated.
 
-    That is the one named for evaluation where there is one (mazes are recorded without an end, for example), else the
-    one that it was recorded in. Raises QamError when the data set names none, or its package is not installed.
+    Args:
+        dataset: from `open_minari`.
+
+    Returns:
+        Gymnasium's EnvSpec in JSON: of the dataset's evaluation environment if it has one (mazes are recorded without
+        an end, for example), otherwise of the environment in which it was recorded.
+
+    Raises:
+        QamError: the dataset has no environment, or the environment's package is not installed.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # packages of other versions than it was recorded with
+            warnings.simplefilter("ignore")  # about other versions of packages than those of the recording
             named = dataset.storage.metadata.get("eval_env_spec") is not None
             environment = dataset.recover_environment(eval_env=named, disable_env_checker=True)
             environment.close()
-    except Exception as error:  # an environment's constructor is anybody's code
+    except Exception as error:  # an environment's constructor can raise anything
         reason = " ".join(str(error).split()).rstrip(".")
         raise QamError(
-            f"the environment of Minari data set '{dataset.id}' cannot be made ({reason}): install the package that "
+            f"the environment of Minari dataset '{dataset.id}' cannot be made ({reason}): install the package that "
             "has it, or export the data for env=npz"
         ) from error
     assert environment.spec is not None
@@ -81,18 +90,25 @@ def minari_transitions(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Transitions:
-    """All steps of a data set, every state once, on the device.
+    """All steps of a dataset on the device, every state stored once.
 
-    dataset    from `open_minari`
-    low, high  (A,)  bounds of the environment's actions, which are scaled to [-1, 1]
-    ->         Transitions. Rewards are as recorded, masks 0 where a step terminated; an episode ends where a step
-               terminated or was truncated, and with its record. Goal-conditioned observations become the observation
-               followed by the desired goal
+    Args:
+        dataset: from `open_minari`.
+        low: lower bounds of the environment's actions, (A,), finite.
+        high: upper bounds, (A,), finite. Actions are scaled from the bounds to [-1, 1].
+        device: device of the result.
+        dtype: floating-point type of the result.
 
-    Raises QamError for other observations than vectors, actions out of bounds, numbers that are not finite, or
-    episodes without a state after their last step.
+    Returns:
+        The transitions, with rewards as recorded and masks 0 where a step terminated. An episode ends where a step
+        terminated or was truncated, and where its record ends. Goal-conditioned observations become the observation
+        followed by the desired goal.
+
+    Raises:
+        QamError: observations are not vectors, actions are out of bounds, numbers are not finite, or an episode has no
+            state after its last step.
     """
-    source = f"Minari data set '{dataset.id}'"
+    source = f"Minari dataset '{dataset.id}'"
     try:
         arrays = _arrays(dataset, source)
     except _UNREADABLE as error:
@@ -116,7 +132,7 @@ def minari_transitions(
 
 
 def dataset_hash(dataset: MinariDataset) -> str:
-    """SHA-256 of the names and bytes of all the data set's files."""
+    """SHA-256 of the names and bytes of all the dataset's files."""
     directory = Path(dataset.storage.data_path)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     lines = (f"{path.relative_to(directory).as_posix()} {file_hash(path)}\n" for path in files)
@@ -124,7 +140,7 @@ def dataset_hash(dataset: MinariDataset) -> str:
 
 
 def _arrays(dataset: MinariDataset, source: str) -> dict[str, np.ndarray]:
-    """All states; and of each step its state's row, action, reward, whether it terminated, whether its episode ends."""
+    """All states; and per step the row of its state, action, reward, termination, and whether its episode ends."""
     pieces: dict[str, list[np.ndarray]] = {
         name: [] for name in ("states", "rows", "actions", "rewards", "terminations", "ends")
     }
@@ -157,7 +173,7 @@ def _episodes(dataset: MinariDataset, source: str) -> Iterator[tuple[int, np.nda
                 observations = np.concatenate(parts, axis=1)
         if not isinstance(observations, np.ndarray) or observations.ndim != 2:
             raise QamError(
-                f"{source} is observed by {dataset.observation_space}, expected vectors or a goal-conditioned "
-                "dictionary of such: images and nested dictionaries cannot be trained on"
+                f"{source} has observations {dataset.observation_space}, expected vectors or a goal-conditioned "
+                "dictionary of vectors: images and nested dictionaries are not supported"
             )
         yield number, observations, episode

@@ -1,21 +1,13 @@
-"""An npz that nobody vouches for: first what its arrays claim to be, then, if that is sensible, their numbers.
-
-An npz is a zip of npy members. Its bytes may be damaged or made to do harm, so nothing is unpickled, no header is
-evaluated as Python, no member may be read to other than its claimed size, and no claim is believed that would fill the
-memory from a small file.
-"""
+"""Reading an npz file array by array: headers first, data afterwards, and never a Python object."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import os
-import re
 import stat
-import struct
 import zipfile
-import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,166 +15,127 @@ import numpy as np
 
 from qam_torch.types import QamError
 
-__all__ = ["Archive", "Header", "open_archive"]
+__all__ = ["ArrayHeader", "NpzFile", "open_npz"]
 
-_LONGEST_HEADER = 10_000
-_ALWAYS_ALLOWED = 64 * 2**20
-_LARGEST_RATIO = 100  # of recorded states it is 1 to 5; of a bomb up to 1000
-
-# What numpy writes, padded with spaces; the spaces between the words may differ.
-_SIZE = rb"(?:0|[1-9]\d{0,17})"
-_HEADER = re.compile(
-    rb"\{ *'descr': *(?P<descr>[\x20-\x7e]{1,200}?), *'fortran_order': *(?:True|False),"
-    rb" *'shape': *\((?P<shape>(?:" + _SIZE + rb", *){0,7}" + _SIZE + rb"?)\),? *\}[ \n]*"
-)
-_PLAIN = re.compile(r"'([<>=|]?(?:f[248]|[iu][1248]|b1))'")
-
-# What zipfile, zlib and numpy raise on damaged bytes; anything else is a bug of ours and may surface as one.
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-)
+_HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-class Header(NamedTuple):
-    """What an array claims to be.
-
-    shape  sizes of its axes
-    dtype  of booleans, integers and floating-point numbers; None for everything else
-    descr  the dtype as the file spells it
-    size   bytes of its member, header included
-    """
+class ArrayHeader(NamedTuple):
+    """Shape and dtype of an array whose data have not been read."""
 
     shape: tuple[int, ...]
-    dtype: np.dtype | None
-    descr: str
-    size: int
+    dtype: np.dtype
 
 
-class Archive:
-    """The arrays of an open npz.
+class NpzFile:
+    """An open npz file, from `open_npz`.
 
-    path   for the error messages
-    file   the open zip
-    names  of the arrays in it
+    Attributes:
+        path: path of the file, for error messages.
+        names: names of the arrays in it.
     """
 
-    def __init__(self, path: Path, file: zipfile.ZipFile) -> None:
+    def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
-        self._zip = file
-        # What would hide an array: a name that differs between the two places that have it, which opening compares,
-        # and a comment, which numpy does not write, but which a damaged length makes of the next member's entry.
-        for info in file.infolist():
-            file.open(info).close()
-            if info.comment:
-                raise zipfile.BadZipFile("a comment")
-        self._members = [info.filename for info in file.infolist()]
+        self._archive = archive
+        for member in archive.infolist():  # one wrong bit in the zip's directory could hide an optional array
+            archive.open(member).close()  # raises if the member's name differs from that in the directory
+            if member.comment:
+                raise zipfile.BadZipFile("numpy writes no comments: this is the next member's directory entry")
+        self._members = archive.namelist()
         self.names = frozenset(name.removesuffix(".npy") for name in self._members if name.endswith(".npy"))
 
-    def headers(self, names: Collection[str]) -> dict[str, Header]:
-        """What the arrays of these names claim to be, without reading their numbers.
+    def headers(self, names: Collection[str]) -> dict[str, ArrayHeader]:
+        """Read shapes and dtypes, without the data.
 
-        Raises QamError for one that is absent, there twice, not readable, or of Python objects.
+        Args:
+            names: names of arrays.
+
+        Raises:
+            QamError: an array is missing, stored twice, damaged, or holds Python objects.
         """
         return {name: self._header(name) for name in names}
 
-    def arrays(self, headers: Mapping[str, Header]) -> dict[str, np.ndarray]:
-        """The numbers of arrays, in the machine's byte order; each must be what its header says, to the byte.
+    def arrays(self, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Read arrays, in native byte order and C order.
 
-        Raises QamError for damaged members, dtypes other than numbers, and claims out of proportion to the file.
+        Args:
+            names: names of arrays.
+
+        Raises:
+            QamError: as `headers`, and where the data are damaged or do not fit into memory.
         """
-        held, claimed = self.path.stat().st_size, sum(header.size for header in headers.values())
-        if claimed > max(_ALWAYS_ALLOWED, _LARGEST_RATIO * held):
-            raise QamError(
-                f"data file {self.path} of {held:,} bytes claims to unpack to {claimed:,}, more than recorded data do: "
-                "fetch or generate it again"
-            )
-        return {name: self._array(name, header) for name, header in headers.items()}
+        return {name: self._array(name) for name in names}
 
-    def _header(self, name: str) -> Header:
+    def is_intact(self) -> bool:
+        """Whether the file has only arrays, at least one, and all their bytes match the checksums in the file."""
+        try:
+            return 0 < len(self.names) == len(self._members) and self._archive.testzip() is None
+        except Exception:  # as many types as in `_reading`
+            return False
+
+    def _header(self, name: str) -> ArrayHeader:
         count = self._members.count(f"{name}.npy")
         if count != 1:
             problem = f"has no '{name}'" if count == 0 else f"has '{name}' {count} times, expected once"
             raise QamError(f"data file {self.path} {problem}: fetch or generate it again")
-        with self._damage_told(name), self._open(name) as member:
-            match = _HEADER.fullmatch(_header_text(member))
-            if match is None:
-                raise ValueError("not numpy's header")
-            start = member.tell()
-        descr = match["descr"].decode("ascii")
-        if "|O" in descr:
+        with self._reading(name) as member:
+            shape, _, dtype = _HEADER_READERS[np.lib.format.read_magic(member)](member)
+            size = self._archive.getinfo(f"{name}.npy").file_size
+            if not dtype.hasobject and size != member.tell() + math.prod(shape) * dtype.itemsize:
+                raise ValueError("the member's size is not that of its array")
+        if dtype.hasobject:
             raise QamError(
                 f"data file {self.path}: '{name}' holds Python objects, which are never loaded: save plain numbers"
             )
-        shape = tuple(int(size) for size in match["shape"].replace(b",", b" ").split())
-        plain = _PLAIN.fullmatch(descr)
-        dtype = np.dtype(plain[1]) if plain else None
-        size = self._zip.getinfo(f"{name}.npy").file_size
-        with self._damage_told(name):
-            if dtype is not None and size != start + math.prod(shape) * dtype.itemsize:
-                raise ValueError("the member's size is not that of its array")
-        return Header(shape, dtype, descr.strip("'"), size)
+        return ArrayHeader(shape, dtype)
 
-    def _array(self, name: str, header: Header) -> np.ndarray:
-        if header.dtype is None:
-            raise QamError(f"data file {self.path}: '{name}' has dtype {header.descr}: save plain numbers")
-        with self._damage_told(name), self._open(name) as member:
+    def _array(self, name: str) -> np.ndarray:
+        header = self._header(name)
+        with self._reading(name) as member:  # the zip's checksum is compared when the last byte is read
             array = np.lib.format.read_array(member, allow_pickle=False)
-        return np.asarray(array, dtype=header.dtype.newbyteorder("="), order="C")
-
-    def _open(self, name: str) -> IO[bytes]:
-        info = self._zip.getinfo(f"{name}.npy")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError("numpy compresses in no other way")
-        return self._zip.open(info)
+            return np.asarray(array, dtype=header.dtype.newbyteorder("="), order="C")
 
     @contextlib.contextmanager
-    def _damage_told(self, name: str) -> Iterator[None]:
+    def _reading(self, name: str) -> Iterator[IO[bytes]]:
         try:
-            yield
-        except _UNREADABLE as error:
+            with self._archive.open(f"{name}.npy") as member:
+                yield member
+        except MemoryError:
+            raise QamError(f"data file {self.path}: '{name}' does not fit into memory: use a smaller dataset") from None
+        except Exception as error:  # numpy, zipfile and zlib raise a dozen different types on damaged bytes
             raise QamError(
                 f"data file {self.path} is truncated or damaged (reading '{name}' failed): fetch or generate it again"
             ) from error
-        except MemoryError:
-            raise QamError(
-                f"data file {self.path}: '{name}' does not fit into memory: use a smaller data set"
-            ) from None
 
 
 @contextlib.contextmanager
-def open_archive(path: str | os.PathLike[str]) -> Iterator[Archive]:
-    """Open an npz; raises QamError for a path without a readable file, and for a file that is not an npz."""
+def open_npz(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
+    """Open an npz file.
+
+    Args:
+        path: path of the file.
+
+    Yields:
+        The open file; it is closed at the end of the block.
+
+    Raises:
+        QamError: there is no file, it cannot be opened, or it is not an npz file.
+    """
     path = Path(path)
     try:
-        # Asked first, because opening a pipe would wait for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise QamError(f"data file {path} is not a file (but a directory, pipe or device): name the npz itself")
+        if not stat.S_ISREG(os.stat(path).st_mode):  # checked first: opening a pipe would wait for its writer
+            raise QamError(f"data file {path} is not a file (but a directory, pipe or device): give the npz itself")
         file = open(path, "rb")  # noqa: SIM115 (closed below)
     except (FileNotFoundError, NotADirectoryError):
         raise QamError(f"data file {path} does not exist: check the path, or put the file there") from None
     except OSError as error:
-        raise QamError(f"data file {path} cannot be opened ({error.strerror}): check the path and its rights") from None
+        raise QamError(
+            f"data file {path} cannot be opened ({error.strerror}): check its path and permissions"
+        ) from None
     with file:
         try:
-            archive = Archive(path, zipfile.ZipFile(file))
-        except _UNREADABLE as error:
+            npz = NpzFile(path, zipfile.ZipFile(file))
+        except Exception as error:  # as many types as above: zipfile reads its directory here
             raise QamError(f"data file {path} is truncated or not an npz file: fetch or generate it again") from error
-        yield archive
-
-
-def _header_text(member: IO[bytes]) -> bytes:
-    """The header's text of an npy member, which is left at the first byte of the numbers."""
-    version = np.lib.format.read_magic(member)
-    width = {(1, 0): "<H", (2, 0): "<I"}.get(version)
-    if width is None:
-        raise ValueError(f"npy version {version}")
-    (length,) = struct.unpack(width, member.read(struct.calcsize(width)))
-    if length > _LONGEST_HEADER:
-        raise ValueError(f"a header of {length} bytes")
-    return member.read(length)
+        yield npz

@@ -1,4 +1,4 @@
-"""The online phase as the data module sees it: experience comes in, and is kept in memory and on disk."""
+"""The online phase of the data module: experience is collected and kept in memory and on disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Experience
@@ -17,18 +17,18 @@ __all__ = ["Collector", "OnlinePhase"]
 
 
 class Collector(Protocol):
-    """Whoever acts in the environments."""
+    """Acts in the environments."""
 
     def collect(self) -> Experience:
         """One step in every environment, (1, P, E, ...)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that the next step depends on, the environments' states included."""
+        """Everything that the next step depends on, including the states of the environments."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from there."""
+        """Continue from `state_dict`'s result."""
         ...
 
     def close(self) -> None:
@@ -37,14 +37,15 @@ class Collector(Protocol):
 
 
 class OnlinePhase:
-    """Where transitions come from and go to after the offline phase.
+    """Collects transitions after the offline phase and stores them.
 
-    offline_steps  int >= 0  updates of the offline phase
-    steps_each     int >= 1  steps that go by when every environment of a member takes one: E
-    updates        steps made in both phases -> gradient updates that belong to them
-    collector      acts in the environments
-    log            keeps what is collected for a continued run
-    make_windows   windows of the data set -> the replay windows that start with them
+    Args:
+        offline_steps: updates of the offline phase, at least 0.
+        steps_each: steps counted when every environment of a member takes one: E, at least 1.
+        updates: steps made in both phases -> gradient updates that belong to them.
+        collector: acts in the environments.
+        log: keeps what is collected, for resumed runs.
+        make_windows: windows of the dataset -> the replay windows that start with them.
     """
 
     def __init__(
@@ -62,36 +63,36 @@ class OnlinePhase:
         self.windows: ReplayWindows | None = None
 
     def begin(self, windows: ChunkWindows) -> ReplayWindows:
-        """Open the replay buffer behind the data set's windows."""
+        """Create the replay buffer, which starts with the dataset's windows."""
         self.windows = self.make_windows(windows)
         return self.windows
 
     def advance(self) -> None:
-        """Act, then store."""
+        """Take one step in every environment and store it."""
         assert self.windows is not None
         experience = self.collector.collect()
         self.log.append(experience)
         self.windows.add(experience)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint needs; the transitions themselves are on the disk when this returns."""
+        """The state for a checkpoint; the transitions themselves are on disk when this returns."""
         return {"log": self.log.flush(), "collector": _each(self.collector.state_dict(), np.ndarray, torch.tensor)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Fill the buffer from the log, and put the environments where they were."""
+        """Fill the buffer from the log, and restore the environments."""
         assert self.windows is not None
         for experience in self.log.restore(state_dict["log"]):
             self.windows.add(experience)
         self.collector.load_state_dict(_each(state_dict["collector"], torch.Tensor, torch.Tensor.numpy))
 
     def close(self) -> None:
-        """Release environments and file."""
+        """Close the environments and the log."""
         self.collector.close()
         self.log.close()
 
 
 def _each(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """The same nest of dictionaries and lists with all things of a kind converted: a checkpoint holds tensors only."""
+    """Convert all objects of a type in nested dictionaries and lists: a checkpoint contains tensors, not arrays."""
     if isinstance(state, kind):
         return convert(state)
     if isinstance(state, dict):

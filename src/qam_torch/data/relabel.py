@@ -1,4 +1,4 @@
-"""Rewards and masks of a single task, by OGBench's own rule."""
+"""Rewards and masks of a single task, computed by OGBench itself."""
 
 from __future__ import annotations
 
@@ -16,14 +16,19 @@ __all__ = ["TaskRewards", "task_rewards"]
 
 
 class TaskRewards:
-    """The rule that gives the transitions of any raw file their rewards and masks.
+    """Computes the rewards and masks of the transitions of raw files.
 
-    env       a single-task OGBench environment; it is reset here, once; it may be closed afterwards
-    env_name  its name, e.g. "pointmaze-medium-singletask-task1-v0"; OGBench chooses the rule by the words in it
-    sparse    every reward that is not zero becomes -1
+    Calls draw no random numbers and change no state, so that any thread may call.
 
-    Calling it draws no random numbers and changes nothing, so a thread may. Raises QamError when the environment has no
-    task. Source: ogbench.relabel_utils.relabel_dataset, called as it is.
+    Args:
+        env: a single-task OGBench environment; it is reset here, once, and may be closed afterwards.
+        env_name: its name, e.g. "pointmaze-medium-singletask-task1-v0"; OGBench selects the rule by the name.
+        sparse: replace every reward that is not zero by -1.
+
+    Raises:
+        QamError: the environment has no task.
+
+    Source: ogbench.relabel_utils.relabel_dataset, called unchanged.
     """
 
     def __init__(self, env: gymnasium.Env, env_name: str, sparse: bool = False) -> None:
@@ -34,12 +39,16 @@ class TaskRewards:
         self.env_name, self.sparse = env_name, sparse
 
     def __call__(self, arrays: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Rewards and masks of the kept transitions of a raw file.
+        """Compute the rewards and masks of the transitions of a raw file.
 
-        arrays  raw file (see `files.read_npz`): terminals, qpos and, where the task has buttons, button_states
-        ->      rewards (N,) float32, masks (N,) float32 in {0, 1}; N = rows that are not terminal
+        Args:
+            arrays: raw file (see `read_npz`): terminals, qpos and, if the task has buttons, button_states.
 
-        Raises QamError when the file's sizes are not the environment's.
+        Returns:
+            rewards (N,) float32 and masks (N,) float32 in {0, 1}; N is the number of rows that are not terminal.
+
+        Raises:
+            QamError: sizes in the file differ from the environment's.
         """
         self._check(arrays)
         kept = kept_rows(arrays["terminals"])
@@ -59,18 +68,18 @@ class TaskRewards:
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
         model = getattr(self._env, "model", None)
-        # One column of buttons would be compared with every button, and rewarded for it.
+        # numpy would compare a single column of buttons with every button, and give rewards for it.
         expected = {"qpos": getattr(model, "nq", None), "button_states": getattr(self._env, "_num_buttons", None)}
         for key, size in expected.items():
             if size and key in arrays and arrays[key].shape[1] != size:
                 raise QamError(
                     f"data file: '{key}' has size {arrays[key].shape[1]} but environment '{self.env_name}' has {size}: "
-                    "use the data set that belongs to this environment"
+                    "use the dataset that belongs to this environment"
                 )
 
 
 class _WithoutReset:
-    """What the rule sees of an environment; it asks for a reset, which has been made."""
+    """An environment for OGBench's rule, which calls reset: the environment has been reset already."""
 
     def __init__(self, env: Any) -> None:
         self.unwrapped = env

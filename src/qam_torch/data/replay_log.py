@@ -1,14 +1,13 @@
-"""What has been collected, on disk: a file that is only ever appended to.
+"""The collected transitions on disk, in a file to which steps are only appended.
 
-A checkpoint does not hold the replay buffer but says how far into this file it goes, so that saving costs what has come
-in since the last save. A kill leaves the file longer than the last checkpoint says; what is beyond is cut off when the
-run continues.
+A checkpoint contains the length of this file instead of the replay buffer, so that saving takes only as long as writing
+the steps since the last save. After a kill the file is longer than the last checkpoint's length; the rest is cut off
+when the run continues.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from qam_torch.system.files import flush_to_disk
 from qam_torch.types import Experience, QamError
 
 __all__ = ["ReplayLog"]
@@ -26,11 +26,14 @@ _BLOCK = 1 << 22  # bytes read at once
 class ReplayLog:
     """Appends steps of P members in E environments to a file, and reads them back.
 
-    path                         made anew when the first steps come; a file that is there is only kept by `restore`
-    members, streams             P, E
-    observation_dim, action_dim  O, A
+    One record holds one step of all environments, in native byte order and in the precision of `Experience`.
 
-    One record holds one step of all environments, in the machine's byte order and the fields' own precision.
+    Args:
+        path: path of the file; the first steps overwrite an existing file, except after `restore`.
+        members: P.
+        streams: E.
+        observation_dim: O.
+        action_dim: A.
     """
 
     def __init__(self, path: Path, members: int, streams: int, observation_dim: int, action_dim: int) -> None:
@@ -51,7 +54,7 @@ class ReplayLog:
         self._file: Any = None
 
     def append(self, new: Experience) -> None:
-        """Add steps; they reach the disk with the next `flush`, or before."""
+        """Append steps; they are on disk after the next `flush`."""
         records = np.empty(len(new.rewards), self.record)
         for name, field in new._asdict().items():
             records[name] = field
@@ -67,21 +70,22 @@ class ReplayLog:
         self._checksum = zlib.crc32(content, self._checksum)
 
     def flush(self) -> dict[str, int]:
-        """Bring everything to the disk, and say what a checkpoint has to remember of it."""
+        """Write everything to the disk, and return the state that a checkpoint needs."""
         if self._file is not None:
             try:
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                flush_to_disk(self._file)
             except OSError as error:
                 raise self._full(error) from error
         return {"steps": self.steps, "checksum": self._checksum}
 
     def restore(self, state: Mapping[str, int]) -> Iterator[Experience]:
-        """Give back the steps that a checkpoint remembers, block by block, then go on behind them.
+        """Read the steps of a checkpoint block by block, then continue after them.
 
-        state  from `flush`
+        Args:
+            state: from `flush`.
 
-        Raises QamError when the file is missing, too short, or not what was written.
+        Raises:
+            QamError: the file is missing, too short, or has other content than was written.
         """
         size = state["steps"] * self.record.itemsize
         rows = max(1, _BLOCK // self.record.itemsize)
@@ -106,10 +110,10 @@ class ReplayLog:
         self.steps = state["steps"]
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         if self._file is not None:
             file, self._file = self._file, None
-            with contextlib.suppress(OSError):  # what no checkpoint knows of is not needed
+            with contextlib.suppress(OSError):  # steps after the last checkpoint are not needed
                 file.close()
 
     def _full(self, error: OSError) -> QamError:
@@ -117,6 +121,6 @@ class ReplayLog:
 
     def _damaged(self, reason: str) -> QamError:
         return QamError(
-            f"the replay buffer '{self.path}' does not belong to the checkpoint ({reason}): put the file back that was "
-            "written with it, or start the online phase anew with init_from=CKPT in another run_dir"
+            f"the replay buffer '{self.path}' does not belong to the checkpoint ({reason}): restore the file that "
+            "was written with it, or start the online phase again with init_from=CKPT in another run_dir"
         )

@@ -1,4 +1,4 @@
-"""Draws action chunks for a population: which windows a batch holds is a matter of the members' generators alone."""
+"""Draws batches of action chunks for a population; a member's windows depend only on its own generator."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qam_torch.data.transitions import Transitions
-from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, QamError, require
 
 __all__ = ["ChunkSampler", "Windows"]
 
-# Keeps a member's index stream apart from any other generator that is seeded from the same number.
+# Separates a member's index stream from other generators with the same seed.
 _STREAM = 0x5A3B1E
 
 
 class Windows(Protocol):
-    """What a sampler draws from: `ChunkWindows` of a data set, or `ReplayWindows` that grow."""
+    """The windows that a sampler draws from: `ChunkWindows` of a dataset, or `ReplayWindows` that grow."""
 
     horizon_length: int
 
     @property
     def device(self) -> torch.device:
-        """Where the batches are made."""
+        """Device of the batches."""
         ...
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
@@ -39,37 +37,18 @@ class Windows(Protocol):
 
 
 class ChunkSampler:
-    """Windows of h consecutive transitions, drawn uniformly over all starts, per member of a population.
+    """Draws windows uniformly, with one generator per member of a population.
 
-    transitions, horizon_length, discount, allow_short_episodes   see `ChunkWindows`
-    batch_size  int >= 1   B, windows per member and update
-    seeds       one non-negative int per member; a member draws the same windows in any population
+    Args:
+        windows: what is drawn from; the attribute may be replaced between two draws, by windows on the same device.
+        batch_size: B, windows per member and update, at least 1.
+        seeds: one non-negative int per member; a member draws the same windows in any population.
 
-    `windows` is what it draws from, and may be exchanged between two draws for others on the same device.
-
-    Raises QamError for what `ChunkWindows` refuses, a batch size below 1, and bad seeds.
+    Raises:
+        QamError: the batch size is below 1, or there is no seed or a negative one.
     """
 
-    def __init__(
-        self,
-        transitions: Transitions,
-        horizon_length: int,
-        discount: float | Sequence[float],
-        batch_size: int,
-        seeds: Sequence[int],
-        allow_short_episodes: bool = False,
-    ) -> None:
-        windows = ChunkWindows(transitions, horizon_length, discount, allow_short_episodes)
-        self._start(windows, batch_size, seeds)
-
-    @classmethod
-    def over(cls, windows: Windows, batch_size: int, seeds: Sequence[int]) -> ChunkSampler:
-        """A sampler of windows that are made already."""
-        sampler = cls.__new__(cls)
-        sampler._start(windows, batch_size, seeds)
-        return sampler
-
-    def _start(self, windows: Windows, batch_size: int, seeds: Sequence[int]) -> None:
+    def __init__(self, windows: Windows, batch_size: int, seeds: Sequence[int]) -> None:
         require("batch_size", batch_size >= 1, batch_size, "an integer >= 1")
         if len(seeds) == 0:
             raise QamError("seeds is empty: give one seed per member")
@@ -93,12 +72,12 @@ class ChunkSampler:
         return self.windows.gather(torch.stack(draws, dim=1))
 
     def nothing(self) -> Batch:
-        """A stack of no batches, (0, P, B, ...); no generator moves."""
+        """A stack of no batches, (0, P, B, ...); no random number is drawn."""
         device = self.generators[0].device
         return self.windows.gather(torch.empty(0, self.num_members, self.batch_size, dtype=torch.int64, device=device))
 
     def state_dict(self) -> dict[str, Any]:
-        """The members' generators; over the same windows, a sampler that loads them draws what this one would."""
+        """The members' generators; with the same windows, a sampler that loads them draws the same batches."""
         return {
             "generators": [generator.get_state() for generator in self.generators],
             "batch_size": self.batch_size,

@@ -1,7 +1,7 @@
-"""A data set of many files, larger than memory: one file is drawn from while the next is read in the background.
+"""A dataset of many files, larger than memory: one file is drawn from while the next is read in the background.
 
-Which file an update draws from is a function of the update alone, so a continued run needs to remember nothing. At
-most two files are held: the background starts on the one after next when the one before is gone.
+The file of an update depends on the update only, so that a checkpoint needs no state of it. Memory holds at most two
+files: reading the file after next starts when the previous file has been released.
 """
 
 from __future__ import annotations
@@ -25,21 +25,24 @@ from qam_torch.types import QamError, require
 __all__ = ["Rotation", "Shards"]
 
 NICENESS = 10
-"""Scheduling priority of the background thread on Linux: a tenth of training's share of a core where they compete,
-which lets training through and still reads a shard in time on a machine that is full of other people's work."""
+"""Niceness of the background thread on Linux: where they compete it gets a tenth of training's share of a core, which
+hardly slows training down, and still reads a shard in time on a busy machine."""
 
 
 class Shards:
-    """Files that take turns: update u, counted from 0, draws from file (u // swap_every) % n.
+    """Files in rotation: update u, counted from 0, draws from file (u // swap_every) % n.
 
-    files       one or more, in order
-    load        path -> Transitions on the training device; called in the background, for one file at a time. What it
-                holds besides while it reads comes on top of the two shards: better read, use and drop array by array
-    swap_every  int >= 1   updates between exchanges
+    Args:
+        files: one or more files, in order.
+        load: path -> Transitions on the training device; called in the background, for one file at a time. Its own
+            memory is needed in addition to the two shards, so it should read, use and release array by array.
+        swap_every: updates between exchanges, at least 1.
 
-    `fingerprint` is a hash of swap_every and of the files' names and `content_mark`s in order.
+    Attributes:
+        fingerprint: hash of swap_every and of the files' names and `content_mark`s, in order.
 
-    Raises QamError for no files, a missing file, or swap_every below 1.
+    Raises:
+        QamError: there are no files, a file is missing, or swap_every is below 1.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Shards:
         require("swap_every", swap_every >= 1, swap_every, "an integer >= 1")
         self.files = [Path(file) for file in files]
         if not self.files:
-            raise QamError("there are no data files: give the directory that has them")
+            raise QamError("there are no data files: give the directory of the dataset")
         for file in self.files:
             if not file.is_file():
                 raise QamError(f"data file {file} does not exist: check the path, or put the file there")
@@ -60,27 +63,31 @@ class Shards:
         self.fingerprint = hashlib.sha256(repr((swap_every, about)).encode()).hexdigest()
 
     def front(self, fraction: float) -> Shards:
-        """The first files: as many as make up this fraction in (0, 1] of them, and at least one."""
+        """The first files: this fraction in (0, 1] of them, at least one."""
         require("fraction", 0.0 < fraction <= 1.0, fraction, "a number in (0, 1]")
         return Shards(self.files[: max(1, round(fraction * len(self.files)))], self.load, self.swap_every)
 
     def file(self, update: int) -> Path:
-        """The file that this update draws from."""
+        """The file of this update."""
         return self.files[update // self.swap_every % len(self.files)]
 
     def next_swap(self, update: int) -> int:
-        """The first update after this one that has the next turn."""
+        """The first update after this one that draws from the next file."""
         return update - update % self.swap_every + self.swap_every
 
 
 class Rotation:
-    """Hands out the windows of the shards in turn, and reads ahead.
+    """Returns the windows of the shards in rotation, and reads ahead.
 
-    shards   the files
-    prepare  Transitions -> ChunkWindows, with all that is computed once; done in the background too
+    It keeps no reference to windows that it has returned. The caller replaces the windows in use by the next ones,
+    which frees them, and only then calls `read_ahead`: so memory never holds more than two.
 
-    It keeps no windows that it has handed out. Whoever replaces the windows in use by the next ones thereby frees
-    them, and only then calls `read_ahead`: so there are never more than two. `file` is the one handed out last.
+    Args:
+        shards: the files.
+        prepare: Transitions -> ChunkWindows; called in the background too.
+
+    Attributes:
+        file: file of the windows returned last.
     """
 
     def __init__(self, shards: Shards, prepare: Callable[[Transitions], ChunkWindows]) -> None:
@@ -91,10 +98,11 @@ class Rotation:
         self._stream: torch.cuda.Stream | None = None
 
     def take(self, update: int) -> ChunkWindows:
-        """The windows of the file that this update draws from; waits for them if they are not ready.
+        """The windows of the file of this update; waits for them if they are not ready.
 
-        Raises QamError for what is wrong with the file, also where the background met it, for observations or actions
-        of other sizes than those of the files before, and for what `prepare` refuses.
+        Raises:
+            QamError: the file is wrong (also if the background has found it), has observations or actions of other
+                sizes than earlier files, or `prepare` raises it.
         """
         file = self.shards.file(update)
         if self._ahead is not None and self._ahead.file == file:
@@ -108,18 +116,18 @@ class Rotation:
         return windows
 
     def read_ahead(self, update: int) -> None:
-        """Start to read, in the background, the file that comes after the one of this update."""
+        """Start to read the file after that of this update, in the background."""
         file = self.shards.file(self.shards.next_swap(update))
         if file == self.shards.file(update) or self._ahead is not None:
             return
         if self._stream is not None:
-            # The GPU may still have to gather batches from the shard whose memory is now filled again.
+            # The GPU may still have to gather batches from the shard whose memory is now reused.
             self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
         self._ahead = _Reader(file, self._windows_aside)
         self._ahead.start()
 
     def close(self) -> None:
-        """Forget what was read ahead, and wait for the thread if it is still at it."""
+        """Discard what was read ahead, and wait for the thread if it is still reading."""
         if self._ahead is not None:
             self._ahead.join()
             self._ahead = None
@@ -129,8 +137,8 @@ class Rotation:
         sizes = (transitions.observation_dim, transitions.action_dim)
         if sizes != (self._sizes or sizes):
             raise QamError(
-                f"data file {file} has observations and actions of sizes {sizes} but those before it {self._sizes}: "
-                "keep files of one data set together"
+                f"data file {file} has observations and actions of sizes {sizes} but earlier files {self._sizes}: "
+                "give the files of one dataset only"
             )
         self._sizes = sizes
         if transitions.device.type == "cuda" and self._stream is None:
@@ -141,7 +149,7 @@ class Rotation:
             raise QamError(f"data file {file}: {error}") from error
 
     def _windows_aside(self, file: Path) -> ChunkWindows:
-        """The same in the background: on a GPU, on a stream of its own, so that training's work does not queue up."""
+        """The same in the background: on a GPU in its own stream, so that training does not wait for it."""
         if self._stream is None:
             return self._windows(file)
         with torch.cuda.stream(self._stream):
@@ -162,28 +170,28 @@ class _Reader(threading.Thread):
 
     def run(self) -> None:
         if sys.platform == "linux":
-            _step_back()
+            _lower_priority()
             _return_freed_memory()
         try:
             self._windows = self._make(self.file)
-        except BaseException as error:  # whatever it is: `result` raises it where the windows are needed
+        except BaseException as error:  # `result` raises it where the windows are needed
             self._error = error
 
     def result(self) -> ChunkWindows:
-        """After the thread has ended."""
+        """The windows, after the thread has ended; raises what reading has raised."""
         if self._error is not None:
             raise self._error
         assert self._windows is not None
         return self._windows
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Lower this thread's priority; on Linux a thread has its own."""
-    with contextlib.suppress(OSError):  # it was lower already
+    with contextlib.suppress(OSError):  # the priority was lower already
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
 
 
 def _return_freed_memory() -> None:
-    """Give the last shard's smaller arrays back to the system: glibc keeps what is freed below 32 MB in pieces."""
+    """Return the last shard's smaller arrays to the system: glibc keeps freed memory below 32 MB per allocation."""
     with contextlib.suppress(AttributeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""A data set on the training device: every state once, next states by index."""
+"""A dataset on the training device: every state is stored once, and transitions refer to states by index."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ ACTION_LIMIT = 1.0 - 1e-5
 class Transitions:
     """N transitions in time order over M stored states; transition i goes from state_rows[i] to next_rows[i].
 
-    states      (M, O)  every state once; its dtype and device are those of the data set
-    state_rows  (N,)    row of each transition's state, in [0, M)
-    next_rows   (N,)    row of each transition's next state, in [0, M)
-    actions     (N, A)  clipped to +-(1 - 1e-5) unless `clip_actions` is False
-    rewards     (N,)
-    masks       (N,)    0 where the state counts as success (no bootstrap), else 1
-    terminals   (N,)    true at an episode's last transition; the last transition of all ends its episode anyway
+    Args:
+        states: (M, O), every state once; the dtype and device of the dataset are those of the states.
+        state_rows: (N,), row of each transition's state, in [0, M).
+        next_rows: (N,), row of each transition's next state, in [0, M).
+        actions: (N, A), in [-1, 1].
+        rewards: (N,).
+        masks: (N,), 0 where the state counts as success (no bootstrap), 1 otherwise.
+        terminals: (N,), true at the last transition of each episode; the last transition always ends its episode.
+        clip_actions: whether to clip actions to +-ACTION_LIMIT.
 
-    Raises QamError for wrong shapes, rows out of range, or numbers that are not finite.
+    Raises:
+        QamError: a shape is wrong, a row is out of range, or a number is not finite.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class Transitions:
             )
         count = self.actions.shape[0]
         if count == 0:
-            raise QamError("the data set has no transitions: check the file and the fraction of it that is used")
+            raise QamError("the dataset has no transitions: check the file and the fraction of it that is used")
         for name in ("state_rows", "next_rows", "rewards", "masks", "terminals"):
             shape = tuple(getattr(self, name).shape)
             if shape != (count,):
@@ -74,13 +77,13 @@ class Transitions:
             if low < 0 or high >= self.states.shape[0]:
                 raise QamError(f"{name} spans {low}..{high}, expected rows of states in 0..{self.states.shape[0] - 1}")
         for name in ("states", "actions", "rewards", "masks"):
-            # A sum needs no memory and is finite only if all summands are; a finite array's own may overflow, though.
+            # Cheap first check: a sum needs no memory and is finite only if all summands are. It may overflow, though.
             if bool(getattr(self, name).sum().isfinite()):
                 continue
             finite = torch.isfinite(getattr(self, name))
             if not bool(finite.all()):
                 row = int(torch.argmin(finite.reshape(finite.shape[0], -1).all(dim=1).long()))
-                raise QamError(f"{name} has NaN or infinity, first in row {row}: mend or drop that episode")
+                raise QamError(f"{name} has NaN or infinity, first in row {row}: fix or drop that episode")
 
     def _episode_lengths(self) -> Tensor:
         ends = torch.nonzero(self.terminals).flatten().cpu()
@@ -98,10 +101,15 @@ class Transitions:
         dtype: torch.dtype = torch.float32,
         clip_actions: bool = True,
     ) -> Transitions:
-        """From a raw OGBench file (see `files.read_npz`), whose rows include each trajectory's last state.
+        """From a raw OGBench file, whose rows include the last state of each trajectory.
 
-        arrays   observations (rows, O), actions (rows, A), terminals (rows,)
-        rewards  (N,)  one per kept transition (row that is not terminal), as is masks; see `relabel.task_rewards`
+        Args:
+            arrays: observations (rows, O), actions (rows, A), terminals (rows,); see `read_npz`.
+            rewards: (N,), one per row that is not terminal; see `TaskRewards`.
+            masks: (N,), likewise.
+            device: device of the result.
+            dtype: floating-point type of the result.
+            clip_actions: whether to clip actions to +-ACTION_LIMIT.
         """
         ends = torch.as_tensor(arrays["terminals"]).bool()
         rows = torch.nonzero(~ends).flatten()
@@ -131,10 +139,10 @@ class Transitions:
         dtype: torch.dtype = torch.float32,
         clip_actions: bool = True,
     ) -> Transitions:
-        """From the regular layout, one row per transition with its next observation (N, O) spelled out.
+        """From arrays with one row per transition, including its next observation (N, O).
 
-        A next observation equal to the following row's observation of the same episode is stored once; all others
-        (at least one per episode) become additional states.
+        A next observation that equals the next row's observation in the same episode is stored once; all others (at
+        least one per episode) become additional states. For the arguments see the class and `from_ogbench`.
         """
         states, following = _tensor(observations, dtype), _tensor(next_observations, dtype)
         ends = torch.as_tensor(terminals).bool()
@@ -177,7 +185,7 @@ class Transitions:
 
     @property
     def device(self) -> torch.device:
-        """Where the arrays live."""
+        """Device of the arrays."""
         return self.states.device
 
     @property
@@ -209,7 +217,7 @@ class Transitions:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that is in it: a fifth of a second for a million transitions."""
+        """Hash of the whole content; takes about 0.2 s per million transitions."""
         digest = hashlib.sha256(repr((tuple(self.states.shape), tuple(self.actions.shape), self.dtype)).encode())
         parts = (self.states, self.state_rows, self.next_rows, self.actions, self.rewards, self.masks, self.terminals)
         for part in parts:
@@ -217,7 +225,7 @@ class Transitions:
         return digest.hexdigest()
 
     def proportion(self, fraction: float) -> Transitions:
-        """The first int(fraction * N) transitions, fraction in (0, 1]; states nobody refers to any more are dropped."""
+        """The first int(fraction * N) transitions, fraction in (0, 1]; states that are no longer used are dropped."""
         count = int(self.num_transitions * fraction) if 0.0 < fraction <= 1.0 else 0
         if count == 0:
             raise QamError(

@@ -1,4 +1,4 @@
-"""Windows of consecutive transitions: everything that a batch needs of a start is computed once, when it is built."""
+"""Windows of consecutive transitions, for which everything that a batch needs is computed once, in advance."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ __all__ = ["ChunkWindows", "WindowTable", "chunks_of"]
 
 
 class WindowTable(NamedTuple):
-    """What a batch needs of a window, one row for each start.
+    """Everything that a batch needs of a window, for S starts.
 
-    states   (M, O)      every state once
-    rows     (2, S)      rows of the states that a window begins and ends with
-    columns  (2 + G, S)  its mask, its validity, and its reward under each of G discounts
-    chunks   (S, h A)    its actions, time-major; see `chunks_of`
-    own      (P, 1) or None   which of the discounts is a member's, None where all have the one
+    Attributes:
+        states: (M, O), every state once.
+        rows: (2, S), rows of the first and the last state of a window.
+        columns: (2 + G, S), its mask, its validity, and its reward for each of G discounts.
+        chunks: (S, h A), its actions, time-major; see `chunks_of`.
+        own: (P, 1), index of each member's discount; None if all members have the same.
     """
 
     states: Tensor
@@ -31,9 +32,9 @@ class WindowTable(NamedTuple):
     own: Tensor | None = None
 
     def gather(self, starts: Tensor) -> Batch:
-        """The windows at starts (...) int64 in [0, S), on the table's device: nothing is read back to the host.
+        """The windows at starts (...) int64 in [0, S), on the table's device, without synchronizing with the host.
 
-        Where members have discounts of their own, starts are (..., P, B).
+        If members have different discounts, starts are (..., P, B).
         """
         index = starts.reshape(-1)
         rows = self.rows.index_select(1, index).reshape(-1)
@@ -50,25 +51,28 @@ class WindowTable(NamedTuple):
 
 
 def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
-    """Rows a_i..a_{i+h-1} of contiguous actions (R, A), a view (R - h + 1, h A): they are stored once for any h."""
+    """Rows a_i..a_{i+h-1} of contiguous actions (R, A), as a view (R - h + 1, h A) that needs no memory."""
     count, size = actions.shape
     return actions.as_strided((count - horizon_length + 1, horizon_length * size), (size, 1))
 
 
 class ChunkWindows:
-    """All windows of h consecutive transitions of a data set, one for each start 0..N-h.
-
-    transitions          the data set
-    horizon_length       int >= 1   h, steps in a chunk
-    discount             float in [0, 1]   per step; a sequence gives one a member
-    allow_short_episodes build even where an episode is shorter than h (its windows all have valid = 0)
+    """All windows of h consecutive transitions of a dataset, one per start 0..N-h.
 
     A window starting at i takes n_j = min(j, e - i) steps inside its episode, which ends at e. Column j holds
     rewards sum_{k <= n_j} discount^k r_{i+k}, masks min_{k <= n_j} m_{i+k}, valid 1 if i + j <= e else 0, and the
     state after transition i + n_j. The batch carries the last column, j = h - 1; actions are the raw
-    a_i..a_{i+h-1} even past the end, where valid = 0 takes the window out of every loss.
+    a_i..a_{i+h-1} even past the end, where valid = 0 removes the window from every loss.
 
-    Raises QamError for h below 1, a discount out of range, and h longer than the shortest episode.
+    Args:
+        transitions: the dataset.
+        horizon_length: h, steps in a chunk, at least 1.
+        discount: per step, in [0, 1]; a sequence has one discount per member.
+        allow_short_episodes: accept episodes shorter than h (all their windows have valid = 0).
+
+    Raises:
+        QamError: h is below 1 or longer than the shortest episode, or a discount is out of range.
+
     Source: Li & Levine 2026, the reference's sampler of action sequences.
     """
 
@@ -104,11 +108,11 @@ class ChunkWindows:
 
     @property
     def device(self) -> torch.device:
-        """Where the windows are."""
+        """Device of the windows."""
         return self.transitions.device
 
     def _precompute(self) -> None:
-        """Everything that can be said of a window before it is drawn."""
+        """Compute the table of all windows."""
         data, steps, last = self.transitions, self.horizon_length, self.num_starts
         starts = torch.arange(last, device=data.device)
         ends = data.episode_ends[:last]
@@ -130,19 +134,20 @@ class ChunkWindows:
         return self.gather(self._checked(starts))
 
     def gather(self, starts: Tensor) -> Batch:
-        """The same for starts that are known to be in range and on the device: nothing is read back to the host."""
+        """The same for starts that are in range and on the device, without synchronizing with the host."""
         return self.table.gather(starts)
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Starts (U, B) of one member's batches, uniform over all."""
+        """Draw starts (U, B) of one member's batches, uniformly over all starts."""
         return torch.randint(self.num_starts, (updates, batch_size), generator=generator, device=generator.device)
 
     def steps(self, starts: Tensor) -> dict[str, Tensor]:
-        """Every column of the windows at `starts` (...), not only the last: for study and for tests, not for training.
+        """Every column of the windows at `starts` (...), not only the last: for tests and parity, not for training.
 
-        ->  observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
-            terminals (..., h); terminals is 1 from the episode's last transition on, and rewards are discounted as the
-            first member's
+        Returns:
+            observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
+            terminals (..., h); terminals is 1 from the episode's last transition on, and rewards have the discount of
+            the first member.
         """
         starts, data = self._checked(starts), self.transitions
         offsets = torch.arange(self.horizon_length, device=data.device)

@@ -1,4 +1,7 @@
-"""Making environments (OGBench, Gymnasium) and hosting them in processes. Numpy in, numpy out.
+"""Environments: making them, and stepping many of them with action chunks.
 
-Nothing is imported here: the processes that host environments need no torch.
+`ogbench` makes OGBench's single-task environments, `gymnasium_registry` any registered Gymnasium environment; both take
+actions in [-1, 1]. `pool` steps n environments by a whole chunk per call: it spreads them over hosts (`host`), in this
+process or in worker processes (`host_process`). `maze` reads the layout of a maze for plots, and `renderer` finds an
+OpenGL backend that works. Worker processes import these modules, so none of them imports torch.
 """

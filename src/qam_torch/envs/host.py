@@ -1,15 +1,12 @@
-"""A few environments in one process, stepped a whole chunk of actions at a time.
+"""Several environments in one process, stepped a whole chunk of actions at a time; used through `EnvironmentPool`.
 
-Imported in worker processes: only numpy and gymnasium, no torch. `EnvironmentPool` is what others use.
+Imported in worker processes: only numpy and gymnasium, no torch.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-import signal
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,17 +15,19 @@ import gymnasium
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
+from qam_torch.system.worker_process import answer_messages
+
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
 
 RECORDS = ("positions", "frames")
 
 
 class HostFailure(RuntimeError):
-    """What went wrong in which environment, in words; the pool turns it into a QamError."""
+    """An environment failed; the message says which and how, and the pool raises a QamError from it."""
 
 
 class Spaces(NamedTuple):
-    """What an environment takes and gives: vector sizes, the action box (A,), the time limit in steps or None."""
+    """Sizes of the vectors of an environment, its action bounds (A,), and its time limit in steps or None."""
 
     observation_dim: int
     action_dim: int
@@ -38,18 +37,19 @@ class Spaces(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """What n environments did with one chunk of actions each; rows that were not active did nothing.
+    """Results of one chunk of actions in each of n environments; rows that were not active took no step.
 
-    observations  (n, O) float32  state after the chunk, or the last one known
-    rewards       (n,)   float64  sum of the rewards of the steps taken
-    steps         (n,)   int64    steps taken, at most h
-    success       (n,)   bool     whether info["success"], or info["is_success"], was true at any of these steps
-    judged        (n,)   bool     whether any of these steps had such a word; most Gymnasium environments know none
-    terminated    (n,)   bool     the episode reached an end of its own
-    truncated     (n,)   bool     the episode reached its time limit
-    positions     per row (k, 2): xy after each step, in an episode's first chunk also before it; None unless recorded
-    frames        per row (k, H, W, 3) uint8: images after each `frame_every`-th step of the episode (the start
-                  included) and at its end; None unless recorded. Rows without an image have None
+    Attributes:
+        observations: (n, O) float32, state after the chunk, or the last known state.
+        rewards: (n,) float64, sum of the rewards of the steps taken.
+        steps: (n,) int64, steps taken, at most h.
+        success: (n,) bool, whether info["success"] or info["is_success"] was true at any of these steps.
+        judged: (n,) bool, whether info had either key at any of these steps; most Gymnasium environments have none.
+        terminated: (n,) bool, the episode has terminated.
+        truncated: (n,) bool, the episode has reached its time limit.
+        positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
+        frames: per row (k, H, W, 3) uint8, images after each `frame_every`-th step of the episode (the start included)
+            and at its end; None for rows without images, and unless recorded.
     """
 
     observations: np.ndarray
@@ -66,8 +66,12 @@ class ChunkResult(NamedTuple):
 class Host:
     """Environments `indices` of a pool, in this process.
 
-    Each environment has a generator of its own in place of numpy's global one while it is reset or stepped, seeded
-    with its episode, so that an episode depends on its own seed and actions only; the caller's is put back.
+    While an environment is reset or stepped, its own generator replaces numpy's global one. It is seeded with the
+    episode's seed, so that an episode depends on its seed and actions only. The global generator is restored.
+
+    Args:
+        make: factory of one environment.
+        indices: the pool's numbers of these environments.
     """
 
     def __init__(self, make: Callable[[], gymnasium.Env], indices: Sequence[int]) -> None:
@@ -88,7 +92,7 @@ class Host:
                 self._taken[row] = 0
                 self._generators[row] = np.random.MT19937(seed)
                 set_bit_generator(self._generators[row])
-                with self._told(row, "reset"):
+                with self._failure_named(row, "reset"):
                     environment.action_space.seed(seed)
                     self._observations[row] = environment.reset(seed=seed)[0]
         self._check_finite("reset")
@@ -107,12 +111,12 @@ class Host:
             for row in np.flatnonzero(active).tolist():
                 environment = self.environments[row]
                 set_bit_generator(self._generators[row])
-                with self._told(row, "step"):
+                with self._failure_named(row, "step"):
                     trace = _Trace(environment, record, frame_every)
                     if self._taken[row] == 0:
                         trace.add(0)
                     for action in actions[row]:
-                        # Drops a Gaussian in reserve, so that an episode is the same however it is cut into chunks.
+                        # Drops a cached Gaussian, so that an episode does not depend on how it is divided into chunks.
                         set_bit_generator(self._generators[row])
                         observation, reward, end, limit, info = environment.step(action)
                         rewards[row] += float(reward)
@@ -141,7 +145,7 @@ class Host:
         )
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """What can be told of the environments' own states; an empty dictionary where nothing is known."""
+        """Physical states of the environments, as far as they are known; empty dictionaries otherwise."""
         return [_physics(environment) for environment in self.environments]
 
     def close(self) -> None:
@@ -152,14 +156,15 @@ class Host:
                 environment.close()
 
     @contextlib.contextmanager
-    def _told(self, row: int, doing: str) -> Iterator[None]:
+    def _failure_named(self, row: int, doing: str) -> Iterator[None]:
         try:
             yield
         except HostFailure:
             raise
         except Exception as error:
-            told = f"{type(error).__name__}: {error}"
-            raise HostFailure(f"environment {self.indices[row]} failed in {doing} ({told})") from error
+            raise HostFailure(
+                f"environment {self.indices[row]} failed in {doing} ({type(error).__name__}: {error})"
+            ) from error
 
     def _check_finite(self, doing: str, rewards: np.ndarray | None = None) -> None:
         wrong = {"observation": ~np.isfinite(self._observations).all(axis=1)}
@@ -169,18 +174,20 @@ class Host:
             if rows.any():
                 raise HostFailure(
                     f"environment {self.indices[rows.argmax()]} gave a non-finite {what} in {doing}, expected finite "
-                    "numbers: its simulation has diverged, so look at the actions it was given"
+                    "numbers: its simulation has diverged, check the actions"
                 )
 
 
 class _Trace:
-    """What is recorded of one environment during one chunk."""
+    """Records positions and frames of one environment during one chunk."""
 
     def __init__(self, environment: gymnasium.Env, record: Sequence[str], frame_every: int) -> None:
         self._locate = None
         if "positions" in record:
             if not environment.has_wrapper_attr("get_xy"):
-                raise HostFailure(f"{environment} has no position to record: positions are for mazes, leave them out")
+                raise HostFailure(
+                    f"{environment} has no position to record: only mazes have positions, do not record them"
+                )
             self._locate = environment.get_wrapper_attr("get_xy")
         self._render = environment.render if "frames" in record else None
         self._frame_every = frame_every
@@ -188,7 +195,7 @@ class _Trace:
         self._frames: list[np.ndarray] = []
 
     def add(self, taken: int, last: bool = False) -> None:
-        """Record the present state, reached after `taken` steps of the episode."""
+        """Record the current state, after `taken` steps of the episode."""
         if self._locate is not None:
             self._positions.append(np.array(self._locate(), np.float64))
         if self._render is not None and (last or taken % self._frame_every == 0):
@@ -215,17 +222,17 @@ def _spaces(environment: gymnasium.Env) -> Spaces:
         if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
             raise HostFailure(f"the environment's {kind} are {space}, expected a Box with one axis: flatten them")
     assert isinstance(observation, gymnasium.spaces.Box) and isinstance(action, gymnasium.spaces.Box)
-    name = "_max_episode_steps"  # of the TimeLimit wrapper, wherever it stands
+    name = "_max_episode_steps"  # of the TimeLimit wrapper, at any depth
     limit = environment.get_wrapper_attr(name) if environment.has_wrapper_attr(name) else None
     return Spaces(observation.shape[0], action.shape[0], action.low.copy(), action.high.copy(), limit)
 
 
 @contextlib.contextmanager
 def _numpy_state_kept() -> Iterator[None]:
-    """Leave numpy's global generator as it was.
+    """Restore numpy's global generator after the block.
 
-    Exchanging the generator object costs a quarter of a microsecond, copying a state in or out 27 each, so
-    environments exchange. But that drops the Gaussian that numpy may keep in reserve: a copied state has it.
+    Exchanging the generator object takes 0.25 microseconds, copying a state in or out 27 each, so environments exchange
+    generators. This drops the Gaussian that numpy may have cached, which the copied state restores.
     """
     generator, state = get_bit_generator(), np.random.get_state(legacy=False)
     try:
@@ -237,35 +244,21 @@ def _numpy_state_kept() -> Iterator[None]:
 
 
 def serve() -> None:
-    """The main loop of a worker process: one pickled (method, arguments) in, one pickled (kind, answer) out.
+    """The main function of a worker process: (method, arguments) in, ("done", result) or ("failed", reason) out."""
+    hosts: list[Host] = []
 
-    Talks through its standard input and output; whatever a library prints goes to standard error instead. Ends
-    when its input is closed, hence also when its parent is killed. An interrupt (Ctrl-C) is the parent's business.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    host: Host | None = None
-    while True:
-        try:
-            method, arguments = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the parent left, perhaps in mid-sentence
-            break
+    def answer(message: tuple[str, tuple[Any, ...]]) -> tuple[str, Any]:
+        method, arguments = message
         try:
             if method == "open":
-                host = Host(pickle.loads(arguments[0]), arguments[1])
-                answer: tuple[str, Any] = ("done", host.spaces)
-            else:
-                answer = ("done", getattr(host, method)(*arguments))
-        except HostFailure as error:
-            answer = ("failed", str(error))
-        except Exception as error:  # told to the parent, which raises it
-            told = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            answer = ("failed", told)
-        try:
-            pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
-            answers.flush()
-        except BrokenPipeError:  # the parent left without waiting for the answer
-            break
-    if host is not None:
+                hosts.append(Host(pickle.loads(arguments[0]), arguments[1]))
+                return "done", hosts[0].spaces
+            return "done", getattr(hosts[0], method)(*arguments)
+        except (HostFailure, ValueError) as error:
+            return "failed", str(error)
+        except Exception as error:  # the parent raises it
+            return "failed", f"{type(error).__name__}: {error}"
+
+    answer_messages(answer)
+    for host in hosts:
         host.close()

@@ -1,4 +1,4 @@
-"""The plan of a maze, for plotting trajectories over it."""
+"""The layout of a maze, for plotting trajectories over it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ __all__ = ["maze_layout"]
 
 
 def maze_layout(environment: gymnasium.Env) -> MazeLayout:
-    """Read the plan of an OGBench maze (pointmaze, antmaze, humanoidmaze, antsoccer) with a single task.
+    """Read the layout of an OGBench maze (pointmaze, antmaze, humanoidmaze, antsoccer) with a single task.
 
-    environment  made by `make_environment`; need not have been reset
+    Args:
+        environment: from `make_environment`; need not have been reset.
 
-    Raises QamError if it is not a maze.
+    Raises:
+        QamError: the environment is not a maze.
     """
     maze: Any = environment.unwrapped
     names = ("maze_map", "task_infos", "ij_to_xy", "_maze_unit", "_goal_tol", "_reward_task_id")

@@ -1,6 +1,6 @@
-"""OGBench's single-task environments, by the name of the data set they belong to.
+"""OGBench's single-task environments, by the name of their dataset.
 
-This module is imported by the processes that host environments, so it must not import torch.
+Imported in worker processes: no torch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import gymnasium
 from qam_torch.system.temporary_files import temporary_files_removed
 from qam_torch.types import QamError
 
-__all__ = ["SparseReward", "data_set_names", "environment_id", "make_environment"]
+__all__ = ["SparseReward", "dataset_names", "environment_id", "make_environment"]
 
-# Data-set types of each family, the word that OGBench removes from a data set's name to get the environment's.
+# Kinds of datasets of each family: the word that is removed from a dataset's name to get the environment's.
 _TYPES = {
     "pointmaze": ("navigate", "stitch"),
     "antmaze": ("navigate", "stitch", "explore"),
@@ -35,10 +35,10 @@ _SINGLE_TASK = re.compile(r"^(?P<base>[a-z]+(?:-[a-z0-9]+)*)-singletask-(?P<vers
 
 
 class SparseReward(gymnasium.RewardWrapper):
-    """Every non-zero reward becomes -1, so that partly solved tasks pay no more than unsolved ones."""
+    """Every non-zero reward becomes -1, so that partly solved tasks give no more reward than unsolved ones."""
 
     def reward(self, reward: SupportsFloat) -> float:
-        """Any reward -> 0 where it is zero (success), else -1."""
+        """0 for reward 0 (success), -1 otherwise."""
         return 0.0 if float(reward) == 0.0 else -1.0
 
 
@@ -50,29 +50,33 @@ def make_environment(
     draft: bool = False,
     **options: Any,
 ) -> gymnasium.Env:
-    """Make the single-task environment that belongs to an OGBench data set, with its time limit.
+    """Make the single-task environment of an OGBench dataset, with its time limit.
 
-    env_name  data set's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed
-    task      1 to 5, or None for the environment's default task
-    seed      seeds the environment's and its action space's generators; None leaves both to the system
-    reward    "dense": as OGBench gives it; "sparse": see `SparseReward`
-    draft     render without shadows and smoothed edges: about ten times faster where OpenGL runs on the CPU
-    options   further keywords of the environment, e.g. width=320, height=320 for rendering
-    ->        a gymnasium environment, not yet reset; its action space is one object that can be seeded
+    The environments also draw from numpy's global generator; `envs.host` gives each of them its own.
 
-    Raises QamError for an unknown name (with the nearest ones), task or reward.
+    Args:
+        env_name: the dataset's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed.
+        task: 1 to 5, or None for the environment's default task.
+        seed: seed of the environment and of its action space; None for seeds from the operating system.
+        reward: "dense", as OGBench defines it; or "sparse", see `SparseReward`.
+        draft: render without shadows and antialiasing, about ten times faster where OpenGL runs on the CPU.
+        options: further keyword arguments of the environment, e.g. width=320, height=320 for rendering.
 
-    The environments draw from numpy's global generator too; `rollout.hosting` keeps that apart for each of them.
+    Returns:
+        A gymnasium environment, not yet reset; its action space is one object that can be seeded.
+
+    Raises:
+        QamError: the name (with the nearest ones), the task or the reward is unknown.
     """
     identifier = environment_id(env_name, task)
     if reward not in _REWARDS:
         raise QamError(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
     with warnings.catch_warnings(), temporary_files_removed():
-        warnings.simplefilter("ignore")  # no display for GLFW, a box cast to float32: neither says anything here
+        warnings.simplefilter("ignore")  # of GLFW without a display, and about a box cast to float32
         environment = gymnasium.make(identifier, disable_env_checker=True, **options)
         _keep_action_space(environment)
         if draft:
-            _ = environment.observation_space  # manipulation environments build their model when they are first asked
+            _ = environment.observation_space  # manipulation environments build their model at this access
             quality = environment.get_wrapper_attr("model").vis.quality  # read when the first image is made
             quality.shadowsize = quality.offsamples = 0
     if seed is not None:
@@ -82,27 +86,28 @@ def make_environment(
 
 
 def environment_id(env_name: str, task: int | None = None) -> str:
-    """The registered environment of a data set: ("cube-triple-play-v0", 2) -> "cube-triple-singletask-task2-v0".
+    """The registered environment of a dataset: ("cube-triple-play-v0", 2) -> "cube-triple-singletask-task2-v0".
 
-    Raises QamError for a name without a registered environment of vector observations, or a task not in 1 to 5.
+    Raises:
+        QamError: the name has no registered environment with vector observations, or the task is not in 1 to 5.
     """
     if task is not None and (isinstance(task, bool) or task not in _TASKS):
         raise QamError(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
     if env_name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"'{env_name}' holds images, which this library does not train on: choose a data set of states")
-    known = data_set_names()
+        raise QamError(f"'{env_name}' holds images, which are not supported: choose a dataset of states")
+    known = dataset_names()
     name = _SIZE.sub("", env_name)
     if name not in known:
         nearest = difflib.get_close_matches(name, known, n=3, cutoff=0.0)
-        raise QamError(f"unknown environment {env_name!r}: the nearest known data-set names are {', '.join(nearest)}")
+        raise QamError(f"unknown environment {env_name!r}: the nearest known dataset names are {', '.join(nearest)}")
     *base, _, version = name.split("-")
     return "-".join([*base, "singletask", *([f"task{task}"] if task is not None else []), version])
 
 
-def data_set_names() -> list[str]:
-    """All data-set names that `make_environment` takes, from the environments that OGBench has registered."""
+def dataset_names() -> list[str]:
+    """All dataset names that `make_environment` accepts, from the environments that OGBench has registered."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # GLFW complains about the missing display when it is imported
+        warnings.simplefilter("ignore")  # of GLFW without a display
         importlib.import_module("ogbench")
     names = []
     for match in filter(None, map(_SINGLE_TASK.match, gymnasium.registry)):
@@ -112,10 +117,10 @@ def data_set_names() -> list[str]:
 
 
 def _keep_action_space(environment: gymnasium.Env) -> None:
-    """Give the environment one action space for good.
+    """Give the environment one permanent action space.
 
-    OGBench's manipulation environments build a new, unseeded one at every access, and draw the warm-up actions of
-    their reset from it, which seeding could not reach.
+    OGBench's manipulation environments create a new, unseeded one at every access, and draw the warm-up actions of
+    their reset from it, so that seeding had no effect.
     """
     base = environment.unwrapped
     cls = type(base)

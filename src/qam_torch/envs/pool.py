@@ -18,29 +18,31 @@ __all__ = ["EnvironmentFailure", "EnvironmentPool"]
 
 
 class EnvironmentFailure(QamError):
-    """An environment raised, its process ended, or it gave a number that is not finite; the message says which."""
+    """An environment raised, its process ended, or it returned a number that is not finite; the message says which."""
 
 
 class EnvironmentPool:
-    """n environments that execute chunks of actions open loop, here or spread over worker processes.
+    """n environments that execute chunks of actions open loop, in this process or distributed over worker processes.
 
-    It behaves as gymnasium's vector environments do with automatic reset disabled: an environment whose episode is
-    over is simply not stepped until it is reset. It is not built on them because they take one action a call, so that
-    processes would exchange a message for every step, where a policy that acts in chunks needs one a chunk.
+    It behaves like gymnasium's vector environments with automatic reset disabled: an environment whose episode is over
+    is not stepped until it is reset. It does not use them because they take one action per call, so that processes
+    would exchange one message per step, where a policy that acts in chunks needs one per chunk.
 
     An episode depends on its own seed and actions only: not on the workers, the other environments, earlier episodes
-    or numpy's global generator, which stays as the caller had it.
-
-    make       factory of one environment with vector observations and actions, e.g.
-               `functools.partial(make_environment, "pointmaze-medium-navigate-v0", task=1)`;
-               with workers it must be picklable
-    count      n
-    workers    0: in this process; W: in W further processes (at most n), environment i in process i mod W
-    variables  environment variables for the worker processes
+    or numpy's global generator, which is restored.
 
     Close it when done (`with EnvironmentPool(...) as pool:`); any failure or interrupt closes it too.
 
-    Raises QamError if the environments cannot be made or sent.
+    Args:
+        make: factory of one environment with vector observations and actions, e.g.
+            `functools.partial(make_environment, "pointmaze-medium-navigate-v0", task=1)`; picklable if there are
+            workers.
+        count: n, at least 1.
+        workers: 0 for this process; W for W worker processes (at most n), with environment i in process i mod W.
+        variables: environment variables for the worker processes.
+
+    Raises:
+        QamError: the environments cannot be made, or the factory cannot be sent to a process.
     """
 
     def __init__(
@@ -113,7 +115,7 @@ class EnvironmentPool:
         if actions.ndim != 3 or actions.shape[0] != self.count or actions.shape[2] != self.action_dim:
             raise QamError(
                 f"got actions of shape {actions.shape}, expected ({self.count}, chunk length, {self.action_dim}): "
-                "pass one row an environment"
+                "give one row per environment"
             )
         if not np.isfinite(actions[chosen]).all():
             raise QamError("got non-finite actions, expected finite numbers: the policy that made them has diverged")
@@ -125,7 +127,7 @@ class EnvironmentPool:
         return parts[0] if len(parts) == 1 else ChunkResult(*map(self._merge, zip(*parts, strict=True)))
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """Each environment's own state where it has one that is known: MuJoCo's qpos and qvel, OGBench's buttons."""
+        """The physical state of each environment, as far as it is known: MuJoCo's qpos and qvel, OGBench's buttons."""
         return self._merge(self._exchange("physics", [() for _ in self._rows]))
 
     def close(self) -> None:
@@ -148,7 +150,7 @@ class EnvironmentPool:
             self.close()
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """One message to every host, then one answer from each; whatever goes wrong closes the pool."""
+        """Send one message to every host, then receive one answer from each; any error closes the pool."""
         if self._closed:
             raise QamError(
                 "this environment pool is closed, because of an earlier failure or by close(): make a new one"
@@ -160,7 +162,7 @@ class EnvironmentPool:
         except HostFailure as error:
             self.close()
             raise EnvironmentFailure(str(error)) from error
-        except BaseException:  # an interrupt leaves answers unread, so nothing that follows could be trusted
+        except BaseException:  # an interrupt leaves answers unread, so that later answers would be wrong
             self.close()
             raise
 
@@ -171,7 +173,7 @@ class EnvironmentPool:
         return chosen
 
     def _merge(self, parts: Sequence[Any]) -> Any:
-        """Put the hosts' rows back in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
+        """Merge the hosts' rows in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
         if len(parts) == 1 or parts[0] is None:
             return parts[0]
         if isinstance(parts[0], list):

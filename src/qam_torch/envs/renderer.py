@@ -1,7 +1,7 @@
-"""Which OpenGL backend MuJoCo shall render with, found by trying, before mujoco itself is imported.
+"""The OpenGL backend that MuJoCo can render with on this machine, found by trying.
 
-MuJoCo binds its backend once, when it is imported, from the variable MUJOCO_GL; without a display its default
-(GLFW) cannot work. So the choice is made in a fresh interpreter that renders one small image.
+MuJoCo binds its backend once, when it is imported, from the environment variable MUJOCO_GL; without a display its
+default (GLFW) cannot work. Therefore each backend is tried in a fresh interpreter that renders one small image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 
 from qam_torch.types import QamError
 
-__all__ = ["choose_renderer", "prepare_renderer"]
+__all__ = ["choose_renderer"]
 
 _OFF = ("disable", "disabled", "off", "false", "0")
 
@@ -33,14 +33,16 @@ print("rendered", flush=True)
 
 
 def choose_renderer() -> str:
-    """The value for MUJOCO_GL: the one already set, else the first backend that renders an image here.
+    """Find the value for MUJOCO_GL: the one already set, otherwise the first backend that renders an image.
 
-    ->  "egl", "osmesa", "glfw", a value that the user has set, or "" (not Linux: MuJoCo's own choice is right)
+    With a display, GLFW is tried first, then EGL and OSMesa; each try takes about a second and is made once per
+    process. Neither mujoco nor OpenGL is imported into this process.
 
-    With a display GLFW is tried first, without one EGL and then OSMesa; each try costs about a second and is
-    made once a process. Imports neither mujoco nor OpenGL here.
+    Returns:
+        "egl", "osmesa", "glfw", a value that the user has set, or "" (not Linux: MuJoCo's own choice is right).
 
-    Raises QamError if rendering is switched off by MUJOCO_GL, or if no backend works.
+    Raises:
+        QamError: rendering is switched off by MUJOCO_GL, or no backend works.
     """
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
     if chosen in _OFF:
@@ -49,24 +51,6 @@ def choose_renderer() -> str:
         return chosen
     display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return _first_working(("glfw", "egl", "osmesa") if display else ("egl", "osmesa"))
-
-
-def prepare_renderer() -> str:
-    """Set MUJOCO_GL of this process to what `choose_renderer` finds; to be called before mujoco is imported.
-
-    ->  the value that now stands in MUJOCO_GL ("" where MuJoCo's own choice is right)
-
-    Raises QamError where `choose_renderer` does, or if mujoco was already imported with another backend.
-    """
-    if "mujoco" in sys.modules and sys.platform == "linux" and not os.environ.get("MUJOCO_GL"):
-        raise QamError(
-            "mujoco was imported before a renderer was chosen: set MUJOCO_GL=egl (or osmesa) before starting, "
-            "or render in a worker process (EnvironmentPool with workers=1)"
-        )
-    chosen = choose_renderer()
-    if chosen:
-        os.environ["MUJOCO_GL"] = chosen
-    return chosen
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 
-from qam_torch.data.custom_npz import own_transitions
+from qam_torch.data.custom_npz import custom_transitions
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.suites.base import TaskData
 from qam_torch.suites.registered import RegisteredSuite
@@ -24,6 +24,8 @@ class Npz(RegisteredSuite):
     def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
         path, name = absolute(config.env.path), config.env.env_id
-        data = self.load_registered(name, name, lambda low, high: own_transitions(path, low, high, device, dtype), {})
+        data = self.load_registered(
+            name, name, lambda low, high: custom_transitions(path, low, high, device, dtype), {}
+        )
         source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
         return data._replace(source=source)

@@ -10,7 +10,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from qam_torch.data.transitions import Transitions
-from qam_torch.envs.registered import make_registered
+from qam_torch.envs.gymnasium_registry import make_registered
 from qam_torch.suites.base import TaskData
 from qam_torch.types import QamError
 

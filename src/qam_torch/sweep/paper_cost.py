@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.config.population import own_seeds, seeds_of
-from qam_torch.data.catalog import data_set
+from qam_torch.data.catalog import catalog_entry
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.training.algorithm import build_algorithm
@@ -68,7 +68,7 @@ def cost_of(config: DictConfig) -> Cost:
     observation_dim, action_dim, _ = environment_sizes(config.env.dataset)
     all_bytes, trained_bytes = _parameter_bytes(config, observation_dim, action_dim)
     record = ReplayLog(Path(), members, config.num_envs, observation_dim, action_dim).record
-    dataset = data_set(config.env.dataset)
+    dataset = catalog_entry(config.env.dataset)
     files = min(2, dataset.shards)  # of many files one is in use while the next is read
     transition_bytes = 4 * (observation_dim + action_dim + 2)  # with reward and mask, in float32
     return Cost(
@@ -86,7 +86,7 @@ def file_bytes(dataset: str) -> int:
     Args:
         dataset: name in the catalog.
     """
-    known = data_set(dataset)
+    known = catalog_entry(dataset)
     training = known.episodes * (known.steps + 1) * known.shards
     return (training + training // 10) * environment_sizes(dataset).row_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from qam_torch.data.catalog import data_set
+from qam_torch.data.catalog import catalog_entry
 from qam_torch.sweep.bench_times import Bench, Estimate, estimate
 from qam_torch.sweep.paper_cost import CHECKPOINTS, Cost, cost_of, environment_sizes, file_bytes
 from qam_torch.sweep.paper_plan import SEEDS, Plan
@@ -83,7 +83,7 @@ def _disk(plan: Plan, kinds: Sequence[_Kind]) -> Rows:
     tasks, names = len(plan.tasks), dict.fromkeys(kind.dataset for kind in kinds)
     checkpoints = tasks * sum(CHECKPOINTS * kind.cost.checkpoint for kind in kinds)
     replay = tasks * sum(kind.cost.replay for kind in kinds)
-    files = sum(len(data_set(name).files) for name in names)
+    files = sum(len(catalog_entry(name).files) for name in names)
     yield "disk", f"{readable_size(checkpoints)} of checkpoints, {CHECKPOINTS} a run"
     if replay:
         yield "", f"{readable_size(replay)} of what is collected online, a replay.bin a run"

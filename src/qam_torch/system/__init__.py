@@ -1,1 +1,1 @@
-"""The machine and its files: atomic writes, locks, processors, temporary files, progress bars. Imports no torch."""
+"""The machine and its files: atomic writes, locks, processors, workers, temporary files, progress bars. No torch."""

@@ -11,7 +11,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.config.population import seeds_of
 from qam_torch.data.online_phase import OnlinePhase
-from qam_torch.data.replay import ReplayWindows
+from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.rollout.pools import make_pool

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
 from qam_torch.config.groups import config_directory
 from qam_torch.config.population import check_population, own_seeds
-from qam_torch.data.replay import MODES
+from qam_torch.data.replay_buffer import MODES
 from qam_torch.suites import suite_named
 from qam_torch.training.algorithm import build_algorithm, method_of
 from qam_torch.training.schedule import schedule_of

@@ -87,7 +87,7 @@ def _fit(name: str) -> _Fit:
 
 def _check_file(file: Path, given: str | None) -> list[Finding]:
     from qam_torch.cli.data.locate import data_set_name
-    from qam_torch.data.catalog import CATALOGUE
+    from qam_torch.data.catalog import CATALOG
     from qam_torch.data.inspection.checks import inspect_file
     from qam_torch.data.inspection.findings import Finding
     from qam_torch.types import QamError
@@ -103,7 +103,7 @@ def _check_file(file: Path, given: str | None) -> list[Finding]:
     if fit is None:
         unknown = Finding("environment", "note", "not known from the file's name: give --env NAME to check its sizes")
         return [*inspect_file(file), unknown]
-    return inspect_file(file, fit.environment, CATALOGUE.get(named or ""), fit.extent)
+    return inspect_file(file, fit.environment, CATALOG.get(named or ""), fit.extent)
 
 
 def _count(findings: list[Finding], level: str) -> int:

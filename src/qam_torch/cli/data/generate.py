@@ -39,13 +39,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Generate the dataset unless it exists, and print how to train on it."""
-    from qam_torch.data.catalog import data_set
+    from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.checksums import record_checksum
     from qam_torch.data.dataset_files import generated_path
     from qam_torch.data.generation.generate import generate
     from qam_torch.types import QamError
 
-    entry = data_set(options.name)
+    entry = catalog_entry(options.name)
     transitions = entry.transitions if options.transitions is None else options.transitions
     named = generated_path(entry.name, options.directory, transitions, options.seed).absolute()
     path = named if options.output is None else Path(options.output).expanduser()

@@ -35,16 +35,16 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Download the datasets one after another, and print the path of each."""
-    from qam_torch.data.catalog import data_set
+    from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.dataset_files import dataset_checksum, dataset_path, training_files
-    from qam_torch.data.fetching.download import fetch_data_set, mirror_urls, require_published
+    from qam_torch.data.fetching.download import fetch_dataset, mirror_urls, require_published
 
-    entries, mirrors = [data_set(name) for name in options.names], mirror_urls(options.mirror)
+    entries, mirrors = [catalog_entry(name) for name in options.names], mirror_urls(options.mirror)
     for entry in entries:
         require_published(entry)
     for entry in entries:
         with Bars("B", unit_scale=True) as bars:
-            fetch_data_set(entry, options.directory, mirrors, bars)
+            fetch_dataset(entry, options.directory, mirrors, bars)
         path = dataset_path(entry.name, options.directory)
         size = sum(file.stat().st_size for file in training_files(entry, path))
         print(f"{path}  {readable_size(size)}  sha256 {dataset_checksum(path)}", flush=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qam_torch.system.console import readable_size
 
 if TYPE_CHECKING:
-    from qam_torch.data.catalog import DataSet
+    from qam_torch.data.catalog import CatalogEntry
 
 __all__ = ["add_parser"]
 
@@ -41,10 +41,10 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the datasets whose names match."""
-    from qam_torch.data.catalog import CATALOGUE
+    from qam_torch.data.catalog import CATALOG
     from qam_torch.types import QamError
 
-    found = [entry for name, entry in CATALOGUE.items() if fnmatch.fnmatchcase(name, f"*{options.pattern}*")]
+    found = [entry for name, entry in CATALOG.items() if fnmatch.fnmatchcase(name, f"*{options.pattern}*")]
     if not found:
         raise QamError(f"no data set's name has '{options.pattern}' in it: `qam-data list` shows all")
     directory = Path(options.directory).expanduser().absolute()
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _about(entry: DataSet, directory: Path) -> dict[str, Any]:
+def _about(entry: CatalogEntry, directory: Path) -> dict[str, Any]:
     """Facts about a dataset in JSON's types; files count training and validation."""
     from qam_torch.data.dataset_files import generated_files
 

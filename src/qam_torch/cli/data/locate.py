@@ -72,12 +72,12 @@ def data_set_name(path: Path) -> str | None:
 
 def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
     """Paths of a dataset: official files first, then generated ones, the largest first."""
-    from qam_torch.data.catalog import data_set
+    from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.dataset_files import dataset_path, generated_files
 
     if name.endswith(".npz") or os.sep in name:
         raise QamError(f"'{name}' does not exist: check the path")
-    roots = [dataset_path(name, directory), *(path for path, _, _ in generated_files(data_set(name), directory))]
+    roots = [dataset_path(name, directory), *(path for path, _, _ in generated_files(catalog_entry(name), directory))]
     if found := [root for root in roots if root.exists()]:
         return found
     raise QamError(
@@ -88,7 +88,7 @@ def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
 
 def _at(root: Path) -> list[Path]:
     """A file with its validation file, if there is one; or all files of a directory."""
-    from qam_torch.data.generation.partition import validation_path
+    from qam_torch.data.ogbench_format import validation_path
 
     if root.is_dir():
         return sorted(root.glob("*.npz"))

@@ -1,1 +1,1 @@
-"""Data sets fetched over the network, whole or not at all: `download` is the way in."""
+"""Downloading published dataset files: `download` has the mirrors and retries, `transfer` one HTTP transfer."""

@@ -1,49 +1,50 @@
-"""Fetching published files: mirrors in order, tries that continue one another, and a file that is whole or not there.
+"""Downloading published files: mirrors in order, retries that continue a partial file, and atomic results.
 
-.NAME.part, .NAME.part.json   what has come so far, kept over tries, mirrors and kills (`transfer`)
-.NAME.lock                    held while a process fetches NAME (`locking`)
-NAME                          the file, renamed to when all of it has come and can be read
+.NAME.part, .NAME.part.json   the partial file, kept over retries, mirrors and kills (`transfer`)
+.NAME.lock                    held while a process fetches NAME
+NAME                          the complete file, renamed into place after it has been checked
 NAME.sha256                   its checksum (`checksums`)
 """
 
 from __future__ import annotations
 
 import os
-import struct
 import time
 import urllib.parse
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from qam_torch.data.catalog import DATASET_URL, DataSet
+from qam_torch.data.catalog import DATASET_URL, CatalogEntry
 from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
+from qam_torch.data.npz import open_npz
+from qam_torch.system.files import flush_to_disk
 from qam_torch.system.locks import alone
 from qam_torch.types import QamError
 
-__all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_data_set", "fetch_file", "mirror_urls", "require_published"]
+__all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_dataset", "fetch_file", "mirror_urls", "require_published"]
 
 MIRRORS_VARIABLE = "QAM_DATA_MIRRORS"
-"""Environment variable with base URLs to fetch from, separated by commas."""
+"""Environment variable with the base URLs of mirrors, separated by commas."""
 
 WAITS = (1.0, 2.0, 4.0, 8.0)
-"""Seconds before a server is asked again, one number for each further try."""
+"""Seconds before each retry of a mirror."""
 
 TIMEOUT = 30.0
-"""Seconds a server may be silent."""
-
-_NUMPYS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Seconds without data after which a transfer has failed."""
 
 FileProgress = Callable[[str, int, int | None], None]
 """progress(file, bytes there, bytes in all or None)"""
 
 
 def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Base URLs to fetch from, in order: the given ones, else those of QAM_DATA_MIRRORS, else OGBench's own.
+    """Base URLs to fetch from, in order.
 
-    Raises QamError for one that is no http or https address in ASCII with a host.
+    Args:
+        given: base URLs; if there are none, those of QAM_DATA_MIRRORS are used, otherwise OGBench's own.
+
+    Raises:
+        QamError: a URL is not an http or https address in ASCII with a host.
     """
     listed = given or os.environ.get(MIRRORS_VARIABLE, "").split(",")
     urls = tuple(url.strip().rstrip("/") for url in listed if url.strip()) or (DATASET_URL,)
@@ -54,12 +55,12 @@ def mirror_urls(given: Sequence[str] | None = None) -> tuple[str, ...]:
         except ValueError:  # brackets or a port that make no address
             usable = False
         if not usable:
-            raise QamError(f"mirror '{url}' is no http or https address: give one like {DATASET_URL}")
+            raise QamError(f"mirror '{url}' is not an http or https address: give one like {DATASET_URL}")
     return urls
 
 
-def fetch_data_set(
-    entry: DataSet,
+def fetch_dataset(
+    entry: CatalogEntry,
     directory: str | os.PathLike[str],
     mirrors: Sequence[str] | None = None,
     progress: FileProgress | None = None,
@@ -67,13 +68,19 @@ def fetch_data_set(
     timeout: float = TIMEOUT,
     validation: bool = True,
 ) -> None:
-    """Fetch the files of a data set that are not there yet, training files first.
+    """Fetch the missing files of a dataset, training files first.
 
-    directory  data directory; the files of a sharded set go into directory / name
-    mirrors, waits, timeout  see `fetch_file`
-    validation  whether its validation files, which training does not read, are fetched too
+    Args:
+        entry: the dataset.
+        directory: data directory; the files of a sharded dataset go into directory / name.
+        mirrors: base URLs, see `mirror_urls`.
+        progress: called with (file, bytes there, bytes in all or None).
+        waits: seconds before each retry of a mirror.
+        timeout: seconds without data after which a transfer has failed.
+        validation: whether to fetch the validation files too, which training does not read.
 
-    Raises QamError as `fetch_file` does, or for a data set that is not published.
+    Raises:
+        QamError: as `fetch_file`, or the dataset is not published.
     """
     require_published(entry)
     for file in entry.files if validation else entry.files[: entry.shards]:
@@ -81,12 +88,10 @@ def fetch_data_set(
         fetch_file(file, directory, mirrors, one, waits, timeout)
 
 
-def require_published(entry: DataSet) -> None:
-    """Raise QamError for a data set that can only be made."""
+def require_published(entry: CatalogEntry) -> None:
+    """Raise QamError for a dataset that can only be generated."""
     if not entry.published:
-        raise QamError(
-            f"data set '{entry.name}' is not published as such: make it with `qam-data generate {entry.name}`"
-        )
+        raise QamError(f"dataset '{entry.name}' is not published: generate it with `qam-data generate {entry.name}`")
 
 
 def fetch_file(
@@ -97,16 +102,21 @@ def fetch_file(
     waits: Sequence[float] = WAITS,
     timeout: float = TIMEOUT,
 ) -> Path:
-    """Fetch one file, unless it is there.
+    """Fetch one file, unless it exists.
 
-    file       path below the mirrors' URLs and below `directory`, e.g. "cube-single-play-v0.npz"
-    mirrors    base URLs, see `mirror_urls`
-    progress   called with (bytes there, bytes in all or None)
-    waits      s   pauses before a mirror is tried again; a try that brought a megabyte of news starts them anew
-    timeout    s   longest silence of a server
-    ->         directory / file
+    Args:
+        file: path below the mirrors' URLs and below `directory`, e.g. "cube-single-play-v0.npz".
+        directory: data directory.
+        mirrors: base URLs, see `mirror_urls`.
+        progress: called with (bytes there, bytes in all or None).
+        waits: seconds before each retry of a mirror; they start again after a try that brought a megabyte or more.
+        timeout: seconds without data after which a transfer has failed.
 
-    Raises QamError, naming the file to fetch by hand, when no mirror has it; what came is kept for the next call.
+    Returns:
+        directory / file.
+
+    Raises:
+        QamError: no mirror has the file (with the file to fetch by hand); the partial file is kept for the next call.
     """
     target, urls = Path(directory).expanduser() / file, [f"{mirror}/{file}" for mirror in mirror_urls(mirrors)]
     if target.is_file():
@@ -114,9 +124,9 @@ def fetch_file(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with alone(target):
-            if not target.is_file():  # else another process has just fetched it
+            if not target.is_file():  # otherwise another process has just fetched it
                 partial = Partial(target)
-                _from_first(urls, file, target, partial, progress, waits, timeout)
+                _fetch_from_mirrors(urls, file, target, partial, progress, waits, timeout)
                 record_checksum(target, now_at=partial.path)
                 os.replace(partial.path, target)
                 partial.finish()
@@ -127,7 +137,7 @@ def fetch_file(
     return target
 
 
-def _from_first(
+def _fetch_from_mirrors(
     urls: Sequence[str],
     file: str,
     target: Path,
@@ -140,7 +150,7 @@ def _from_first(
     failures = []
     for url in urls:
         try:
-            _from_one(url, partial, progress, waits, timeout)
+            _fetch_from_mirror(url, partial, progress, waits, timeout)
             return
         except NotFetched as failure:
             failures.append((url, failure))
@@ -151,12 +161,14 @@ def _from_first(
     )
     if all(failure.status in (404, 410) for _, failure in failures):
         raise QamError(f"no mirror has {file} (HTTP status 404 for {', '.join(urls)}): {by_hand}")
-    told = ", nor ".join(f"{url} ({failure})" for url, failure in failures)
-    raise QamError(f"cannot fetch {told}: {by_hand}")
+    tried = ", nor ".join(f"{url} ({failure})" for url, failure in failures)
+    raise QamError(f"cannot fetch {tried}: {by_hand}")
 
 
-def _from_one(url: str, partial: Partial, progress: Progress | None, waits: Sequence[float], timeout: float) -> None:
-    """Complete the partial file from one mirror, with a few tries."""
+def _fetch_from_mirror(
+    url: str, partial: Partial, progress: Progress | None, waits: Sequence[float], timeout: float
+) -> None:
+    """Complete the partial file from one mirror, with retries."""
     before = longest = partial.size
     tries = 0
     while True:
@@ -178,20 +190,18 @@ def _from_one(url: str, partial: Partial, progress: Progress | None, waits: Sequ
 
 
 def _check(partial: Partial, resumed: bool) -> None:
-    """Discard a file that is not an intact zip of npy arrays, and make sure that the disk has one that is.
+    """Discard a file that is not an intact npz, and flush an intact one to the disk.
 
-    Its members' CRCs are read in full: no checksums are published to compare with, and they alone notice pieces of
-    different files, or of a file that a power cut left with holes. It costs less than any download.
+    All data are read and compared with their CRCs, since no checksums are published: only the CRCs detect parts of
+    different files, or holes that a power failure has left. This takes less time than any download.
     """
     try:
-        with zipfile.ZipFile(partial.path) as archive:
-            members = archive.infolist()
-            expected = all(m.filename.endswith(".npy") and m.compress_type in _NUMPYS for m in members)
-            intact = bool(members) and expected and archive.testzip() is None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OSError):
+        with open_npz(partial.path) as file:
+            intact = file.is_intact()
+    except QamError:
         intact = False
     if not intact:
         partial.discard()
         raise NotFetched("what it sent is not an intact npz file", again=resumed)
-    with open(partial.path, "ab") as file:
-        os.fsync(file.fileno())
+    with open(partial.path, "ab") as written:
+        flush_to_disk(written)

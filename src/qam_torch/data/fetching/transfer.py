@@ -1,8 +1,8 @@
-"""One HTTP transfer into a partial file, continued where an earlier one ended.
+"""One HTTP transfer into a partial file, continued where an earlier transfer ended.
 
-Beside `.NAME.part`, `.NAME.part.json` says which version of the file it is the beginning of: the entity tag, which only
-the server that gave it understands, and the modification time, which faithful mirrors share. The rest is asked for with
-Range and If-Range, so a server whose file is another one, or that knows no ranges, sends all of it, from the start.
+`.NAME.part.json` beside `.NAME.part` records the version of the partial file: the entity tag, which is valid for one
+server only, and the modification time, which exact mirrors share. The rest is requested with Range and If-Range, so a
+server that has another version, or does not support ranges, sends the whole file.
 """
 
 from __future__ import annotations
@@ -23,20 +23,21 @@ from typing import Any
 __all__ = ["BLOCK", "NotFetched", "Partial", "Progress", "Unreachable", "transfer"]
 
 BLOCK = 1 << 20
-"""Bytes read at most at once."""
+"""Largest number of bytes read at once."""
 
 Progress = Callable[[int, int | None], None]
-"""progress(bytes there, bytes in all, None if the server does not say)"""
+"""progress(bytes there, bytes in all or None if unknown)"""
 
 _TRY_AGAIN = (408, 416, 425, 429)
-"""HTTP statuses below 500 that may be another one soon; after 416 (no such range) the file starts afresh."""
+"""HTTP statuses below 500 after which a retry may succeed; after 416 (no such range) the file starts again."""
 
 
 class NotFetched(Exception):
-    """A transfer that did not bring the whole file.
+    """A transfer that did not complete the file.
 
-    again   whether the same server may do better at another try
-    status  HTTP status, if there was one
+    Attributes:
+        again: whether a retry with the same server may succeed.
+        status: HTTP status, if there was one.
     """
 
     def __init__(self, reason: str, again: bool, status: int | None = None) -> None:
@@ -45,44 +46,45 @@ class NotFetched(Exception):
 
 
 class Unreachable(NotFetched):
-    """There was no connection: no network, no such host, nobody listening."""
+    """There was no connection: no network, no such host, no server."""
 
 
 class Partial:
-    """What has come so far of a file.
+    """The part of a file that has been received so far.
 
-    target  the file's final path, in the same directory
+    Args:
+        target: the file's final path, in the same directory.
     """
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f".{target.name}.part")
         self._about = target.with_name(f".{target.name}.part.json")
         self._version: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError):  # cut short by a kill: no version known, so starts afresh
+        with contextlib.suppress(OSError, ValueError):  # cut short by a kill: no version known, so it starts again
             self._version = dict(json.loads(self._about.read_text()))
 
     @property
     def size(self) -> int:
-        """Bytes there."""
+        """Bytes received."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
     def total(self) -> int | None:
-        """Bytes of the whole file, where known."""
+        """Bytes of the whole file, or None if unknown."""
         return self._version.get("total")
 
     def conditions(self, url: str) -> dict[str, str]:
-        """Request headers that ask for the rest of this very version; none when all must be asked for."""
+        """Headers that request the rest of this version; none if the whole file must be requested."""
         etag = self._version.get("etag") if self._version.get("url") == url else None
         validator = etag or self._version.get("last_modified")
         return {"Range": f"bytes={self.size}-", "If-Range": validator} if self.size and validator else {}
 
     def restart(self, url: str, headers: http.client.HTTPMessage) -> None:
-        """Empty the file, and remember the version that comes now."""
+        """Empty the file, and record the version that follows."""
         etag, length = headers["ETag"], headers["Content-Length"]
         self._version = {
             "url": url,
-            "etag": None if etag is None or etag.startswith("W/") else etag,  # a weak one does not vouch for bytes
+            "etag": None if etag is None or etag.startswith("W/") else etag,  # a weak tag does not identify bytes
             "last_modified": headers["Last-Modified"],
             "total": int(length) if length and length.isdecimal() else None,
         }
@@ -90,23 +92,28 @@ class Partial:
         self._about.write_text(json.dumps(self._version))
 
     def discard(self) -> None:
-        """Remove what came."""
+        """Remove the partial file and its version."""
         self.path.unlink(missing_ok=True)
         self.finish()
 
     def finish(self) -> None:
-        """Remove what is known about the version: the file has been renamed."""
+        """Remove the record of the version, after the file has been renamed."""
         self._about.unlink(missing_ok=True)
         self._version = {}
 
 
 def transfer(url: str, partial: Partial, progress: Progress | None, timeout: float) -> None:
-    """Bring the partial file to its full size, or as far as the connection goes.
+    """Complete the partial file, or as much of it as the connection allows.
 
-    url       http or https
-    timeout   s   longest silence of the server
+    Args:
+        url: http or https address of the file.
+        partial: what has been received so far; it is continued.
+        progress: called with (bytes there, bytes in all or None).
+        timeout: seconds without data after which the transfer has failed.
 
-    Raises NotFetched; OSError when the disk does not take the file.
+    Raises:
+        NotFetched: the file is not complete.
+        OSError: the file cannot be written.
     """
     if partial.size and partial.size == partial.total:  # killed between the last byte and the renaming
         return
@@ -115,7 +122,7 @@ def transfer(url: str, partial: Partial, progress: Progress | None, timeout: flo
             partial.restart(url, response.headers)
         elif not _continues(response.headers["Content-Range"], partial):
             partial.discard()
-            raise NotFetched("it sent another part of the file than was asked for", again=True)
+            raise NotFetched("it sent another part of the file than was requested", again=True)
         with open(partial.path, "ab") as file:
             while block := _read(response, timeout):
                 file.write(block)
@@ -153,7 +160,7 @@ def _read(response: http.client.HTTPResponse, timeout: float) -> bytes:
 
 
 def _reason(error: BaseException | str, timeout: float) -> str:
-    """An exception of the network's in a few words."""
+    """A network exception in a few words."""
     if isinstance(error, TimeoutError):
         return f"no answer for {timeout:g} s"
     if isinstance(error, socket.gaierror):

@@ -1,4 +1,4 @@
-"""OGBench's environments as recipes use them. Imported in worker processes: no torch."""
+"""OGBench's environments for recording data. Imported in worker processes: no torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ __all__ = ["make_world"]
 
 
 def make_world(environment: str, **options: Any) -> Any:
-    """One environment without wrappers, whose episodes do not end.
+    """Make an environment without wrappers, whose episodes do not end.
 
-    environment  registered goal-conditioned environment, e.g. "cube-triple-v0"
-    options      further keywords of the environment
+    OGBench is imported here, since a parent process whose workers make the episodes does not need MuJoCo.
 
-    OGBench is imported here, because whoever has episodes made elsewhere needs no MuJoCo.
+    Args:
+        environment: registered goal-conditioned environment, e.g. "cube-triple-v0".
+        options: further keyword arguments of the environment.
     """
     with temporary_files_removed(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # GLFW misses a display, gymnasium dislikes a cast to float32
+        warnings.simplefilter("ignore")  # of GLFW without a display, and of gymnasium about a cast to float32
         importlib.import_module("ogbench")  # registers the environments
         return gymnasium.make(environment, terminate_at_goal=False, disable_env_checker=True, **options).unwrapped

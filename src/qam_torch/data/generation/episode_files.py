@@ -1,4 +1,4 @@
-"""Episodes kept on disk while a data set is made, so that a run that was killed goes on where it stopped.
+"""Episodes kept on disk while a dataset is made, so that an interrupted run continues where it stopped.
 
 Imported in worker processes: no torch.
 """
@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["Episode", "Pieces", "PiecesUnwritable", "Recipe"]
+from qam_torch.system.files import atomic_path
+
+__all__ = ["Episode", "EpisodeFiles", "EpisodeNotWritten", "Recipe"]
 
 Episode = dict[str, np.ndarray]
 Recipe = Callable[[int, int, int], Episode]
@@ -23,20 +24,21 @@ Recipe = Callable[[int, int, int], Episode]
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
-class PiecesUnwritable(Exception):
-    """The system's words for why a piece could not be written; the parent makes a QamError of it."""
+class EpisodeNotWritten(Exception):
+    """The operating system's reason why an episode could not be written; the parent raises a QamError from it."""
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """The episodes of one recipe and seed: read from disk where they are whole, else made and kept there.
-
-    directory  holds one file an episode, and nothing made otherwise: its name tells versions and seeds apart
-    recipe     makes an episode from (seed, index, rows) alone
-    seed       int >= 0
+class EpisodeFiles:
+    """The episodes of one recipe and seed: read from disk if they are complete, otherwise made and kept there.
 
     A file is the SHA-256 of its content, then an npz. It is renamed into place but not flushed to the disk, which would
     take as long as a short episode: a file damaged by a power failure does not match its hash, and is made again.
+
+    Attributes:
+        directory: holds one file per episode, of one recipe, seed and set of versions only.
+        recipe: makes an episode from (seed, index, rows) alone.
+        seed: int >= 0.
     """
 
     directory: Path
@@ -44,8 +46,8 @@ class Pieces:
     seed: int
 
     def episode(self, index: int, rows: int) -> Episode:
-        """Episode `index` with `rows` rows; raises PiecesUnwritable when it is new and the disk does not take it."""
-        path = self.directory / f"{index}.piece"
+        """Episode `index` with `rows` rows; raises EpisodeNotWritten when it is new and the disk does not take it."""
+        path = self.directory / f"{index}.episode"
         known = _read(path)
         if known is not None:
             return known
@@ -53,7 +55,7 @@ class Pieces:
         try:
             _write(path, episode)
         except OSError as error:
-            raise PiecesUnwritable(error.strerror or str(error)) from error
+            raise EpisodeNotWritten(error.strerror or str(error)) from error
         return episode
 
 
@@ -74,6 +76,5 @@ def _write(path: Path, episode: Episode) -> None:
     archive = io.BytesIO()
     np.savez(archive, **episode)  # type: ignore[arg-type]  # mypy reads **episode as numpy's own keyword options
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(hashlib.sha256(archive.getvalue()).digest() + archive.getvalue())
-    os.replace(temporary, path)
+    with atomic_path(path, shared=True) as temporary:
+        temporary.write_bytes(hashlib.sha256(archive.getvalue()).digest() + archive.getvalue())

@@ -1,8 +1,8 @@
-"""Data sets made here, with OGBench's environments and oracles, in OGBench's file format.
+"""Generation of datasets with OGBench's environments and oracles, in OGBench's file format.
 
-A recipe makes one episode from (seed, episode index, rows) alone; this module decides how many episodes, has them made
-in worker processes, and writes the files, which therefore depend neither on the number of workers nor on how often the
-work was interrupted. Another family of environments is another recipe.
+A recipe makes one episode from (seed, episode index, rows) alone. This module plans the episodes, makes them in worker
+processes and writes the files, which therefore depend neither on the number of workers nor on interruptions. A further
+family of environments needs one more recipe.
 """
 
 from __future__ import annotations
@@ -19,27 +19,28 @@ from pathlib import Path
 
 import numpy as np
 
-from qam_torch.data.catalog import DATASET_URL, DataSet, data_set
-from qam_torch.data.generation.episode_files import Episode, Pieces, PiecesUnwritable, Recipe
+from qam_torch.data.catalog import DATASET_URL, CatalogEntry, catalog_entry
+from qam_torch.data.generation.episode_files import Episode, EpisodeFiles, EpisodeNotWritten, Recipe
+from qam_torch.data.generation.file_plan import Shard, plan_shards
 from qam_torch.data.generation.manipulation import ManipulationEpisode
-from qam_torch.data.generation.partition import Shard, shards, validation_path
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
-from qam_torch.data.generation.workers import WorkerDied, make_pieces
+from qam_torch.data.generation.workers import make_episodes
 from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
 from qam_torch.system.locks import alone
 from qam_torch.system.machine import cpu_cores
+from qam_torch.system.worker_process import WorkerDied
 from qam_torch.types import QamError
 
-__all__ = ["Progress", "generate", "recipe", "validation_path"]
+__all__ = ["Progress", "generate", "recipe"]
 
 Progress = Callable[[int, int], None]
-"""Called with (transitions made, transitions in all, validation included)."""
+"""progress(transitions made, transitions in all), validation included"""
 
 LARGEST = 20_000_000
-"""Transitions of one file at most: they are joined in memory. OGBench's largest file has five million."""
+"""Largest number of transitions per file, which are joined in memory. OGBench's largest file has five million."""
 
 _PARTS = ".{}.parts-"
-"""How the names of directories for unfinished work start."""
+"""Beginning of the names of directories for unfinished work."""
 
 _TOOLS = ("qam-torch", "ogbench", "mujoco", "gymnasium", "numpy", "scipy")
 """Packages whose version can change an episode's bits."""
@@ -54,28 +55,33 @@ def generate(
     progress: Progress | None = None,
     keep: bool = False,
 ) -> bool:
-    """Make a data set by OGBench's recipe.
+    """Generate a dataset by OGBench's recipe.
 
-    name         a data set of the catalogue that OGBench's scripted oracles make, e.g. "cube-triple-play-v0"
-    path         training file; the validation file, with a tenth as many episodes, goes beside it (`validation_path`).
-                 For a set of several shards: a directory, in which they get OGBench's names, one pair after the other
-    transitions  int, 1 to LARGEST, in episodes of the published length; if no multiple, episodes are made equally long
-                 (to one step) instead of leaving a stub that might be shorter than a chunk. As published when None
-    seed         int >= 0
-    workers      processes; one for each CPU when None; 1 works in this process
-    progress     called after each episode
-    keep         leave a data set whose files are all there, perhaps since another process has just made it, as it is
-    ->           whether it was made
+    The same (name, transitions, seed) gives the same bytes with the same versions of OGBench and MuJoCo. Files are
+    written atomically, a training file after its validation file. Until then, finished episodes are kept in a hidden
+    directory beside `path`, so that a call with the same arguments continues after an interruption. If two processes
+    generate the same `path`, one waits for the other.
 
-    The same (name, transitions, seed) gives the same bytes, as long as OGBench's and MuJoCo's versions are the same.
-    Each file appears in one piece, a training file after its validation file. Until then the finished episodes are kept
-    in a hidden directory beside `path`, where a call with the same arguments goes on after whatever ended the first.
-    Of two processes that make the same `path`, one waits for the other.
+    Args:
+        name: a dataset that OGBench's scripted oracles make, e.g. "cube-triple-play-v0".
+        path: training file; the validation file, with a tenth as many episodes, is written beside it
+            (`validation_path`). For a sharded dataset: a directory, in which the files get OGBench's names.
+        transitions: 1 to LARGEST, in episodes of the published length; if it is not a multiple of that length, all
+            episodes are shortened equally, since a short last episode could be shorter than a chunk. As published if
+            None.
+        seed: int >= 0.
+        workers: number of processes, None for one per CPU core; 1 works in this process.
+        progress: called after each episode.
+        keep: leave a complete dataset as it is, also one that another process has just made.
 
-    Raises QamError for a data set that is unknown or needs trained experts, numbers out of range, a path that cannot be
-    written, or a worker that died.
+    Returns:
+        Whether the dataset was generated by this call.
+
+    Raises:
+        QamError: the dataset is unknown or needs trained experts, a number is out of range, the path cannot be written
+            to, or a worker died.
     """
-    entry = data_set(name)
+    entry = catalog_entry(name)
     workers = workers if workers is not None else cpu_cores()
     transitions = transitions if transitions is not None else entry.transitions
     for argument, value, least in (("transitions", transitions, 1), ("seed", seed, 0), ("workers", workers, 1)):
@@ -87,7 +93,7 @@ def generate(
             "with other seeds in one directory, which data.path can name"
         )
     path, make = Path(path), recipe(entry)
-    plan = shards(entry, path, transitions)
+    plan = plan_shards(entry, path, transitions)
     if keep and _is_there(plan) and not _leftovers(path, plan):  # nothing to write: the directory may be read-only
         return False
     count = _Counter(progress, sum(rows - 1 for shard in plan for _, rows in shard.episodes))
@@ -96,25 +102,23 @@ def generate(
             needed = not (keep and _is_there(plan))
             directory = _unfinished(path, [name, transitions, seed])
             for number, shard in enumerate(plan if needed else ()):
-                _make_shard(shard, Pieces(directory / f"{number:03d}", make, seed), workers, count)
+                _make_shard(shard, EpisodeFiles(directory / f"{number:03d}", make, seed), workers, count)
             _remove_leftovers(path, plan)
             return needed
-    except PiecesUnwritable as error:
-        raise QamError(
-            f"cannot write data set {path} ({error}): free some space or choose another directory"
-        ) from error
+    except EpisodeNotWritten as error:
+        raise QamError(f"cannot write dataset {path} ({error}): free some space or choose another directory") from error
     except WorkerDied as error:
         raise QamError(
             f"a worker that generates data died ({error}): see its message above, check the memory, or use workers=1"
         ) from error
 
 
-def recipe(entry: DataSet) -> Recipe:
-    """What makes the episodes of a data set; raises QamError where that takes trained experts."""
+def recipe(entry: CatalogEntry) -> Recipe:
+    """The recipe that makes the episodes of a dataset; raises QamError if that needs trained experts."""
     if not entry.generated_by_oracle:
         raise QamError(
-            f"data set '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
-            f"ship: fetch {DATASET_URL}/{entry.files[0]}"
+            f"dataset '{entry.name}' cannot be generated, since it takes trained experts, which OGBench does not "
+            f"publish: fetch {DATASET_URL}/{entry.files[0]}"
         )
     if entry.family == "pointmaze":
         episode = {"navigate": NavigateEpisode, "stitch": StitchEpisode}[entry.kind]
@@ -122,35 +126,35 @@ def recipe(entry: DataSet) -> Recipe:
     return ManipulationEpisode(entry.environment, "play" if entry.kind == "play" else "noisy")
 
 
-def _make_shard(shard: Shard, pieces: Pieces, workers: int, count: _Counter) -> None:
-    record = pieces.directory.with_suffix(".written")
+def _make_shard(shard: Shard, kept: EpisodeFiles, workers: int, count: _Counter) -> None:
+    record = kept.directory.with_suffix(".written")
     if _is_written(shard, record):
         count.add(shard.episodes)
         return
-    with contextlib.closing(make_pieces(pieces, shard.episodes, min(workers, len(shard.episodes)))) as made:
+    with contextlib.closing(make_episodes(kept, shard.episodes, min(workers, len(shard.episodes)))) as made:
         for episode in made:
             count.add([episode])
-    for file in (shard.validation, shard.training):  # whoever finds the training file finds both
-        write_npz_atomic(file.path, _joined(pieces, file.episodes))
-    with contextlib.suppress(OSError):  # no harm but a shard made twice, should the work be interrupted later
+    for file in (shard.validation, shard.training):  # where the training file exists, both exist
+        write_npz_atomic(file.path, _joined(kept, file.episodes))
+    with contextlib.suppress(OSError):  # then the shard is made twice if the work is interrupted later
         record.write_text(" ".join(file_hash(file.path) for file in shard))
-    shutil.rmtree(pieces.directory, ignore_errors=True)
+    shutil.rmtree(kept.directory, ignore_errors=True)
 
 
 def _is_written(shard: Shard, record: Path) -> bool:
-    """Whether the record, the hashes of a shard's two files, is there and true."""
+    """Whether the record exists and has the hashes of the shard's two files."""
     try:
         return record.read_bytes().split() == [file_hash(file.path).encode() for file in shard]
     except OSError:
         return False
 
 
-def _joined(pieces: Pieces, episodes: list[tuple[int, int]]) -> Episode:
-    """All in a row, none held twice."""
+def _joined(kept: EpisodeFiles, episodes: list[tuple[int, int]]) -> Episode:
+    """The episodes in one set of arrays; each is read directly into its place, so that memory holds them once."""
     arrays: Episode = {}
     row, total = 0, sum(rows for _, rows in episodes)
     for index, rows in episodes:
-        for key, values in pieces.episode(index, rows).items():
+        for key, values in kept.episode(index, rows).items():
             if row == 0:
                 arrays[key] = np.empty((total, *values.shape[1:]), values.dtype)
             arrays[key][row : row + rows] = values
@@ -159,7 +163,7 @@ def _joined(pieces: Pieces, episodes: list[tuple[int, int]]) -> Episode:
 
 
 def _unfinished(path: Path, made: list[str | int]) -> Path:
-    """The directory for unfinished work, which whoever makes the same again with the same tools finds again."""
+    """The directory for unfinished work, the same for equal arguments and versions."""
     tools = [importlib.metadata.version(tool) for tool in _TOOLS]
     return path.with_name(
         _PARTS.format(path.name) + hashlib.sha256(json.dumps([made, tools]).encode()).hexdigest()[:16]
@@ -171,7 +175,7 @@ def _is_there(plan: list[Shard]) -> bool:
 
 
 def _leftovers(path: Path, plan: list[Shard]) -> list[Path]:
-    """What is of no more use beside a data set that is whole, though it may be another process's for a moment yet."""
+    """Files that are no longer needed beside a complete dataset; another process may still use them for a moment."""
     found = [*path.parent.glob(_PARTS.format(glob.escape(path.name)) + "*"), path.with_name(f".{path.name}.lock")]
     for file in (file.path for shard in plan for file in shard):
         found += file.parent.glob(f".{glob.escape(file.name)}.[0-9]*.tmp")  # see `write_npz_atomic`
@@ -189,18 +193,18 @@ def _remove_leftovers(path: Path, plan: list[Shard]) -> None:
 
 @contextlib.contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """The lock of a data set, in a directory made if needed."""
+    """Hold the lock of a dataset, in a directory that is created if needed."""
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(alone(path))
         except OSError as error:
-            raise PiecesUnwritable(error.strerror or str(error)) from error
+            raise EpisodeNotWritten(error.strerror or str(error)) from error
         yield
 
 
 class _Counter:
-    """Tells how many transitions there are by now."""
+    """Reports the number of transitions made so far."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress, self._made, self._total = progress, 0, total

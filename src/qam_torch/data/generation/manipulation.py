@@ -1,4 +1,4 @@
-"""OGBench's recipes for the arm (cube, scene, puzzle): one episode of oracles that reach target after target.
+"""OGBench's recipes for the arm (cube, scene, puzzle): episodes of oracles that reach one target after another.
 
 Imported in worker processes: no torch.
 """
@@ -15,11 +15,11 @@ import numpy as np
 
 from qam_torch.data.generation.environments import make_world
 from qam_torch.data.generation.episode_files import Episode
-from qam_torch.data.generation.seeding import integer_seed, numpy_seeded
+from qam_torch.data.generation.numpy_seeding import integer_seed, numpy_seeded
 
 __all__ = ["ManipulationEpisode", "Stage", "block_is_visible", "stage"]
 
-# All numbers are OGBench's.
+# All numbers are from OGBench.
 _STACKING = {
     "single": (0.0, 0.0),
     "double": (0.0, 0.25),
@@ -40,17 +40,17 @@ Kind = Literal["play", "noisy"]
 
 @dataclass(frozen=True)
 class ManipulationEpisode:
-    """Makes one episode, in which an oracle reaches a random target, then one for the next target, and so on.
-
-    environment  registered goal-conditioned environment, e.g. "cube-triple-v0", "scene-v0", "puzzle-4x4-v0"
-    kind         "play": oracles that follow a plan with smooth noise;
-                 "noisy": oracles that react to the state, with noise of a strength drawn for each episode, and some
-                 actions drawn uniformly
+    """Makes one episode, in which an oracle reaches a random target, then an oracle for the next target, and so on.
 
     Calling it with (seed, index, rows), rows >= 2, returns observations, actions, terminals, qpos, qvel, and
-    button_states where the environment has buttons, with `rows` rows each, `terminals` True on the last. The result
-    depends on these numbers alone, not on episodes made before; numpy's global generator, which the oracles draw from,
-    is left as it was.
+    button_states if the environment has buttons, with `rows` rows each, `terminals` True on the last. The result
+    depends on these numbers only, not on earlier episodes. The state of numpy's global generator, from which the
+    oracles draw, is restored.
+
+    Args:
+        environment: registered goal-conditioned environment, e.g. "cube-triple-v0", "scene-v0", "puzzle-4x4-v0".
+        kind: "play", oracles that follow a plan with smooth noise; or "noisy", oracles that react to the state, with
+            noise whose strength is drawn per episode, and some actions drawn uniformly.
 
     Source: Park et al. 2025 (OGBench), manipulation data.
     """
@@ -67,7 +67,7 @@ class ManipulationEpisode:
         return episode
 
     def _attempt(self, seed: np.random.SeedSequence, rows: int) -> Episode | None:
-        """An episode, or None if OGBench would throw it away."""
+        """An episode, or None if OGBench would reject it."""
         family, variant = self.environment.split("-")[:2]
         noisy = self.kind == "noisy"
         here = stage(self.environment, self.kind)
@@ -108,26 +108,30 @@ class ManipulationEpisode:
 
 
 def block_is_visible(qpos: np.ndarray) -> bool:
-    """Whether scene's block is where images can show it: neither too far right, nor too far left outside the drawer.
+    """Whether the block is visible in images: neither too far right, nor too far left outside the drawer.
 
-    qpos (nq,) of the scene; OGBench throws episodes away in which this is ever False.
+    OGBench rejects episodes in which this is False at any step.
+
+    Args:
+        qpos: positions (nq,) of the environment scene.
     """
     _, y, z = qpos[14:17]
     return bool(y < 0.29 and (y > -0.3 or 0.06 <= z <= 0.08))
 
 
 class Stage:
-    """An environment and its oracles, put back before each episode to what they were when new.
+    """An environment and its oracles, restored before each episode to their initial state.
 
-    Compiling the model again would cost a quarter of an episode. `reset` alone leaves the old targets, in attributes
-    and in the model, and `info` tells of those until new ones are set.
+    Compiling the model again would take a quarter of an episode's time. The environment's own `reset` keeps the old
+    targets, in attributes and in the model, and `info` contains them until new ones are set.
 
-    world    the environment, unwrapped
-    oracles  what `info["privileged/target_task"]` says -> oracle
+    Attributes:
+        world: the environment, unwrapped.
+        oracles: value of `info["privileged/target_task"]` -> oracle.
     """
 
     MODEL_ARRAYS = ("dof_damping", "geom_rgba", "mat_rgba", "site_pos")
-    """What episodes change in the model."""
+    """Arrays of the model that episodes change."""
 
     def __init__(self, environment: str, kind: Kind) -> None:
         self.world = make_world(environment, mode="data_collection")
@@ -137,7 +141,7 @@ class Stage:
         self._model = {name: getattr(self.world.model, name).copy() for name in self.MODEL_ARRAYS}
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode that knows nothing of those before -> observation, info."""
+        """Start an episode that is independent of earlier ones; returns observation and info."""
         vars(self.world).update({name: copy.copy(value) for name, value in self._attributes.items()})
         for name, array in self._model.items():
             getattr(self.world.model, name)[:] = array
@@ -146,7 +150,7 @@ class Stage:
 
 
 def _numbers(world: Any) -> dict[str, Any]:
-    """Copies of the attributes that are numbers, words or arrays of them."""
+    """Copies of the attributes that are numbers, strings or arrays of them."""
     plain = (bool, int, float, str, np.generic, np.ndarray)
     return {name: copy.copy(value) for name, value in vars(world).items() if isinstance(value, plain)}
 
@@ -165,5 +169,5 @@ def _oracles(world: Any, family: str, kind: Kind) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def stage(environment: str, kind: Kind) -> Stage:
-    """The process's stage: one at a time, since one process makes one data set."""
+    """The stage of this process: one at a time, since a process makes one dataset."""
     return Stage(environment, kind)

@@ -1,4 +1,4 @@
-"""OGBench's recipes for the point mass in a maze: one episode of a noisy oracle.
+"""OGBench's recipes for the point mass in a maze: episodes of a noisy oracle.
 
 Imported in worker processes: no torch.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from qam_torch.data.generation.environments import make_world
 from qam_torch.data.generation.episode_files import Episode
-from qam_torch.data.generation.seeding import integer_seed, numpy_seeded
+from qam_torch.data.generation.numpy_seeding import integer_seed, numpy_seeded
 
 __all__ = [
     "ACTION_NOISE",
@@ -40,13 +40,14 @@ Cell = tuple[int, int]
 
 @dataclass(frozen=True)
 class PointMazeEpisode(ABC):
-    """Makes one episode of the oracle, which walks to a goal along the shortest way; a subclass names the goals.
-
-    maze  one of MAZES
+    """Makes one episode of the oracle, which moves to a goal along the shortest path; a subclass chooses the goals.
 
     Calling it with (seed, index, rows), rows >= 2, returns observations, actions, terminals, qpos, qvel with `rows`
-    rows each, `terminals` True on the last. The result depends on these numbers alone; numpy's global generator, which
-    OGBench draws from, is left as it was.
+    rows each, `terminals` True on the last. The result depends on these numbers only. The state of numpy's global
+    generator, from which OGBench draws, is restored.
+
+    Args:
+        maze: one of MAZES.
 
     Source: Park et al. 2025 (OGBench), pointmaze data.
     """
@@ -55,11 +56,11 @@ class PointMazeEpisode(ABC):
 
     @abstractmethod
     def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
-        """The goal's cell of an episode that starts in this cell."""
+        """Cell of the first goal of an episode that starts in this cell."""
 
     @abstractmethod
     def next_goal(self, rng: np.random.Generator, maze_map: np.ndarray) -> Cell | None:
-        """The goal's cell after one has been reached; None to stay with the old one."""
+        """Cell of the next goal after one has been reached; None to keep the old goal."""
 
     def __call__(self, seed: int, index: int, rows: int) -> Episode:
         assert rows >= 2
@@ -92,7 +93,7 @@ class PointMazeEpisode(ABC):
 
 
 class NavigateEpisode(PointMazeEpisode):
-    """Visits random vertices of the maze, one after the other."""
+    """Moves to random vertices of the maze, one after another."""
 
     def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
         return self.next_goal(rng, maze_map)
@@ -103,7 +104,7 @@ class NavigateEpisode(PointMazeEpisode):
 
 
 class StitchEpisode(PointMazeEpisode):
-    """Walks to a cell nearby and stays there."""
+    """Moves to a nearby cell and stays there."""
 
     def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
         near = cells_at_distance(maze_map, start, STITCH_DISTANCE) or [start]
@@ -114,14 +115,14 @@ class StitchEpisode(PointMazeEpisode):
 
 
 class Subgoals:
-    """OGBench's oracle, asked once per pair of cells: its answer depends on the two positions' cells only."""
+    """OGBench's oracle, called once per pair of cells: its result depends only on the cells of the two positions."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
         self._known: dict[tuple[Cell, Cell], np.ndarray] = {}
 
     def __call__(self, start_xy: np.ndarray, goal_xy: np.ndarray) -> np.ndarray:
-        """Positions (2,), (2,) -> centre (2,) of the next cell on the shortest way."""
+        """Positions (2,), (2,) -> center (2,) of the next cell on the shortest path."""
         cells = (self._world.xy_to_ij(start_xy), self._world.xy_to_ij(goal_xy))
         if cells not in self._known:
             self._known[cells], _ = self._world.get_oracle_subgoal(start_xy, goal_xy)
@@ -142,7 +143,7 @@ def vertex_cells(maze_map: np.ndarray) -> list[Cell]:
 
 
 def cells_at_distance(maze_map: np.ndarray, start: Cell, distance: int) -> list[Cell]:
-    """Free cells to which the shortest way from `start` has `distance` steps: up, down, left or right."""
+    """Free cells whose shortest path from `start` has `distance` steps up, down, left or right."""
     steps, queue = {start: 0}, deque([start])
     free = set(_free_cells(maze_map))
     while queue:
@@ -156,6 +157,6 @@ def cells_at_distance(maze_map: np.ndarray, start: Cell, distance: int) -> list[
 
 @functools.lru_cache(maxsize=1)
 def _world(maze: str) -> tuple[Any, Subgoals]:
-    """One environment a process: compiling the model costs as much as an episode."""
+    """One environment per process: compiling the model takes as long as an episode."""
     world = make_world(f"pointmaze-{maze}-v0")
     return world, Subgoals(world)

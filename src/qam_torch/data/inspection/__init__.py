@@ -1,1 +1,1 @@
-"""What is in a data file and what is wrong with it: `inspection` lists findings, `statistics` counts."""
+"""Checks and statistics of data files: `checks` lists findings, `statistics` counts episodes, returns and actions."""

@@ -1,6 +1,7 @@
-"""Everything that is wrong with a data file, and what is worth knowing about it: all findings, not only the first.
+"""All problems of a data file, and properties worth knowing, as a list of findings.
 
-`files.read_npz` stops at the first problem, as training must; this module goes on with whatever can still be read.
+`ogbench_format.read_npz` stops at the first problem, as training must; `inspect_file` continues with whatever can still
+be read.
 """
 
 from __future__ import annotations
@@ -13,48 +14,49 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 
-from qam_torch.data.catalog import DataSet
+from qam_torch.data.array_checks import are_flags, array_problem, converted, layout_problems, non_finite_row
+from qam_torch.data.catalog import CatalogEntry
 from qam_torch.data.checksums import record_path
-from qam_torch.data.generation.partition import validation_path
 from qam_torch.data.inspection.duplicates import common_rows, repeated_episodes
 from qam_torch.data.inspection.environment_match import Extent, check_buttons, check_positions, check_spaces
 from qam_torch.data.inspection.findings import Finding, Level
-from qam_torch.data.inspection.salvage import salvage_arrays
-from qam_torch.data.ogbench_format import OPTIONAL_KEYS, REQUIRED_KEYS, are_flags, file_hash
+from qam_torch.data.inspection.readable_arrays import readable_arrays
+from qam_torch.data.ogbench_format import OGBENCH_LAYOUT, file_hash, validation_path
 from qam_torch.data.transitions import ACTION_LIMIT
 
 __all__ = ["inspect_file"]
 
 Arrays = dict[str, np.ndarray]
 
-_KINDS = {"terminals": ("biuf", "booleans"), "button_states": ("iu", "integers")}
-_FLOATS = ("f", "floating-point numbers")
 _STRAY_SHARE = 0.01  # a point mass pressed into a corner repeats a row now and then; more than this is a copy
 
 
 def inspect_file(
     path: str | os.PathLike[str],
     environment: gymnasium.Env | None = None,
-    published: DataSet | None = None,
+    published: CatalogEntry | None = None,
     extent: Extent | None = None,
 ) -> list[Finding]:
-    """Look at one OGBench file from every side. Nothing in it is ever unpickled.
+    """Check one OGBench file in every respect. No Python object is ever unpickled.
 
-    path         the file; its validation file and its checksum ("x.npz.sha256") are looked for beside it
-    environment  the one it should fit, or None to leave that out; asked for its spaces, which may reset it
-    published    the catalogue's entry it claims to be, or None
-    extent       left, right, bottom, top edge that positions (qpos[:, :2]) must keep to, for mazes
-    ->           findings in a fixed order of checks; a check may have several, one for each problem
+    Args:
+        path: path of the file; its validation file and its checksum ("x.npz.sha256") are looked for beside it.
+        environment: environment that the file should fit, which may be reset; None skips these checks.
+        published: catalog entry that the file is compared with, or None.
+        extent: left, right, bottom and top edge that positions (qpos[:, :2]) must stay within, for mazes.
+
+    Returns:
+        Findings in a fixed order of checks; one check may have several, one per problem.
     """
     path = Path(path)
-    arrays, damage = salvage_arrays(path)
+    arrays, damage = readable_arrays(path)
     findings = [*_file(path, arrays, damage), *_checksum(path)]
     if "" in damage:
         return findings
-    findings += _keys([*arrays, *damage])
-    known = {key: arrays[key] for key in (*REQUIRED_KEYS, *OPTIONAL_KEYS) if key in arrays}
+    findings += _names([*arrays, *damage])
+    known = {name: arrays[name] for name in OGBENCH_LAYOUT if name in arrays}
     findings += _layout(known)
-    sound = {key: array for key, array in known.items() if not _misfit(key, array) and len(array)}
+    sound = {name: array for name, array in known.items() if not array_problem(OGBENCH_LAYOUT[name], array)}
     findings += [*_numbers(sound), *_action_range(sound), *_terminals(sound), *_episodes(sound, path, published)]
     findings += [*_repeats(sound), *_held_out(path, sound)]
     if environment is not None:
@@ -65,7 +67,7 @@ def inspect_file(
 
 
 def _file(path: Path, arrays: Arrays, damage: Mapping[str, str]) -> Iterator[Finding]:
-    yield from (Finding("file", "error", told) for told in damage.values())
+    yield from (Finding("file", "error", problem) for problem in damage.values())
     if not damage:
         yield Finding("file", "ok", f"{path.stat().st_size / 1e6:,.2f} MB, {len(arrays)} arrays")
 
@@ -91,9 +93,9 @@ def _checksum(path: Path) -> Iterator[Finding]:
         yield Finding("checksum", "ok", f"sha256 {actual[:12]}... as recorded")
 
 
-def _keys(names: Collection[str]) -> Iterator[Finding]:
-    missing = [key for key in REQUIRED_KEYS if key not in names]
-    unknown = [key for key in names if key not in (*REQUIRED_KEYS, *OPTIONAL_KEYS)]
+def _names(names: Collection[str]) -> Iterator[Finding]:
+    missing = [name for name, spec in OGBENCH_LAYOUT.items() if spec.required and name not in names]
+    unknown = [name for name in names if name not in OGBENCH_LAYOUT]
     if missing:
         yield Finding("arrays", "error", f"missing: {', '.join(missing)}")
     if unknown:
@@ -102,48 +104,24 @@ def _keys(names: Collection[str]) -> Iterator[Finding]:
         yield Finding("arrays", "ok", ", ".join(names))
 
 
-def _misfit(key: str, array: np.ndarray) -> str:
-    """What is wrong with an array's dimensions or dtype; "" for nothing."""
-    dimensions = 1 if key == "terminals" else 2
-    if array.ndim != dimensions:
-        return f"has shape {array.shape}, expected {dimensions} dimension(s)"
-    if dimensions == 2 and not array.shape[1]:
-        return "has no columns"
-    kinds, name = _KINDS.get(key, _FLOATS)
-    return "" if array.dtype.kind in kinds else f"has dtype {array.dtype}, expected {name}"
-
-
 def _layout(known: Arrays) -> Iterator[Finding]:
-    misfits = {key: misfit for key, array in known.items() if (misfit := _misfit(key, array))}
-    rows = {key: len(array) for key, array in known.items() if array.ndim}
-    for key, misfit in misfits.items():
-        yield Finding("shapes", "error", f"'{key}' {misfit}")
-    if len(set(rows.values())) > 1:
-        told = ", ".join(f"{key} {count:,}" for key, count in rows.items())
-        yield Finding("shapes", "error", f"rows differ: {told}")
-    elif not any(rows.values()):
-        yield Finding("shapes", "error", "no rows")
-    elif not misfits:
-        columns = ", ".join(
-            f"{key} {array.shape[1]} {array.dtype}" if array.ndim == 2 else f"{key} {array.dtype}"
-            for key, array in known.items()
-        )
-        yield Finding("shapes", "ok", f"{max(rows.values()):,} rows of {columns}")
+    problems = list(layout_problems(known, OGBENCH_LAYOUT))
+    yield from (Finding("shapes", "error", problem) for problem in problems)
+    if known and not problems:
+        rows = len(next(iter(known.values())))
+        columns = ", ".join(" ".join(map(str, (name, *array.shape[1:], array.dtype))) for name, array in known.items())
+        yield Finding("shapes", "ok", f"{rows:,} rows of {columns}")
 
 
 def _numbers(arrays: Arrays) -> Iterator[Finding]:
     damaged = False
-    for key, array in arrays.items():
-        if key in ("observations", "actions") and array.dtype.kind == "f":
-            with np.errstate(all="ignore"):  # what training's float32 cannot hold becomes infinite
-                array = array.astype(np.float32, copy=False)
-        if array.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+    for name, array in arrays.items():
+        array = converted(array, OGBENCH_LAYOUT[name])  # as training would
+        if (first := non_finite_row(array)) is not None:
             damaged = True
-            first = int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
-            nan = int(np.isnan(array).sum())
-            infinite = int((~finite).sum()) - nan
+            nan, wrong = int(np.isnan(array).sum()), int((~np.isfinite(array)).sum())
             yield Finding(
-                "numbers", "error", f"'{key}' has {nan:,} NaN and {infinite:,} infinite, first in row {first}"
+                "numbers", "error", f"'{name}' has {nan:,} NaN and {wrong - nan:,} infinite, first in row {first}"
             )
     if arrays and not damaged:
         yield Finding("numbers", "ok", "all finite")
@@ -156,14 +134,14 @@ def _action_range(arrays: Arrays) -> Iterator[Finding]:
     outside, clipped = int((size > 1).sum()), int((size > ACTION_LIMIT).sum())
     if outside:
         row = int(np.argmax((size > 1).any(axis=1)))
-        told = (
+        message = (
             f"{outside:,} of {size.size:,} numbers outside [-1, 1], first in row {row}, largest {np.nanmax(size):.4g}"
         )
-        yield Finding("actions", "error", told)
+        yield Finding("actions", "error", message)
     elif clipped:
         share = clipped / size.size
-        told = f"in [-1, 1]; {clipped:,} numbers ({share:.1%}) beyond 1 - 1e-5 are clipped when loaded"
-        yield Finding("actions", "note", told)
+        message = f"in [-1, 1]; {clipped:,} numbers ({share:.1%}) beyond 1 - 1e-5 are clipped when loaded"
+        yield Finding("actions", "note", message)
     else:
         yield Finding("actions", "ok", "in [-1, 1]")
 
@@ -189,27 +167,27 @@ def _episode_ends(arrays: Arrays) -> np.ndarray:
     return np.union1d(np.flatnonzero(arrays["terminals"]) + 1, [len(arrays["terminals"])])
 
 
-def _episodes(arrays: Arrays, path: Path, published: DataSet | None) -> Iterator[Finding]:
+def _episodes(arrays: Arrays, path: Path, published: CatalogEntry | None) -> Iterator[Finding]:
     if "terminals" not in arrays:
         return
     lengths = np.diff(_episode_ends(arrays), prepend=0) - 1
     least, middle, most = int(lengths.min()), float(np.median(lengths)), int(lengths.max())
-    told = f"{len(lengths):,} of {least:,} to {most:,} transitions, median {middle:,.0f}; {lengths.sum():,} in all"
+    message = f"{len(lengths):,} of {least:,} to {most:,} transitions, median {middle:,.0f}; {lengths.sum():,} in all"
     if not most:
         yield Finding("episodes", "error", "no row starts a transition: terminals belong on last rows only")
         return
-    yield Finding("episodes", "ok", told)
+    yield Finding("episodes", "ok", message)
     if empty := int((lengths == 0).sum()):
         yield Finding("episodes", "note", f"{empty:,} have no transition (a single, terminal row)")
     if published is not None:
         episodes = published.episodes // 10 if path.stem.endswith("-val") else published.episodes
         if (len(lengths), least, most) != (episodes, published.steps, published.steps):
-            told = f"{published.name} as published has {episodes:,} of {published.steps:,} transitions each"
-            yield Finding("episodes", "note", told)
+            message = f"{published.name} as published has {episodes:,} of {published.steps:,} transitions each"
+            yield Finding("episodes", "note", message)
 
 
 def _paired(arrays: Arrays, *more: str) -> bool:
-    """Whether observations, actions and the named arrays are there, with as many rows."""
+    """Whether observations, actions and the named arrays are there, with equal numbers of rows."""
     keys = ("observations", "actions", *more)
     return all(key in arrays for key in keys) and len({len(arrays[key]) for key in keys}) == 1
 
@@ -220,30 +198,30 @@ def _repeats(arrays: Arrays) -> Iterator[Finding]:
     ends = _episode_ends(arrays)
     if twins := repeated_episodes((arrays["observations"], arrays["actions"]), ends):
         first, again = twins[0]
-        told = f"{len(twins):,} of {len(ends):,} repeated: number {again} equals number {first}, counted from 0"
-        yield Finding("repeats", "error", told)
+        message = f"{len(twins):,} of {len(ends):,} repeated: number {again} equals number {first}, counted from 0"
+        yield Finding("repeats", "error", message)
     else:
         yield Finding("repeats", "ok", "no episode equals an earlier one")
 
 
 def _held_out(path: Path, arrays: Arrays) -> Iterator[Finding]:
-    """Rows that also stand in the validation file."""
+    """Rows that are also in the validation file."""
     if path.stem.endswith("-val") or not _paired(arrays):
         return
     other = validation_path(path)
     if not other.is_file():
         yield Finding("validation", "note", "no -val file beside it")
         return
-    held_out, _ = salvage_arrays(other)
+    held_out, _ = readable_arrays(other)
     comparable = _paired(held_out) and all(
-        not _misfit(key, held_out[key]) and held_out[key].shape[1] == arrays[key].shape[1]
-        for key in ("observations", "actions")
+        not array_problem(OGBENCH_LAYOUT[name], held_out[name]) and held_out[name].shape[1] == arrays[name].shape[1]
+        for name in ("observations", "actions")
     )
     if not comparable:
-        yield Finding("validation", "note", "its -val file cannot be compared: check that, too")
+        yield Finding("validation", "note", "its -val file cannot be compared: check it, too")
         return
     mine, theirs = ((each["observations"], each["actions"]) for each in (arrays, held_out))
     common = common_rows(mine, theirs)
-    told = f"{common:,} rows also stand in its -val file (of {len(theirs[0]):,} rows)"
+    message = f"{common:,} rows are also in its -val file (of {len(theirs[0]):,} rows)"
     level: Level = "ok" if not common else "note" if common <= _STRAY_SHARE * len(theirs[0]) else "error"
-    yield Finding("validation", level, told)
+    yield Finding("validation", level, message)

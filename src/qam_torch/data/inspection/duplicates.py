@@ -1,4 +1,4 @@
-"""Rows and episodes of a data file that are there more than once, compared byte by byte in float32."""
+"""Rows and episodes that occur more than once in data files, compared byte by byte in float32."""
 
 from __future__ import annotations
 
@@ -15,19 +15,25 @@ _ROWS_AT_ONCE = 1 << 16
 
 
 def common_rows(data: Rows, other: Rows) -> int:
-    """How many rows of `data` also stand in `other`.
+    """Count the rows of one file that are also in another.
 
-    data, other  pairs of observations (rows, O) and actions (rows, A), O and A the same in both
+    Args:
+        data: observations (rows, O) and actions (rows, A).
+        other: the same of the other file, with the same O and A.
     """
     known = set(_row_bytes(*other))
     return sum(row in known for row in _row_bytes(*data))
 
 
 def repeated_episodes(data: Rows, ends: np.ndarray) -> list[tuple[int, int]]:
-    """Episodes that equal an earlier one in every row -> pairs (number of the first such, number of the repetition).
+    """Find episodes that equal an earlier episode in every row.
 
-    data  observations (rows, O) and actions (rows, A)
-    ends  (episodes,)  row after each episode's last, the last of them `rows`; episodes of one row are left out
+    Args:
+        data: observations (rows, O) and actions (rows, A).
+        ends: (episodes,), the row after each episode's last row; episodes of one row are ignored.
+
+    Returns:
+        Pairs (index of the first such episode, index of the repetition).
     """
     first: dict[bytes, int] = {}
     repeated: list[tuple[int, int]] = []

@@ -1,4 +1,4 @@
-"""Whether a data file fits the environment it is meant for: sizes, limits, buttons, the maze's edges."""
+"""Whether a data file fits its environment: sizes, limits, buttons, the edges of the maze."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Extent = tuple[float, float, float, float]
 
 
 def check_spaces(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -> Iterator[Finding]:
-    """Sizes and limits against those of the environment's spaces and of its MuJoCo model's states."""
+    """Compare sizes and limits with the environment's spaces and the state of its MuJoCo model."""
     space, unwrapped = environment.observation_space, environment.unwrapped
     sizes: dict[str, Any] = {"observations": space.shape, "actions": environment.action_space.shape}
     if (model := getattr(unwrapped, "model", None)) is not None:
@@ -39,7 +39,7 @@ def check_spaces(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -
 
 
 def check_buttons(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -> Iterator[Finding]:
-    """Button states, which are part of no other array: there where the environment has buttons, and in range."""
+    """Check that button states exist if the environment has buttons, and are in range."""
     world: Any = environment.unwrapped
     buttons = getattr(world, "_num_buttons", 0)
     states = arrays.get("button_states")
@@ -58,7 +58,7 @@ def check_buttons(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) 
 
 
 def check_positions(arrays: Mapping[str, np.ndarray], extent: Extent) -> Iterator[Finding]:
-    """Positions, the first two of qpos, inside the maze's edges."""
+    """Check that positions, the first two columns of qpos, are inside the edges of the maze."""
     if "qpos" not in arrays or arrays["qpos"].shape[1] < 2:
         return
     xy, (left, right, bottom, top) = arrays["qpos"][:, :2], extent

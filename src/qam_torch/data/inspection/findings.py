@@ -1,4 +1,4 @@
-"""What a check of a data file found."""
+"""The result of one check of a data file."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ Level = Literal["ok", "note", "error"]
 class Finding(NamedTuple):
     """What one check found.
 
-    check  name of the check, one word
-    level  "ok"; "note": worth knowing, harmless; "error": do not train on this
-    told   the numbers, one sentence
+    Attributes:
+        check: name of the check, one word.
+        level: "ok"; "note", worth knowing but harmless; or "error", do not train on this.
+        message: the numbers, in one sentence.
     """
 
     check: str
     level: Level
-    told: str
+    message: str

@@ -1,6 +1,6 @@
-"""Numbers that describe a data set: how long its episodes are, how often they succeed at a task, what they do.
+"""Statistics of a dataset: lengths of episodes, success and returns in a task, histograms of actions.
 
-Everything is first summed up per episode, so that the shards of a large set are read one after the other and their
+Everything is first summed per episode, so that the shards of a large dataset can be read one after another and their
 episodes joined (`joined`).
 """
 
@@ -26,10 +26,11 @@ RETURN_PERCENTILES = (5, 25, 50, 75, 95)
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What one task's rewards make of E episodes.
+    """Results of E episodes in one task.
 
-    returns    (E,) float64  undiscounted sum of an episode's rewards
-    successes  (E,) int64    transitions of an episode that start in a success state (mask 0)
+    Attributes:
+        returns: (E,) float64, undiscounted sum of each episode's rewards.
+        successes: (E,) int64, number of each episode's transitions that start in a success state (mask 0).
     """
 
     returns: np.ndarray
@@ -40,9 +41,10 @@ class Outcomes:
 class Episodes:
     """E episodes with at least one transition each.
 
-    lengths   (E,) int64               transitions
-    outcomes  task -> Outcomes
-    actions   (A, ACTION_BINS) int64   how many of the transitions' actions lie in each bin
+    Attributes:
+        lengths: (E,) int64, transitions per episode.
+        outcomes: task -> outcomes.
+        actions: (A, ACTION_BINS) int64, number of the transitions' actions in each bin.
     """
 
     lengths: np.ndarray
@@ -53,10 +55,11 @@ class Episodes:
 def summarize_episodes(
     arrays: Mapping[str, np.ndarray], rewards: Mapping[int, tuple[np.ndarray, np.ndarray]]
 ) -> Episodes:
-    """Sum up one file.
+    """Summarize the episodes of one file.
 
-    arrays   raw file (see `files.read_npz`): actions (rows, A), terminals (rows,)
-    rewards  task -> rewards (N,) and masks (N,) of the transitions (see `relabel.task_rewards`)
+    Args:
+        arrays: raw file (see `read_npz`): actions (rows, A), terminals (rows,).
+        rewards: task -> rewards (N,) and masks (N,) of the transitions (see `TaskRewards`).
     """
     lengths = episode_lengths(arrays["terminals"])
     outcomes = {
@@ -67,7 +70,7 @@ def summarize_episodes(
 
 
 def episode_lengths(terminals: np.ndarray) -> np.ndarray:
-    """Transitions of each episode that has any; terminals (rows,), True on every episode's last row -> (E,) int64."""
+    """Lengths of the episodes with transitions; terminals (rows,), True on each episode's last row -> (E,) int64."""
     lengths = np.diff(np.flatnonzero(terminals), prepend=-1) - 1
     return lengths[lengths > 0]
 
@@ -79,7 +82,7 @@ def episode_sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def _action_counts(actions: np.ndarray) -> np.ndarray:
-    """Actions (N, A) -> (A, ACTION_BINS); what lies outside [-1, 1] counts in the outermost bins."""
+    """Actions (N, A) -> (A, ACTION_BINS); values outside [-1, 1] count in the outermost bins."""
     edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
     return np.stack([np.histogram(np.clip(column, -1.0, 1.0), edges)[0] for column in actions.T])
 
@@ -104,12 +107,13 @@ def length_summary(episodes: Episodes) -> dict[str, float]:
 
 
 def outcome_summary(episodes: Episodes, task: int) -> dict[str, float]:
-    """What a task pays on this data.
+    """Success, rewards and returns of the data in one task.
 
-    ->  success_transitions  share of the transitions that start in a success state, in [0, 1]
-        success_episodes     share of the episodes that have such a transition, in [0, 1]
-        mean_reward          mean over transitions
-        return_p5 ...        percentiles of the undiscounted return over episodes, see RETURN_PERCENTILES
+    Returns:
+        success_transitions: share of the transitions that start in a success state, in [0, 1].
+        success_episodes: share of the episodes that have such a transition, in [0, 1].
+        mean_reward: mean over transitions.
+        return_p5 ...: percentiles of the undiscounted return over episodes, see RETURN_PERCENTILES.
     """
     outcomes, transitions = episodes.outcomes[task], int(episodes.lengths.sum())
     percentiles = np.percentile(outcomes.returns, RETURN_PERCENTILES).tolist()

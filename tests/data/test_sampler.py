@@ -16,23 +16,29 @@ from qam_torch.types import QamError
 from tests.helpers.random_episodes import episodes
 
 
+def sampler_of(
+    data: Transitions, horizon_length: int, discount: float, batch_size: int, seeds: list[int]
+) -> ChunkSampler:
+    return ChunkSampler(ChunkWindows(data, horizon_length, discount), batch_size, seeds)
+
+
 def test_sample_is_the_windows_of_its_starts() -> None:
     """The first state component numbers the raw rows, so the drawn starts can be read off the batch."""
     data = episodes([6, 9, 5])
-    sampler = ChunkSampler(data, 3, 0.9, 16, [5, 6])
+    sampler = sampler_of(data, 3, 0.9, 16, [5, 6])
     batch = sampler.sample(4)
     assert batch.observations.shape == (4, 2, 16, 2)
     assert batch.actions.shape == (4, 2, 16, 6)
     assert batch.rewards.shape == batch.masks.shape == batch.valid.shape == (4, 2, 16)
     start_of_row = {int(row): start for start, row in enumerate(data.state_rows)}
     starts = torch.tensor([start_of_row[int(row)] for row in batch.observations[..., 0].flatten()]).reshape(4, 2, 16)
-    for drawn, again in zip(batch, sampler.windows(starts), strict=True):
+    for drawn, again in zip(batch, ChunkWindows(data, 3, 0.9)(starts), strict=True):
         assert torch.equal(drawn, again)
 
 
 def test_every_start_is_equally_likely() -> None:
     data = episodes([3, 4, 3])
-    sampler = ChunkSampler(data, 2, 0.9, 1000, [1])
+    sampler = sampler_of(data, 2, 0.9, 1000, [1])
     rows = sampler.sample(20).observations[..., 0].flatten()
     counts = torch.stack([(rows == row).sum() for row in data.state_rows]).double()
     assert counts[-1] == 0  # N - h + 1 = 9 starts: the last transition starts no window
@@ -43,8 +49,8 @@ def test_every_start_is_equally_likely() -> None:
 
 def test_member_draws_the_same_alone_and_in_a_population() -> None:
     data = episodes([20, 30])
-    together = ChunkSampler(data, 3, 0.9, 8, [11, 22, 33]).sample(2)
-    alone = ChunkSampler(data, 3, 0.9, 8, [22]).sample(2)
+    together = sampler_of(data, 3, 0.9, 8, [11, 22, 33]).sample(2)
+    alone = sampler_of(data, 3, 0.9, 8, [22]).sample(2)
     assert torch.equal(together.observations[:, 1], alone.observations[:, 0])
     assert torch.equal(together.actions[:, 1], alone.actions[:, 0])
     assert not torch.equal(together.observations[:, 0], together.observations[:, 1])
@@ -52,19 +58,19 @@ def test_member_draws_the_same_alone_and_in_a_population() -> None:
 
 def test_stream_does_not_depend_on_grouping() -> None:
     data = episodes([20, 30])
-    grouped = ChunkSampler(data, 3, 0.9, 8, [1, 2]).sample(6).observations
-    single = ChunkSampler(data, 3, 0.9, 8, [1, 2])
+    grouped = sampler_of(data, 3, 0.9, 8, [1, 2]).sample(6).observations
+    single = sampler_of(data, 3, 0.9, 8, [1, 2])
     parts = torch.cat([single.sample(u).observations for u in (1, 2, 3)])
     assert torch.equal(grouped, parts)
 
 
 def test_exchanged_windows_are_drawn_from_with_the_same_generators() -> None:
     first, second = episodes([20, 30], seed=1), episodes([40], seed=2)
-    sampler = ChunkSampler(first, 3, 0.9, 8, [1, 2])
+    sampler = sampler_of(first, 3, 0.9, 8, [1, 2])
     sampler.sample(4)
     sampler.windows = ChunkWindows(second, 3, 0.9)
     exchanged = sampler.sample(2)
-    alone = ChunkSampler(second, 3, 0.9, 8, [1, 2])
+    alone = sampler_of(second, 3, 0.9, 8, [1, 2])
     alone.sample(4)
     for left, right in zip(exchanged, alone.sample(2), strict=True):
         assert torch.equal(left, right)
@@ -72,11 +78,11 @@ def test_exchanged_windows_are_drawn_from_with_the_same_generators() -> None:
 
 def test_state_continues_bit_for_bit() -> None:
     data = episodes([20, 30])
-    first = ChunkSampler(data, 3, 0.9, 8, [1, 2])
+    first = sampler_of(data, 3, 0.9, 8, [1, 2])
     first.sample(3)
     state = first.state_dict()
     expected = first.sample(2)
-    second = ChunkSampler(data, 3, 0.9, 8, [7, 8])
+    second = sampler_of(data, 3, 0.9, 8, [7, 8])
     second.load_state_dict(state)
     for left, right in zip(expected, second.sample(2), strict=True):
         assert torch.equal(left, right)
@@ -93,9 +99,9 @@ def test_state_continues_bit_for_bit() -> None:
 def test_state_of_another_run_is_refused(changes: dict[str, Any], sentence: str) -> None:
     options: dict[str, Any] = {"horizon_length": 3, "discount": 0.9, "batch_size": 8, "seeds": [1, 2]}
     data = episodes([20, 30])
-    state = ChunkSampler(data, **options).state_dict()
+    state = sampler_of(data, **options).state_dict()
     with pytest.raises(QamError, match=sentence):
-        ChunkSampler(data, **{**options, **changes}).load_state_dict(state)
+        sampler_of(data, **{**options, **changes}).load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -110,13 +116,13 @@ def test_state_of_another_run_is_refused(changes: dict[str, Any], sentence: str)
 def test_bad_arguments(changes: dict[str, Any], sentence: str) -> None:
     options: dict[str, Any] = {"horizon_length": 3, "discount": 0.9, "batch_size": 8, "seeds": [1], **changes}
     with pytest.raises(QamError, match=sentence):
-        ChunkSampler(episodes([4, 3]), **options)
+        sampler_of(episodes([4, 3]), **options)
 
 
 def test_a_batch_is_gathered_and_not_looped_over() -> None:
     """A hundredth of the time that a loop over the rows of one column takes; a tenth is asked for."""
     data = episodes([500] * 20, dtype=torch.float32)
-    sampler = ChunkSampler(data, 5, 0.99, 256, [1])
+    sampler = sampler_of(data, 5, 0.99, 256, [1])
 
     def loop() -> None:
         for start in range(256):
@@ -138,7 +144,7 @@ def test_sampling_on_the_gpu_never_waits() -> None:
     data = episodes([50, 50], dtype=torch.float32)
     fields = ("state_rows", "next_rows", "actions", "rewards", "masks", "terminals")
     on_gpu = Transitions(data.states.cuda(), *(getattr(data, name) for name in fields))
-    sampler = ChunkSampler(on_gpu, 5, 0.9, 8, [1, 2])
+    sampler = sampler_of(on_gpu, 5, 0.9, 8, [1, 2])
     sampler.sample(2)
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -146,7 +152,7 @@ def test_sampling_on_the_gpu_never_waits() -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert batch.actions.is_cuda
-    host = ChunkSampler(data, 5, 0.9, 8, [1, 2])
-    starts = torch.arange(host.windows.num_starts)
-    for left, right in zip(host.windows(starts), sampler.windows(starts), strict=True):
+    host, device = ChunkWindows(data, 5, 0.9), ChunkWindows(on_gpu, 5, 0.9)
+    starts = torch.arange(host.num_starts)
+    for left, right in zip(host(starts), device(starts), strict=True):
         torch.testing.assert_close(left, right.cpu())

@@ -1,6 +1,6 @@
-"""Any registered Gymnasium environment of vectors, acted in with numbers in [-1, 1].
+"""Any registered Gymnasium environment with vector observations, wrapped so that it takes actions in [-1, 1].
 
-This module is imported by the processes that host environments, so it must not import torch.
+Imported in worker processes: no torch.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from qam_torch.types import QamError
 __all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
 
 GOAL_PARTS = ("observation", "desired_goal")
-"""What is kept of a goal-conditioned environment's observation, in this order."""
+"""The parts of a goal-conditioned environment's observation that are used, in this order."""
 
 
 class GoalObservation(gymnasium.ObservationWrapper):
-    """A goal-conditioned environment's dictionary as one vector: the observation, then the desired goal."""
+    """Concatenates the dictionary of a goal-conditioned environment: the observation, then the desired goal."""
 
     def __init__(self, environment: gymnasium.Env) -> None:
         super().__init__(environment)
@@ -39,11 +39,13 @@ class GoalObservation(gymnasium.ObservationWrapper):
 
 
 class UnitAction(gymnasium.ActionWrapper):
-    """Takes actions in [-1, 1], each stretched to the bounds of the environment's own.
+    """Takes actions in [-1, 1] and scales them to the bounds of the environment.
 
-    low, high  (A,)  the environment's bounds, finite
+    Unlike with Gymnasium's RescaleAction, neither rounding nor an action outside [-1, 1] leaves the bounds.
 
-    Gymnasium's RescaleAction, but that neither rounding nor an action beyond [-1, 1] leaves the bounds.
+    Attributes:
+        low: (A,), the environment's lower bounds, finite.
+        high: (A,), its upper bounds, finite.
     """
 
     def __init__(self, environment: gymnasium.Env) -> None:
@@ -55,26 +57,31 @@ class UnitAction(gymnasium.ActionWrapper):
 
     def action(self, action: np.ndarray) -> np.ndarray:
         """(A,) in [-1, 1] -> (A,) in the environment's box."""
-        centre, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        return np.clip(centre + half * action, self.low, self.high).astype(self._dtype)
+        center, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return np.clip(center + half * action, self.low, self.high).astype(self._dtype)
 
 
 def make_registered(spec: str, max_episode_steps: int | None = None, **options: Any) -> UnitAction:
     """Make an environment by its name in Gymnasium's registry, or by its specification.
 
-    spec               "Pendulum-v1"; "package.module:Name-v0", whose module is imported first; or an EnvSpec as JSON
-    max_episode_steps  time limit in place of the environment's own
-    options            further keywords of the environment, e.g. render_mode="rgb_array"
-    ->                 a gymnasium environment, not yet reset, with a vector to observe and actions in [-1, 1]; a
-                       goal-conditioned one is wrapped in `GoalObservation`
+    A specification can only make what is registered under its name, so that a specification from an untrusted dataset
+    or checkpoint cannot run other code.
 
-    A specification makes only what is registered under its name, so that none from a stranger's data set or checkpoint
-    can run other code. Raises QamError when there is no such environment, it fails to start, or its observations or
-    actions are not of these kinds.
+    Args:
+        spec: "Pendulum-v1"; "package.module:Name-v0", whose module is imported first; or an EnvSpec as JSON.
+        max_episode_steps: time limit instead of the environment's own.
+        options: further keyword arguments of the environment, e.g. render_mode="rgb_array".
+
+    Returns:
+        A gymnasium environment, not yet reset, with vector observations and actions in [-1, 1]; a goal-conditioned one
+        is wrapped in `GoalObservation`.
+
+    Raises:
+        QamError: there is no such environment, it cannot be made, or its spaces are not of these kinds.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that there are newer versions: the data set decides
+            warnings.simplefilter("ignore")  # about newer versions: the dataset determines the version
             environment = gymnasium.make(
                 _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
                 max_episode_steps=max_episode_steps,
@@ -83,7 +90,7 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
             )
     except QamError:
         raise
-    except Exception as error:  # an environment's constructor is anybody's code
+    except Exception as error:  # an environment's constructor can raise anything
         reason = " ".join(str(error).split()).rstrip(".")
         raise QamError(
             f"environment {_name(spec)!r} cannot be made ({type(error).__name__}: {reason}): install what registers "
@@ -97,19 +104,19 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
 
 
 def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
-    """The environment with vectors to observe, or QamError."""
+    """The environment with vector observations; raises QamError if its spaces are not supported."""
     observed, acted = environment.observation_space, environment.action_space
     if isinstance(observed, gymnasium.spaces.Dict) and all(_is_vector(observed.get(part)) for part in GOAL_PARTS):
         environment = GoalObservation(environment)
     elif not _is_vector(observed):
         raise QamError(
-            f"environment {name!r} is observed by {_brief(observed)}, expected a Box with one axis or a "
-            "goal-conditioned dictionary of such: flatten it by a wrapper that you register"
+            f"environment {name!r} has observations {_brief(observed)}, expected a Box with one axis or a "
+            "goal-conditioned dictionary of such: register it with a wrapper that flattens them"
         )
     if not _is_vector(acted) or acted.dtype.kind != "f":  # type: ignore[union-attr]
         raise QamError(
-            f"environment {name!r} is acted in with {_brief(acted)}, expected a Box of real numbers with one axis: "
-            "only continuous actions can be learned here"
+            f"environment {name!r} has actions {_brief(acted)}, expected a Box of real numbers with one axis: "
+            "only continuous actions are supported"
         )
     assert isinstance(acted, Box)
     if not (np.isfinite(acted.low) & np.isfinite(acted.high) & (acted.low < acted.high)).all():
@@ -125,9 +132,9 @@ def _is_vector(space: gymnasium.Space | None) -> bool:
 
 
 def _trusted(spec: EnvSpec) -> EnvSpec:
-    """The specification, if it makes what is registered under its name, in Gymnasium's own wrappers.
+    """Return the specification if it makes what is registered under its name, in Gymnasium's own wrappers only.
 
-    It comes from a data set's or a checkpoint's author, and an entry point may name any function there is.
+    It may come from an untrusted dataset or checkpoint, and its entry point could be any Python function.
     """
     point = str(spec.entry_point)
     if spec.id not in gymnasium.registry:  # a package registers its environments when it is imported
@@ -150,11 +157,11 @@ def _trusted(spec: EnvSpec) -> EnvSpec:
 def _name(spec: str) -> str:
     try:
         return EnvSpec.from_json(spec).id if spec.startswith("{") else spec
-    except Exception:  # not a specification; what was wrong with it is told by whoever asks for the name
+    except Exception:  # not a specification; the caller reports what is wrong with it
         return spec[:80]
 
 
 def _brief(space: gymnasium.Space) -> str:
-    """A space in a few words; the bounds of a large box fill pages."""
+    """A space in at most 80 characters; the bounds of a large box would fill pages."""
     text = " ".join(str(space).split())
     return text if len(text) <= 80 else f"{text[:80]}..."

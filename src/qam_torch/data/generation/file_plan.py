@@ -1,19 +1,19 @@
-"""Which files a generated data set has, and which episodes are in each of them."""
+"""The plan of a generated dataset: its files, and which episodes are in each of them."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
-from qam_torch.data.catalog import DataSet
+from qam_torch.data.catalog import CatalogEntry
+from qam_torch.data.ogbench_format import validation_path
 from qam_torch.types import QamError
 
-__all__ = ["Shard", "ShardFile", "episode_lengths", "shards", "validation_path"]
+__all__ = ["Shard", "ShardFile", "episode_lengths", "plan_shards"]
 
 
 class ShardFile(NamedTuple):
-    """A file and the episodes in it, in their order: (index, rows) of each."""
+    """A file and (index, rows) of the episodes in it, in order."""
 
     path: Path
     episodes: list[tuple[int, int]]
@@ -27,37 +27,36 @@ class Shard(NamedTuple):
 
     @property
     def episodes(self) -> list[tuple[int, int]]:
-        """Of both files."""
+        """The episodes of both files."""
         return self.training.episodes + self.validation.episodes
 
 
-def validation_path(path: str | os.PathLike[str]) -> Path:
-    """OGBench's name of the validation file that belongs to a training file: x.npz -> x-val.npz."""
-    path = Path(path)
-    return path.with_name(f"{path.stem}-val.npz")
+def plan_shards(entry: CatalogEntry, path: Path, transitions: int) -> list[Shard]:
+    """Distribute transitions over the files of a dataset.
 
+    Args:
+        entry: the dataset; a sharded dataset gets the smallest possible number of equally full shards.
+        path: training file, or directory of the shards.
+        transitions: training transitions of all files; validation files have a tenth as many episodes, at least one.
 
-def shards(entry: DataSet, path: Path, transitions: int) -> list[Shard]:
-    """Spread transitions over the files of a data set.
+    Returns:
+        The shards; episode indices count through all of them.
 
-    entry        the data set; one with several shards gets as few of them as hold all transitions, equally full
-    path         training file, or the shards' directory
-    transitions  training transitions in all; validation files have a tenth as many episodes, at least one
-    ->           shards, whose episodes are numbered through all of them
-
-    Raises QamError for more transitions than the published shards hold, or a path that is of the other kind.
+    Raises:
+        QamError: the published shards cannot hold the transitions, or a file is where a directory is needed (or the
+            other way round).
     """
     paths = [path]
     if entry.shards > 1:
         if transitions > entry.transitions:
             raise QamError(
-                f"transitions={transitions} is out of range: '{entry.name}' has {entry.transitions}, give at most these"
+                f"transitions={transitions} is out of range: '{entry.name}' has {entry.transitions}, the most possible"
             )
         count = -(-transitions // (entry.episodes * entry.steps))
         paths = [path / Path(file).name for file in entry.files[:count]]
     if path.exists() and path.is_dir() != (entry.shards > 1):
         needed, found = ("a file", "a directory") if entry.shards == 1 else ("a directory", "a file")
-        raise QamError(f"cannot write data set {path}: '{entry.name}' needs {needed}, this is {found}: name another")
+        raise QamError(f"cannot write dataset {path}: '{entry.name}' needs {needed}, this is {found}: give another")
     result: list[Shard] = []
     first = 0
     for file, share in zip(paths, _shares(transitions, len(paths)), strict=True):
@@ -72,11 +71,11 @@ def shards(entry: DataSet, path: Path, transitions: int) -> list[Shard]:
 
 
 def episode_lengths(transitions: int, longest: int) -> list[int]:
-    """As few episodes of at most `longest` transitions as hold them all, of equal lengths to one step, longer first."""
+    """The fewest episodes of at most `longest` transitions, with lengths that differ by at most one, longer first."""
     return _shares(transitions, -(-transitions // longest))
 
 
 def _shares(total: int, parts: int) -> list[int]:
-    """A whole number as a sum of whole numbers that differ by one at most, larger ones first."""
+    """An integer as a sum of integers that differ by at most one, larger ones first."""
     least, larger = divmod(total, parts)
     return [least + 1] * larger + [least] * (parts - larger)

@@ -10,14 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qam_torch.data.replay import MODES, ReplayWindows
+from qam_torch.data.replay_buffer import MODES, ReplayWindows
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, Experience, QamError
 
 DATA = -1
-"""Where the data set's transitions come from, in place of a member."""
+"""Where the dataset's transitions come from, in place of a member."""
 
 
 class Step(NamedTuple):
@@ -111,7 +111,7 @@ def obvious_windows(data: Stream, own: list[Stream], ticks: int, capacity: int, 
             ring[tick % capacity : tick % capacity + 1] = [step]
     size = min(ticks, capacity)
     kept = [steps[ticks - size : ticks] for steps in own]
-    line = data + places[0]  # as the chunks lie that run over the data set's end
+    line = data + places[0]  # as the chunks lie that run over the dataset's end
     of_data = len(data) - horizon + 1 + min(size, horizon - 1)
     rows = [obvious_window(data, i, line[i : i + horizon], horizon) for i in range(of_data)]
     rows += [
@@ -219,7 +219,7 @@ def test_blocks_of_any_size_equal_single_steps_bit_for_bit(case: Case) -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(case=cases())
-def test_what_is_collected_gives_the_windows_of_a_data_set_bit_for_bit(case: Case) -> None:
+def test_what_is_collected_gives_the_windows_of_a_dataset_bit_for_bit(case: Case) -> None:
     rng = np.random.default_rng(case.seed)
     streams = streams_of(rng, case.members, case.environments, sum(case.blocks))
     windows = ReplayWindows(
@@ -245,7 +245,7 @@ def test_what_is_collected_gives_the_windows_of_a_data_set_bit_for_bit(case: Cas
     more=st.integers(0, 20),
     blocks=st.lists(st.integers(1, 9), max_size=6),
 )
-def test_one_stream_appended_is_one_long_data_set(seed: int, horizon: int, more: int, blocks: list[int]) -> None:
+def test_one_stream_appended_is_one_long_dataset(seed: int, horizon: int, more: int, blocks: list[int]) -> None:
     """The reference's protocol: not a start more or less, and the same draws, as if all were in one array."""
     rng = np.random.default_rng(seed)
     data, own = stream(rng, DATA, 0, horizon + more), stream(rng, 0, 0, sum(blocks))
@@ -294,7 +294,7 @@ def test_by_hand_an_episode_that_goes_on_and_is_given_up() -> None:
 
 
 def filled(members: list[int], mode: str, ticks: int = 40) -> ReplayWindows:
-    """Some of three members' streams, two each, in a ring of 17, behind a data set with 20 starts."""
+    """Some of three members' streams, two each, in a ring of 17, behind a dataset with 20 starts."""
     rng = np.random.default_rng(5)
     data = chunk_windows(stream(rng, DATA, 0, 23), 4)
     streams = streams_of(rng, 3, 2, ticks)
@@ -343,10 +343,10 @@ def test_balanced_draws_half_of_every_batch_from_either_part(batch_size: int) ->
     drawn = windows.draw(200, batch_size, torch.Generator().manual_seed(0))
     assert drawn.shape == (200, batch_size)
     of_data = drawn < windows.data_starts
-    assert (of_data.sum(dim=1) == 128).all()  # an odd one is the data set's
+    assert (of_data.sum(dim=1) == 128).all()  # an odd one is the dataset's
     counts = torch.bincount(drawn.flatten(), minlength=51)
     assert len(counts) == 51
-    assert counts[20:23].tolist() == [0, 0, 0]  # what runs over the data set's end is of no use
+    assert counts[20:23].tolist() == [0, 0, 0]  # what runs over the dataset's end is of no use
     assert_uniform(counts[:20])
     assert_uniform(counts[23:])
 
@@ -354,9 +354,9 @@ def test_balanced_draws_half_of_every_batch_from_either_part(batch_size: int) ->
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("ticks", [4, 6, 40])
 def test_a_member_s_batches_do_not_depend_on_the_others(mode: str, ticks: int) -> None:
-    together = ChunkSampler.over(filled([0, 1, 2], mode, ticks), 64, [7, 8, 9]).sample(3)
+    together = ChunkSampler(filled([0, 1, 2], mode, ticks), 64, [7, 8, 9]).sample(3)
     for member, seed in enumerate([7, 8, 9]):
-        alone = ChunkSampler.over(filled([member], mode, ticks), 64, [seed]).sample(3)
+        alone = ChunkSampler(filled([member], mode, ticks), 64, [seed]).sample(3)
         assert same(Batch(*(field[:, member : member + 1] for field in together)), alone)
 
 
@@ -377,7 +377,7 @@ def test_no_place_is_written_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_no_update_needs_no_transition() -> None:
-    sampler = ChunkSampler.over(filled([0, 1], "balanced", 1), 8, [1, 2])
+    sampler = ChunkSampler(filled([0, 1], "balanced", 1), 8, [1, 2])
     before = sampler.state_dict()
     nothing = sampler.nothing()
     assert nothing.observations.shape == (0, 2, 8, 4) and nothing.actions.shape == (0, 2, 8, 8)
@@ -388,7 +388,7 @@ def test_no_update_needs_no_transition() -> None:
 def test_errors() -> None:
     data = chunk_windows(stream(np.random.default_rng(0), DATA, 0, 9), 3)
     with pytest.raises(
-        QamError, match=r"a replay buffer of 5 transitions an environment is too small: .* raise buffer"
+        QamError, match=r"a replay buffer of 5 transitions per environment is too small: .* raise buffer"
     ):
         ReplayWindows(data, 1, 1, 5)
     with pytest.raises(QamError, match=r"^buffer=newest is out of range: expected append or balanced$"):

@@ -1,14 +1,14 @@
-"""The replay buffer: windows of the data set, and behind them of what each member has collected.
+"""The replay buffer: windows of the dataset, followed by windows of the transitions that each member has collected.
 
-One table holds all. The data set's rows come first, shared by all members; then each member's part: the data set's last
-h - 1 rows once more, so that a chunk that runs over its end goes on in the member's own part, and the member's streams,
-one an environment, as rings that overwrite their oldest transitions:
+One table holds all of them. The dataset's rows come first, shared by all members. Then comes one part per member: a
+copy of the dataset's last h - 1 rows, so that a chunk that starts there continues in the member's own part, and the
+member's streams, one per environment, as rings that overwrite their oldest transitions:
 
-    data set | member 0: end of the data set, stream 0, stream 1, .. | member 1: end of the data set, stream 0, ..
+    dataset | member 0: end of the dataset, stream 0, stream 1, .. | member 1: end of the dataset, stream 0, ..
 
-A window starts at a transition of one stream and goes on in that stream, in the order of time, over the ring's seam if
-need be. Only starts that h transitions have followed are drawn, so none reads what is not there yet, or what has
-overwritten its continuation.
+A window starts at a transition of one stream and continues in that stream in order of time, across the end of the ring
+if needed. Only starts that are followed by h transitions are drawn, so that no window reads transitions that do not
+exist yet or have been overwritten.
 """
 
 from __future__ import annotations
@@ -28,21 +28,24 @@ MODES = ("append", "balanced")
 
 
 class ReplayWindows:
-    """Windows of a data set and of a growing part that P members collect in E environments each.
+    """Windows of a dataset and of a growing part that P members collect in E environments each.
 
-    offline   windows of the data set; they are copied, so let go of them
-    members   int >= 1  P
-    streams   int >= 1  E
-    capacity  int >= 1  transitions kept of each stream; the oldest are overwritten
-    mode      "append": starts are drawn uniformly from both parts together, as if what is collected were written
-              behind the data set; "balanced": half of each batch from either part, an odd one from the data set
+    A window of the collected part is computed exactly as one of the dataset, see `ChunkWindows`; an episode has ended
+    for a window only when the next episode has begun. In mode "append" with one stream, the starts are those of the
+    reference: all transitions except the last h - 1.
 
-    A window of the collected part is computed exactly as one of the data set, see `ChunkWindows`; an episode that is
-    still going on has ended for a window only when a next one has begun. In mode "append" with one stream, the starts
-    are those of the reference: all but the last h - 1 transitions of all.
+    Args:
+        offline: windows of the dataset; they are copied, so the caller should release them.
+        members: P, at least 1.
+        streams: E, at least 1.
+        capacity: transitions kept per stream, at least 2 h; the oldest are overwritten.
+        mode: "append", starts are drawn uniformly from both parts together, as if collected transitions were appended
+            to the dataset; or "balanced", half of each batch is drawn from each part, an odd one from the dataset.
 
-    Raises QamError for numbers out of range and a capacity below 2 h.
-    Source: Li & Levine 2026, the reference's replay buffer; RLPD's halves: Ball et al. 2023.
+    Raises:
+        QamError: a number is out of range.
+
+    Source: Li & Levine 2026, the reference's replay buffer; balanced sampling: Ball et al. 2023 (RLPD).
     """
 
     def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
@@ -50,15 +53,15 @@ class ReplayWindows:
         require("buffer", mode in MODES, mode, " or ".join(MODES))
         if capacity < 2 * steps:
             raise QamError(
-                f"a replay buffer of {capacity} transitions an environment is too small: expected at least twice "
+                f"a replay buffer of {capacity} transitions per environment is too small: expected at least twice "
                 f"horizon_length={steps}, so raise buffer_size or lower num_envs"
             )
         self.horizon_length, self.discounts = steps, offline.discounts
         self.members, self.streams, self.capacity, self.mode = members, streams, capacity, mode
         self.ticks = 0
-        """Steps seen in each environment, overwritten ones included."""
+        """Steps stored per environment, overwritten ones included."""
         self._data_starts, self._data_size = offline.num_starts, data.num_transitions
-        # The first h - 1 actions stand behind the ring's end once more, so that a chunk is contiguous over the seam.
+        # The first h - 1 actions are repeated after the end of the ring, so that a chunk is contiguous across it.
         self._stride = capacity + steps - 1
         tip, part = steps - 1, steps - 1 + streams * self._stride
         slots = members * part
@@ -78,7 +81,7 @@ class ReplayWindows:
         self._tip = [np.zeros((0, members, streams), kind) for kind in (np.float64, np.float32, bool)]
 
     def _copy(self, offline: ChunkWindows) -> None:
-        """The data set's windows, and those at its very end, which run over it and therefore are not valid."""
+        """Copy the dataset's windows, and those that start in its last h - 1 rows, which are therefore not valid."""
         data, starts = offline.transitions, self._data_starts
         self.table.rows[:, :starts] = offline.table.rows
         self.table.columns[:, :starts] = offline.table.columns
@@ -96,28 +99,28 @@ class ReplayWindows:
 
     @property
     def device(self) -> torch.device:
-        """Where the table is."""
+        """Device of the table."""
         return self.table.states.device
 
     @property
     def size(self) -> int:
-        """Transitions kept of each stream."""
+        """Transitions kept per stream."""
         return min(self.ticks, self.capacity)
 
     @property
     def data_starts(self) -> int:
-        """Starts in the data set: what is collected follows on its end, as in one long array."""
+        """Number of starts in the dataset: collected transitions follow its end, as in one long array."""
         return self._data_starts + min(self.size, self.horizon_length - 1)
 
     @property
     def collected_starts(self) -> int:
-        """Starts in what a member has collected."""
+        """Number of starts in what a member has collected."""
         return self.streams * max(0, self.size - self.horizon_length + 1)
 
     # Reading
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Starts (U, B) of one member's batches: those below `data_starts` are the data set's."""
+        """Draw starts (U, B) of one member's batches: those below `data_starts` are in the dataset."""
 
         def uniform(low: int, high: int, count: int) -> Tensor:
             return torch.randint(low, high, (updates, count), generator=generator, device=generator.device)
@@ -147,14 +150,14 @@ class ReplayWindows:
     # Writing
 
     def add(self, new: Experience) -> None:
-        """Take in any number of steps of all environments, which follow on those before."""
+        """Add any number of steps of all environments, which follow the earlier ones."""
         count = len(new.rewards)
         bounds = [*range(0, count, self.capacity - self.horizon_length), count]
         for first, last in pairwise(bounds):
             self._add(Experience(*(field[first:last] for field in new)))
 
     def _add(self, new: Experience) -> None:
-        """No more than the ring holds besides the tip. The windows that the new steps complete are computed anew."""
+        """Add no more steps than the ring holds besides the tip, and recompute the windows that they complete."""
         tip = len(self._tip[0])
         fields = zip(self._tip, (new.rewards, new.masks, new.begins), strict=True)
         self._tip = [np.concatenate(pair) for pair in fields]
@@ -179,7 +182,7 @@ class ReplayWindows:
     def _window_columns(
         self, rewards: np.ndarray, masks: np.ndarray, begins: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Windows over arrays (n, ...) in the order of time: columns of a `WindowTable`, and index of the last step."""
+        """Windows over arrays (n, ...) in order of time: columns of a `WindowTable`, and index of the last step."""
         count = len(rewards)
         total, least = np.zeros((len(self.discounts), *rewards.shape)), np.ones(masks.shape, masks.dtype)
         lasts = np.zeros(rewards.shape, np.int64) + np.arange(count).reshape(-1, *(1,) * (rewards.ndim - 1))

@@ -1,4 +1,4 @@
-"""Any registered environment, wrapped so that a policy's actions and a data set's mean the same."""
+"""Any registered environment, wrapped so that a policy's actions and a dataset's mean the same."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from gymnasium.envs.registration import EnvSpec, WrapperSpec
 from gymnasium.spaces import Box, Dict, Discrete
 
 from qam_torch.data.action_scaling import unit_actions
+from qam_torch.envs.gymnasium_registry import GoalObservation, UnitAction, make_registered
 from qam_torch.envs.pool import EnvironmentPool
-from qam_torch.envs.registered import GoalObservation, UnitAction, make_registered
 from qam_torch.types import QamError
 
 
@@ -97,12 +97,12 @@ def test_a_goal_is_observed_after_the_observation() -> None:
 @pytest.mark.parametrize(
     ("name", "spaces", "told"),
     [
-        ("Discrete", {"action_space": Discrete(2)}, r"acted in with Discrete\(2\), expected a Box of real numbers"),
-        ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions can be learned"),
+        ("Discrete", {"action_space": Discrete(2)}, r"has actions Discrete\(2\), expected a Box of real numbers"),
+        ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions are supported"),
         ("Table", {"action_space": Box(0, 1, (2, 2))}, "expected a Box of real numbers with one axis"),
         ("Unbounded", {"action_space": LIMIT}, "actions without finite bounds"),
-        ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flatten it"),
-        ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flatten it"),
+        ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flattens them"),
+        ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flattens them"),
     ],
 )
 def test_other_spaces_are_refused(name: str, spaces: dict[str, Any], told: str) -> None:

@@ -1,0 +1,159 @@
+"""What a data file must hold, as a small table of arrays, and the checks that every file format shares."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from qam_torch.data.npz import open_npz
+from qam_torch.types import QamError
+
+__all__ = [
+    "FLAGS", "FLOATS", "INTEGERS", "NUMBERS", "ArraySpec", "Layout",
+    "are_flags", "array_problem", "converted", "layout_problems", "non_finite_row", "read_arrays",
+]  # fmt: skip
+
+FLOATS, INTEGERS, NUMBERS, FLAGS = "f", "iu", "iuf", "biuf"
+"""Kinds of numpy dtypes that a specification allows; FLAGS are numbers or booleans that are all 0 or 1."""
+
+_KIND_NAMES = {FLOATS: "floating-point numbers", INTEGERS: "integers", NUMBERS: "numbers", FLAGS: "booleans"}
+
+
+class ArraySpec(NamedTuple):
+    """What one array of a file must look like.
+
+    Attributes:
+        axes: one letter per axis; axes of the same letter must have equal sizes in all arrays. N is the number of rows.
+        kinds: FLOATS, INTEGERS, NUMBERS or FLAGS.
+        required: whether a file without it is refused.
+        dtype: dtype that the array is converted to when it is read; None to keep the file's.
+    """
+
+    axes: str
+    kinds: str
+    required: bool = True
+    dtype: type | None = None
+
+
+Layout = Mapping[str, ArraySpec]
+"""Name -> specification, of all arrays that a format knows."""
+
+
+class _Described(Protocol):
+    """An array, or its header."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+
+def array_problem(spec: ArraySpec, array: _Described) -> str:
+    """What is wrong with the shape or the dtype of one array, e.g. "has shape (8,), expected (N, O)"; "" if nothing."""
+    if len(array.shape) != len(spec.axes) or 0 in array.shape:
+        axes = ", ".join(spec.axes) + ("," if len(spec.axes) == 1 else "")
+        return f"has shape {array.shape}, expected ({axes}) without zeros"
+    if array.dtype.kind not in spec.kinds or array.dtype.itemsize > 8:
+        return f"has dtype {array.dtype}, expected {_KIND_NAMES[spec.kinds]}"
+    return ""
+
+
+def layout_problems(
+    arrays: Mapping[str, _Described], layout: Layout, environment: Mapping[str, int | None] | None = None
+) -> Iterator[str]:
+    """Everything that is wrong with shapes and dtypes, one sentence per problem.
+
+    Args:
+        arrays: name -> array or header.
+        layout: the specifications; arrays that it does not contain are ignored.
+        environment: axis -> size in the environment, or None where it is unknown.
+    """
+    environment = environment or {}
+    sizes = {axis: (size, "the environment's is") for axis, size in environment.items() if size is not None}
+    for name, spec in layout.items():
+        if name not in arrays:
+            continue
+        if problem := array_problem(spec, arrays[name]):
+            yield f"'{name}' {problem}"
+            continue
+        for axis, size in zip(spec.axes, arrays[name].shape, strict=True):
+            expected, owner = sizes.setdefault(axis, (size, f"'{name}' has"))
+            if size != expected and axis == "N":
+                yield f"'{name}' has {size} rows but {owner} {expected}: all arrays need one row per time step"
+            elif size != expected:
+                fix = "use the dataset that belongs to this environment" if axis in environment else "make them equal"
+                yield f"'{name}' has size {size} but {owner} {expected}: {fix}"
+
+
+def are_flags(array: np.ndarray) -> np.ndarray:
+    """Which entries are 0 or 1, shaped like the array.
+
+    The byte of a damaged boolean can have any value; as numpy's bool it would be neither True nor False.
+    """
+    return np.isin(array.view(np.uint8) if array.dtype.kind == "b" else array, (0, 1))
+
+
+def non_finite_row(array: np.ndarray) -> int | None:
+    """The first row (N, ...) with NaN or infinity; None if all numbers are finite."""
+    finite = np.isfinite(array)
+    return None if finite.all() else int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
+
+
+def converted(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """The array in the specified dtype; what float32 cannot hold becomes infinite."""
+    with np.errstate(all="ignore"):
+        return array.astype(spec.dtype, copy=False) if spec.dtype is not None else array
+
+
+def read_arrays(
+    path: str | os.PathLike[str],
+    layout: Layout,
+    only: Collection[str] | None = None,
+    environment: Mapping[str, int | None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Read the arrays of a file and check them against its layout. No Python object is ever unpickled.
+
+    Args:
+        path: an npz file.
+        layout: the arrays that the file may have; others in it are ignored.
+        only: names of the arrays to read, all when None; shapes and dtypes are checked of all arrays.
+        environment: axis -> size in the environment, or None where it is unknown.
+
+    Returns:
+        Name -> array, in the specified dtype; flags as bool.
+
+    Raises:
+        QamError: the file is missing or damaged, an array is missing, or has a wrong shape or dtype, numbers that are
+            not finite, or flags that are not 0 or 1.
+    """
+    with open_npz(path) as file:
+        required = [name for name, spec in layout.items() if spec.required]
+        if missing := [name for name in required if name not in file.names]:
+            optional = ", ".join(name for name in layout if name not in required)
+            raise QamError(
+                f"data file {path} has no '{missing[0]}': expected {', '.join(required)} and optionally {optional}"
+            )
+        headers = file.headers([name for name in layout if name in file.names])
+        for problem in layout_problems(headers, layout, environment):
+            raise QamError(f"data file {path}: {problem}")
+        arrays = file.arrays([name for name in headers if only is None or name in only])
+    for name, array in arrays.items():
+        arrays[name] = _checked(Path(path), name, array, layout[name])
+    return arrays
+
+
+def _checked(path: Path, name: str, array: np.ndarray, spec: ArraySpec) -> np.ndarray:
+    """The array in the specified dtype, if all its values are allowed."""
+    if spec.kinds == FLAGS:
+        if not are_flags(array).all():
+            raise QamError(f"data file {path}: '{name}' has values other than 0 and 1: use booleans")
+        return array.astype(bool)
+    array = converted(array, spec)
+    if (row := non_finite_row(array)) is not None:
+        raise QamError(f"data file {path}: '{name}' has NaN or infinity, first in row {row}: fix or drop that episode")
+    return array

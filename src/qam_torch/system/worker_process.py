@@ -1,0 +1,131 @@
+"""A worker process that answers pickled messages: both ends of the connection. Imports no torch.
+
+A plain child process is used instead of `multiprocessing`, which would either fork a process that has threads and a GPU
+context, or import the main module again, and with a training script torch, in every worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
+
+# sys.path comes first, so that the worker finds every module that the parent can import.
+_MAIN = """
+import pickle, sys
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from {module} import serve
+serve()
+"""
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended while it was needed; the message says how."""
+
+
+class WorkerProcess:
+    """A fresh interpreter that runs a module's function `serve`, and answers every message with one answer.
+
+    The process ends when its input is closed, hence also when its parent is killed. It leads its own process group, so
+    that Ctrl-C reaches only the parent.
+
+    Args:
+        module: module whose `serve()` calls `answer_messages`.
+        variables: environment variables to add to the parent's.
+        options: options of the interpreter, e.g. ("-W", "ignore").
+
+    Raises:
+        WorkerDied: the process has already ended.
+    """
+
+    def __init__(self, module: str, variables: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, *options, "-c", _MAIN.format(module=module)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **(variables or {})},
+            process_group=0,
+        )
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._messages, self.answers = self._process.stdin, self._process.stdout
+        self.send(sys.path)
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    def send(self, message: Any) -> None:
+        """Send a picklable message; raises WorkerDied if the process has ended."""
+        try:
+            pickle.dump(message, self._messages, protocol=pickle.HIGHEST_PROTOCOL)
+            self._messages.flush()
+        except (BrokenPipeError, ValueError) as error:
+            raise self._died() from error
+
+    def receive(self) -> Any:
+        """Wait for the answer to the first message that has none yet; raises WorkerDied if the process has ended."""
+        try:
+            return pickle.load(self.answers)
+        except (EOFError, pickle.UnpicklingError) as error:
+            raise self._died() from error
+
+    def close(self, patience: float = 2.0) -> None:
+        """End the process; may be called twice.
+
+        Args:
+            patience: seconds that the process has to finish by itself, after which it is killed.
+        """
+        with contextlib.suppress(OSError):
+            self._messages.close()
+        self.answers.close()
+        try:
+            self._process.wait(timeout=patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _died(self) -> WorkerDied:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=2)
+        return WorkerDied(f"process {self.pid} ended with status {self._process.returncode}")
+
+
+def answer_messages(answer: Callable[[Any], Any]) -> None:
+    """The main loop of a worker process: one answer per message, until the parent closes the connection or ends.
+
+    Standard output is the connection, so that what a library prints goes to standard error instead.
+
+    Args:
+        answer: called with each message; returns a picklable answer.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where there are no process groups
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    while True:
+        try:
+            message = pickle.load(sys.stdin.buffer)
+        except (EOFError, pickle.UnpicklingError):  # the parent has left, perhaps in the middle of a message
+            return
+        content = answer(message)
+        try:
+            pickle.dump(content, answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:  # the parent has left without waiting for the answer
+            return

@@ -1,0 +1,48 @@
+"""Worker processes: one answer per message, whatever a library prints, and no process that is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from qam_torch.system.machine import is_alive
+from qam_torch.system.worker_process import WorkerDied, WorkerProcess
+
+DOUBLING = """
+from qam_torch.system.worker_process import answer_messages
+
+def double(message):
+    print("a library prints")
+    return 2 * message
+
+def serve():
+    answer_messages(double)
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "doubling.py").write_text(DOUBLING)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "doubling"
+
+
+def test_one_answer_per_message(module: str) -> None:
+    with WorkerProcess(module) as worker:
+        for message, answer in ((3, 6), ("ab", "abab")):
+            worker.send(message)
+            assert worker.receive() == answer
+        assert os.getpgid(worker.pid) == worker.pid, "Ctrl-C does not reach it"
+    worker.close()
+    assert not is_alive(worker.pid)
+
+
+def test_a_killed_worker_is_reported(module: str) -> None:
+    with WorkerProcess(module) as worker:
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(WorkerDied, match="ended with status -9"):
+            worker.send(1)
+            worker.receive()
