@@ -1,10 +1,9 @@
-"""qam-bench: what it counts, what it times, and what it says to bad input."""
+"""`qam-bench`: its figures agree with one another, and bad input is one line."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +13,15 @@ import pytest
 import torch
 
 from qam_torch.bench import benchmark
-from qam_torch.bench.measure import CLOCKS, matrix_peak, measure
 from qam_torch.bench.table import REFERENCE_MS
-from qam_torch.bench.workload import Workload, count_flops, method_names
+from qam_torch.bench.workload import Workload, method_names
 from qam_torch.cli.bench import main
-from qam_torch.networks import MLP
-from qam_torch.types import QamError, Work
-from tests.helpers.workloads import workload
+from qam_torch.types import QamError
 
-CPU = torch.device("cpu")
 SMALL_FLAGS = (
     "--observation-dim 3 --action-dim 2 --horizon-length 2 --hidden 8 8 --num-qs 2 --batch-size 4 --flow-steps 2"
 )
+
 
 FIGURES = (
     "ms_per_update",
@@ -46,41 +42,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def test_an_mlps_products_are_counted_by_hand() -> None:
-    """B = 5 rows through 3 -> 4 -> 2, forward and backward in parameters and input."""
-    lone, ensemble = MLP((1,), 3, (4,), 2), MLP((2, 3), 3, (4,), 2)
-    forward = 2 * 5 * (3 * 4 + 4 * 2)
-    x = torch.ones(1, 5, 3, requires_grad=True)
-    assert count_flops(lambda: lone(x)) == forward
-    assert count_flops(lambda: lone(x).sum().backward()) == 3 * forward
-    assert count_flops(lambda: lone(x.detach()).sum().backward()) == 3 * forward - 2 * 5 * 3 * 4
-    assert count_flops(lambda: ensemble(x.detach().expand(2, 5, 3))) == 6 * forward
-
-
-def test_products_inside_torch_func_are_counted() -> None:
-    x, w = torch.ones(5, 3), torch.ones(3, 4)
-    assert count_flops(lambda: torch.func.vjp(lambda y: y @ w, x)[1](torch.ones(5, 4))) == 2 * (2 * 5 * 3 * 4)
-
-
-@pytest.mark.parametrize("algo", ["qam", "qam_f", "qam_e"])
-def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two stacks of two updates end where two of the trainer's steps end, and so do the metrics."""
-    timed, trained = workload(algo, stack=2), workload(algo, stack=2)
-    monkeypatch.setattr(trained.algorithm, "_count", lambda updates: None)
-    metrics = timed.run(4)
-    for step in range(2):
-        trained.algorithm.training_step(Work(2, [trained.batch]), step)
-    for a, b in zip(timed.algorithm.parameters(), trained.algorithm.parameters(), strict=True):
-        assert torch.equal(a, b)
-    assert metrics.keys() == trained.algorithm.metrics.keys()
-
-
-def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qam_torch.bench.measure.PEAK_SIZES", (256,))
-    monkeypatch.setattr("qam_torch.bench.measure.PEAK_SECONDS", 0.05)
-    assert 1e8 < matrix_peak(CPU) < 1e15
 
 
 def fake_peaks(monkeypatch: pytest.MonkeyPatch, *peaks: float) -> None:
@@ -197,16 +158,6 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
-def test_cpu_time_leaves_out_what_others_take() -> None:
-    """A sleep before every update stands for them."""
-    times, small = {}, workload(capture=True)
-    update = small.algorithm.update
-    small.algorithm.update = lambda *given, **options: (time.sleep(0.2), update(*given, **options))[1]  # type: ignore
-    for name, clock in CLOCKS.items():
-        times[name] = measure(small, updates=1, repeats=3, clock=clock)["best_ms_per_update"]
-    assert times["cpu"] < 150 < 200 <= times["wall"]
-
-
 def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 
@@ -256,9 +207,3 @@ def test_bad_input_is_one_sentence(
 def test_a_missing_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--device", "cuda"]) == 1
     assert "use --device cpu" in capsys.readouterr().err
-
-
-def test_diverging_figures_are_refused() -> None:
-    diverged = workload(overrides=["algo.lr=1e30"])
-    with pytest.raises(QamError, match="infinite or NaN"):
-        measure(diverged, updates=5, repeats=1)
