@@ -13,7 +13,7 @@ from qam_torch import algorithms
 from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.algorithms.core.signatures import annotations_of, arguments_of_member
 from qam_torch.config.composition import compose, config_directory
-from qam_torch.plotting.metric_panels import arrange
+from qam_torch.plotting.metric_panels import group_metrics
 from qam_torch.training.algorithm import build_algorithm, method_of
 from qam_torch.training.validation import check
 from qam_torch.types import Batch
@@ -67,7 +67,7 @@ def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
     report = algorithm.update(batch, {name: draw[0] for name, draw in noise.items()}, diagnose=True)
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in report.values())
     assert not any(torch.equal(before[name], p) for name, p in algorithm.networks.named_parameters())
-    panels = arrange(list(report))
+    panels = group_metrics(list(report))
     assert len({panel.title for panel in panels}) == len(panels)
     assert sorted(name for panel in panels for name in (*panel.lines, *(panel.band or ()))) == sorted(report)
     alone = arguments_of_member(type(algorithm), arguments, 1)

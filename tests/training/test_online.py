@@ -14,7 +14,7 @@ import torch
 
 from qam_torch.envs.host import Host, HostFailure
 from qam_torch.envs.pool import EnvironmentFailure
-from qam_torch.plotting.step_axis import by_seed, counted
+from qam_torch.plotting.step_axis import step_axis_label, values_by_member
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
@@ -126,8 +126,8 @@ def test_a_checkpoint_s_networks_go_on_as_in_one_run(lone: RunResult, tiny_fit: 
     assert [int(row["step"]) for row in rows] == [20, 30, 40, 50, 60]
     assert rows[0]["evaluation/success"], "what it starts from is measured"
     logged = read_metrics(tmp_path / "run" / "metrics.csv")
-    assert counted(logged) == "environment steps online"
-    assert by_seed(logged, "evaluation/success")[0].tolist() == [0, 20, 40]
+    assert step_axis_label(logged) == "environment steps online"
+    assert values_by_member(logged, "evaluation/success")[0].tolist() == [0, 20, 40]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["offline_steps"], summary["online_steps"]) == (20, 40)
 
