@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.envs.pool import EnvironmentPool
-from qam_torch.rollout.evaluation import episode_seeds, evaluate
+from qam_torch.rollout.evaluation import Evaluation, episode_seeds, evaluate
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import QamError
 
@@ -180,3 +180,19 @@ def test_non_finite_actions_are_told() -> None:
 def test_an_environment_without_time_limit_is_refused() -> None:
     with EnvironmentPool(Countdown, 1) as pool, pytest.raises(QamError, match="TimeLimit"):
         evaluate(lambda o: np.zeros((1, 1, 2)), pool, 1, 1, 2, 1, seed=0)
+
+
+def test_a_summary_holds_every_metric_over_all_members_and_by_member() -> None:
+    success = np.array([[True, True, False, False], [True, True, True, True]])
+    outcome = Evaluation(success, np.array([[0.0, 2, 4, 6], [1, 1, 1, 1]]), np.full((2, 4), 5), seconds=1.0)
+    assert {name: values.tolist() for name, values in outcome.by_member().items()} == {
+        "success": [0.5, 1.0], "return": [3.0, 1.0], "length": [5.0, 5.0]
+    }  # fmt: skip
+    summary = outcome.summary()
+    assert (summary["success"], summary["return"], summary["length"]) == (0.75, 2.0, 5.0)
+    assert summary["success_95"] == list(wilson_interval(6, 8)) and summary["return_range"] == [0.0, 6.0]
+    assert (summary["success_by_seed"], summary["return_by_seed"]) == ([0.5, 1.0], [3.0, 1.0])
+    assert summary["success_95_by_seed"][0] == pytest.approx(wilson_interval(2, 4))
+    unjudged = Evaluation(None, outcome.returns, outcome.lengths, seconds=1.0)
+    assert list(unjudged.by_member()) == ["return", "length"]
+    assert summary.keys() - unjudged.summary().keys() == {name for name in summary if name.startswith("success")}
