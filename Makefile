@@ -17,18 +17,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test benchmark lint format docs clean
+.PHONY: help install quickstart test test-all benchmark lint format docs clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that test and lint need
 
 quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze (three minutes)
 	@$(BIN)/qam-train
 
-test: $(VENV)/.installed-test ## install, then run the tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
+test: $(VENV)/.installed-test ## install, then run the fast tests (four minutes on two cores)
+	@$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow' $(PYTEST_ARGS)
+
+test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (twenty minutes)
+	@$(BIN)/python -m pytest -n auto --dist loadfile tests notebooks benchmarks $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.installed-test ## install, then time the hot parts; leave the machine alone meanwhile
 	@$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name $(PYTEST_ARGS)

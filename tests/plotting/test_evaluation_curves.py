@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from qam_torch.plotting.evaluation_curves import plot_return, plot_success, return_figure, success_figure
-from qam_torch.plotting.training_curves import losses_figure, plot_losses
+from qam_torch.plotting.evaluation_curves import return_figure, success_figure
+from qam_torch.plotting.style import save_figure
+from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import QamError
@@ -98,8 +99,11 @@ def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
     assert [line.get_ydata().tolist() for line in axes.lines if line.get_linewidth() < 1] == [[-30, 5], [-10, 15]]
     assert set(shown["behaviour flow alone (-22.5)"].get_ydata()) == {-22.5}
     assert axes.get_ylim()[0] < -30 and axes.get_ylim()[1] > 15
-    assert plot_return(metrics, 4, tmp_path / "return.png") is True
-    assert plot_return({name: column[:0] for name, column in metrics.items()}, 4, tmp_path / "none.png") is False
+    assert save_figure(return_figure(metrics, 4), tmp_path / "return.png") is True
+    assert (
+        save_figure(return_figure({name: column[:0] for name, column in metrics.items()}, 4), tmp_path / "none.png")
+        is False
+    )
     assert is_png(tmp_path / "return.png") and not (tmp_path / "none.png").exists()
 
 
@@ -132,9 +136,9 @@ def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Pa
     training = read_metrics(write_metrics(tmp_path / "training.csv", QAM, training_rows(QAM, 5)))
     evaluation = read_metrics(write_metrics(tmp_path / "evaluation.csv", QAM, evaluation_rows({10: [0.5]}, (1,))))
     before = sorted(tmp_path.iterdir())
-    assert plot_success(training, 50, tmp_path / "success.png") is False
-    assert plot_losses(evaluation, tmp_path / "losses.png") is False
+    assert save_figure(success_figure(training, 50), tmp_path / "success.png") is False
+    assert save_figure(losses_figure(evaluation), tmp_path / "losses.png") is False
     header_only = {name: column[:0] for name, column in training.items()}
-    assert plot_success(header_only, 50, tmp_path / "success.png") is False
-    assert plot_losses(header_only, tmp_path / "losses.png") is False
+    assert save_figure(success_figure(header_only, 50), tmp_path / "success.png") is False
+    assert save_figure(losses_figure(header_only), tmp_path / "losses.png") is False
     assert sorted(tmp_path.iterdir()) == before

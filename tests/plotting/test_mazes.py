@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from qam_torch.plotting.mazes import plot_trajectories, trajectories_figure
+from qam_torch.plotting.mazes import trajectories_figure
+from qam_torch.plotting.style import save_figure
 from qam_torch.types import MazeLayout, QamError
 from tests.helpers.metric_rows import is_png, labelled, panels_of
 
@@ -60,7 +61,7 @@ def test_two_policies_are_compared_side_by_side(tmp_path: Path, layout: MazeLayo
     titles = [axes.get_title(loc="left") for axes in panels_of(figure)]
     assert titles == ["policy: 1 of 1 reached the goal", "behaviour flow alone: 0 of 2 reached the goal"]
     assert paths_of(figure, 1, VERMILION) == [path.tolist() for path in PATHS[1:]]
-    assert plot_trajectories(layout, PATHS[:1], [True], tmp_path / "maze.png", compare=compare)
+    assert save_figure(trajectories_figure(layout, PATHS[:1], [True], compare=compare), tmp_path / "maze.png")
     assert is_png(tmp_path / "maze.png")
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from qam_torch.plotting.evaluation_curves import plot_success
+from qam_torch.plotting.evaluation_curves import success_figure
+from qam_torch.plotting.style import save_figure
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.types import QamError
 from tests.helpers.metric_rows import QAM, evaluation_rows, is_png, training_rows, write_metrics
@@ -29,7 +30,7 @@ def test_a_file_is_replaced_whole_or_kept(
 ) -> None:
     target = tmp_path / "plots" / "success.png"
     with pytest.raises(QamError, match=r"could not write .*success.png' \(No such file"):
-        plot_success(population, 4, target)
+        save_figure(success_figure(population, 4), target)
     target.parent.mkdir()
     target.write_bytes(b"old")
     with monkeypatch.context() as patch:
@@ -40,9 +41,9 @@ def test_a_file_is_replaced_whole_or_kept(
 
         patch.setattr(Figure, "savefig", full)
         with pytest.raises(QamError, match="No space left on device"):
-            plot_success(population, 4, target)
+            save_figure(success_figure(population, 4), target)
     assert target.read_bytes() == b"old" and list(target.parent.iterdir()) == [target]
-    assert plot_success(population, 4, target) is True
+    assert save_figure(success_figure(population, 4), target) is True
     assert is_png(target) and list(target.parent.iterdir()) == [target]
 
 
@@ -51,13 +52,14 @@ def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     code = f"""
 import sys, matplotlib
 before = dict(dict.items(matplotlib.rcParams))  # the plain items: asking for the backend would choose one
-from qam_torch.plotting.training_curves import plot_losses
+from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.plotting.metric_panels import group_metrics
-from qam_torch.plotting.evaluation_curves import plot_success
+from qam_torch.plotting.evaluation_curves import success_figure
+from qam_torch.plotting.style import save_figure
 from qam_torch.rundir.metrics_file import read_metrics
 metrics = read_metrics({str(path)!r})
-assert plot_losses(metrics, {str(tmp_path / "losses.png")!r})
-assert plot_success(metrics, 50, {str(tmp_path / "success.png")!r})
+assert save_figure(losses_figure(metrics), {str(tmp_path / "losses.png")!r})
+assert save_figure(success_figure(metrics, 50), {str(tmp_path / "success.png")!r})
 print(before == dict(dict.items(matplotlib.rcParams)), "matplotlib.pyplot" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)

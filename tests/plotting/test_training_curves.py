@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from qam_torch.plotting.training_curves import losses_figure, plot_losses
+from qam_torch.plotting.style import save_figure
+from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rundir.metrics_file import read_metrics
 from tests.helpers.metric_rows import (
     QAM,
@@ -35,7 +36,7 @@ def test_losses_have_a_panel_for_each_group(tmp_path: Path, names: list[str], pa
     logarithmic = ("critic loss", "adjoint-matching loss", "gradient norm")
     assert all(scales[title] == "log" for title in logarithmic) and scales["Q values"] == "linear"
 
-    assert plot_losses(metrics, tmp_path / "losses.png") is True and is_png(tmp_path / "losses.png")
+    assert save_figure(losses_figure(metrics), tmp_path / "losses.png") is True and is_png(tmp_path / "losses.png")
 
 
 def test_a_mean_lies_in_a_band_from_the_least_to_the_greatest(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_metrics_without_a_value_are_left_out_and_one_row_is_a_point(tmp_path: P
     assert panels["critic loss"].lines[0].get_marker() == "o"
     zero = panels["adjoint-matching loss"]
     assert zero.get_yscale() == "linear" and zero.lines[0].get_ydata().tolist() == [0]
-    assert plot_losses(read_metrics(path), tmp_path / "losses.png") is True
+    assert save_figure(losses_figure(read_metrics(path)), tmp_path / "losses.png") is True
 
 
 def test_a_logarithmic_panel_with_a_negative_value_is_linear(tmp_path: Path) -> None:

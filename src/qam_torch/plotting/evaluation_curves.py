@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,35 +17,11 @@ from qam_torch.plotting.step_axis import (
     step_of_update,
     values_by_member,
 )
-from qam_torch.plotting.style import BLUE, INK, colors, save_figure, set_title, styled
+from qam_torch.plotting.style import BLUE, INK, colors, set_title, styled
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import require
 
-__all__ = ["plot_return", "plot_success", "return_figure", "success_figure"]
-
-
-def plot_success(
-    metrics: Mapping[str, np.ndarray],
-    episodes: int,
-    path: str | Path,
-    behavior: float | tuple[float, float, float] | None = None,
-    title: str | None = None,
-    cells: Sequence[str] = (),
-) -> bool:
-    """Save `success_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
-    return save_figure(success_figure(metrics, episodes, behavior, title, cells), path)
-
-
-def plot_return(
-    metrics: Mapping[str, np.ndarray],
-    episodes: int,
-    path: str | Path,
-    behavior: float | None = None,
-    title: str | None = None,
-    cells: Sequence[str] = (),
-) -> bool:
-    """Save `return_figure` atomically as a PNG; returns False without writing if nothing was evaluated."""
-    return save_figure(return_figure(metrics, episodes, behavior, title, cells), path)
+__all__ = ["return_figure", "success_figure"]
 
 
 @styled

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,25 +12,13 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, save_figure, set_title, styled
+from qam_torch.plotting.style import BLUE, INK, ORANGE, VERMILION, set_title, styled
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
     from qam_torch.types import MazeLayout
 
-__all__ = ["draw_maze", "plot_trajectories", "trajectories_figure"]
-
-
-def plot_trajectories(
-    layout: MazeLayout,
-    trajectories: Sequence[np.ndarray],
-    success: Sequence[bool] | np.ndarray,
-    path: str | Path,
-    title: str | None = None,
-    compare: tuple[Sequence[np.ndarray], Sequence[bool] | np.ndarray, str] | None = None,
-) -> bool:
-    """Save `trajectories_figure` atomically as a PNG; always returns True."""
-    return save_figure(trajectories_figure(layout, trajectories, success, title, compare), path)
+__all__ = ["draw_maze", "trajectories_figure"]
 
 
 @styled

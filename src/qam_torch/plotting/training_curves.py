@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,9 @@ from qam_torch.plotting.step_axis import (
     training_metrics,
     values_by_member,
 )
-from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, save_figure, set_title, styled
+from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, set_title, styled
 
-__all__ = ["losses_figure", "plot_losses"]
+__all__ = ["losses_figure"]
 
 _WIDEST_WINDOW = 101  # logged values that a running median spans at most
 
@@ -33,11 +32,6 @@ _WIDEST_WINDOW = 101  # logged values that a running median spans at most
 _LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
 _Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
 _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
-
-
-def plot_losses(metrics: Mapping[str, np.ndarray], path: str | Path, title: str | None = None) -> bool:
-    """Save `losses_figure` atomically as a PNG; returns False without writing if no value was logged."""
-    return save_figure(losses_figure(metrics, title), path)
 
 
 @styled

@@ -8,9 +8,10 @@ from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.members import address_of
-from qam_torch.plotting.evaluation_curves import plot_return, plot_success
-from qam_torch.plotting.mazes import plot_trajectories
-from qam_torch.plotting.training_curves import plot_losses
+from qam_torch.plotting.evaluation_curves import return_figure, success_figure
+from qam_torch.plotting.mazes import trajectories_figure
+from qam_torch.plotting.style import save_figure
+from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.rundir.paths import RunPaths
@@ -49,23 +50,20 @@ def save_plots(
         shared: dict[str, Any] = {"title": heading, "cells": cells}
         if final.success is None:
             level = None if behavior is None else float(behavior.returns.mean())
-            plot_return(metrics, config.eval_episodes, folder / "return.png", behavior=level, **shared)
+            figure = return_figure(metrics, config.eval_episodes, behavior=level, **shared)
+            save_figure(figure, folder / "return.png")
         else:
             rate = None
             if behavior is not None and behavior.success is not None:
                 rate = (float(behavior.success_rate().mean()), *behavior.pooled_interval())
-            plot_success(metrics, config.eval_episodes, folder / "success.png", behavior=rate, **shared)
-        plot_losses(metrics, folder / "losses.png", title=heading)
+            figure = success_figure(metrics, config.eval_episodes, behavior=rate, **shared)
+            save_figure(figure, folder / "success.png")
+        save_figure(losses_figure(metrics, title=heading), folder / "losses.png")
     if data.layout is not None and final.trajectories is not None and final.success is not None:
         compare = None
         if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
             compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
-        plot_trajectories(
-            data.layout,
-            list(final.trajectories),
-            final.success[0],
-            folder / "trajectories.png",
-            title=heading if algorithm.members == 1 else f"{heading}, {algorithm.name_of(0)}",
-            compare=compare,
-        )
+        title = heading if algorithm.members == 1 else f"{heading}, {algorithm.name_of(0)}"
+        paths_figure = trajectories_figure(data.layout, list(final.trajectories), final.success[0], title, compare)
+        save_figure(paths_figure, folder / "trajectories.png")
     return sorted(str(path.relative_to(paths.directory)) for path in folder.glob("*.png"))

@@ -67,11 +67,11 @@ def summarize(
         "online_steps": schedule.online_steps,
         "wall_seconds": round(wall_time.seconds, 1),
         "episodes": config.eval_episodes,
-        "final": _outcome(final),
+        "final": final.summary(),
         "cells": _cells(algorithm, final),
         "best": evaluation.best,
         "after_offline": evaluation.after_offline if schedule.online_steps else None,
-        "behavior": None if behavior is None else _outcome(behavior),
+        "behavior": None if behavior is None else behavior.summary(),
         "data": data.source,
         "plots": plots,
         "versions": versions(),
@@ -100,27 +100,7 @@ def _cells(algorithm: Algorithm, evaluation: Evaluation) -> list[dict[str, Any]]
         {
             "values": algorithm.values_of(own[0]),
             "seeds": [algorithm.seeds[p] for p in own],
-            **_outcome(evaluation.of(own)),
+            **evaluation.of(own).summary(),
         }
         for own in cells.values()
     ]
-
-
-def _outcome(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as plain values; without the keys of success where the environment does not report it."""
-    outcome = {
-        "return": float(evaluation.returns.mean()),
-        "return_by_seed": evaluation.returns.mean(axis=1).tolist(),
-        "return_range": [float(evaluation.returns.min()), float(evaluation.returns.max())],
-        "length": float(evaluation.lengths.mean()),
-    }
-    if evaluation.success is None:
-        return outcome
-    low, high = evaluation.pooled_interval()
-    return {
-        "success": float(evaluation.success_rate().mean()),
-        "success_95": [low, high],
-        "success_by_seed": evaluation.success_rate().tolist(),
-        "success_95_by_seed": evaluation.interval().tolist(),
-        **outcome,
-    }

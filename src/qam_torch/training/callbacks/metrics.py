@@ -12,6 +12,7 @@ import numpy as np
 from lightning.pytorch.loggers import Logger
 
 from qam_torch.algorithms import Algorithm
+from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
@@ -106,17 +107,10 @@ class MetricsCallback(L.Callback):
                 logger.finalize("failed")
 
 
-def _evaluation_metrics(evaluation: Any) -> dict[str, np.ndarray]:
+def _evaluation_metrics(evaluation: Evaluation) -> dict[str, np.ndarray]:
     """Columns of an evaluation, (P,) each."""
-    members = len(evaluation.returns)
-    metrics = {
-        "evaluation/return": evaluation.returns.mean(1),
-        "evaluation/length": evaluation.lengths.mean(1),
-        "evaluation/seconds": np.full(members, evaluation.seconds),
-    }
-    if evaluation.success is not None:
-        metrics["evaluation/success"] = evaluation.success_rate()
-    return metrics
+    values = {f"evaluation/{name}": value for name, value in evaluation.by_member().items()}
+    return {**values, "evaluation/seconds": np.full(len(evaluation.returns), evaluation.seconds)}
 
 
 def _for_loggers(metrics: Mapping[str, np.ndarray], algorithm: Algorithm) -> dict[str, float]:

@@ -1,0 +1,34 @@
+"""Situations that users of neighboring projects have reported, each tried by a script (tests/field/README.md)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.runs import ROOT, environment
+
+CASES = sorted(path.parent.name for path in Path(__file__).parent.glob("[0-9][0-9]/run.sh"))
+NOT_RIGHT = ["01", "02", "03", "04", "05", "06", "08", "09", "11", "12", "14", "16", "17", "19", "20", "32", "34", "36"]
+"""Cases that are known to fail. A case that begins to pass must leave this list."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home directory of all cases, where generated data are kept."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_case(case: str, home: Path) -> None:
+    variables = environment(QAM_BIN=str(Path(sys.executable).parent), QAM_SRC=str(ROOT), FIELD_HOME=str(home))
+    script = Path(__file__).parent / case / "run.sh"
+    done = subprocess.run(["bash", script], env=variables, capture_output=True, text=True, timeout=380, cwd=ROOT)
+    if case in NOT_RIGHT:
+        assert done.returncode == 1, f"case {case} is right now: remove it from NOT_RIGHT\n{done.stdout}"
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
