@@ -4,7 +4,7 @@ from gymnasium.spaces import Box
 
 
 class Varied(gym.Env):
-"""Episodes of 1 to 39 steps, each of a length that its seed decides; success where the length is even."""
+    """Episodes of 1 to 39 steps, each of a length that its seed decides; success where the length is even."""
 
     def __init__(self):
         self.action_space = Box(-1, 1, (1,), np.float32)

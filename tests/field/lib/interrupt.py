@@ -24,12 +24,8 @@ with open(log, "w") as output:
 
 
 def family(root):
-    rows = [
-        line.split(None, 2)
-        for line in subprocess.run(
-            ["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True
-        ).stdout.splitlines()
-    ]
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True).stdout
+    rows = [line.split(None, 2) for line in listed.splitlines()]
     out, todo = [], [str(root)]
     while todo:
         r = todo.pop()
