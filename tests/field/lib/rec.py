@@ -2,6 +2,7 @@
 
 import sys
 
+import fieldenvs  # noqa: F401 (registers the environments)
 import gymnasium
 import numpy as np
 
