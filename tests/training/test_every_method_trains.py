@@ -17,8 +17,8 @@ import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core import acting
 from qam_torch.algorithms.core.acting import PopulationActor
+from qam_torch.cli import evaluate as command
 from qam_torch.inference import episodes
-from qam_torch.inference import evaluate as evaluation
 from qam_torch.rollout.evaluation import Act, Evaluation
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.types import QamError
@@ -116,7 +116,7 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
     run_episodes = episodes.evaluate
     monkeypatch.setattr(episodes, "evaluate", watched)
     told = tmp_path / "outcome.json"
-    assert evaluation.main([f"ckpt={whole.last}", "episodes=2", "workers=0", "seed=1", f"json={told}"]) == 0
+    assert command.main([f"ckpt={whole.last}", "episodes=2", "workers=0", "seed=1", f"json={told}"]) == 0
     outcome = json.loads(told.read_text())
     assert outcome["seeds"] == list(SEEDS) and outcome["length"] == [EPISODE_STEPS] * 2
     trained = PopulationActor(whole.algorithm, stream="evaluate/1")

@@ -159,7 +159,7 @@ def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Pat
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", *grid)
     first = f"init_from={tmp_path}/offline"
     for change, told in {
-        "seeds=[2,1]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=2,inv_temp=1: give the same seeds",
+        "seeds=[2,1]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=2,inv_temp=1: give the same seeds",
         "population.inv_temp=[3,1]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,inv_temp=3",
         "population.lr=[1e-3,1e-4]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,lr",
     }.items():

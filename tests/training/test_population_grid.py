@@ -187,9 +187,9 @@ MISTAKES = {
     "population=null": "population=None is out of range",
     "offline_steps={a:1}": "offline_steps={'a': 1} is out of range",
     "on_divergence={a:1}": "on_divergence={'a': 1} is out of range",
-    "~population": "~population takes away what every run needs: give it a value instead",
-    "~offline_steps": "~offline_steps takes away",
-    "~data.proportion": "~data.proportion takes away",
+    "~population": "~population removes a key that every run needs: give it a value instead",
+    "~offline_steps": "~offline_steps removes a key",
+    "~data.proportion": "~data.proportion removes a key",
     "on_divergence=maybe": "expected stop or freeze",
 }
 
@@ -358,7 +358,7 @@ def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
     assert np.isfinite(outcome.returns).all() and not filmed[0].any()
     sound = qam_torch.load_policy(last(run), lr=1e-3)
     assert np.isfinite(sound(np.ones(2))).all()
-    with pytest.raises(QamError, match=r"^the policy gives no finite action here, as may be where training had"):
+    with pytest.raises(QamError, match=r"^the policy gives no finite action here, as can happen where training"):
         qam_torch.load_policy(last(run), lr=1e30)(np.ones(2))
     with pytest.raises(QamError, match=r"observation is not finite at \[1\]"):
         sound(np.array([0.0, np.nan]))

@@ -112,5 +112,5 @@ def test_a_run_without_steps_is_refused() -> None:
 
 
 def test_environments_share_the_steps_evenly() -> None:
-    with pytest.raises(QamError, match="online_steps=10 cannot be shared out to num_envs=4: give a multiple"):
+    with pytest.raises(QamError, match="online_steps=10 cannot be divided among num_envs=4: give a multiple"):
         clock(online_steps=10, num_envs=4)
