@@ -85,6 +85,7 @@ def test_the_table_of_methods_is_complete() -> None:
         assert numbers.keys() == declared, name
 
 
+@pytest.mark.slow
 def test_captured_update_is_bit_for_bit_the_uncaptured_one(runs: Runs) -> None:
     (report, expected), states = runs.reports, [a.state_dict() for a in (runs.captured, runs.uncaptured)]
     assert report.keys() == expected.keys() and states[0].keys() == states[1].keys()

@@ -110,6 +110,7 @@ def freezing(kind: type[Algorithm], seeds: tuple[int, ...], capture: bool = Fals
 
 @pytest.mark.parametrize("capture", [False, True])
 @pytest.mark.parametrize("kind", [QAM, FEdit, algorithms.ReBRAC])
+@pytest.mark.slow
 def test_a_member_that_diverges_stays_as_it_was_and_the_others_go_on_bit_for_bit(
     kind: type[Algorithm], capture: bool
 ) -> None:

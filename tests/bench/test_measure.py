@@ -30,6 +30,7 @@ def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPat
     assert 1e8 < matrix_peak(CPU) < 1e15
 
 
+@pytest.mark.slow
 def test_cpu_time_leaves_out_what_others_take() -> None:
     """A sleep before every update stands for them."""
     times, small = {}, workload(capture=True)

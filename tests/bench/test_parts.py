@@ -80,6 +80,7 @@ def test_the_papers_update_of_qam_is_about_56_gflop_and_61_as_the_reference_comp
 
 
 @pytest.mark.parametrize(("population", "flow_steps"), [(1, 4), (2, 1)])
+@pytest.mark.slow
 def test_an_update_of_qam_costs_what_its_definition_says(population: int, flow_steps: int) -> None:
     small = workload(size=SMALL._replace(flow_steps=flow_steps), population=population, capture=True)
     parts = qam_flops(SMALL._replace(flow_steps=flow_steps))

@@ -99,6 +99,7 @@ class HostReads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.slow
 def test_the_update_in_parts_is_the_update(costs: Costs) -> None:
     ours, plain = costs.states
     assert ours.keys() == plain.keys() and all(torch.equal(ours[name], plain[name]) for name in ours)

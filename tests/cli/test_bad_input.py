@@ -253,6 +253,7 @@ def test_a_real_limit_on_a_files_size(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_disk_that_fills_up(tiny: Overrides, tmp_path: Path) -> None:
     """The command itself: one sentence, status 1, and no checkpoint that could not be read."""
     done = subprocess.run(

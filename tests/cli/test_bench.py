@@ -49,6 +49,7 @@ def fake_peaks(monkeypatch: pytest.MonkeyPatch, *peaks: float) -> None:
     monkeypatch.setattr(benchmark, "matrix_peak", lambda *_: next(rates))
 
 
+@pytest.mark.slow
 def test_figures_agree_with_one_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

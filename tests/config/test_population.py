@@ -96,6 +96,7 @@ IMPORTS = {
 
 
 @pytest.mark.parametrize("code", IMPORTS, ids=["package", "maths", "policy"])
+@pytest.mark.slow
 def test_nothing_is_imported_that_is_not_needed(code: str, finished: RunResult) -> None:
     path = str(finished.directory / "checkpoints" / "last.ckpt")
     check = f"import sys; print([name for name in {IMPORTS[code]!r} if name in sys.modules])"

@@ -62,6 +62,7 @@ def test_files_do_not_depend_on_the_workers(tmp_path: Path, name: str, transitio
         ("puzzle-3x3-play-v0", 200, [199]),
     ],
 )
+@pytest.mark.slow
 def test_ogbench_reads_the_files(tmp_path: Path, name: str, transitions: int, ends: list[int]) -> None:
     path, seen = tmp_path / "x.npz", []
     generate(name, path, transitions, workers=1, progress=lambda *counts: seen.append(counts))

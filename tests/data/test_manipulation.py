@@ -22,6 +22,7 @@ def assert_same(left: Episode, right: Episode) -> None:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.slow
 def test_an_episode_does_not_know_those_before_it(environment: str) -> None:
     make = ManipulationEpisode(environment, "noisy")
     stage.cache_clear()

@@ -104,6 +104,7 @@ def recorded(environment: gymnasium.Env, seed: int = 0) -> Arrays:
         for environment, name in NAMES.items()
     ],
 )
+@pytest.mark.slow
 def test_every_task_equals_ogbenchs(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     seen = []

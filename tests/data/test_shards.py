@@ -311,6 +311,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the resident size is counted in another unit elsewhere")
+@pytest.mark.slow
 def test_a_rotation_takes_one_shard_more_than_a_single_one(tmp_path: Path) -> None:
     rows = 301 * 1000
     terminals = np.arange(rows) % 301 == 300

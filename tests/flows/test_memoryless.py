@@ -70,6 +70,7 @@ def test_gaussian_marginals() -> None:
     assert errors[200] < 0.4 * errors[50] + noise
 
 
+@pytest.mark.slow
 def test_mixture_marginals() -> None:
     generator = torch.Generator().manual_seed(1)
     shares: dict[int, list[float]] = {}

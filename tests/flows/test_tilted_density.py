@@ -35,6 +35,7 @@ def test_mixture_is_tilted_at_ten_steps(mixture: tuple[Problem, Yardstick]) -> N
     assert yardstick.share(f_theta, 10) < 0.3  # a second exact draw is at 0.02, the base flow at 1
 
 
+@pytest.mark.slow
 def test_longer_flows_come_closer() -> None:
     """The Gaussian case, whose corrections are linear and so train in seconds."""
     problem = gaussian_problem()
@@ -45,6 +46,7 @@ def test_longer_flows_come_closer() -> None:
     assert shares[-1] < 0.08
 
 
+@pytest.mark.slow
 def test_gaussian_mean_and_covariance() -> None:
     problem, flow_steps = gaussian_problem(), 40
     assert isinstance(problem.base, Gaussian)
@@ -93,6 +95,7 @@ def test_no_value_of_the_critic_exceeds_the_bound_of_the_rejection() -> None:
     assert largest <= bound < 1.02 * largest
 
 
+@pytest.mark.slow
 def test_base_flow_reaches_its_own_density() -> None:
     base = mixture_problem().base
     assert isinstance(base, Mixture)

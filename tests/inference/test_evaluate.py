@@ -31,6 +31,7 @@ def test_one_member_is_the_member_of_all(population: RunResult) -> None:
     np.testing.assert_allclose(every.returns[2:], lone.returns)
 
 
+@pytest.mark.slow
 def test_episodes_that_take_turns_are_the_same(population: RunResult) -> None:
     checkpoint = read_checkpoint(population.directory / "checkpoints" / "last.ckpt")
     run = checkpoint["qam_torch"]["run"]

@@ -105,6 +105,7 @@ def covering(*groups: list[str]) -> list[list[str]]:
     return rows
 
 
+@pytest.mark.slow
 def test_any_two_choices_of_different_groups_compose() -> None:
     """No group knows three others; of the environments there is one of each protocol."""
     envs = [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
@@ -124,6 +125,7 @@ def test_any_two_choices_of_different_groups_compose() -> None:
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
+@pytest.mark.slow
 def test_an_experiment_yields_to_the_choices_on_the_command_line(experiment: str) -> None:
     for algo, env in itertools.product(options("algo"), ("cube-triple-play", "humanoidmaze-large-navigate")):
         config = composed(f"experiment={experiment}", f"algo={algo}", f"env={env}", "task=4", "algo.num_qs=3")

@@ -115,6 +115,7 @@ def test_every_value_of_the_published_runs(algo: str) -> None:
 
 
 @pytest.mark.parametrize("algo", options("algo"))
+@pytest.mark.slow
 def test_every_published_run_passes_the_checks(algo: str) -> None:
     """The values that the table has are ones that the methods take, zeros among them."""
     GlobalHydra.instance().clear()

@@ -24,8 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-sweep"}
 DISTRIBUTION = "qam_torch-"
 
-pytestmark = pytest.mark.slow
-
 
 def relative_files(root: Path, pattern: str) -> set[str]:
     files = (path for path in root.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)

@@ -179,6 +179,7 @@ def test_a_run_without_metrics_counts_with_its_last_evaluation(tmp_path: Path) -
     assert found.members[0].points.steps == [(100_000, 0)]
 
 
+@pytest.mark.slow
 def test_what_real_runs_leave_is_read(
     finished: RunResult, population: RunResult, tiny_fit: Fit, tmp_path: Path
 ) -> None:

@@ -134,6 +134,7 @@ def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pyte
     assert evaluate_main(["ckpt=runs/pendulum/checkpoints/best.ckpt", "episodes=1", "workers=0"]) == 0
 
 
+@pytest.mark.slow
 def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("minari")
     (_, install), (_, make), (_, run) = BLOCKS[3:]

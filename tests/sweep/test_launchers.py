@@ -21,8 +21,6 @@ from qam_torch.sweep.record import Record
 from qam_torch.system.machine import cpu_cores, is_alive
 from tests.helpers.runs import TINY, Command, Fit, environment, one_sentence
 
-pytestmark = pytest.mark.slow
-
 LAUNCHERS = {
     "basic": [],
     "joblib": ["hydra/launcher=qam_joblib", "hydra.launcher.n_jobs=2"],
@@ -30,6 +28,7 @@ LAUNCHERS = {
     "ray": ["hydra/launcher=qam_ray"],
 }
 PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
+ONE_FAST = [name if name == "joblib" else pytest.param(name, marks=pytest.mark.slow) for name in LAUNCHERS]
 BRIEF = ("offline_steps=10", "eval_every=10", "save_every=5", "eval_episodes=1", "logger=csv", "--config-dir", "conf")
 
 
@@ -91,7 +90,7 @@ def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
-@pytest.mark.parametrize("launched", LAUNCHERS, indirect=True)
+@pytest.mark.parametrize("launched", ONE_FAST, indirect=True)
 def test_no_run_takes_the_others_along(
     launched: list[str], project: Path, data_directory: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +119,7 @@ def test_no_run_takes_the_others_along(
         assert len(told) == 2
 
 
+@pytest.mark.slow
 def test_finished_runs_are_left_alone_and_broken_ones_resumed(
     tiny: Callable[..., list[str]], tiny_fit: Fit, train: Callable[..., int], tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
@@ -168,6 +168,7 @@ def started(project: Path, data_directory: Path) -> Iterator[Callable[..., subpr
             os.kill(record.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launched", ["basic", "joblib"], indirect=True)
 def test_an_interrupt_ends_all_and_leaves_the_table_so_far(
     launched: list[str], project: Path, started: Callable[..., subprocess.Popen[str]]
@@ -185,6 +186,7 @@ def test_an_interrupt_ends_all_and_leaves_the_table_so_far(
     until(lambda: not any(map(is_alive, pids)), 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launched", ["submitit"], indirect=True)
 def test_a_preempted_job_is_queued_again_and_continues(
     launched: list[str], project: Path, started: Callable[..., subprocess.Popen[str]]
@@ -204,6 +206,7 @@ def test_a_preempted_job_is_queued_again_and_continues(
     assert "continuing from update" in log.read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launched", ["submitit"], indirect=True)
 def test_a_lost_job_leaves_the_others_their_results(
     launched: list[str], project: Path, started: Callable[..., subprocess.Popen[str]]
@@ -221,6 +224,7 @@ def test_a_lost_job_leaves_the_others_their_results(
     until(lambda: not is_alive(lost.pid), 30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launched", ["basic", "joblib", "submitit"], indirect=True)
 def test_no_run_outlives_the_command(
     launched: list[str], project: Path, started: Callable[..., subprocess.Popen[str]]

@@ -113,6 +113,7 @@ def test_a_measurement_of_something_else_does_not_count(change: dict[str, Any], 
     assert estimate(config, read_bench(bench_file(tmp_path / "other.json", **change)), (46, 5), 1_000_000) is None
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> None:
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")

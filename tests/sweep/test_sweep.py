@@ -78,6 +78,7 @@ def test_what_is_not_installed_is_named_with_its_extra(choice: str, monkeypatch:
 
 
 @pytest.mark.parametrize("algo", METHODS)
+@pytest.mark.slow
 def test_what_optuna_searches_are_numbers_of_the_method_around_the_published_ones(algo: str) -> None:
     space = OmegaConf.load(config_directory() / "hydra" / "sweeper" / "space" / f"{algo}.yaml")
     assert list(space)

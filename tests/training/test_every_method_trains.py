@@ -64,6 +64,7 @@ def whole(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factory: pytes
     return Whole(options, run.directory, run.algorithm)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_bit_for_bit(
     whole: Whole, tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
         np.testing.assert_allclose(chunks, trained(seen), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_n_step_mode_goes_through_a_whole_run(whole: Whole, tiny_fit: Fit, tmp_path: Path) -> None:
     run = tiny_fit(tmp_path / "run", *whole.options, "algo.action_chunking=false", "algo.best_of_n=1")
     assert run.algorithm is not None and run.algorithm.chunk_dim == ACTION_DIM

@@ -132,6 +132,7 @@ def test_trainer_cpu_runs_on_the_cpu(finished: RunResult) -> None:
     assert finished.algorithm.device.type == "cpu"
 
 
+@pytest.mark.slow
 def test_multirun_makes_a_directory_for_each_run(
     tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

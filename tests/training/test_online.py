@@ -68,6 +68,7 @@ def test_both_phases_are_in_the_same_files(lone: RunResult) -> None:
     assert checkpoint(lone.directory, "last")["global_step"] == UPDATES
 
 
+@pytest.mark.slow
 def test_the_replay_buffer_lies_beside_the_checkpoint(lone: RunResult, several: RunResult) -> None:
     """One record a step, of all members' environments: 4 numbers seen, 2 acted, and so on."""
     record = 4 * 2 + 4 * 2 + 8 + 4 + 1 + 4 * 2
@@ -79,14 +80,16 @@ def test_the_replay_buffer_lies_beside_the_checkpoint(lone: RunResult, several: 
 @pytest.mark.parametrize(
     ("moment", "run"),
     [
-        ("update:14", "lone"),  # offline
-        ("save:3", "lone"),  # the checkpoint that ends the offline phase, half written
-        ("collect:6", "lone"),  # online, before training starts
+        pytest.param("update:14", "lone", marks=pytest.mark.slow),  # offline
+        pytest.param(
+            "save:3", "lone", marks=pytest.mark.slow
+        ),  # the checkpoint that ends the offline phase, half written
+        pytest.param("collect:6", "lone", marks=pytest.mark.slow),  # online, before training starts
         ("update:31", "lone"),  # online
-        ("save:7", "lone"),  # online, half written
-        ("flush:3", "lone"),  # online, the buffer further than the checkpoint
-        ("summary:1", "lone"),
-        ("collect:17", "several"),
+        pytest.param("save:7", "lone", marks=pytest.mark.slow),  # online, half written
+        pytest.param("flush:3", "lone", marks=pytest.mark.slow),  # online, the buffer further than the checkpoint
+        pytest.param("summary:1", "lone", marks=pytest.mark.slow),
+        pytest.param("collect:17", "several", marks=pytest.mark.slow),
     ],
 )
 def test_a_killed_run_continues_bit_for_bit(
@@ -106,6 +109,7 @@ def test_a_killed_run_continues_bit_for_bit(
     assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_member_fine_tunes_as_it_would_alone(tiny_fit: Fit, tmp_path: Path) -> None:
     options = [*ONLINE, "dtype=float64", "num_envs=2"]
     together = tiny_fit(tmp_path / "together", *options, "seeds=[3,4]").algorithm
@@ -136,6 +140,7 @@ def test_a_checkpoint_s_networks_go_on_as_in_one_run(lone: RunResult, tiny_fit: 
     assert again.algorithm is None and again.summary == summary
 
 
+@pytest.mark.slow
 def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(tiny_fit: Fit, tmp_path: Path) -> None:
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", "algo.lr=0.01")
     first = f"init_from={tmp_path}/offline/checkpoints/last.ckpt"
@@ -160,8 +165,8 @@ def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Pat
     first = f"init_from={tmp_path}/offline"
     for change, told in {
         "seeds=[2,1]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=2,inv_temp=1: give the same seeds",
-        "population.inv_temp=[3,1]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,inv_temp=3",
-        "population.lr=[1e-3,1e-4]": "seed=1,inv_temp=1 of the checkpoint would go on as seed=1,lr",
+        "population.inv_temp=[3,1]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=1,inv_temp=3",
+        "population.lr=[1e-3,1e-4]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=1,lr",
     }.items():
         kept = [word for word in grid if word.split("=")[0].split(".")[0] != change.split("=")[0].split(".")[0]]
         with pytest.raises(QamError, match=told):
@@ -238,6 +243,7 @@ def test_a_failing_environment_leaves_a_usable_checkpoint(
     assert [int(row["step"]) for row in metrics(tmp_path / "run")] == [10, 20, 30, 40, 50, 60]
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_failed_is_made_after_all(
     lone: RunResult, tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,11 +264,13 @@ def test_an_evaluation_that_failed_is_made_after_all(
     assert metrics(tmp_path / "run") == metrics(lone.directory)
 
 
+@pytest.mark.slow
 def test_plots_show_where_the_online_phase_begins(tiny_fit: Fit, tmp_path: Path) -> None:
     run = tiny_fit(tmp_path / "run", *ONLINE, plots=True)
     assert {"plots/success.png", "plots/losses.png", "plots/trajectories.png"} <= set(run.summary["plots"])
 
 
+@pytest.mark.slow
 def test_a_checkpoint_from_another_kind_of_device(tiny_fit: Fit, tmp_path: Path) -> None:
     """A GPU's generators save 16 bytes: its streams cannot go on here, its networks can."""
     tiny_fit(tmp_path / "run", *ONLINE, "online_steps=0")

@@ -70,6 +70,7 @@ def assert_member(result: RunResult, member: int, lone: RunResult) -> None:
 
 
 @pytest.mark.parametrize("member", [1, 6])
+@pytest.mark.slow
 def test_a_member_of_a_grid_equals_its_lone_run(member: int, grid: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     own = [f"algo.{word}" if not word.startswith("seed") else word for word in NAMES[member].split(",")]
     assert_member(grid, member, tiny_fit(tmp_path / "run", *SHORT, *own))

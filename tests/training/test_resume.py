@@ -78,7 +78,12 @@ def uninterrupted(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factor
 
 @pytest.mark.parametrize(
     ("uninterrupted", "moment"),
-    [("seed=5", "update:14"), ("seed=5", "save:3"), ("seed=5", "summary:1"), ("seeds=[1,2,3]", "evaluation:2")],
+    [
+        ("seed=5", "update:14"),
+        pytest.param("seed=5", "save:3", marks=pytest.mark.slow),
+        pytest.param("seed=5", "summary:1", marks=pytest.mark.slow),
+        pytest.param("seeds=[1,2,3]", "evaluation:2", marks=pytest.mark.slow),
+    ],
     indirect=["uninterrupted"],
 )
 def test_a_killed_run_continues_bit_for_bit(

@@ -27,6 +27,7 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return read_checkpoint(run / "checkpoints" / "last.ckpt")["state_dict"]
 
 
+@pytest.mark.slow
 def test_a_run_takes_all_files_in_turn_and_continues_alike(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
     words = [f"data.path={shards}", "data.swap_every=6", "compare_behavior=false"]
     whole = tiny_fit(tmp_path / "whole", *words)
