@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -226,7 +227,9 @@ def svg(panel: Panel, prefix: str) -> str:
     text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}-", text)
     for color, variable in _VARIABLES.items():
         text = re.sub(rf"(?<=: ){color}", f"var({variable})", text, flags=re.IGNORECASE)
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1)
+    size = re.findall(r'<svg [^>]*?viewBox="([^"]*)"', text)[0]
+    opening = f'<svg aria-label="{escape(panel.title)}" viewBox="{size}" role="img">'
+    return opening + text[text.index(">") + 1 :]
 
 
 @styled

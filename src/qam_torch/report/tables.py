@@ -37,17 +37,17 @@ def results(groups: Sequence[Group], caption: str, name: str, several_tasks: boo
         columns.insert(3, "tasks>")
     # Columns without any value, for example where nothing is published, are left out.
     kept = [
-        i for i, column in enumerate(columns) if column in ("", "method") or any(_has_value(row[i]) for row in rows)
+        i for i, column in enumerate(columns) if column in ("", "method") or any(row[i] != "–" for row in rows)
     ]
     return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], caption, name)
 
 
-def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
+def _result_row(result: Result, several_tasks: bool) -> list[str]:
     group = result.group
     success = group.measure == "success"
     digits = 2 if success else 1
     place = f"task {group.task}" if group.task is not None else group.name
-    row: list[str | Interval] = [place, group.method, format_step(result.step)]
+    row: list[str] = [place, group.method, format_step(result.step)]
     if several_tasks:
         row.append(str(result.tasks) if result.tasks == group.tasks else f"{result.tasks} of {group.tasks}")
     figure = result.published
@@ -55,15 +55,11 @@ def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
         *row,
         format_seeds(result),
         Interval(format_estimate(result.mean, digits), result.mean if success else None),
-        Interval(format_estimate(result.iqm, digits), None),
+        format_estimate(result.iqm, digits),
         Interval(format_published(result), Estimate(*figure[2:]) if figure else None),
         format_difference(result.difference),
         OVERLAP[result.overlap],
     ]
-
-
-def _has_value(cell: str | Interval) -> bool:
-    return (cell.text if isinstance(cell, Interval) else cell) != "–"
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
@@ -77,7 +73,7 @@ def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
     return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
-def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
+def _compare(one: Group, other: Group, step: Step) -> list[str] | None:
     ours, theirs = scores_at(one.members, step), scores_at(other.members, step)
     shared: list[Place] = [place for place in ours if place in theirs]
     if not shared:
@@ -88,7 +84,7 @@ def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | Non
 
 def problems(collection: Collection) -> Table:
     """Runs that are unfinished, broken or left out, and missing runs."""
-    rows: list[list[str | Interval]] = [
+    rows: list[list[str]] = [
         [run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why
     ]
     rows += [["missing", one.what, "–", one.why] for one in collection.missing]

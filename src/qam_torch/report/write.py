@@ -10,10 +10,8 @@ from qam_torch.report.collection import Collection, collect
 from qam_torch.report.data_tables import evaluations, figures, write_csv, write_parquet
 from qam_torch.report.document import document, run_counts
 from qam_torch.report.figures import save_panels
-from qam_torch.report.html import html
-from qam_torch.report.latex import latex
-from qam_torch.report.markdown import markdown
 from qam_torch.report.number_format import format_estimate, format_published, format_step
+from qam_torch.report.render import html, latex, markdown
 from qam_torch.report.results import by_task, groups_of, over_all, results_of
 from qam_torch.system.files import absolute, prepare_directory, write_text
 
