@@ -184,16 +184,16 @@ def test_runs_made_as_published_have_no_departures_and_others_name_theirs(tmp_pa
     make_run(tmp_path / "c", env="cube-quadruple-play", overrides=("experiment=paper",))
     make_run(tmp_path / "d", env="cube-single-play", name="single")
     collection = collect([tmp_path])
-    found = {cell.domain: departures(cell) for cell in collection.labels if dict(cell.settings)["batch_size"] == 256}
+    found = {cell.domain: departures(cell) for cell in collection.cells if dict(cell.settings)["batch_size"] == 256}
     assert found == {ENV: {}, "cube-quadruple-play": {}, "cube-single-play": None}
-    (changed,) = [cell for cell in collection.labels if dict(cell.settings)["batch_size"] == 8]
+    (changed,) = [cell for cell in collection.cells if dict(cell.settings)["batch_size"] == 8]
     assert departures(changed) == {"algo.inv_temp": (7.0, 1.0), "batch_size": (8.0, 256.0)}
     assert "was not run as published: 2 settings differ (`algo.inv_temp`, `batch_size`)" in notes(collection)
 
 
 def test_the_small_data_set_is_a_departure_where_the_large_one_was_published(tmp_path: Path) -> None:
     make_run(tmp_path, env="cube-quadruple-play", overrides=("algo.inv_temp=1",))
-    (cell,) = collect([tmp_path]).labels
+    (cell,) = collect([tmp_path]).cells
     departed = departures(cell)
     assert departed is not None
     assert departed["env.dataset"] == ("cube-quadruple-play-v0", "cube-quadruple-play-100m-v0")

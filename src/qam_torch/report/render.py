@@ -51,22 +51,17 @@ def markdown(blocks: Sequence[Block], pictures: str) -> str:
 
 def latex(blocks: Sequence[Block]) -> str:
     """Render a LaTeX document that compiles, with booktabs tables; plots are left out."""
-    own = {f"{part}_{end}_string": sign for part, signs in _LATEX_SIGNS.items() for end, sign in signs.items()}
-    return _templates().overlay(**own).get_template("report.tex.j2").render(blocks=blocks)
+    environment = _templates().overlay(  # the usual signs are common in LaTeX
+        block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
+        comment_start_string="<#", comment_end_string="#>",
+    )  # fmt: skip
+    return environment.get_template("report.tex.j2").render(blocks=blocks)
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
     """Render one self-contained page: style and plots are inside, and nothing is loaded from elsewhere."""
     template = _templates().overlay(autoescape=True).get_template("report.html.j2")
     return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
-
-
-_LATEX_SIGNS = {
-    "block": {"start": "<%", "end": "%>"},
-    "variable": {"start": "<<", "end": ">>"},
-    "comment": {"start": "<#", "end": "#>"},
-}
-"""Signs of the LaTeX template, whose text is full of the usual ones."""
 
 
 @cache
