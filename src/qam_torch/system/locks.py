@@ -22,8 +22,8 @@ def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
     files are renamed into place whole, so that two processes only do the same work twice.
 
     Args:
-        path: file or directory, existing or not; the lock is the file .NAME.lock beside it, in a directory that must
-            exist.
+        path: file or directory, existing or not; the lock is the file .NAME.lock beside it, in a directory that is made
+            if it is missing.
         patience: seconds to wait.
 
     Raises:
