@@ -64,7 +64,7 @@ $(BIN)/python:
 $(VENV)/.installed-core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing qam_torch (the first time: a few minutes)'
 	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,:)
-	@$(PIP) --editable .
+	@$(PIP) --editable '.[report]'
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
 		$(PIP) --no-deps --no-warn-conflicts ogbench dm-control; fi # why: see pyproject.toml
 	@touch $@

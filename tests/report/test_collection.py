@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from qam_torch.report.collection import Collection, collect
+from qam_torch.report.evaluations import STEP, members_of
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.made_up_runs import make_run
@@ -24,7 +25,8 @@ def told(collection: Collection) -> dict[str, tuple[str, str]]:
 
 def counted(collection: Collection) -> list[tuple[str, int]]:
     """(label of the cell, seed) of what counts."""
-    return sorted((collection.labels[member.cell], member.seed) for member in collection.members)
+    members = members_of(collection.counted)
+    return sorted(zip(members.cell, members.seed, strict=True))
 
 
 # Where runs are
@@ -75,7 +77,7 @@ def test_a_run_that_is_not_finished_says_how_far_it_came(tmp_path: Path) -> None
     run = make_run(tmp_path, finished=False, offline=100_000, online=100_000, reached=150_000)
     found = collect([tmp_path])
     assert told(found)[run.name] == ("unfinished", "it was to make 100,000 updates and 100,000 online steps")
-    assert found.runs[0].reached == "online step 50,000" and len(found.members) == 3
+    assert found.runs[0].reached == "online step 50,000" and len(counted(found)) == 3
 
 
 def test_a_finished_run_that_is_made_longer_is_not_finished(tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_a_broken_run_is_listed_with_its_reason_and_takes_no_other_along(tmp_pat
     found = collect([tmp_path])
     status, reason = told(found)[bad.name]
     assert status == "broken" and why in reason and str(tmp_path) not in reason
-    assert told(found)[good.name] == ("finished", "") and len(found.members) == 3
+    assert told(found)[good.name] == ("finished", "") and len(counted(found)) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -151,7 +153,7 @@ def test_a_run_that_failed_after_evaluations_says_why_and_they_count(tmp_path: P
     run = make_run(tmp_path, finished=False, reached=50_000)
     (run / "failed.txt").write_text("critic/loss is infinite or NaN; last good checkpoint: x\n")
     found = collect([tmp_path])
-    assert told(found)[run.name] == ("unfinished", "failed: critic/loss is infinite or NaN") and found.members
+    assert told(found)[run.name] == ("unfinished", "failed: critic/loss is infinite or NaN") and counted(found)
 
 
 def test_a_torn_last_line_and_a_damaged_summary_cost_nothing_but_the_word_finished(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_torn_last_line_and_a_damaged_summary_cost_nothing_but_the_word_finish
     (run / "summary.json").write_text("{")
     found = collect([tmp_path])
     assert told(found)[run.name] == ("unfinished", "its summary.json is damaged")
-    assert found.runs[0].reached == "update 100,000" and len(found.members) == 3
+    assert found.runs[0].reached == "update 100,000" and len(counted(found)) == 3
 
 
 def test_a_run_without_metrics_counts_with_its_last_evaluation(tmp_path: Path) -> None:
@@ -172,11 +174,12 @@ def test_a_run_without_metrics_counts_with_its_last_evaluation(tmp_path: Path) -
     summary = {"offline_steps": 100_000, "online_steps": 0, "updates": 100_000, "final": final, "members": members}
     (run / "summary.json").write_text(json.dumps(summary))
     found = collect([tmp_path])
-    assert [(one.seed, one.own, one.points.success.tolist()) for one in found.members] == [
-        (4, {"inv_temp": 3.0}, [0.5]),
-        (5, {"inv_temp": 3.0}, [0.7]),
+    rows = found.counted
+    assert rows[["seed", "name", "success"]].values.tolist() == [
+        [4, "seed=4,inv_temp=3", 0.5],
+        [5, "seed=5,inv_temp=3", 0.7],
     ]
-    assert found.members[0].points.steps == [(100_000, 0)]
+    assert rows[STEP].values.tolist() == [[100_000, 0]] * 2
 
 
 @pytest.mark.slow
@@ -188,11 +191,12 @@ def test_what_real_runs_leave_is_read(
     )
     found = collect([finished.directory, population.directory, grid.directory])
     assert {run.status for run in found.runs} == {"finished"} and not any(run.why for run in found.runs)
-    own = [member for member in found.members if member.run.endswith("grid")]
-    assert [(one.seed, one.own) for one in own] == [(s, {"inv_temp": v}) for v in (1.0, 10.0) for s in (1, 2)]
-    assert own[0].points.steps == [(20, 0), (40, 0), (40, 20)]
-    assert own[0].points.updates.tolist() == [20, 40, 51]
-    final = [one.points.success[-1] for one in own]
+    own = found.counted[found.counted.run.str.endswith("grid")]
+    assert list(own.name.unique()) == [f"seed={s},inv_temp={v}" for v in (1, 10) for s in (1, 2)]
+    first = own[own.member == 0]
+    assert first[STEP].values.tolist() == [[20, 0], [40, 0], [40, 20]]
+    assert first.updates.tolist() == [20, 40, 51]
+    final = members_of(own).success.tolist()
     assert final == grid.summary["final"]["success_by_seed"]
     assert (
         found.runs[-1].reached == "online step 20" and found.runs[0].place.name == "pointmaze-medium-navigate, task 1"
@@ -229,14 +233,14 @@ def test_where_much_differs_cells_are_numbered_and_no_two_share_a_name(tmp_path:
     for i in range(3):
         changed = [f"algo.lr={i + 1}e-4", f"algo.rho={i}", f"batch_size={i + 8}", f"algo.num_qs={i + 2}"]
         make_run(tmp_path / str(i), overrides=changed)
-    names = set(collect([tmp_path]).labels.values())
+    names = set(collect([tmp_path]).counted.cell)
     assert len(names) == 3 and all(name.startswith("qam #") for name in names)
 
 
 def test_experiments_are_part_of_the_name_where_they_differ(tmp_path: Path) -> None:
     make_run(tmp_path / "a", overrides=("experiment=quickstart",))
     make_run(tmp_path / "b")
-    assert set(collect([tmp_path]).labels.values()) == {"qam (quickstart)", "qam (train)"}
+    assert set(collect([tmp_path]).counted.cell) == {"qam (quickstart)", "qam (train)"}
 
 
 def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furthest(tmp_path: Path) -> None:
@@ -246,7 +250,8 @@ def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furth
     runs = told(found)
     assert runs[f"a/{short.name}"] == ("finished", f"seed=1 counts from b/{far.name}, which has the same settings")
     assert runs[f"c/{alone.name}"][0] == "left out" and f"counts from a/{short.name}" in runs[f"c/{alone.name}"][1]
-    assert sorted((member.seed, member.run[0]) for member in found.members) == [(1, "b"), (2, "a")]
+    members = members_of(found.counted)
+    assert sorted(zip(members.seed, members.run.str[0], strict=True)) == [(1, "b"), (2, "a")]
 
 
 def test_which_member_of_a_grid_counts_from_elsewhere_is_told_by_its_name(tmp_path: Path) -> None:
@@ -269,8 +274,8 @@ def test_runs_from_checkpoints_of_their_own_are_pooled_and_those_of_other_runs_a
     for kind, seed in (("qam", 1), ("qam", 2), ("other", 3)):
         start = f"init_from=runs/{kind}/seed{seed}/checkpoints/last.ckpt"
         make_run(tmp_path / f"{kind}{seed}", seeds=(seed,), online=50_000, overrides=(start,), name="run")
-    cells = collect([tmp_path]).cells("cube-double-play")
-    assert sorted(sorted(member.seed for member in members) for members in cells.values()) == [[1, 2], [3]]
+    cells = collect([tmp_path]).of_domain("cube-double-play")
+    assert sorted(sorted(set(rows.seed)) for _, rows in cells.values()) == [[1, 2], [3]]
 
 
 # What is missing

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import sys
 from pathlib import Path
 
 import pytest
 
 from qam_torch.cli.report import main
+from qam_torch.report import data_tables
 from tests.helpers.made_up_runs import make_run
 
 
@@ -38,8 +38,7 @@ def test_parquet_holds_the_same(written: Path) -> None:
 
 def test_without_pyarrow_there_is_no_parquet_and_all_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_run(tmp_path / "runs")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr(data_tables, "find_spec", lambda name: None)
     assert main([str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {"report.html", "report.md", "report.tex", "evaluations.csv", "figures.csv", "figures"}

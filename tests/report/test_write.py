@@ -11,9 +11,7 @@ import pytest
 
 from qam_torch.cli.report import main
 from qam_torch.report.blocks import Heading, Interval, Table, Text
-from qam_torch.report.html import html
-from qam_torch.report.latex import escaped, latex
-from qam_torch.report.markdown import markdown
+from qam_torch.report.render import escaped, html, latex, markdown
 from tests.helpers.html_page import Page
 from tests.helpers.made_up_runs import make_run
 

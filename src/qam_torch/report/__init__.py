@@ -1,1 +1,9 @@
-"""A report of any number of runs: reading them, results beside the published ones, and Markdown, LaTeX and HTML."""
+"""Any number of runs in one report, beside the published results: read, aggregate, render."""
+
+from importlib.util import find_spec
+
+from qam_torch.types import QamError
+
+_MISSING = [name for name in ("jinja2", "pandas") if find_spec(name) is None]
+if _MISSING:
+    raise QamError(f"the report requires {' and '.join(_MISSING)}: pip install 'qam-torch[report]'")

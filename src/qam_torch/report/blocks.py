@@ -1,10 +1,10 @@
-"""Blocks that a report consists of, before it is written as Markdown, LaTeX or HTML."""
+"""Blocks that a report consists of, before it is rendered as Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from matplotlib.axes import Axes
 
@@ -13,24 +13,32 @@ from qam_torch.stats.bootstrap import Estimate
 __all__ = ["Block", "Heading", "Interval", "Panel", "Panels", "Table", "Text"]
 
 
-class Interval(NamedTuple):
-    """A table cell that can also be drawn: its text, and an estimate on a scale from 0 to 1."""
+class Interval(str):
+    """The text of a table cell that can also be drawn: with an estimate on a scale from 0 to 1."""
 
-    text: str
-    estimate: Estimate | None = None
+    estimate: Estimate | None
+
+    def __new__(cls, text: str, estimate: Estimate | None = None) -> Self:
+        cell = super().__new__(cls, text)
+        cell.estimate = estimate
+        return cell
 
 
-class Heading(NamedTuple):
+@dataclass(frozen=True)
+class Heading:
     """A heading; level 1 is the report's own."""
 
     text: str
     level: int = 2
+    kind: ClassVar = "heading"
 
 
-class Text(NamedTuple):
+@dataclass(frozen=True)
+class Text:
     """One paragraph, or a list of several; with `code`, **strong** and [text](URL) as in Markdown."""
 
     paragraphs: Sequence[str]
+    kind: ClassVar = "text"
 
 
 @dataclass(frozen=True)
@@ -46,10 +54,11 @@ class Table:
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[str | Interval]]
+    rows: Sequence[Sequence[str]]
     caption: str
     name: str
     folded: bool = False
+    kind: ClassVar = "table"
 
     @property
     def titles(self) -> list[str]:
@@ -84,11 +93,7 @@ class Panels:
     legend: Sequence[tuple[str, Any, bool]]
     caption: str
     name: str
+    kind: ClassVar = "panels"
 
 
 Block = Heading | Text | Table | Panels
-
-
-def cell_text(cell: str | Interval) -> str:
-    """The text of a cell."""
-    return cell.text if isinstance(cell, Interval) else cell

@@ -10,16 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
+from qam_torch.report.evaluations import members_of
 from qam_torch.report.find_runs import find_runs
-from qam_torch.report.members import Member
 from qam_torch.report.read_run import Run, read_run
-from qam_torch.report.settings import Cell, Place, labels
+from qam_torch.report.settings import Cell, labels
 
 __all__ = ["Collection", "Missing", "collect"]
 
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
 """Outcomes of a sweep's runs that have results."""
+
+SAME = ["cell_number", "place", "seed"]
+"""Columns by which members are the same, so that one of them counts."""
 
 
 @dataclass(frozen=True)
@@ -32,32 +38,38 @@ class Missing:
 
 @dataclass(frozen=True)
 class Collection:
-    """All runs and members that were found.
+    """All runs that were found, and all of their evaluations.
 
     Attributes:
         runs: all run directories, including those that do not count.
-        members: members whose evaluations count: each seed of a cell and task once.
-        labels: a short name for each cell.
+        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`;
+            run, status, experiment, env, domain, task, place (name of both), method and episodes of the run; phase and
+            step (all steps made); cell_number (index in `cells`), cell (its label, None if none of its members
+            counts), and counted: whether the member counts, of each cell, task and seed one.
+        cells: all cells of these.
         missing: runs and seeds that were not found.
     """
 
     runs: list[Run]
-    members: list[Member]
-    labels: dict[Cell, str]
+    evaluations: pd.DataFrame
+    cells: list[Cell]
     missing: list[Missing]
+
+    @property
+    def counted(self) -> pd.DataFrame:
+        """The evaluations that count."""
+        return self.evaluations[self.evaluations.counted.astype(bool)]
 
     @property
     def domains(self) -> list[str]:
         """With evaluations, sorted."""
-        return sorted({member.place.domain for member in self.members})
+        return sorted(self.counted.domain.unique())
 
-    def cells(self, domain: str) -> dict[Cell, list[Member]]:
-        """The members of each cell of a domain, in the order of the cells' names."""
-        found: dict[Cell, list[Member]] = {}
-        for member in self.members:
-            if member.place.domain == domain:
-                found.setdefault(member.cell, []).append(member)
-        return dict(sorted(found.items(), key=lambda item: _numeric_order(self.labels[item[0]])))
+    def of_domain(self, domain: str) -> dict[str, tuple[Cell, pd.DataFrame]]:
+        """Label -> cell and its evaluations that count, in the order of the labels."""
+        rows = self.counted[self.counted.domain == domain]
+        found = {str(label): (self.cells[own.cell_number.iloc[0]], own) for label, own in rows.groupby("cell")}
+        return dict(sorted(found.items(), key=lambda item: _numeric_order(item[0])))
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
@@ -67,13 +79,40 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
         runs = list(pool.map(read_run, found.runs, found.runs.values()))
     runs = [_mark_superseded(run, runs) for run in runs]
     runs, absent = _merge_sweep_records(runs, found.records)
-    runs, members = _drop_duplicates(runs)
-    by_name = {run.name: run for run in runs}
+    rows, cells = _all_evaluations(runs)
+    runs, members = _drop_duplicates(runs, rows)
     experiments: dict[Cell, set[str]] = {}
-    for member in members:
-        experiments.setdefault(member.cell, set()).add(by_name[member.run].experiment)
+    for number, experiment in zip(members.cell_number, members.experiment, strict=True):
+        experiments.setdefault(cells[number], set()).add(experiment or "")
     named = labels(experiments)
-    return Collection(runs, members, named, [*absent, *_missing_seeds(runs, members, named)])
+    who = ["run", "member"]
+    rows = rows.assign(
+        status=rows.run.map({run.name: run.status for run in runs}),
+        cell=rows.cell_number.map({number: named.get(cell) for number, cell in enumerate(cells)}),
+        counted=pd.MultiIndex.from_frame(rows[who]).isin(pd.MultiIndex.from_frame(members[who])),
+    )
+    return Collection(runs, rows, cells, [*absent, *_missing_seeds(runs, members, cells, named)])
+
+
+def _all_evaluations(runs: Sequence[Run]) -> tuple[pd.DataFrame, list[Cell]]:
+    """The evaluations of all runs with the runs' own columns, and the cells by their number."""
+    cells: dict[Cell, int] = {}
+    tables, about = [], []
+    for run in runs:
+        if run.place is not None and len(run.evaluations):
+            numbers = {member: cells.setdefault(cell, len(cells)) for member, cell in run.cells.items()}
+            tables.append(run.evaluations.assign(run=run.name, cell_number=run.evaluations.member.map(numbers)))
+        domain, task = run.place or (None, None)
+        about.append((run.name, run.experiment or None, run.env, domain, task, run.place and run.place.name,
+                      run.method, run.episodes))  # fmt: skip
+    columns = ["run", "experiment", "env", "domain", "task", "place", "method", "episodes"]
+    if not tables:
+        names = [*columns, *SAME, "member", "counted", "cell"]
+        return pd.DataFrame(columns=list(dict.fromkeys(names))), []
+    # Of type object: whole numbers stay whole where some are missing.
+    rows = pd.concat(tables, ignore_index=True).merge(pd.DataFrame(about, columns=columns, dtype=object), on="run")
+    phase = np.where(rows.online_steps > 0, "online", "offline")
+    return rows.assign(phase=phase, step=rows.offline_updates + rows.online_steps), list(cells)
 
 
 def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
@@ -109,46 +148,42 @@ def _ending_text(ending: str, reason: str) -> str:
     return f"{ending}: {reason}" if reason else ending
 
 
-def _drop_duplicates(runs: Sequence[Run]) -> tuple[list[Run], list[Member]]:
-    """Of several members with the same cell, task and seed, keep the one with the most steps."""
-    best: dict[tuple[Cell, Place, int], Member] = {}
-    for run in runs:
-        for member in run.members if run.status != LEFT_OUT else ():
-            key = (member.cell, member.place, member.seed)
-            if key not in best or sum(best[key].points.steps[-1]) < sum(member.points.steps[-1]):
-                best[key] = member
+def _drop_duplicates(runs: Sequence[Run], rows: pd.DataFrame) -> tuple[list[Run], pd.DataFrame]:
+    """Of several members with the same cell, task and seed, keep the one with the most steps.
+
+    Returns:
+        The runs with remarks about members that do not count, and the last evaluation of each member that counts.
+    """
+    if rows.empty:
+        return list(runs), rows
+    members = members_of(rows[rows.run.isin([run.name for run in runs if run.status != LEFT_OUT])])
+    best = members.loc[members.groupby(SAME, sort=False).step.idxmax()]
+    others = members.drop(best.index).merge(best[[*SAME, "run"]], on=SAME, suffixes=("", "_that_counts"))
     checked = []
     for run in runs:
-        if run.status != LEFT_OUT:
-            others = [(member, best[member.cell, member.place, member.seed]) for member in run.members]
-            again = [(member, other) for member, other in others if other is not member]
-            if again:
-                names = ", ".join(member.name for member, _ in again)
-                where = ", ".join(sorted({other.run for _, other in again}))
-                run = run.with_reason(
-                    f"{names} counts from {where}, which has the same settings",
-                    LEFT_OUT if len(again) == len(run.members) else None,
-                )
+        own = others[others.run == run.name]
+        if len(own):
+            where = ", ".join(sorted(set(own.run_that_counts)))
+            why = f"{', '.join(own['name'])} counts from {where}, which has the same settings"
+            run = run.with_reason(why, LEFT_OUT if len(own) == len(run.cells) else None)
         checked.append(run)
-    return checked, list(best.values())
+    return checked, best
 
 
-def _missing_seeds(runs: Sequence[Run], members: Sequence[Member], named: dict[Cell, str]) -> list[Missing]:
+def _missing_seeds(
+    runs: Sequence[Run], members: pd.DataFrame, cells: Sequence[Cell], named: dict[Cell, str]
+) -> list[Missing]:
     """Seeds of a cell that are missing on some of the domain's tasks."""
-    tasks: dict[str, set[Place]] = {}
-    there: dict[Cell, set[tuple[Place, int]]] = {}
-    for member in members:
-        tasks.setdefault(member.place.domain, set()).add(member.place)
-        there.setdefault(member.cell, set()).add((member.place, member.seed))
-    broken = {(run.method, run.place, seed) for run in runs if not run.members for seed in run.seeds}
+    broken = {(run.method, run.place and run.place.name, s) for run in runs if not run.cells for s in run.seeds}
     holes = []
-    for cell, known in there.items():
-        seeds = sorted({seed for _, seed in known})
-        for place in sorted(tasks[cell.domain], key=lambda place: place.task or 0):
+    for number, own in members.groupby("cell_number", sort=False):
+        cell, seeds, known = cells[number], sorted(set(own.seed)), set(zip(own.place, own.seed, strict=True))
+        tasks = members[members.domain == cell.domain].drop_duplicates("place").sort_values("task", kind="stable")
+        for place in tasks.place:
             lost = [s for s in seeds if (place, s) not in known and (cell.method, place, s) not in broken]
             if lost:
                 which = "every seed" if len(lost) == len(seeds) else f"seed {', '.join(map(str, lost))}"
-                holes.append(Missing(f"{named[cell]} on {place.name}: {which}", "no run of it was found"))
+                holes.append(Missing(f"{named[cell]} on {place}: {which}", "no run of it was found"))
     return holes
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import importlib.util
-import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from qam_torch.report.collection import Collection
 from qam_torch.report.results import ALL, Result
@@ -19,49 +17,30 @@ from qam_torch.types import QamError
 
 __all__ = ["evaluations", "figures", "write_csv", "write_parquet"]
 
-Rows = list[dict[str, Any]]
+COLUMNS = [
+    "run", "status", "counted", "experiment", "env", "domain", "task", "method", "cell", "seed", "member", "diverged",
+    "episodes", "phase", "step", "offline_updates", "online_steps", "updates", "success", "return", "length", "seconds",
+]  # fmt: skip
 
 
-def evaluations(collection: Collection) -> Rows:
-    """One row per evaluation of each member of each run, including runs that do not count; None where blank.
+def evaluations(collection: Collection) -> pd.DataFrame:
+    """One row per evaluation of each member of each run, including runs that do not count.
 
     Each setting in which runs of a method differ has a column, named by its key.
     """
-    cells = list({member.cell for run in collection.runs for member in run.members})
-    keys = sorted(
-        {
-            key
-            for method in {c.method for c in cells}
-            for key in differing_settings([c for c in cells if c.method == method])
-        }
-    )
-    counted = {(member.run, member.number) for member in collection.members}
-    rows: Rows = []
-    for run in collection.runs:
-        for member in run.members:
-            settings = dict(member.cell.settings)
-            about = {
-                "run": run.name, "status": run.status, "counted": (run.name, member.number) in counted,
-                "experiment": run.experiment or None, "env": settings.get("env.dataset") or member.place.domain,
-                "domain": member.place.domain, "task": member.place.task, "method": run.method,
-                "cell": collection.labels.get(member.cell), "seed": member.seed, "member": member.number,
-                "diverged": member.diverged, "episodes": run.episodes,
-            }  # fmt: skip
-            own = {key: _plain(settings.get(key)) for key in keys}
-            points = member.points
-            for i, (offline, online) in enumerate(points.steps):
-                rows.append({
-                    **about, "phase": "online" if online else "offline", "step": offline + online,
-                    "offline_updates": offline, "online_steps": online, "updates": _finite(points.updates[i]),
-                    "success": _finite(points.success[i]), "return": _finite(points.returns[i]),
-                    "length": _finite(points.lengths[i]), "seconds": _finite(points.seconds[i]), **own,
-                })  # fmt: skip
-    return rows
+    cells, rows = collection.cells, collection.evaluations
+    if rows.empty:
+        return pd.DataFrame()
+    rows = rows.astype({"diverged": "Int64"})  # an update, blank where the member did not diverge
+    families = [[cell for cell in cells if cell.method == method] for method in {cell.method for cell in cells}]
+    keys = sorted({key for family in families for key in differing_settings(family)})
+    settings = pd.DataFrame([[_plain(dict(cell.settings).get(key)) for key in keys] for cell in cells], columns=keys)
+    return pd.concat([rows[COLUMNS], settings.loc[rows.cell_number].set_axis(rows.index)], axis=1)
 
 
-def figures(results: Sequence[Result]) -> Rows:
+def figures(results: Sequence[Result]) -> pd.DataFrame:
     """One row per result of a task, a domain or all domains, with the published one."""
-    rows: Rows = []
+    rows = []
     for result in results:
         group, published = result.group, result.published
         row: dict[str, Any] = {
@@ -72,46 +51,32 @@ def figures(results: Sequence[Result]) -> Rows:
             "most_seeds": result.seeds[1], "measure": group.measure,
         }  # fmt: skip
         for name, estimate in (("mean", result.mean), ("iqm", result.iqm)):
-            row |= {name: estimate.value, f"{name}_low": _finite(estimate.low), f"{name}_high": _finite(estimate.high)}
+            row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
         names = ("offline_updates", "online_steps", "success", "low", "high")
         row |= {f"published_{name}": published[i] if published else None for i, name in enumerate(names)}
         rows.append({**row, "difference": result.difference, "overlap": result.overlap})
-    return rows
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None
+    return pd.DataFrame(rows, dtype=object)  # so that whole numbers stay whole where some are missing
 
 
 def _plain(value: Any) -> Any:
     return format_value(value) if isinstance(value, tuple) else value
 
 
-def write_csv(rows: Rows, path: Path) -> None:
-    """Write rows of equal columns atomically as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+def write_csv(rows: pd.DataFrame, path: Path) -> None:
+    """Write a table atomically as CSV."""
+    write_text(path, rows.to_csv(index=False, lineterminator="\n"))
 
 
-def write_parquet(rows: Rows, path: Path) -> bool:
-    """Write rows atomically as parquet; returns False without writing if pyarrow is missing or there are no rows."""
-    if importlib.util.find_spec("pyarrow") is None or not rows:
+def write_parquet(rows: pd.DataFrame, path: Path) -> bool:
+    """Write a table atomically as parquet; returns False without writing if pyarrow is missing or there are no rows."""
+    if find_spec("pyarrow") is None or rows.empty:
         return False
-    import pyarrow
-    import pyarrow.parquet
-
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    for name, values in columns.items():
-        if (
-            len({type(value) for value in values if value is not None}) > 1
-        ):  # a setting that is a word here, a number there
-            columns[name] = [None if value is None else format_value(value) for value in values]
+    for name in rows:
+        if len(set(map(type, rows[name].dropna()))) > 1:  # a setting that is a word here, a number there
+            rows = rows.assign(**{str(name): rows[name].map(format_value, na_action="ignore")})
     try:
         with atomic_path(path) as temporary:
-            pyarrow.parquet.write_table(pyarrow.table(columns), temporary)
+            rows.to_parquet(temporary, index=False, engine="pyarrow")
     except OSError as error:
         raise QamError(f"could not write '{path}' ({error}): free some disk space") from error
     return True

@@ -49,7 +49,7 @@ def document(collection: Collection) -> list[Block]:
         blocks += [Heading("Broken, missing, left out"), found]
     for domain in collection.domains:
         blocks += _domain(collection, domain)
-    if collection.members:
+    if len(collection.counted):
         blocks += [Heading("Settings"), settings_table(collection)]
     return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(METHODS)]
 
@@ -108,7 +108,7 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
 
 def _departures_text(group: Group) -> list[str]:
     """Settings in which the runs of a cell differ from the published ones."""
-    departed = departures(group.members[0].cell) if group.name != ALL else None
+    departed = departures(group.cell) if group.cell else None
     if not departed:
         return []
     names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")

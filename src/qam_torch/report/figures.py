@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from qam_torch.plotting.step_axis import FEW_POINTS
 from qam_torch.plotting.style import INK, colors, save_figure, styled
 from qam_torch.report.blocks import Panel, Panels
 from qam_torch.report.number_format import format_step
-from qam_torch.report.results import Group, Step, by_task, scores_at, steps_of
+from qam_torch.report.results import Group, Step, by_task
 from qam_torch.stats.bootstrap import Scores, performance_profile, task_mean
 
 __all__ = ["curves", "profiles", "save_panels", "svg"]
@@ -93,13 +94,13 @@ class _Profiles(NamedTuple):
 
 
 def _of_phase(group: Group, online: bool) -> list[Step]:
-    return [step for step in steps_of(group.members) if bool(step[1]) == online]
+    return [step for step in group.steps if bool(step[1]) == online]
 
 
 def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
     """Profiles over the tasks that all methods share; None without such a task."""
-    there = [(group, color) for group, color in palette if step in steps_of(group.members)]
-    scores = [scores_at(group.members, step) for group, _ in there]
+    there = [(group, color) for group, color in palette if step in group.steps]
+    scores = [group.scores(step) for group, _ in there]
     tasks = [place for place in scores[0] if all(place in one for one in scores)]
     if not tasks:
         return None
@@ -109,7 +110,7 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
     if absent:
         notes.append(f"After {format_step(step)} without {', '.join(absent)}: half of its runs have not come there.")
     if len(tasks) < max(map(len, scores)):
-        over = ", ".join(str(place.task) for place in tasks)
+        over = ", ".join(place.rpartition("task ")[2] for place in tasks)
         notes.append(f"After {format_step(step)} over what all were run on, task {over}.")
     return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
@@ -120,8 +121,8 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
 def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: Axes) -> None:
     last, changes = 1, _changes(groups)
     for group in groups:
-        color, steps = palette[group.method], steps_of(group.members)
-        found = [task_mean(list(scores_at(group.members, step).values())) for step in steps]
+        color, steps = palette[group.method], group.steps
+        found = [task_mean(list(group.scores(step).values())) for step in steps]
         x = [sum(step) for step in steps]
         last = max([last, *x])
         low, high = [one.low for one in found], [one.high for one in found]
@@ -170,13 +171,13 @@ def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, 
 
 def _whole(group: Group) -> bool:
     """Whether the group has all of its tasks."""
-    return len({member.place for member in group.members}) == group.tasks
+    return len(set(group.rows.place)) == group.tasks
 
 
 def _incomplete_steps(group: Group) -> list[Step]:
     """Steps that some of the group's tasks have reached and others have not."""
-    tasks = len({member.place for member in group.members})
-    return [step for step in steps_of(group.members) if len(scores_at(group.members, step)) < tasks]
+    tasks = len(set(group.rows.place))
+    return [step for step in group.steps if len(group.scores(step)) < tasks]
 
 
 def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
@@ -226,7 +227,9 @@ def svg(panel: Panel, prefix: str) -> str:
     text = re.sub(r'(id="|url\(#|href="#)', rf"\1{prefix}-", text)
     for color, variable in _VARIABLES.items():
         text = re.sub(rf"(?<=: ){color}", f"var({variable})", text, flags=re.IGNORECASE)
-    return re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" role="img">', text, count=1)
+    size = re.findall(r'<svg [^>]*?viewBox="([^"]*)"', text)[0]
+    opening = f'<svg aria-label="{escape(panel.title)}" viewBox="{size}" role="img">'
+    return opening + text[text.index(">") + 1 :]
 
 
 @styled

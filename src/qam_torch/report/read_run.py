@@ -1,18 +1,19 @@
-"""Reading one run directory: its status, and every evaluation of each member."""
+"""Reading one run directory: its status, settings and evaluations."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml  # type: ignore[import-untyped]
 
-from qam_torch.report.members import Member, members_of
-from qam_torch.report.settings import Place, place_of
+from qam_torch.report.evaluations import STEP, evaluations_of, members_of
+from qam_torch.report.settings import Cell, Place, cell_of, place_of
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.types import QamError
@@ -32,13 +33,16 @@ class Run:
         status: finished | unfinished | broken | left out.
         why: reasons for the status and other remarks; empty if there are none.
         experiment: experiment=NAME, if the run's name contains it.
+        env: dataset or environment.
         place: domain and task.
         method: algo=NAME.
         seeds: configured seeds, each once.
         episodes: per evaluation and member.
         reached: the last evaluated step, as text.
-        members: with their evaluations; none of a broken run.
         home: configured path of the directory, by which a sweep's record refers to it.
+        evaluations: as `evaluations_of` returns them, with the column name, such as "seed=2,lr=3", which is the
+            member's address in `qam-eval`; empty for a broken run.
+        cells: settings of each member, by its index.
     """
 
     name: str
@@ -46,13 +50,15 @@ class Run:
     status: str = BROKEN
     why: str = ""
     experiment: str = ""
+    env: str = ""
     place: Place | None = None
     method: str = ""
     seeds: tuple[int, ...] = ()
     episodes: int | None = None
     reached: str = ""
-    members: tuple[Member, ...] = ()
     home: str = ""
+    evaluations: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
+    cells: Mapping[int, Cell] = field(default_factory=dict, repr=False)
 
     def with_reason(self, why: str, status: str | None = None) -> Run:
         """A copy with one more remark, and optionally another status."""
@@ -67,19 +73,20 @@ def read_run(name: str, path: Path) -> Run:
         run = _with_settings(run, config)
         metrics = _metrics(path)
         summary, damage = _summary(path)
-        members = members_of(name, config, metrics, summary)
+        evaluations = evaluations_of(metrics, summary)
     except QamError as error:
         return run.with_reason(str(error))
-    if not members:
+    if evaluations.empty:
         failure = _failure(path)
         return run.with_reason(f"it {failure}" if failure else "it was not evaluated once")
-    run = replace(run, members=members, reached=_reached(members))
+    run = _with_members(run, config, evaluations)
     if summary is None or not _is_complete(summary, config):
         run = replace(run, status=UNFINISHED).with_reason(damage or _failure(path) or _remaining(config))
     else:
         run = replace(run, status=FINISHED).with_reason(damage)
-    lost = [f"{one.name} diverged at update {one.diverged:,}" for one in members if one.diverged]
-    return run.with_reason(f"{', '.join(lost)}: evaluated as it stayed") if lost else run
+    lost = members_of(run.evaluations).dropna(subset="diverged")
+    told = [f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)]
+    return run.with_reason(f"{', '.join(told)}: evaluated as it stayed") if told else run
 
 
 # The files
@@ -141,11 +148,27 @@ def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
     return replace(
         run,
         experiment=experiment if rest.startswith(str(config["env_name"])) else "",
+        env=str(config["env"].get("dataset") or place_of(config).domain),
         place=place_of(config),
         method=str(config["algo_name"]),
         seeds=tuple(config.get("seeds") or [config.get("seed", 0)]),
         episodes=config.get("eval_episodes"),
         home=str(config.get("run_dir", "")).replace("//", "/"),
+    )
+
+
+def _with_members(run: Run, config: Mapping[str, Any], evaluations: pd.DataFrame) -> Run:
+    last = members_of(evaluations).set_index("member")
+    own = last.filter(regex=r"^own\.").rename(columns=lambda name: name.removeprefix("own.")).to_dict("index")
+    names = {i: ",".join([f"seed={last.seed[i]}", *(f"{key}={value:g}" for key, value in own[i].items())]) for i in own}
+    offline, online = min(last[STEP].itertuples(index=False, name=None))  # of the member with the fewest steps
+    return replace(
+        run,
+        reached=f"online step {online:,}" if online else f"update {offline:,}",
+        evaluations=evaluations.assign(name=evaluations.member.map(names)).drop(
+            columns=evaluations.filter(like="own.")
+        ),
+        cells={int(i): cell_of(config, values) for i, values in own.items()},
     )
 
 
@@ -163,9 +186,3 @@ def _remaining(config: Mapping[str, Any]) -> str:
     online = config.get("online_steps", 0)
     offline = [] if config.get("init_from") else [f"{_offline(config):,} updates"]
     return "it was to make " + " and ".join([*offline, *([f"{online:,} online steps"] if online else [])])
-
-
-def _reached(members: Sequence[Member]) -> str:
-    """Last evaluated step of the member with the fewest steps."""
-    offline, online = min(member.points.steps[-1] for member in members)
-    return f"online step {online:,}" if online else f"update {offline:,}"

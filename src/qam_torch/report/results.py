@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from qam_torch.paper import Curve, Figure, published
 from qam_torch.report.collection import Collection
-from qam_torch.report.members import Member
-from qam_torch.report.settings import Place
+from qam_torch.report.evaluations import STEP
+from qam_torch.report.settings import Cell
 from qam_torch.stats.bootstrap import Estimate, interquartile_mean, task_mean
 
 __all__ = [
@@ -24,8 +24,6 @@ __all__ = [
     "groups_of",
     "over_all",
     "results_of",
-    "scores_at",
-    "steps_of",
 ]
 
 TASKS_OF_A_DOMAIN = 5
@@ -38,7 +36,7 @@ Step = tuple[int, int]
 """Updates of the offline phase, environment steps of the online phase."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Members that are averaged into one result.
 
@@ -46,7 +44,8 @@ class Group:
         name: a domain, a task, or ALL.
         method: label of the cell.
         algo: algo=NAME.
-        members: the members.
+        rows: evaluations of the members, see `Collection.evaluations`.
+        cell: of all members; None if they differ by domain.
         tasks: how many tasks a complete group has.
         task: of the domain, None for all of them.
     """
@@ -54,7 +53,8 @@ class Group:
     name: str
     method: str
     algo: str
-    members: tuple[Member, ...]
+    rows: pd.DataFrame
+    cell: Cell | None = None
     tasks: int = 1
     task: int | None = None
 
@@ -62,13 +62,48 @@ class Group:
     def curve(self) -> Curve | None:
         """The published curve of the method there, or None."""
         figures = published()
-        name = "all" if self.name == ALL else self.members[0].place.domain
+        name = self.cell.domain if self.cell else "all"
         return figures.curve(self.algo, name, self.task) if figures.has(self.algo, name, self.task) else None
 
     @property
     def measure(self) -> str:
         """ "success", or "return" if the environment never reports success."""
-        return "success" if any(np.isfinite(m.points.success).any() for m in self.members) else "return"
+        return "success" if self.rows.success.notna().any() else "return"
+
+    @cached_property
+    def phases(self) -> list[list[Step]]:
+        """The steps of the offline and of the online phase that at least half of the runs in it have reached.
+
+        Each is in order; of several domains, only steps of all of them.
+        """
+        domains = [own for _, own in self.rows.groupby("domain")]
+        offline, online = (
+            set.intersection(*(_reached(own[own.phase == phase]) for own in domains)) for phase in ("offline", "online")
+        )
+        if online and offline == {(0, 0)}:  # where a run without an offline phase begins
+            offline = set()
+        return [sorted(steps, key=sum) for steps in (offline, online) if steps]
+
+    @property
+    def steps(self) -> list[Step]:
+        """The steps of both phases."""
+        return [step for steps in self.phases for step in steps]
+
+    def scores(self, step: Step) -> dict[str, np.ndarray]:
+        """Scores by task of the members that were evaluated at a step, (n,) each."""
+        there = self.rows[(self.rows[STEP] == list(step)).all(axis=1)].dropna(subset="score")
+        there = there.sort_values(["task", "seed"], kind="stable", na_position="first")
+        return {str(place): scores.to_numpy() for place, scores in there.groupby("place", sort=False).score}
+
+
+def _reached(rows: pd.DataFrame) -> set[Step]:
+    """Steps that at least half of the members of a phase have reached."""
+    counts = rows.dropna(subset="score").value_counts(STEP)
+    return set(counts.index[2 * counts >= _members(rows)])
+
+
+def _members(rows: pd.DataFrame) -> int:
+    return rows.groupby(["run", "member"]).ngroups
 
 
 @dataclass(frozen=True)
@@ -125,62 +160,29 @@ def results_of(group: Group) -> list[Result]:
     found = []
     curve = group.curve
     twins = set() if curve is None else {figure[:2] for figure in curve.figures}
-    for steps in _phases(group.members):
+    for steps in group.phases:
         last, shared = steps[-1], [step for step in steps if step in twins]
         found += [_result(group, step, curve) for step in dict.fromkeys([*shared[-1:], last])]
     return found
 
 
-def scores_at(members: Sequence[Member], step: Step) -> dict[Place, np.ndarray]:
-    """Scores by task of the members that were evaluated at a step, (n,) each."""
-    found: dict[Place, list[float]] = {}
-    for member in sorted(members, key=lambda member: (member.place.task or 0, member.seed)):
-        if (score := member.points.at(step)) is not None:
-            found.setdefault(member.place, []).append(score)
-    return {place: np.array(scores) for place, scores in found.items()}
-
-
-def steps_of(members: Sequence[Member]) -> list[Step]:
-    """Steps that at least half of the runs in their phase have reached, in every domain, in order."""
-    return [step for steps in _phases(members) for step in steps]
-
-
-def common_steps(one: Sequence[Member], other: Sequence[Member]) -> list[Step]:
+def common_steps(one: Group, other: Group) -> list[Step]:
     """For each phase, the last step that both share, if any."""
-    shared = set(steps_of(one)) & set(steps_of(other))
+    shared = set(one.steps) & set(other.steps)
     phases = [[step for step in shared if bool(step[1]) == online] for online in (False, True)]
     return [max(steps, key=sum) for steps in phases if steps]
 
 
-def _phases(members: Sequence[Member]) -> list[list[Step]]:
-    """The steps of the offline and of the online phase, each in order."""
-    domains: dict[str, list[Member]] = {}
-    for member in members:
-        domains.setdefault(member.place.domain, []).append(member)
-    offline, online = (set.intersection(*(_reached(own, phase) for own in domains.values())) for phase in (False, True))
-    if online and offline == {(0, 0)}:  # where a run without an offline phase begins
-        offline = set()
-    return [sorted(steps, key=sum) for steps in (offline, online) if steps]
-
-
-def _reached(members: Sequence[Member], online: bool) -> set[Step]:
-    """Steps of a phase that at least half of the runs in it have reached."""
-    counts = Counter(step for member in members for step in member.points.steps if member.points.at(step) is not None)
-    begun = sum(any(bool(step[1]) == online for step in member.points.steps) for member in members)
-    return {step for step, count in counts.items() if bool(step[1]) == online and 2 * count >= begun}
-
-
 def _result(group: Group, step: Step, curve: Curve | None) -> Result:
-    by_task = scores_at(group.members, step)
-    scores = list(by_task.values())
+    scores = list(group.scores(step).values())
     counts = [len(one) for one in scores]
     figure = goes_on = None
-    if curve is not None and len(by_task) == group.tasks:
+    if curve is not None and len(scores) == group.tasks:
         figure = curve.at(*step)
         end = curve.at(step[0] if step[1] else 10**9, 10**9 if step[1] else 0)
         goes_on = end if end is not None and sum(end[:2]) > sum(step) else None
     return Result(
-        group, step, (sum(counts), len(group.members)), len(by_task), (min(counts), max(counts)),
+        group, step, (sum(counts), _members(group.rows)), len(scores), (min(counts), max(counts)),
         task_mean(scores), interquartile_mean(scores), figure, goes_on,
     )  # fmt: skip
 
@@ -188,23 +190,16 @@ def _result(group: Group, step: Step, curve: Curve | None) -> Result:
 def groups_of(collection: Collection, domain: str) -> list[Group]:
     """One group per cell of a domain, over all of its tasks."""
     return [
-        Group(domain, collection.labels[cell], cell.method, tuple(members), _tasks_of(members))
-        for cell, members in collection.cells(domain).items()
+        Group(domain, label, cell.method, rows, cell, TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1)
+        for label, (cell, rows) in collection.of_domain(domain).items()
     ]
 
 
 def by_task(group: Group) -> list[Group]:
     """One group per task; empty if the domain has no tasks."""
-    places = sorted({member.place for member in group.members if member.place.task}, key=lambda place: place.task or 0)
     return [
-        replace(
-            group,
-            name=place.name,
-            members=tuple(m for m in group.members if m.place == place),
-            tasks=1,
-            task=place.task,
-        )
-        for place in places
+        replace(group, name=rows.place.iloc[0], rows=rows, tasks=1, task=task)
+        for task, rows in group.rows.groupby("task")
     ]
 
 
@@ -218,12 +213,8 @@ def over_all(collection: Collection) -> list[Group]:
         for group in groups_of(collection, domain):
             found.setdefault(group.algo, []).append(group)
     pooled = [
-        Group(ALL, algo, algo, tuple(member for one in groups for member in one.members), TASKS_OF_ALL)
+        Group(ALL, algo, algo, pd.concat([one.rows for one in groups]), tasks=TASKS_OF_ALL)
         for algo, groups in found.items()
         if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
     ]
-    return [group for group in pooled if steps_of(group.members)]
-
-
-def _tasks_of(members: Sequence[Member]) -> int:
-    return 1 if members[0].place.task is None else TASKS_OF_A_DOMAIN
+    return [group for group in pooled if group.steps]

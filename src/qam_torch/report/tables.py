@@ -15,8 +15,8 @@ from qam_torch.report.number_format import (
     format_step,
 )
 from qam_torch.report.published_settings import departures
-from qam_torch.report.results import Group, Result, Step, common_steps, results_of, scores_at
-from qam_torch.report.settings import Cell, Place, differing_settings, format_value
+from qam_torch.report.results import Group, Result, Step, common_steps, results_of
+from qam_torch.report.settings import Cell, differing_settings, format_value
 from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 
 __all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
@@ -36,18 +36,16 @@ def results(groups: Sequence[Group], caption: str, name: str, several_tasks: boo
     if several_tasks:
         columns.insert(3, "tasks>")
     # Columns without any value, for example where nothing is published, are left out.
-    kept = [
-        i for i, column in enumerate(columns) if column in ("", "method") or any(_has_value(row[i]) for row in rows)
-    ]
+    kept = [i for i, column in enumerate(columns) if column in ("", "method") or any(row[i] != "–" for row in rows)]
     return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], caption, name)
 
 
-def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
+def _result_row(result: Result, several_tasks: bool) -> list[str]:
     group = result.group
     success = group.measure == "success"
     digits = 2 if success else 1
     place = f"task {group.task}" if group.task is not None else group.name
-    row: list[str | Interval] = [place, group.method, format_step(result.step)]
+    row: list[str] = [place, group.method, format_step(result.step)]
     if several_tasks:
         row.append(str(result.tasks) if result.tasks == group.tasks else f"{result.tasks} of {group.tasks}")
     figure = result.published
@@ -55,15 +53,11 @@ def _result_row(result: Result, several_tasks: bool) -> list[str | Interval]:
         *row,
         format_seeds(result),
         Interval(format_estimate(result.mean, digits), result.mean if success else None),
-        Interval(format_estimate(result.iqm, digits), None),
+        format_estimate(result.iqm, digits),
         Interval(format_published(result), Estimate(*figure[2:]) if figure else None),
         format_difference(result.difference),
         OVERLAP[result.overlap],
     ]
-
-
-def _has_value(cell: str | Interval) -> bool:
-    return (cell.text if isinstance(cell, Interval) else cell) != "–"
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
@@ -71,15 +65,15 @@ def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
     rows = [
         [one.method, other.method, *found]
         for one, other in combinations(groups, 2)
-        for step in common_steps(one.members, other.members)
+        for step in common_steps(one, other)
         if (found := _compare(one, other, step)) is not None
     ]
     return Table(["method X", "method Y", "after", "tasks>", "P(X > Y)>"], rows, caption, name, folded=len(rows) > FEW)
 
 
-def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | None:
-    ours, theirs = scores_at(one.members, step), scores_at(other.members, step)
-    shared: list[Place] = [place for place in ours if place in theirs]
+def _compare(one: Group, other: Group, step: Step) -> list[str] | None:
+    ours, theirs = one.scores(step), other.scores(step)
+    shared = [place for place in ours if place in theirs]
     if not shared:
         return None
     estimate = probability_of_improvement([ours[place] for place in shared], [theirs[place] for place in shared])
@@ -88,9 +82,7 @@ def _compare(one: Group, other: Group, step: Step) -> list[str | Interval] | Non
 
 def problems(collection: Collection) -> Table:
     """Runs that are unfinished, broken or left out, and missing runs."""
-    rows: list[list[str | Interval]] = [
-        [run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why
-    ]
+    rows: list[list[str]] = [[run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why]
     rows += [["missing", one.what, "–", one.why] for one in collection.missing]
     rows.sort(key=lambda row: ["broken", "missing", "unfinished", "finished", "left out"].index(str(row[0])))
     return Table(["status", "run", "reached", "why"], rows, "What is broken, missing or left out", "problems")
@@ -100,7 +92,7 @@ def runs_table(collection: Collection) -> Table:
     """All runs."""
     rows = []
     for run in collection.runs:
-        seeds = ", ".join(map(str, dict.fromkeys(member.seed for member in run.members))) or "–"
+        seeds = ", ".join(map(str, run.evaluations.seed.unique())) if run.cells else "–"
         place = run.place.name if run.place else "–"
         rows.append([run.name, run.status, run.method or "–", place, seeds, run.reached or "–"])
     return Table(
@@ -112,15 +104,15 @@ def settings_table(collection: Collection) -> Table:
     """Settings of each cell that differ from other cells or from the published runs."""
     rows = []
     for domain in collection.domains:
-        cells = list(collection.cells(domain))
-        for cell in cells:
-            family = [other for other in cells if other.method == cell.method]
+        cells = collection.of_domain(domain)
+        for label, (cell, _) in cells.items():
+            family = [other for other, _ in cells.values() if other.method == cell.method]
             settings = dict(cell.settings)
             own = [
                 f"{key}={format_value(settings[key])}" if key in settings else f"no {key}"
                 for key in differing_settings(family)
             ]
-            rows.append([collection.labels[cell], domain, ", ".join(own) or "–", _departures_text(cell)])
+            rows.append([label, domain, ", ".join(own) or "–", _departures_text(cell)])
     columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
     return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 

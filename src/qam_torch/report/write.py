@@ -10,12 +10,11 @@ from qam_torch.report.collection import Collection, collect
 from qam_torch.report.data_tables import evaluations, figures, write_csv, write_parquet
 from qam_torch.report.document import document, run_counts
 from qam_torch.report.figures import save_panels
-from qam_torch.report.html import html
-from qam_torch.report.latex import latex
-from qam_torch.report.markdown import markdown
 from qam_torch.report.number_format import format_estimate, format_published, format_step
+from qam_torch.report.render import html, latex, markdown
 from qam_torch.report.results import by_task, groups_of, over_all, results_of
 from qam_torch.system.files import absolute, prepare_directory, write_text
+from qam_torch.system.text_table import aligned
 
 __all__ = ["write_report"]
 
@@ -63,5 +62,4 @@ def _result_lines(collection: Collection) -> list[str]:
             published = f"published {format_published(last)}" if last.published else ""
             own = f"{group.measure} {format_estimate(last.mean, digits)}"
             rows.append((domain, group.method, f"after {format_step(last.step)}", own, published))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    return ["  ".join(f"{word:{width}}" for word, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,21 +63,21 @@ def slot(directory: Path, count: int, number: int) -> Iterator[int]:
     Yields:
         Index of the place.
     """
-    if count == 1 or sys.platform == "win32":
-        yield number % count
+    if count == 1:
+        yield 0
         return
-    import fcntl
+    from filelock import FileLock, Timeout  # here, because most commands share nothing
 
-    with contextlib.ExitStack() as opened:
-        files = [opened.enter_context(open(directory / f".place{index}", "ab")) for index in range(count)]
-        while True:
-            for index, file in enumerate(files):
+    locks = [FileLock(directory / f".place{index}", timeout=0, fallback_to_soft=False) for index in range(count)]
+    while True:
+        for index, lock in enumerate(locks):
+            with contextlib.ExitStack() as held:
                 try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
+                    held.enter_context(lock)
+                except Timeout:
                     continue
                 except OSError:  # no locks on this file system
                     index = number % count
                 yield index
                 return
-            time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qam_torch.config.overrides import name_of
 from qam_torch.sweep.record import DONE, Outcome, Record
+from qam_torch.system.text_table import aligned
 from qam_torch.types import QamError
 
 __all__ = ["read_records", "print_table", "exit_status", "write_table"]
@@ -45,10 +46,9 @@ def print_table(records: Sequence[Record], directory: Path) -> None:
     measures = dict.fromkeys(record.outcome.measure for record in records if record.outcome.score is not None)
     header = ("run", "ended", " or ".join(measures) or "success", "seconds", "directory")
     rows = [(record.name, *_cells(record)) for record in records]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     print()
-    for name, ending, score, seconds, place in (header, *rows):
-        print(f"  {name:{widths[0]}}  {ending:{widths[1]}}  {score:>{widths[2]}}  {seconds:>{widths[3]}}  {place}")
+    for line in aligned([header, *rows], right=(2, 3)):
+        print(f"  {line}")
     for record in records:
         if record.outcome.reason:
             print(f"\n  {record.name}\n    {record.outcome.reason}")

@@ -5,65 +5,47 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["alone"]
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What flock says on file systems that have no locks."""
+"""Errors of file systems without locks."""
 
 
 @contextlib.contextmanager
 def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
-    """Wait until nobody else holds the lock of `path`, and hold it; the system lets go of it when a process dies.
+    """Wait until no other process holds the lock of a path, and hold it; the system releases it if the process dies.
 
-    path      file or directory, there or not; the lock is .NAME.lock beside it, in a directory that must exist
-    patience  seconds to wait, after which TimeoutError is raised
+    The lock is not reentrant. On file systems without locks (some network file systems) all processes hold it at once:
+    files are renamed into place whole, so that two processes only do the same work twice.
 
-    Not reentrant: who holds it waits for ever. Where there are no locks (Windows, some network file systems) it is held
-    by all at once: files are renamed into place whole, and two at once do the work twice. Raises OSError where the lock
-    cannot be made.
+    Args:
+        path: file or directory, existing or not; the lock is the file .NAME.lock beside it, in a directory that is made
+            if it is missing.
+        patience: seconds to wait.
+
+    Raises:
+        TimeoutError: another process still holds the lock after `patience`.
+        OSError: the lock file cannot be made.
     """
-    lock = path.with_name(f".{path.name}.lock")
-    while True:
-        with open(lock, "ab") as file:
-            _wait(file.fileno(), patience)
-            if not _is_at(file.fileno(), lock):  # its holder removed it while this process waited
-                continue
-            try:
-                yield
-            finally:
-                with contextlib.suppress(PermissionError):  # Windows removes no open file
-                    lock.unlink(missing_ok=True)
-            return
+    from filelock import FileLock  # here, because commands that hold no lock import this module too
 
-
-def _wait(descriptor: int, patience: float) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    deadline = time.monotonic() + patience
-    while True:
+    file = path.with_name(f".{path.name}.lock")
+    # The library's replacement where there are no locks is a file that stays when its process is killed.
+    lock = FileLock(file, timeout=-1 if patience == math.inf else patience, poll_interval=0.1, fallback_to_soft=False)
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if patience == math.inf else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError from None
-            time.sleep(0.1)
+            held.enter_context(lock)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
-            return
-        else:
-            return
+        held.callback(_remove, file)
+        yield
 
 
-def _is_at(descriptor: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False
+def _remove(file: Path) -> None:
+    """Remove the lock file before its lock is released; whoever waits for it notices and makes a new one."""
+    with contextlib.suppress(PermissionError):  # Windows removes no open file, and filelock removes it afterwards
+        file.unlink(missing_ok=True)

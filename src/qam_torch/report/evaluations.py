@@ -1,0 +1,87 @@
+"""The evaluations of a run as a table: one row per evaluation of each member."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from qam_torch.types import QamError
+
+__all__ = ["STEP", "evaluations_of", "members_of"]
+
+STEP = ["offline_updates", "online_steps"]
+"""Columns of a step: updates of the offline phase, and environment steps of the online phase, 0 while offline."""
+
+OUTCOMES = ["success", "return", "length", "seconds"]
+
+
+def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[str, Any] | None) -> pd.DataFrame:
+    """Read every evaluation from metrics.csv, or from the summary, which holds the last evaluation only.
+
+    Args:
+        metrics: metrics.csv of the run; None if there is none.
+        summary: summary.json of the run; None if there is none.
+
+    Returns:
+        Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
+        columns are member (its index), seed, STEP, updates, OUTCOMES (nan where the environment or an old file has no
+        value), diverged (update at which the member was frozen, or nan), score (success, or the return if the
+        member's environment never reports success), and the hyperparameters in which members differ, as own.NAME.
+
+    Raises:
+        QamError: the files contain impossible values.
+    """
+    if metrics is None and summary is None:
+        return pd.DataFrame()
+    rows = _from_summary(summary or {}) if metrics is None else _from_metrics(metrics)
+    rows = rows.dropna(subset=["success", "return"], how="all").drop_duplicates(["member", *STEP], keep="last")
+    rows = rows.sort_values(["member", *STEP])
+    reports_success = rows.groupby("member").success.transform("count") > 0
+    return rows.assign(score=rows.success.where(reports_success, rows["return"]))
+
+
+def members_of(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """The last evaluation of each member of each run, in their order."""
+    return evaluations.groupby([name for name in ("run", "member") if name in evaluations], sort=False).tail(1)
+
+
+def _from_metrics(metrics: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    table = pd.DataFrame(metrics)
+    step = table.get("step", table["update"])
+    who = table.get("member", table["seed"])  # a file without the index of members has their seeds
+    if not np.isfinite([who, step, table["seed"]]).all():
+        raise QamError("metrics.csv is damaged: it has rows without a seed or a step")
+    online = table.get("phase", step * 0) == 1
+    begun = step[~online].max() if not online.all() else 0  # every run is evaluated and logged when it goes online
+    names = list(table)
+    rows = pd.DataFrame(
+        {
+            "member": who.groupby(who).ngroup(),
+            "seed": table["seed"].astype(int),
+            "offline_updates": step.where(~online, begun).astype(int),
+            "online_steps": (step - begun).where(online, 0).astype(int),
+            "updates": table["update"],
+            **{name: table.get(f"evaluation/{name}", np.nan) for name in OUTCOMES},
+            "diverged": table.get("diverged", np.nan),
+            **{f"own.{name}": table[name] for name in names[names.index("seed") + 1 : names.index("seconds")]},
+        }
+    )
+    if np.isinf(rows["return"]).any() or not rows.success.dropna().between(0, 1).all():
+        raise QamError("metrics.csv is damaged: it has a success outside of [0, 1], or an infinite return")
+    return rows.assign(diverged=rows.groupby("member").diverged.transform("max").replace(0, np.nan))
+
+
+def _from_summary(summary: Mapping[str, Any]) -> pd.DataFrame:
+    final, members = summary["final"], summary.get("members") or [{"seed": seed} for seed in summary.get("seeds", [])]
+    updates = summary.get("offline_steps", summary.get("updates"))
+    outcomes = {name: final.get(f"{name}_by_seed", [np.nan] * len(members)) for name in ("success", "return")}
+    if updates is None or any(len(column) != len(members) for column in outcomes.values()):
+        raise QamError("it has no metrics.csv, and its summary.json does not tell what each seed came to")
+    steps = dict(zip(STEP, (updates, summary.get("online_steps", 0)), strict=True))
+    columns = {"member": range(len(members)), **steps, "updates": summary.get("updates", np.nan), **outcomes}
+    known = pd.DataFrame(members, columns=["seed", "diverged"])
+    own = pd.DataFrame(members).drop(columns=["name", "seed", "diverged"], errors="ignore").add_prefix("own.")
+    return pd.DataFrame({**columns, "length": np.nan, "seconds": np.nan}).join([known, own])

@@ -1,0 +1,131 @@
+"""A report's blocks as Markdown, LaTeX and HTML, by the templates in templates/."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
+
+from qam_torch.report.blocks import Block, Table
+from qam_torch.report.figures import svg
+
+__all__ = ["escaped", "html", "latex", "markdown", "spans"]
+
+BADGES = {
+    "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
+    "left out": "calm",
+}  # fmt: skip
+"""Cell text -> class of its badge."""
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "−": r"$-$", "–": "--", "…": r"\dots{}", '"': r"\textquotedbl{}",
+}  # fmt: skip
+
+PATH_LIKE = 30
+"""Words at least this long may be broken across lines in LaTeX."""
+
+LONGEST_PLAIN = 40
+"""A column with longer cells is set in paragraphs in LaTeX."""
+
+LETTERS_OF_A_LINE = 170
+
+_SPAN = re.compile(
+    r"\*\*(?P<strong>.+?)\*\*|`(?P<code>.+?)`|\[(?P<link>[^\]]+)\]\((?P<to>[^)]+)\)|(?P<url>https://[\w./-]+\w)"
+)
+
+
+def markdown(blocks: Sequence[Block], pictures: str) -> str:
+    """Render the report as Markdown.
+
+    Args:
+        blocks: of the report.
+        pictures: directory of the panels' images NAME.png, as the text refers to it.
+    """
+    return _templates().get_template("report.md.j2").render(blocks=blocks, pictures=pictures)
+
+
+def latex(blocks: Sequence[Block]) -> str:
+    """Render a LaTeX document that compiles, with booktabs tables; plots are left out."""
+    environment = _templates().overlay(  # the usual signs are common in LaTeX
+        block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
+        comment_start_string="<#", comment_end_string="#>",
+    )  # fmt: skip
+    return environment.get_template("report.tex.j2").render(blocks=blocks)
+
+
+def html(blocks: Sequence[Block], title: str) -> str:
+    """Render one self-contained page: style and plots are inside, and nothing is loaded from elsewhere."""
+    template = _templates().overlay(autoescape=True).get_template("report.html.j2")
+    return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
+
+
+@cache
+def _templates() -> Environment:
+    found = Environment(
+        loader=PackageLoader("qam_torch.report"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    found.filters |= {
+        "across": _across, "alignment": _alignment, "anchor": _anchor, "small_interval": _small_interval,
+        "spans": spans, "tex": escaped,
+    }  # fmt: skip
+    return found
+
+
+def spans(text: str) -> Iterator[tuple[str, str, str]]:
+    """Split text into (kind, text, address); the kind is plain, strong, code or link."""
+    end = 0
+    for match in _SPAN.finditer(text):
+        yield "plain", text[end : match.start()], ""
+        kind = match.lastgroup if match.lastgroup in ("strong", "code") else "link"
+        words = match["strong"] or match["code"] or match["link"] or match["url"]
+        yield kind, words, match["to"] or match["url"] or ""
+        end = match.end()
+    yield "plain", text[end:], ""
+
+
+# HTML
+
+
+def _anchor(words: str) -> str:
+    return re.sub(r"[^\w]+", "-", words.lower())
+
+
+def _small_interval(words: str) -> Markup:
+    """A number, and in small print the bracket after it."""
+    return Markup(re.sub(r"( [\[(].*)", r"<small>\1</small>", str(escape(words)), count=1, flags=re.DOTALL))
+
+
+def _across(share: float) -> str:
+    """Where a number from 0 to 1 is drawn on a bar of width 100."""
+    return f"{4 + 92 * min(1.0, max(0.0, share)):.1f}"
+
+
+# LaTeX
+
+
+def _alignment(table: Table) -> str:
+    """The alignment of each column; columns of long cells share the remaining width."""
+    longest = [max(map(len, column)) for column in zip(table.titles, *table.rows, strict=True)]
+    plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
+    width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
+    paragraph = rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
+    columns = zip(longest, table.rights, strict=True)
+    return "".join(paragraph if length > LONGEST_PLAIN else "r" if right else "l" for length, right in columns)
+
+
+def escaped(text: str) -> str:
+    """Escape LaTeX's special characters; characters outside the font become question marks."""
+    words = []
+    for word in text.split(" "):
+        letters = [_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in word]
+        if len(word) > PATH_LIKE:
+            letters = [letter + r"\allowbreak{}" if plain in "/,=-" else letter
+                       for letter, plain in zip(letters, word, strict=True)]  # fmt: skip
+        # A bracket at a cell's start would be taken for an option of the row's end before it.
+        words.append("{}" * word.startswith("[") + "".join(letters))
+    return " ".join(words)
