@@ -182,7 +182,8 @@ def test_the_best_is_by_success_and_without_it_by_return(
     def outcome(evaluator: Any, algorithm: Algorithm, update: int, *_: Any, **__: Any) -> Evaluation:
         rate = success[update // 10 - 1]
         solved = None if rate is None else np.arange(2)[None] < 2 * rate
-        return Evaluation(solved, np.full((1, 2), returns[update // 10 - 1]), np.ones((1, 2), int), 0.0)
+        metrics = {"return": np.full((1, 2), returns[update // 10 - 1]), "length": np.ones((1, 2), int)}
+        return Evaluation(metrics if solved is None else {"success": solved, **metrics}, 0.0)
 
     monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
     monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])

@@ -24,7 +24,7 @@ __all__ = ["check"]
 def check(config: DictConfig) -> None:
     """Raise QamError for values that are invalid, alone or together."""
     _check_complete(config)
-    for name in ("algo", "env", "data", "trainer", "logger", "population"):
+    for name in ("algo", "env", "data", "trainer", "logger", "callbacks", "population"):
         require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
     schedule_of(config)
     algo = config.algo
@@ -59,8 +59,9 @@ def check(config: DictConfig) -> None:
     require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
     for seed in own_seeds(config):
         require("seed", is_integer(seed, 0), seed, "an integer >= 0")
-    if config.logger.wandb and importlib.util.find_spec("wandb") is None:
-        raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
+    require("logger.csv", config.logger.get("csv", True) in (True, False), config.logger.get("csv"), "true or false")
+    if config.logger.get("wandb") and importlib.util.find_spec("wandb") is None:
+        raise QamError("logger=wandb requires the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
 
 
