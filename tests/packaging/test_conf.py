@@ -46,7 +46,11 @@ def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
 PROTOCOL = {name.removesuffix("-v0"): protocol(data) for name, data in CATALOG.items()}
 
 # Environments that are named beside the data, with what the command line has to add.
-OTHER_SOURCES = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
+OTHER_SOURCES = {
+    "minari": ["dataset=mujoco/hopper/medium-v0"],
+    "npz": ["path=my.npz", "env_id=Pendulum-v1"],
+    "hdf5": ["path=my.hdf5", "env_id=Pendulum-v1"],
+}
 
 
 def options(group: str) -> list[str]:

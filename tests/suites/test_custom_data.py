@@ -251,7 +251,7 @@ MISTAKES = {
     ("env=npz", "path=my.npz", "env_id=MountainCarContinuous-v0"): "first in row 0 ([-2], expected [-1] to [1])",
     ("env=npz", "path=wide.npz", "env_id=Pendulum-v1"): "observations of size 5 but environment 'Pendulum-v1' gives 3",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "algo.horizon_length=50"): "exceeds the shortest episode",
-    ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz",
+    ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz, hdf5, or the path",
     ("data.swap_every=0",): "data.swap_every=0 is out of range",
     ("data.download=maybe",): "data.download=maybe is out of range: expected true or false",
     ("data.mirrors=https://x",): "data.mirrors=https://x is out of range: expected a list of URLs",

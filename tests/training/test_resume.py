@@ -18,10 +18,9 @@ import pytest
 import torch
 
 import qam_torch
-from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
-from qam_torch.rundir.paths import RunPaths
-from qam_torch.training.fit import RunResult
 from qam_torch.config.instantiate import instances
+from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
+from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import Command, Fit, environment, one_sentence
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -53,9 +54,9 @@ def instances(config: DictConfig, group: str) -> list[Any]:
         try:
             made.append(hydra.utils.instantiate(entry, _convert_="all"))
         except InstantiationException as error:
-            cause = error.__cause__ or error
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
             raise QamError(
-                f"{group}.{name} cannot be made ({type(cause).__name__}: {first_line(cause)}): check its keys"  # type: ignore[arg-type]
+                f"{group}.{name} cannot be made ({type(cause).__name__}: {first_line(cause)}): check its keys"
             ) from error
     return made
 
@@ -88,11 +89,11 @@ def _entries(config: DictConfig, group: str) -> Iterator[tuple[str, DictConfig]]
 
 
 def _imported(path: str, described_as: str) -> Any:
+    module, _, name = path.rpartition(".")
     try:
-        return hydra.utils.get_object(path)
+        return getattr(importlib.import_module(module), name)
     except Exception as error:  # importing a module can raise anything
-        cause = error.__cause__ or error
         raise QamError(
-            f"{described_as} cannot be found ({type(cause).__name__}: {first_line(cause)}): run the command in the "  # type: ignore[arg-type]
+            f"{described_as} cannot be found ({type(error).__name__}: {first_line(error)}): run the command in the "
             "directory of its module, or install its package"
         ) from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
+import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
@@ -34,6 +35,7 @@ from qam_torch.training.finished_run import finished_run
 from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
+from qam_torch.training.request import request_of
 from qam_torch.training.result_table import print_results
 from qam_torch.training.schedule import Schedule, schedule_of
 from qam_torch.training.start import Start, choose_start
@@ -129,7 +131,7 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
     device = trainer.strategy.root_device
     start = choose_start(config, paths)
     schedule = schedule_of(config, start.offline_steps)
-    data = load_data(config, device)
+    data = load_data(request_of(config), device, getattr(torch, config.dtype))
     algorithm, arguments = build_algorithm(config, data.observation_dim, data.action_dim)
     configure_update(algorithm, config, device, schedule.updates(schedule.steps))
 

@@ -15,6 +15,7 @@ from qam_torch.config.population import check_population, own_seeds
 from qam_torch.data.replay_buffer import MODES
 from qam_torch.suites import suite_named
 from qam_torch.training.algorithm import build_algorithm, method_of
+from qam_torch.training.request import request_of
 from qam_torch.training.schedule import schedule_of
 from qam_torch.types import QamError, is_integer, is_number, require
 
@@ -39,7 +40,7 @@ def check(config: DictConfig) -> None:
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
         value = config[name]
         require(name, value is None or is_integer(value, least), value, f"an integer >= {least}, or null")
-    suite_named(config.env.get("source")).check(config)
+    suite_named(config.env.get("source")).check(request_of(config))
     _check_online(config)
     require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
