@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from qam_torch.inference.evaluate import evaluate
     from qam_torch.inference.policy import LoadedPolicy, load_policy
     from qam_torch.paper import published
-    from qam_torch.training.fit import RunResult, fit
+    from qam_torch.run import fit
+    from qam_torch.training.fit import RunResult
     from qam_torch.types import QamError
 
 __version__ = "0.2.0.dev0"
@@ -43,7 +44,7 @@ _HOME = {
     "RunResult": "qam_torch.training.fit",
     "compose": "qam_torch.config.composition",
     "evaluate": "qam_torch.inference.evaluate",
-    "fit": "qam_torch.training.fit",
+    "fit": "qam_torch.run",
     "load_policy": "qam_torch.inference.policy",
     "published": "qam_torch.paper",
 }

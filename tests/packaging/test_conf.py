@@ -46,7 +46,11 @@ def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
 PROTOCOL = {name.removesuffix("-v0"): protocol(data) for name, data in CATALOG.items()}
 
 # Environments that are named beside the data, with what the command line has to add.
-OTHER_SOURCES = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
+OTHER_SOURCES = {
+    "minari": ["dataset=mujoco/hopper/medium-v0"],
+    "npz": ["path=my.npz", "env_id=Pendulum-v1"],
+    "hdf5": ["path=my.hdf5", "env_id=Pendulum-v1"],
+}
 
 
 def options(group: str) -> list[str]:
@@ -121,7 +125,7 @@ def test_any_two_choices_of_different_groups_compose() -> None:
         assert config["algo"]["_target_"].lower() == "qam_torch.algorithms." + algo.replace("_", "")
         assert config["trainer"]["accelerator"] == trainer
         assert (config["algo_name"], config["env_name"].split("-")[0]) == (algo, env.split("-")[0])
-        assert {"wandb", "wandb_project", "csv", "tensorboard"} == set(config["logger"])
+        assert {"csv"} <= set(config["logger"]) <= {"wandb", "csv", "tensorboard"}
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
@@ -137,9 +141,9 @@ def test_every_trainer_meets_every_logger() -> None:
     for trainer, logger in itertools.product(options("trainer"), options("logger")):
         config = composed(f"trainer={trainer}", f"logger={logger}")
         assert config["trainer"]["accelerator"] == trainer
-        assert config["logger"]["wandb"] == (logger == "wandb")
+        assert ("wandb" in config["logger"]) == (logger == "wandb")
         assert config["logger"]["csv"] == (logger in {"default", "csv", "wandb"})
-        assert config["logger"]["tensorboard"] == (logger in {"default", "tensorboard", "wandb"})
+        assert ("tensorboard" in config["logger"]) == (logger in {"default", "tensorboard", "wandb"})
 
 
 def test_there_is_a_config_for_every_data_set_and_no_other() -> None:
@@ -182,7 +186,7 @@ def test_the_defaults_are_the_reference_protocol() -> None:
     base, paper = composed("algo.inv_temp=0.3"), composed("experiment=paper", "algo.inv_temp=0.3")
     assert paper["seed"] == 10001
     differing = {key for key in base if base[key] != paper[key]}
-    assert differing == {"seed", "run_name", "run_dir"}
+    assert differing == {"seed", "run_name", "run_dir", "logger"}  # the loggers' directory is that of the run
     expected = {"offline_steps": 1_000_000, "eval_every": 50_000, "eval_episodes": 50, "batch_size": 256}
     assert {key: paper[key] for key in expected} == expected
     algo = {"num_qs": 10, "flow_steps": 10, "lr": 3e-4, "target_update_rate": 0.005, "best_of_n": 1, "inv_temp": 0.3}

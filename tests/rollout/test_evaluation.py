@@ -153,7 +153,7 @@ def test_an_environment_that_knows_no_success_has_returns_only() -> None:
         result = evaluate(lambda o: np.ones((2, 2, 3)), pool, 2, 2, 3, 1, seed=0)
     assert result.success is None and (result.returns > 0).all()
     for asked in (result.success_rate, result.interval, result.pooled_interval):
-        with pytest.raises(QamError, match="never says whether an episode succeeded: compare the returns"):
+        with pytest.raises(QamError, match="does not report whether an episode succeeded: compare the returns"):
             asked()
 
 
@@ -184,7 +184,8 @@ def test_an_environment_without_time_limit_is_refused() -> None:
 
 def test_a_summary_holds_every_metric_over_all_members_and_by_member() -> None:
     success = np.array([[True, True, False, False], [True, True, True, True]])
-    outcome = Evaluation(success, np.array([[0.0, 2, 4, 6], [1, 1, 1, 1]]), np.full((2, 4), 5), seconds=1.0)
+    plain = {"return": np.array([[0.0, 2, 4, 6], [1, 1, 1, 1]]), "length": np.full((2, 4), 5)}
+    outcome = Evaluation({"success": success, **plain}, seconds=1.0)
     assert {name: values.tolist() for name, values in outcome.by_member().items()} == {
         "success": [0.5, 1.0], "return": [3.0, 1.0], "length": [5.0, 5.0]
     }  # fmt: skip
@@ -193,6 +194,6 @@ def test_a_summary_holds_every_metric_over_all_members_and_by_member() -> None:
     assert summary["success_95"] == list(wilson_interval(6, 8)) and summary["return_range"] == [0.0, 6.0]
     assert (summary["success_by_seed"], summary["return_by_seed"]) == ([0.5, 1.0], [3.0, 1.0])
     assert summary["success_95_by_seed"][0] == pytest.approx(wilson_interval(2, 4))
-    unjudged = Evaluation(None, outcome.returns, outcome.lengths, seconds=1.0)
+    unjudged = Evaluation(plain, seconds=1.0)
     assert list(unjudged.by_member()) == ["return", "length"]
     assert summary.keys() - unjudged.summary().keys() == {name for name in summary if name.startswith("success")}

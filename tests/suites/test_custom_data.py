@@ -183,7 +183,8 @@ def test_the_best_is_by_success_and_without_it_by_return(
     def outcome(evaluator: Any, algorithm: Algorithm, update: int, *_: Any, **__: Any) -> Evaluation:
         rate = success[update // 10 - 1]
         solved = None if rate is None else np.arange(2)[None] < 2 * rate
-        return Evaluation(solved, np.full((1, 2), returns[update // 10 - 1]), np.ones((1, 2), int), 0.0)
+        metrics = {"return": np.full((1, 2), returns[update // 10 - 1]), "length": np.ones((1, 2), int)}
+        return Evaluation(metrics if solved is None else {"success": solved, **metrics}, 0.0)
 
     monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
     monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
@@ -251,7 +252,7 @@ MISTAKES = {
     ("env=npz", "path=my.npz", "env_id=MountainCarContinuous-v0"): "first in row 0 ([-2], expected [-1] to [1])",
     ("env=npz", "path=wide.npz", "env_id=Pendulum-v1"): "observations of size 5 but environment 'Pendulum-v1' gives 3",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "algo.horizon_length=50"): "exceeds the shortest episode",
-    ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz",
+    ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz, hdf5, or the path",
     ("data.swap_every=0",): "data.swap_every=0 is out of range",
     ("data.download=maybe",): "data.download=maybe is out of range: expected true or false",
     ("data.mirrors=https://x",): "data.mirrors=https://x is out of range: expected a list of URLs",

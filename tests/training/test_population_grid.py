@@ -46,7 +46,8 @@ def unevaluated(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def outcome(act: Any, pool: Any, members: int, episodes: int, *rest: Any, **options: Any) -> Evaluation:
         zeros = np.zeros((members, episodes))
-        return Evaluation(zeros > 0, zeros, zeros.astype(int), 0.0, (np.zeros((2, 2)),) * episodes)
+        metrics = {"success": zeros > 0, "return": zeros, "length": zeros.astype(int)}
+        return Evaluation(metrics, 0.0, (np.zeros((2, 2)),) * episodes)
 
     monkeypatch.setattr(episodes, "evaluate", outcome)
 

@@ -18,10 +18,9 @@ import pytest
 import torch
 
 import qam_torch
+from qam_torch.config.instantiate import instances
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
-from qam_torch.rundir.paths import RunPaths
 from qam_torch.training.fit import RunResult
-from qam_torch.training.loggers import build_loggers
 from qam_torch.types import QamError
 from tests.helpers.runs import Command, Fit, environment, one_sentence
 
@@ -122,11 +121,12 @@ def test_events_of_a_run_continued_at_once_are_read_in_order(
     for process, step in ((999, 0), (111, 10)):
         with monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda process=process: process)
-            (logger,) = build_loggers(config, RunPaths(tmp_path), step)
+            (logger,) = instances(config, "logger")
+            logger.resume_at(step)
             for later in (step + 10, step + 20):
                 logger.log_metrics({"critic/loss": float(process)}, later)
             logger.finalize("success")
-    assert event_steps(tmp_path) == {"critic/loss": [(10, 999.0), (20, 111.0), (30, 111.0)]}
+    assert event_steps(tmp_path / "run") == {"critic/loss": [(10, 999.0), (20, 111.0), (30, 111.0)]}
 
 
 @pytest.mark.slow

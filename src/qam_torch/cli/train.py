@@ -58,7 +58,7 @@ def _run(command: Command) -> int:
 
     def job(config: DictConfig) -> None:
         nonlocal status
-        from qam_torch.training.fit import fit  # torch and Lightning only once the command line has been understood
+        from qam_torch.run import fit  # torch and Lightning only once the command line has been understood
 
         try:
             OmegaConf.resolve(config)
@@ -94,9 +94,11 @@ def _hydra(task: Any, words: list[str]) -> None:
 
 
 def _check(config: DictConfig) -> None:
+    from qam_torch.config.instantiate import check_extensions
     from qam_torch.training.validation import check  # imports torch, which a command that only shows does not need
 
     check(config)
+    check_extensions(config)
 
 
 if __name__ == "__main__":

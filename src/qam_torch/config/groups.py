@@ -15,7 +15,7 @@ from qam_torch.types import QamError
 
 __all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "quoted", "with_config_directory"]
 
-GROUPS = ("algo", "env", "trainer", "logger", "experiment")
+GROUPS = ("algo", "env", "trainer", "logger", "callbacks", "experiment")
 
 SEARCH_PATH = "hydra.searchpath"
 """Hydra's key for places beside the library's own in which it looks for configs."""

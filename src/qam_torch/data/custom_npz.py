@@ -15,8 +15,8 @@ import os
 import numpy as np
 import torch
 
-from qam_torch.data.action_scaling import unit_actions
 from qam_torch.data.array_checks import FLAGS, NUMBERS, ArraySpec, Layout, read_arrays
+from qam_torch.data.recorded_steps import RecordedSteps
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import QamError
 
@@ -42,9 +42,7 @@ def custom_transitions(
 ) -> Transitions:
     """Read a user's file, check it, and put it on the device. No Python object is ever unpickled.
 
-    Without `next_observations`, the next state of a step is the next row's. A row at which an episode is cut then has
-    no next state and is not a transition; its state is kept as the next state of the step before. A terminal row is
-    kept: nothing is bootstrapped from its next state, so its own state is used there.
+    See `RecordedSteps` for files without `next_observations`.
 
     Args:
         path: path of the file; arrays that the format does not know are ignored.
@@ -64,30 +62,9 @@ def custom_transitions(
     arrays = read_arrays(path, CUSTOM_LAYOUT)
     if {"timeouts", "truncations"} <= arrays.keys():
         raise QamError(f"{source} has both 'timeouts' and 'truncations', which mean the same: keep one")
-    actions = unit_actions(arrays["actions"], low, high, source)
-    ended = arrays["terminals"]
-    over = ended | arrays.get("timeouts", arrays.get("truncations", np.zeros_like(ended)))
-    over[-1] = True
-    try:
-        if "next_observations" in arrays:
-            return Transitions.from_arrays(
-                arrays["observations"], actions, arrays["rewards"], ~ended, over, arrays["next_observations"],
-                device=device, dtype=dtype,
-            )  # fmt: skip
-        kept = ~over | ended
-        if not kept.any():
-            raise QamError("no row has a next one in its episode: record longer episodes")
-        rows = np.flatnonzero(kept)
-        following = np.where(ended, np.arange(len(ended)), np.arange(1, len(ended) + 1))
-        last = over | ~np.append(kept[1:], False)
-        return Transitions(
-            states=torch.as_tensor(arrays["observations"]).to(device, dtype),
-            state_rows=torch.as_tensor(rows),
-            next_rows=torch.as_tensor(following[rows]),
-            actions=torch.as_tensor(actions[rows]),
-            rewards=torch.as_tensor(arrays["rewards"][rows]),
-            masks=torch.as_tensor(~ended[rows]),
-            terminals=torch.as_tensor(last[rows]),
-        )
-    except QamError as error:
-        raise QamError(f"{source}: {error}") from error
+    timeouts = arrays.get("timeouts", arrays.get("truncations", np.zeros_like(arrays["terminals"])))
+    steps = RecordedSteps(
+        arrays["observations"], arrays["actions"], arrays["rewards"], arrays["terminals"], timeouts,
+        arrays.get("next_observations"),
+    )  # fmt: skip
+    return steps.transitions(low, high, source, device, dtype)

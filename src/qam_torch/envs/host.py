@@ -15,6 +15,7 @@ import gymnasium
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
+from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.system.worker_process import answer_messages
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
@@ -50,6 +51,7 @@ class ChunkResult(NamedTuple):
         positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
         frames: per row (k, H, W, 3) uint8, images after each `frame_every`-th step of the episode (the start included)
             and at its end; None for rows without images, and unless recorded.
+        metrics: (n, M) float64, custom metrics of the episode so far, nan where a metric has no value; None if M = 0.
     """
 
     observations: np.ndarray
@@ -61,6 +63,7 @@ class ChunkResult(NamedTuple):
     truncated: np.ndarray
     positions: list[np.ndarray | None] | None = None
     frames: list[np.ndarray | None] | None = None
+    metrics: np.ndarray | None = None
 
 
 class Host:
@@ -72,10 +75,14 @@ class Host:
     Args:
         make: factory of one environment.
         indices: the pool's numbers of these environments.
+        metrics: M custom metrics of episodes.
     """
 
-    def __init__(self, make: Callable[[], gymnasium.Env], indices: Sequence[int]) -> None:
-        self.indices = list(indices)
+    def __init__(
+        self, make: Callable[[], gymnasium.Env], indices: Sequence[int], metrics: Sequence[StepMetric] = ()
+    ) -> None:
+        self.indices, self._metrics = list(indices), tuple(metrics)
+        self._values: list[list[float | None]] = [[None] * len(self._metrics) for _ in self.indices]
         with _numpy_state_kept():
             set_bit_generator(np.random.MT19937(0))
             self.environments = [make() for _ in self.indices]
@@ -90,6 +97,7 @@ class Host:
             for row in np.flatnonzero(active).tolist():
                 environment, seed = self.environments[row], int(seeds[row])
                 self._taken[row] = 0
+                self._values[row] = [None] * len(self._metrics)
                 self._generators[row] = np.random.MT19937(seed)
                 set_bit_generator(self._generators[row])
                 with self._failure_named(row, "reset"):
@@ -126,6 +134,8 @@ class Host:
                         judged[row] |= word is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
+                        if self._metrics:
+                            self._measure(row, Step(observation, action, float(reward), bool(end), bool(limit), info))
                         if end or limit:
                             terminated[row], truncated[row] = end, limit
                             break
@@ -142,6 +152,7 @@ class Host:
             truncated,
             positions if "positions" in record else None,
             frames if "frames" in record else None,
+            np.array(self._values, np.float64) if self._metrics else None,  # None becomes nan
         )
 
     def physics(self) -> list[dict[str, np.ndarray]]:
@@ -154,6 +165,19 @@ class Host:
             warnings.simplefilter("ignore")
             for environment in self.environments:
                 environment.close()
+
+    def _measure(self, row: int, step: Step) -> None:
+        """Update the custom metrics of one environment's episode."""
+        values = self._values[row]
+        for j, metric in enumerate(self._metrics):
+            try:
+                value = metric(values[j], step)
+                values[j] = None if value is None else float(value)
+            except Exception as error:
+                raise HostFailure(
+                    f"evaluation metric '{metric.__name__}' failed ({type(error).__name__}: {error}): it takes the "
+                    "value so far, None at first, and a step, and returns a number or None"
+                ) from error
 
     @contextlib.contextmanager
     def _failure_named(self, row: int, doing: str) -> Iterator[None]:
@@ -251,7 +275,7 @@ def serve() -> None:
         method, arguments = message
         try:
             if method == "open":
-                hosts.append(Host(pickle.loads(arguments[0]), arguments[1]))
+                hosts.append(Host(pickle.loads(arguments[0]), arguments[1], pickle.loads(arguments[2])))
                 return "done", hosts[0].spaces
             return "done", getattr(hosts[0], method)(*arguments)
         except (HostFailure, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import gymnasium
 
 from qam_torch.envs.host import Host, HostFailure
+from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.system.worker_process import WorkerDied, WorkerProcess
 from qam_torch.types import QamError
 
@@ -34,8 +35,10 @@ class HostHandle(Protocol):
 class LocalHost:
     """Environments in this process."""
 
-    def __init__(self, make: Callable[[], gymnasium.Env], indices: Sequence[int]) -> None:
-        self._host = Host(make, indices)
+    def __init__(
+        self, make: Callable[[], gymnasium.Env], indices: Sequence[int], metrics: Sequence[StepMetric] = ()
+    ) -> None:
+        self._host = Host(make, indices, metrics)
         self._asked: tuple[str, tuple[Any, ...]] | None = None
 
     def send(self, method: str, *arguments: Any) -> None:
@@ -58,28 +61,23 @@ class RemoteHost:
         make: picklable factory of one environment, importable under its name.
         indices: the pool's numbers of the environments.
         variables: environment variables to set in the worker, e.g. MUJOCO_GL.
+        metrics: custom metrics of episodes, importable under their names.
 
     Raises:
-        QamError: `make` cannot be pickled.
+        QamError: `make` or a metric cannot be pickled.
     """
 
     def __init__(
-        self, make: Callable[[], gymnasium.Env], indices: Sequence[int], variables: Mapping[str, str] | None = None
+        self,
+        make: Callable[[], gymnasium.Env],
+        indices: Sequence[int],
+        variables: Mapping[str, str] | None = None,
+        metrics: Sequence[StepMetric] = (),
     ) -> None:
-        try:
-            pickled = pickle.dumps(make)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
-            raise QamError(
-                f"the environment factory cannot be sent to a worker process ({error}): "
-                "define it at the top level of an importable module, or use 0 workers to run them in this process"
-            ) from error
-        if getattr(getattr(make, "func", make), "__module__", None) == "__main__":
-            raise QamError(
-                "the environment factory is defined in the main script, which workers do not import: "
-                "move it to a module of its own, or use 0 workers to run them in this process"
-            )
+        pickled = _pickled(make, "the environment factory", [getattr(make, "func", make)])
+        pickled_metrics = _pickled(tuple(metrics), "an evaluation metric", metrics)
         self._worker = WorkerProcess("qam_torch.envs.host", variables)
-        self.send("open", pickled, list(indices))
+        self.send("open", pickled, list(indices), pickled_metrics)
 
     @property
     def pid(self) -> int:
@@ -109,3 +107,20 @@ class RemoteHost:
             f"the worker {error} while it was needed: see its message above, "
             "or use 0 workers to run the environments in this process"
         )
+
+
+def _pickled(content: Any, name: str, functions: Sequence[Any]) -> bytes:
+    """The content as bytes; raises QamError where a worker could not load it."""
+    try:
+        pickled = pickle.dumps(content)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise QamError(
+            f"{name} cannot be sent to a worker process ({error}): "
+            "define it at the top level of an importable module, or use 0 workers to run them in this process"
+        ) from error
+    if any(getattr(function, "__module__", None) == "__main__" for function in functions):
+        raise QamError(
+            f"{name} is defined in the main script, which workers do not import: "
+            "move it to a module of its own, or use 0 workers to run them in this process"
+        )
+    return pickled

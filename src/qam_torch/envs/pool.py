@@ -12,6 +12,7 @@ import numpy as np
 
 from qam_torch.envs.host import RECORDS, ChunkResult, HostFailure
 from qam_torch.envs.host_process import HostHandle, LocalHost, RemoteHost
+from qam_torch.envs.step_metrics import StepMetric, metric_names
 from qam_torch.types import QamError
 
 __all__ = ["EnvironmentFailure", "EnvironmentPool"]
@@ -40,6 +41,10 @@ class EnvironmentPool:
         count: n, at least 1.
         workers: 0 for this process; W for W worker processes (at most n), with environment i in process i mod W.
         variables: environment variables for the worker processes.
+        metrics: custom metrics of episodes; picklable if there are workers.
+
+    Attributes:
+        metric_names: their names.
 
     Raises:
         QamError: the environments cannot be made, or the factory cannot be sent to a process.
@@ -51,10 +56,11 @@ class EnvironmentPool:
         count: int,
         workers: int = 0,
         variables: Mapping[str, str] | None = None,
+        metrics: Sequence[StepMetric] = (),
     ) -> None:
         if count < 1 or workers < 0:
             raise QamError(f"count={count} and workers={workers}: expected count >= 1 and workers >= 0")
-        self.count = count
+        self.count, self.metric_names = count, metric_names(metrics)
         self.workers = min(workers, count)
         hosts = max(self.workers, 1)
         self._rows = [np.arange(first, count, hosts) for first in range(hosts)]
@@ -63,7 +69,8 @@ class EnvironmentPool:
         try:
             for rows in self._rows:
                 numbers = rows.tolist()
-                self._hosts.append(RemoteHost(make, numbers, variables) if workers else LocalHost(make, numbers))
+                host = RemoteHost(make, numbers, variables, metrics) if workers else LocalHost(make, numbers, metrics)
+                self._hosts.append(host)
             spaces = [host.receive() for host in self._hosts][0]
         except HostFailure as error:
             self.close()

@@ -86,7 +86,7 @@ def evaluate(
         lone = _acting_algorithm(checkpoint, chosen or 0, device)
         render_episodes(
             PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
-            suite.make_for_video(run),
+            suite.make(run, video=True),
             video_episodes,
             Path(video),
             algorithm.horizon_length,

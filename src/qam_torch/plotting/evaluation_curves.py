@@ -21,7 +21,7 @@ from qam_torch.plotting.style import BLUE, INK, colors, set_title, styled
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import require
 
-__all__ = ["return_figure", "success_figure"]
+__all__ = ["metrics_figure", "return_figure", "success_figure"]
 
 
 @styled
@@ -109,6 +109,44 @@ def return_figure(
         axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
     _draw_policies(axes, metrics, updates, returns, cells)
     return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)
+
+
+@styled
+def metrics_figure(
+    metrics: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    episodes: int,
+    title: str | None = None,
+    cells: Sequence[str] = (),
+) -> Figure | None:
+    """Plot any metrics of evaluations over steps, one panel each: mean over seeds, and each seed if several.
+
+    Args:
+        metrics: from `read_metrics`.
+        names: of the metrics; their columns are evaluation/NAME.
+        episodes: int >= 1, episodes of each evaluation.
+        title: above the figure.
+        cells: as for `success_figure`.
+
+    Returns:
+        The figure, or None without any value.
+
+    Raises:
+        QamError: a missing column.
+    """
+    curves = {name: values_by_member(metrics, f"evaluation/{name}") for name in names}
+    curves = {name: curve for name, curve in curves.items() if len(curve[0])}
+    if not curves:
+        return None
+    figure = Figure(figsize=(7, 0.6 + 3.2 * len(curves)), layout="constrained")
+    for row, (name, (updates, values)) in enumerate(curves.items(), start=1):
+        axes = figure.add_subplot(len(curves), 1, row, xlabel=step_axis_label(metrics))
+        axes.set_ylabel(f"{name}, mean of {_sample(values, episodes, cells)}")
+        _draw_policies(axes, metrics, updates, values, cells)
+        format_step_axis(axes, metrics)
+    figure.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
+    set_title(figure, title)
+    return figure
 
 
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,29 +14,46 @@ from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import QamError
 
-__all__ = ["Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
+__all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations (P, E, O) -> action chunks (P, E, h * A) flattened time-major, or single actions (P, E, A)."""
+
+BUILT_IN = ("success", "return", "length")
+"""Metrics that every evaluation has, success only where the environment reports it."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """The outcome of E episodes of each of P members.
 
-    success       (P, E) bool     whether the task was solved in the episode; None where the environment, as most of
-                                  Gymnasium's, never says: there the returns are all there is to compare
-    returns       (P, E) float64  undiscounted sum of rewards
-    lengths       (P, E) int64    steps until the episode's end
-    seconds       wall time of the episodes
-    trajectories  the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless asked for
+    Attributes:
+        metrics: (P, E) arrays by name: "success" bool, whether the episode solved the task, absent where the
+            environment, as most of Gymnasium's, does not report it; "return" float64, undiscounted sum of rewards;
+            "length" int64, steps until the episode's end; then custom metrics, float64, nan for episodes without a
+            value.
+        seconds: wall time of the episodes.
+        trajectories: the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless recorded.
     """
 
-    success: np.ndarray | None
-    returns: np.ndarray
-    lengths: np.ndarray
+    metrics: dict[str, np.ndarray]
     seconds: float
     trajectories: tuple[np.ndarray, ...] | None = None
+
+    @property
+    def success(self) -> np.ndarray | None:
+        """(P, E) bool, None where the environment does not report success."""
+        return self.metrics.get("success")
+
+    @property
+    def returns(self) -> np.ndarray:
+        """(P, E) float64."""
+        return self.metrics["return"]
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(P, E) int64."""
+        return self.metrics["length"]
 
     @property
     def environment_steps(self) -> int:
@@ -43,28 +61,30 @@ class Evaluation:
         return int(self.lengths.sum())
 
     def of(self, members: Sequence[int]) -> Evaluation:
-        """The same of some members, without trajectories."""
+        """The same for some members, without trajectories."""
         rows = list(members)
-        success = None if self.success is None else self.success[rows]
-        return Evaluation(success, self.returns[rows], self.lengths[rows], self.seconds)
+        return Evaluation({name: values[rows] for name, values in self.metrics.items()}, self.seconds)
 
     @classmethod
     def joined(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """Of further episodes of the same members, in the order of the parts."""
+        """Further episodes of the same members, in the order of the parts."""
         if len(parts) == 1:
             return parts[0]
-        solved = [np.zeros(part.returns.shape, bool) if part.success is None else part.success for part in parts]
+        names = max((part.metrics for part in parts), key=len)  # only success can be missing, where none was reported
         paths = [path for part in parts for path in part.trajectories or ()]
         return cls(
-            None if all(part.success is None for part in parts) else np.concatenate(solved, axis=1),
-            np.concatenate([part.returns for part in parts], axis=1),
-            np.concatenate([part.lengths for part in parts], axis=1),
+            {
+                name: np.concatenate(
+                    [part.metrics.get(name, np.zeros(part.returns.shape, bool)) for part in parts], axis=1
+                )
+                for name in names
+            },
             sum(part.seconds for part in parts),
             tuple(paths) or None,
         )
 
     def success_rate(self) -> np.ndarray:
-        """Share of solved episodes of each member, (P,) in [0, 1]; QamError where the environment never says."""
+        """Share of solved episodes of each member, (P,) in [0, 1]; QamError where success is not reported."""
         return self._solved().mean(axis=1)
 
     def interval(self, level: float = 0.95) -> np.ndarray:
@@ -74,19 +94,22 @@ class Evaluation:
     def pooled_interval(self, level: float = 0.95) -> tuple[float, float]:
         """Wilson interval of the success rate of all members' episodes together.
 
-        It takes the episodes as independent, so it tells nothing of the spread between members.
+        It takes the episodes as independent, and therefore does not include the spread between members.
         """
         solved = self._solved()
         return wilson_interval(int(solved.sum()), solved.size, level)
 
     def by_member(self) -> dict[str, np.ndarray]:
-        """Means over each member's episodes.
+        """Means of every metric over each member's episodes.
 
         Returns:
-            "success" (absent where the environment does not report it), "return" and "length"; each (P,) float64.
+            (P,) float64 by name, in the order of `metrics`; nan for a member without any value.
         """
-        means = {"return": self.returns.mean(axis=1), "length": self.lengths.mean(axis=1)}
-        return means if self.success is None else {"success": self.success_rate(), **means}
+        return {name: _mean_of_episodes(values) for name, values in self.metrics.items()}
+
+    def custom(self) -> dict[str, np.ndarray]:
+        """Means of the custom metrics alone, as `by_member`."""
+        return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
     def summary(self) -> dict[str, Any]:
         """All metrics as plain values, as summary.json holds them.
@@ -95,7 +118,7 @@ class Evaluation:
             Over all members: "success", its Wilson interval "success_95" of the pooled episodes, "return",
             "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
             "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
-            environment does not report it.
+            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
         """
         values = {
             "return": float(self.returns.mean()),
@@ -103,6 +126,9 @@ class Evaluation:
             "return_range": [float(self.returns.min()), float(self.returns.max())],
             "length": float(self.lengths.mean()),
         }
+        for name, means in self.custom().items():
+            values[name] = _plain(_mean_of_episodes(means[None]).item())
+            values[f"{name}_by_seed"] = [_plain(mean) for mean in means.tolist()]
         if self.success is None:
             return values
         return {
@@ -115,8 +141,23 @@ class Evaluation:
 
     def _solved(self) -> np.ndarray:
         if self.success is None:
-            raise QamError("the environment never says whether an episode succeeded: compare the returns")
+            raise QamError("the environment does not report whether an episode succeeded: compare the returns")
         return self.success
+
+
+def _mean_of_episodes(values: np.ndarray) -> np.ndarray:
+    """(P, E) -> (P,), over the episodes that have a value; nan where none has."""
+    missing = np.isnan(values)
+    if not missing.any():
+        return values.mean(axis=1)
+    counts = (~missing).sum(axis=1)
+    sums = np.where(missing, 0.0, values).sum(axis=1)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
+def _plain(value: float) -> float | None:
+    """A number as JSON holds it."""
+    return None if math.isnan(value) else value
 
 
 def episode_seeds(seed: int, episodes: int) -> np.ndarray:
@@ -188,10 +229,13 @@ def evaluate(
         active &= ~(result.terminated | result.truncated)
 
     shape = (members, episodes)
+    found = {"success": success, "return": returns, "length": lengths}
+    if not judged:
+        del found["success"]
+    if result.metrics is not None:
+        found |= dict(zip(pool.metric_names, result.metrics.T, strict=True))
     return Evaluation(
-        success[:rows].reshape(shape) if judged else None,
-        returns[:rows].reshape(shape),
-        lengths[:rows].reshape(shape),
+        {name: values[:rows].reshape(shape) for name, values in found.items()},
         time.perf_counter() - started,
         tuple(np.concatenate(path) for path in paths) if record_positions else None,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.system.machine import cpu_cores
 
 __all__ = ["environments_for", "make_pool"]
@@ -15,13 +17,14 @@ def environments_for(members: int, episodes: int, most: int) -> int:
     return members * max(1, min(episodes, most // members))
 
 
-def make_pool(make: partial, count: int, workers: int | None) -> EnvironmentPool:
+def make_pool(make: partial, count: int, workers: int | None, metrics: Sequence[StepMetric] = ()) -> EnvironmentPool:
     """Make a pool of environments.
 
     Args:
         make: picklable function that makes one environment.
         count: environments, >= 1.
         workers: processes that step them; None = one per CPU core; 0 and 1 = this process.
+        metrics: custom metrics of episodes.
     """
     chosen = cpu_cores() if workers is None else workers
-    return EnvironmentPool(make, count, workers=min(chosen, count) if chosen > 1 else 0)
+    return EnvironmentPool(make, count, workers=min(chosen, count) if chosen > 1 else 0, metrics=metrics)

@@ -112,13 +112,10 @@ def render_episodes(
         path.unlink(missing_ok=True)
         raise
     success, returns, lengths = zip(*outcomes, strict=True)
-    judged = any(word is not None for word in success)
-    return Evaluation(
-        np.array([success], bool) if judged else None,
-        np.array([returns]),
-        np.array([lengths]),
-        time.perf_counter() - started,
-    )
+    metrics = {"return": np.array([returns]), "length": np.array([lengths])}
+    if any(word is not None for word in success):
+        metrics = {"success": np.array([success], bool), **metrics}
+    return Evaluation(metrics, time.perf_counter() - started)
 
 
 def _film(

@@ -93,8 +93,8 @@ class MetricsFile:
 
 
 def is_training_metric(column: str) -> bool:
-    """Whether a column of metrics.csv tells what updates or collected episodes gave."""
-    return "/" in column and column not in EVALUATION_COLUMNS
+    """Whether a column of metrics.csv belongs to updates or collected episodes, not to evaluations."""
+    return "/" in column and not column.startswith("evaluation/")
 
 
 def read_metrics(path: str | Path, training: bool = True) -> dict[str, np.ndarray]:

@@ -15,6 +15,8 @@ NEUTRAL = (
     "on_divergence",
     "trainer",
     "logger",
+    "evaluation_metrics",
+    "plots",
     "runs_root",
     "run_dir",
     "data.directory",

@@ -7,16 +7,21 @@ import importlib
 import importlib.metadata
 import platform
 
-__all__ = ["versions"]
+__all__ = ["library_version", "versions"]
 
 PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "hydra-core", "omegaconf", "numpy")
+
+
+def library_version() -> str:
+    """Version of this library."""
+    return importlib.import_module("qam_torch").__version__
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a run's numbers."""
     import torch  # not above: what only reads and writes a run's files starts at once
 
-    found = {"python": platform.python_version(), "qam_torch": importlib.import_module("qam_torch").__version__}
+    found = {"python": platform.python_version(), "qam_torch": library_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

@@ -7,13 +7,26 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from omegaconf import DictConfig
 
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import MazeLayout
 
-__all__ = ["Suite", "TaskData"]
+__all__ = ["Request", "Suite", "TaskData"]
+
+
+class Request(NamedTuple):
+    """What a configuration asks of a suite, as plain values.
+
+    Attributes:
+        env: the keys `env.*`.
+        data: the keys `data.*`.
+        task: the key `task`; None for suites without numbered tasks.
+    """
+
+    env: Mapping[str, Any]
+    data: Mapping[str, Any]
+    task: Any = None
 
 
 class TaskData(NamedTuple):
@@ -25,7 +38,7 @@ class TaskData(NamedTuple):
         action_dim: A.
         source: name, path, origin and sha256 of the data, and how much data there is.
         environment: plain values from which the suite makes the environment again; stored in checkpoints. The key
-            `source` is the suite's name, `env_name` what the environment is called.
+            `source` is the value of `env.source`, `env_name` what the environment is called.
         layout: the map, for mazes.
     """
 
@@ -49,30 +62,30 @@ class TaskData(NamedTuple):
 
 
 class Suite(Protocol):
-    """A source of data together with the environments that the data belong to."""
+    """A source of data together with the environments that the data belong to.
 
-    def check(self, config: DictConfig) -> None:
-        """Check the keys `env.*`, `task` and `data.path` before anything is computed.
+    `env.source` names it: by a short name for the library's own, by the path of its class for others.
+    """
+
+    def check(self, request: Request) -> None:
+        """Check the request before anything is computed.
 
         Raises:
             QamError: a key is missing, out of range, or belongs to another suite.
         """
         ...
 
-    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+    def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """Find, generate or fetch the data, check them against the environment, and put them on the device."""
         ...
 
-    def make(self, environment: Mapping[str, Any]) -> partial:
+    def make(self, environment: Mapping[str, Any], video: bool = False) -> partial:
         """A picklable function that makes the environment; it takes actions in [-1, 1].
 
         Args:
             environment: as in `TaskData.environment`.
+            video: whether the environment is rendered.
         """
-        ...
-
-    def make_for_video(self, environment: Mapping[str, Any]) -> partial:
-        """The same for an environment that is rendered."""
         ...
 
     def title(self, environment: Mapping[str, Any]) -> str:

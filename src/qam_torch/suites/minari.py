@@ -5,10 +5,9 @@ from __future__ import annotations
 import importlib.util
 
 import torch
-from omegaconf import DictConfig
 
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
-from qam_torch.suites.base import TaskData
+from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
 from qam_torch.types import QamError
 
@@ -21,16 +20,16 @@ class Minari(RegisteredSuite):
     source = "minari"
     required = {"dataset": "mujoco/hopper/medium-v0"}
 
-    def check(self, config: DictConfig) -> None:
+    def check(self, request: Request) -> None:
         """See `Suite.check`."""
-        super().check(config)
+        super().check(request)
         if importlib.util.find_spec("minari") is None:
             raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
 
-    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+    def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
-        name = config.env.dataset
-        dataset = open_minari(name, config.data.download)
+        name = request.env["dataset"]
+        dataset = open_minari(name, request.data["download"])
         return self.load_registered(
             name,
             environment_spec(dataset),

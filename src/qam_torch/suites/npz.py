@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from omegaconf import DictConfig
 
 from qam_torch.data.custom_npz import custom_transitions
 from qam_torch.data.ogbench_format import file_hash
-from qam_torch.suites.base import TaskData
+from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
 from qam_torch.system.files import absolute
 
@@ -21,9 +20,9 @@ class Npz(RegisteredSuite):
     required = {"path": "my.npz", "env_id": "Pendulum-v1"}
     data_path_advice = "give the file as path=..."
 
-    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+    def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
-        path, name = absolute(config.env.path), config.env.env_id
+        path, name = absolute(request.env["path"]), request.env["env_id"]
         data = self.load_registered(
             name, name, lambda low, high: custom_transitions(path, low, high, device, dtype), {}
         )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
 from qam_torch.data.dataset_files import (
     DEFAULT_DIRECTORY,
@@ -23,7 +22,7 @@ from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.ogbench import environment_id, make_environment
-from qam_torch.suites.base import TaskData
+from qam_torch.suites.base import Request, TaskData
 from qam_torch.system.console import Bars
 from qam_torch.system.files import absolute, prepare_directory
 from qam_torch.types import QamError, require
@@ -36,48 +35,45 @@ _TASKS = (1, 2, 3, 4, 5)
 class OGBench:
     """Datasets in OGBench's format; the rewards of a task are computed from the states in the file."""
 
-    def check(self, config: DictConfig) -> None:
+    def check(self, request: Request) -> None:
         """See `Suite.check`."""
-        require("task", config.task in _TASKS, config.task, "OGBench's single tasks 1 to 5")
-        require("env.reward", config.env.reward in ("dense", "sparse"), config.env.reward, "dense or sparse")
-        environment_id(str(config.env.dataset), config.task)
+        require("task", request.task in _TASKS, request.task, "OGBench's single tasks 1 to 5")
+        require("env.reward", request.env["reward"] in ("dense", "sparse"), request.env["reward"], "dense or sparse")
+        environment_id(str(request.env["dataset"]), request.task)
 
-    def load(self, config: DictConfig, device: torch.device, dtype: torch.dtype) -> TaskData:
+    def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`; a directory of several files becomes `Shards`."""
         known = {
             "source": "ogbench",
-            "env_name": config.env.dataset,
-            "task": config.task,
-            "reward": config.env.reward,
+            "env_name": request.env["dataset"],
+            "task": request.task,
+            "reward": request.env["reward"],
         }
-        if config.data.path is None:
-            path, origin, sha256 = _ensure(config)
+        if request.data["path"] is None:
+            path, origin, sha256 = _ensure(request)
         else:
-            path, origin, sha256 = absolute(config.data.path), "given", ""
+            path, origin, sha256 = absolute(request.data["path"]), "given", ""
         environment = self.make(known)()
         try:
             assert environment.spec is not None
             assert environment.observation_space.shape and environment.action_space.shape
             sizes = (environment.observation_space.shape[0], environment.action_space.shape[0])
-            rewards = TaskRewards(environment, environment.spec.id, sparse=config.env.reward == "sparse")
-            layout = maze_layout(environment) if "maze" in config.env.dataset else None
+            rewards = TaskRewards(environment, environment.spec.id, sparse=request.env["reward"] == "sparse")
+            layout = maze_layout(environment) if "maze" in request.env["dataset"] else None
         finally:
             environment.close()
         load = partial(load_file, sizes=sizes, rewards=rewards, device=device, dtype=dtype)
-        transitions = Shards(shard_files(path), load, config.data.swap_every) if path.is_dir() else load(path)
+        transitions = Shards(shard_files(path), load, request.data["swap_every"]) if path.is_dir() else load(path)
         if not sha256:  # only after reading, which refuses pipes and other paths that are not files
             sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
-        source = {"name": config.env.dataset, "path": str(path), "origin": origin, "sha256": sha256}
+        source = {"name": request.env["dataset"], "path": str(path), "origin": origin, "sha256": sha256}
         return TaskData(transitions, *sizes, source, known, layout)
 
-    def make(self, environment: Mapping[str, Any]) -> partial:
+    def make(self, environment: Mapping[str, Any], video: bool = False) -> partial:
         """See `Suite.make`."""
         name, task, reward = (environment[key] for key in ("env_name", "task", "reward"))
-        return partial(make_environment, name, task=task, reward=reward)
-
-    def make_for_video(self, environment: Mapping[str, Any]) -> partial:
-        """See `Suite.make_for_video`."""
-        return partial(self.make(environment), draft=True, width=320, height=320)
+        rendering: dict[str, Any] = {"draft": True, "width": 320, "height": 320} if video else {}
+        return partial(make_environment, name, task=task, reward=reward, **rendering)
 
     def title(self, environment: Mapping[str, Any]) -> str:
         """See `Suite.title`."""
@@ -101,10 +97,10 @@ def load_file(
     return Transitions.from_ogbench(arrays, *rewards_and_masks, device, dtype)
 
 
-def _ensure(config: DictConfig) -> tuple[Path, str, str]:
+def _ensure(request: Request) -> tuple[Path, str, str]:
     """Path, origin and sha256 of the dataset, which is generated or fetched with a progress bar where needed."""
-    name, data = config.env.dataset, config.data
-    directory = absolute(data.directory or DEFAULT_DIRECTORY)
+    name, data = request.env["dataset"], request.data
+    directory = absolute(data["directory"] or DEFAULT_DIRECTORY)
     if not dataset_path(name, directory).exists():
         prepare_directory(directory, "data directory", "data.directory=...")
     try:
@@ -112,11 +108,11 @@ def _ensure(config: DictConfig) -> tuple[Path, str, str]:
             return ensure_dataset(
                 name,
                 directory,
-                data.generate_transitions,
-                data.seed,
+                data["generate_transitions"],
+                data["seed"],
                 progress=lambda made, total: generating(f"making {name}", made, total),
-                download=data.download,
-                mirrors=data.mirrors,
+                download=data["download"],
+                mirrors=data["mirrors"],
                 fetching=lambda file, there, total: fetching(f"fetching {file}", there, total),
             )
     except OSError as error:

@@ -7,39 +7,46 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from qam_torch.data.transitions import Transitions
 from qam_torch.envs.gymnasium_registry import make_registered
-from qam_torch.suites.base import TaskData
+from qam_torch.suites.base import Request, TaskData
 from qam_torch.types import QamError
 
 __all__ = ["RegisteredSuite"]
 
 
 class RegisteredSuite:
-    """Base of suites whose environments are found in Gymnasium's registry.
+    """Base of suites whose environments are found in Gymnasium's registry. A subclass needs `required` and `load`.
 
     A checkpoint describes the environment by `env_name`, `env_spec` (a registered name, or an EnvSpec as JSON) and
     `max_episode_steps` (None: the environment's own limit).
     """
 
     source: str
+    """Value of `env.source`: a short name for the library's own suites, by default the path of the class."""
     required: Mapping[str, str]
     """Keys of `env` that the suite needs, each with an example."""
     data_path_advice = "leave it out, or use env=npz path=..."
 
-    def check(self, config: DictConfig) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "source" not in vars(cls):
+            cls.source = f"{cls.__module__}.{cls.__qualname__}"
+
+    def check(self, request: Request) -> None:
         """See `Suite.check`."""
         for name, example in self.required.items():
-            value = config.env[name]
+            value = request.env.get(name)
             if not isinstance(value, str) or not value:
                 got = "without it" if value is None else f"{name}={value}"
                 raise QamError(f"env={self.source} needs {name}=..., e.g. {name}={example}, and got {got}")
-        if config.task is not None:
-            raise QamError(f"task={config.task} is one of OGBench's single tasks: leave it out with env={self.source}")
-        if config.data.path is not None:
-            raise QamError(f"data.path={config.data.path} is for files in OGBench's format: {self.data_path_advice}")
+        if request.task is not None:
+            raise QamError(f"task={request.task} is one of OGBench's single tasks: leave it out with env={self.source}")
+        if request.data["path"] is not None:
+            raise QamError(
+                f"data.path={request.data['path']} is for files in OGBench's format: {self.data_path_advice}"
+            )
 
     def load_registered(
         self,
@@ -78,13 +85,10 @@ class RegisteredSuite:
         known = {"source": self.source, "env_name": name, "env_spec": spec, "max_episode_steps": steps}
         return TaskData(transitions, transitions.observation_dim, transitions.action_dim, dict(source), known)
 
-    def make(self, environment: Mapping[str, Any]) -> partial:
+    def make(self, environment: Mapping[str, Any], video: bool = False) -> partial:
         """See `Suite.make`."""
-        return partial(make_registered, environment["env_spec"], environment["max_episode_steps"])
-
-    def make_for_video(self, environment: Mapping[str, Any]) -> partial:
-        """See `Suite.make_for_video`."""
-        return partial(self.make(environment), render_mode="rgb_array")
+        options = {"render_mode": "rgb_array"} if video else {}
+        return partial(make_registered, environment["env_spec"], environment["max_episode_steps"], **options)
 
     def title(self, environment: Mapping[str, Any]) -> str:
         """See `Suite.title`."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 
-from qam_torch.suites.base import Suite, TaskData
+from qam_torch.suites.base import Request, Suite, TaskData
+from qam_torch.suites.hdf5 import Hdf5
 from qam_torch.suites.minari import Minari
 from qam_torch.suites.npz import Npz
 from qam_torch.suites.ogbench import OGBench
@@ -16,14 +18,42 @@ from qam_torch.types import QamError
 
 __all__ = ["load_data", "suite_named", "suite_of"]
 
-_SUITES: dict[str, Suite] = {"ogbench": OGBench(), "minari": Minari(), "npz": Npz()}
+_SUITES: dict[str, Suite] = {"ogbench": OGBench(), "minari": Minari(), "npz": Npz(), "hdf5": Hdf5()}
 
 
 def suite_named(source: Any) -> Suite:
-    """The suite that `env.source` names; raises QamError for an unknown name."""
-    if source not in _SUITES:
-        raise QamError(f"env.source={source} is out of range: expected {', '.join(_SUITES)}")
-    return _SUITES[source]
+    """The suite that `env.source` names.
+
+    Args:
+        source: the name of one of the library's, or the path of a class such as "my_module.MySuite".
+
+    Raises:
+        QamError: there is none of this name, or the class cannot be imported or lacks a method.
+    """
+    if source in _SUITES:
+        return _SUITES[source]
+    if not isinstance(source, str) or "." not in source:
+        raise QamError(
+            f"env.source={source} is out of range: expected {', '.join(_SUITES)}, or the path of a class such as "
+            "my_module.MySuite"
+        )
+    return _imported(source)
+
+
+@functools.cache
+def _imported(path: str) -> Suite:
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise QamError(
+            f"env.source={path} cannot be found ({error}): run the command in the directory of its module, or install "
+            "its package"
+        ) from None
+    missing = [method for method in ("check", "load", "make", "title") if not callable(getattr(kind, method, None))]
+    if missing or not isinstance(kind, type):
+        raise QamError(f"env.source={path} is not a suite: expected a class with the methods check, load, make, title")
+    return kind()
 
 
 def suite_of(environment: Mapping[str, Any]) -> Suite:
@@ -31,7 +61,13 @@ def suite_of(environment: Mapping[str, Any]) -> Suite:
     return suite_named(environment.get("source"))
 
 
-def load_data(config: DictConfig, device: torch.device) -> TaskData:
-    """Load a configuration's data: all of the dataset, or the share that `data.proportion` gives."""
-    data = suite_named(config.env.source).load(config, device, getattr(torch, config.dtype))
-    return data.fraction(config.data.proportion)
+def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch.float32) -> TaskData:
+    """Load the data that a configuration asks for: all of the dataset, or the share that `data.proportion` gives.
+
+    Args:
+        request: names the suite by its key `env.source`.
+        device: of the transitions.
+        dtype: of the transitions.
+    """
+    data = suite_named(request.env.get("source")).load(request, device, dtype)
+    return data.fraction(request.data["proportion"])

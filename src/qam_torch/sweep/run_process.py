@@ -51,8 +51,8 @@ def _fit(config: dict[str, Any]) -> Outcome:
     # Imported here, where an interrupt becomes an outcome, because it takes seconds.
     from omegaconf import OmegaConf
 
+    from qam_torch.run import fit
     from qam_torch.system.import_path import include_working_directory
-    from qam_torch.training.fit import fit
 
     include_working_directory()
     result = fit(OmegaConf.create(config))

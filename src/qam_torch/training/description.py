@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.lookup import method_name
 from qam_torch.rundir.checkpoints import FORMAT
+from qam_torch.rundir.versions import library_version
 
 __all__ = ["describe"]
 
@@ -26,7 +26,7 @@ def describe(
     """
     return {
         "format": FORMAT,
-        "version": qam_torch.__version__,
+        "version": library_version(),
         "algorithm": method_name(type(algorithm)),
         "arguments": dict(arguments),
         "run": dict(run),

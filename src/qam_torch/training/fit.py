@@ -1,18 +1,21 @@
-"""One run from configuration to results: `qam-train` calls it, and `qam_torch.fit` in Python."""
+"""One run from configuration to results; `qam_torch.run.fit` calls it with the objects that the configuration names."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import lightning as L
+import torch
+from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.algorithms.core.addresses import describe_seeds
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentFailure
+from qam_torch.envs.step_metrics import StepMetric, metric_names
 from qam_torch.rollout.pools import environments_for, make_pool
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
@@ -29,8 +32,10 @@ from qam_torch.training.callbacks.progress_bar import ProgressBarCallback
 from qam_torch.training.description import describe
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.finished_run import finished_run
-from qam_torch.training.loggers import build_loggers
+from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
+from qam_torch.training.plots import Plot, plot_name
+from qam_torch.training.request import request_of
 from qam_torch.training.result_table import print_results
 from qam_torch.training.schedule import Schedule, schedule_of
 from qam_torch.training.start import Start, choose_start
@@ -63,11 +68,44 @@ class RunResult(NamedTuple):
     resumed: bool = False
 
 
-def fit(config: DictConfig) -> RunResult:
-    """Train and evaluate as configured, and write the results to the run directory.
+class Additions(NamedTuple):
+    """What a run has besides its own parts; see `qam_torch.run.fit` for each.
+
+    Raises:
+        QamError: `check` found something of another kind.
+    """
+
+    callbacks: Sequence[L.Callback] = ()
+    loggers: Sequence[Logger] = ()
+    evaluation_metrics: Sequence[StepMetric] = ()
+    plots: Sequence[Plot] = ()
+
+    def check(self) -> None:
+        """Raise QamError for objects of another kind."""
+        for name, kind in (("callbacks", L.Callback), ("loggers", Logger)):
+            for given in getattr(self, name):
+                if not isinstance(given, kind):
+                    raise QamError(f"{name} contain a {type(given).__name__}: expected objects of Lightning's {kind}")
+        metric_names(self.evaluation_metrics)
+        for plot in self.plots:
+            plot_name(plot)
+
+
+def fit(
+    config: DictConfig,
+    callbacks: Sequence[L.Callback] = (),
+    loggers: Sequence[Logger] = (),
+    evaluation_metrics: Sequence[StepMetric] = (),
+    plots: Sequence[Plot] = (),
+) -> RunResult:
+    """Train and evaluate with what is passed and nothing else; `qam_torch.run.fit` adds what is configured.
 
     Args:
-        config: from `qam_torch.compose`.
+        config: from `qam_torch.compose`. Of `logger`, only `logger.csv` is read.
+        callbacks: Lightning callbacks.
+        loggers: Lightning loggers.
+        evaluation_metrics: custom metrics of evaluation episodes.
+        plots: custom plots of the run.
 
     Raises:
         QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
@@ -75,6 +113,8 @@ def fit(config: DictConfig) -> RunResult:
     """
     quiet_lightning()
     check(config)
+    additions = Additions(callbacks, loggers, evaluation_metrics, plots)
+    additions.check()
     paths = RunPaths(absolute(config.run_dir))
     finished = finished_run(paths, config)
     if finished is not None:
@@ -82,16 +122,16 @@ def fit(config: DictConfig) -> RunResult:
         return RunResult(paths.directory, finished, None)
     prepare_directory(paths.directory)
     with _exclusive(paths), computing_threads(config):
-        return _fit(config, paths)
+        return _fit(config, paths, additions)
 
 
-def _fit(config: DictConfig, paths: RunPaths) -> RunResult:
+def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult:
     # What is trained, and for how long
     trainer = build_trainer(config)
     device = trainer.strategy.root_device
     start = choose_start(config, paths)
     schedule = schedule_of(config, start.offline_steps)
-    data = load_data(config, device)
+    data = load_data(request_of(config), device, getattr(torch, config.dtype))
     algorithm, arguments = build_algorithm(config, data.observation_dim, data.action_dim)
     configure_update(algorithm, config, device, schedule.updates(schedule.steps))
 
@@ -113,7 +153,9 @@ def _fit(config: DictConfig, paths: RunPaths) -> RunResult:
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     environments = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)
     evaluator = Evaluator(
-        lambda: make_pool(make, environments, config.eval_workers), config.eval_episodes, data.action_dim
+        lambda: make_pool(make, environments, config.eval_workers, additions.evaluation_metrics),
+        config.eval_episodes,
+        data.action_dim,
     )
 
     # The run directory
@@ -125,16 +167,21 @@ def _fit(config: DictConfig, paths: RunPaths) -> RunResult:
 
     # Callbacks, in the order in which they act at an event
     wall_time = WallTime()
-    metrics = MetricsFile(paths.metrics if config.logger.csv else None, algorithm.seeds, algorithm.own_values)
+    metrics = MetricsFile(
+        paths.metrics if config.logger.get("csv", True) else None, algorithm.seeds, algorithm.own_values
+    )
     metrics.restart(None if checkpoint is None else start.step)
-    loggers = build_loggers(config, paths, start.step)
+    for logger in additions.loggers:
+        if isinstance(logger, Resumable):
+            logger.resume_at(start.step)
     divergence = DivergenceCallback(schedule)
     evaluation = EvaluationCallback(schedule, evaluator, wall_time)
     checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description)
     trainer.callbacks += [  # type: ignore[attr-defined]
         divergence,
         evaluation,
-        MetricsCallback(schedule, evaluation, divergence, metrics, loggers, wall_time, collector.statistics),
+        MetricsCallback(schedule, evaluation, divergence, metrics, additions.loggers, wall_time, collector.statistics),
+        *additions.callbacks,
         checkpoints,
         ProgressBarCallback(schedule, evaluation),
     ]
@@ -142,7 +189,10 @@ def _fit(config: DictConfig, paths: RunPaths) -> RunResult:
     _announce(config, data, suite.title(data.environment), algorithm, trainer, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
-        summary = summarize(config, paths, data, algorithm, schedule, evaluation, evaluator, wall_time)
+        summary = summarize(
+            config.algo_name, paths, data, algorithm, schedule, evaluation, evaluator, wall_time, metrics,
+            config.compare_behavior, additions.plots,
+        )  # fmt: skip
     except (DivergedError, EnvironmentFailure) as error:
         kept = "none was saved yet"
         if checkpoints.saved_step is not None:

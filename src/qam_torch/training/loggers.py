@@ -1,37 +1,49 @@
-"""Lightning loggers of a run."""
+"""Lightning loggers that continue with a resumed run."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
-from omegaconf import DictConfig
+from lightning.pytorch.loggers import TensorBoardLogger
 
-from qam_torch.rundir.paths import RunPaths
-
-__all__ = ["build_loggers"]
+__all__ = ["Resumable", "ResumableTensorBoardLogger"]
 
 
-def build_loggers(config: DictConfig, paths: RunPaths, step: int) -> Sequence[Logger]:
-    """The loggers that a configuration asks for.
+@runtime_checkable
+class Resumable(Protocol):
+    """A logger with this method is called at the start of every run; other loggers just append."""
+
+    def resume_at(self, step: int) -> None:
+        """Prepare for values of later steps only.
+
+        Args:
+            step: steps made before; values of later steps, which an interrupted run has left, will be written again.
+        """
+        ...
+
+
+class ResumableTensorBoardLogger(TensorBoardLogger):
+    """Lightning's TensorBoard logger, which hides events that an interrupted run has written after its checkpoint.
 
     Args:
-        config: of the run.
-        paths: of the run directory.
-        step: at which the run starts; events after it, which an interrupted run has left, are hidden.
+        save_dir: the run directory.
+        name: of the directory of the event files in it.
+        version: of the directory below that; "" for none.
+        **options: of `TensorBoardLogger`.
     """
-    loggers: list[Logger] = []
-    if config.logger.tensorboard:
-        _wait_for_next_second(paths.tensorboard)
-        folder = paths.tensorboard
-        loggers.append(TensorBoardLogger(folder.parent, name=folder.name, version="", purge_step=step + 1))
-    if config.logger.wandb:
-        from lightning.pytorch.loggers import WandbLogger
 
-        loggers.append(WandbLogger(project=config.logger.wandb_project, save_dir=paths.directory, name=config.run_name))
-    return loggers
+    def __init__(
+        self, save_dir: str | Path, name: str = "tensorboard", version: int | str = "", **options: Any
+    ) -> None:
+        super().__init__(save_dir, name=name, version=version, **options)
+        self._arguments = {"save_dir": save_dir, "name": name, "version": version, **options}
+
+    def resume_at(self, step: int) -> None:
+        """See `Resumable.resume_at`."""
+        _wait_for_next_second(Path(self.log_dir))
+        super().__init__(**self._arguments, purge_step=step + 1)
 
 
 def _wait_for_next_second(events: Path) -> None:

@@ -1,69 +1,133 @@
-"""The pictures that a run leaves in its directory."""
+"""The plots that a run leaves in its directory: a list of functions, each from the run's data to a figure."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-from omegaconf import DictConfig
+import numpy as np
 
-from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.core.members import address_of
-from qam_torch.plotting.evaluation_curves import return_figure, success_figure
+from qam_torch.plotting.evaluation_curves import metrics_figure, return_figure, success_figure
 from qam_torch.plotting.mazes import trajectories_figure
 from qam_torch.plotting.style import save_figure
 from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.metrics_file import read_metrics
-from qam_torch.rundir.paths import RunPaths
-from qam_torch.suites import TaskData, suite_of
+from qam_torch.types import MazeLayout, QamError
 
-__all__ = ["save_plots"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["PLOTS", "Plot", "RunData", "save_plots"]
 
 
-def save_plots(
-    config: DictConfig,
-    paths: RunPaths,
-    data: TaskData,
-    algorithm: Algorithm,
-    final: Evaluation,
-    behavior: Evaluation | None,
-) -> list[str]:
-    """Save the curves of metrics.csv, and in mazes the paths of the final evaluation.
+class RunData(NamedTuple):
+    """What a plot can be drawn from, at the end of a run.
+
+    Attributes:
+        title: method, environment and task.
+        metrics: columns of metrics.csv, see `rundir.metrics_file.read_metrics`; empty where none were logged.
+        episodes: of each evaluation, per member.
+        members: name of each member.
+        cells: hyperparameters of each member as text; the same text for members that differ in their seeds only.
+        final: evaluation of the trained policy; with trajectories in mazes.
+        behavior: evaluation of the behavior flow alone; None without one.
+        layout: the map, for mazes.
+    """
+
+    title: str
+    metrics: Mapping[str, np.ndarray]
+    episodes: int
+    members: Sequence[str]
+    cells: Sequence[str]
+    final: Evaluation
+    behavior: Evaluation | None = None
+    layout: MazeLayout | None = None
+
+
+Plot = Callable[[RunData], "Figure | None"]
+"""The plot of a run, saved as plots/NAME.png under the function's name; None where there is nothing to draw."""
+
+
+def success(run: RunData) -> Figure | None:
+    """Success rate over steps, where the environment reports success."""
+    if not run.metrics or run.final.success is None:
+        return None
+    rate = None
+    if run.behavior is not None and run.behavior.success is not None:
+        rate = (float(run.behavior.success_rate().mean()), *run.behavior.pooled_interval())
+    return success_figure(run.metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
+
+
+def return_(run: RunData) -> Figure | None:
+    """Return over steps, where the environment does not report success."""
+    if not run.metrics or run.final.success is not None:
+        return None
+    level = None if run.behavior is None else float(run.behavior.returns.mean())
+    return return_figure(run.metrics, run.episodes, behavior=level, title=run.title, cells=run.cells)
+
+
+def evaluation_metrics(run: RunData) -> Figure | None:
+    """Custom evaluation metrics over steps, one panel each."""
+    names = [name for name in run.final.custom() if f"evaluation/{name}" in run.metrics]
+    return metrics_figure(run.metrics, names, run.episodes, title=run.title, cells=run.cells)
+
+
+def losses(run: RunData) -> Figure | None:
+    """Training metrics over steps, in panels."""
+    return losses_figure(run.metrics, title=run.title) if run.metrics else None
+
+
+def trajectories(run: RunData) -> Figure | None:
+    """Paths of the first member's final evaluation, in mazes."""
+    final, behavior = run.final, run.behavior
+    if run.layout is None or final.trajectories is None or final.success is None:
+        return None
+    compare = None
+    if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
+        compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
+    title = run.title if len(run.members) == 1 else f"{run.title}, {run.members[0]}"
+    return trajectories_figure(run.layout, list(final.trajectories), final.success[0], title, compare)
+
+
+PLOTS: list[Plot] = [success, return_, evaluation_metrics, losses, trajectories]
+"""The plots of every run."""
+
+
+def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[str]:
+    """Draw and save the plots of every run, then custom ones.
+
+    A custom plot that raises is reported on standard error, and the run's results are complete without it.
 
     Args:
-        config: of the run.
-        paths: of the run directory.
-        data: of the run.
-        algorithm: as trained.
-        final: evaluation of the trained policy.
-        behavior: evaluation of the behavior flow alone, if there is one.
+        folder: for the pictures; made if it does not exist.
+        run: the run's data.
+        plots: custom plots.
 
     Returns:
-        Names of all pictures in the directory, relative to it.
+        Names of all pictures in the folder, relative to the run directory.
     """
-    heading = f"{config.algo_name}, {suite_of(data.environment).title(data.environment)}"
-    folder = paths.plots
     folder.mkdir(exist_ok=True)
-    if config.logger.csv:
-        metrics = read_metrics(paths.metrics)
-        cells = [address_of(algorithm.values_of(p)) for p in range(algorithm.members)]
-        shared: dict[str, Any] = {"title": heading, "cells": cells}
-        if final.success is None:
-            level = None if behavior is None else float(behavior.returns.mean())
-            figure = return_figure(metrics, config.eval_episodes, behavior=level, **shared)
-            save_figure(figure, folder / "return.png")
-        else:
-            rate = None
-            if behavior is not None and behavior.success is not None:
-                rate = (float(behavior.success_rate().mean()), *behavior.pooled_interval())
-            figure = success_figure(metrics, config.eval_episodes, behavior=rate, **shared)
-            save_figure(figure, folder / "success.png")
-        save_figure(losses_figure(metrics, title=heading), folder / "losses.png")
-    if data.layout is not None and final.trajectories is not None and final.success is not None:
-        compare = None
-        if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
-            compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
-        title = heading if algorithm.members == 1 else f"{heading}, {algorithm.name_of(0)}"
-        paths_figure = trajectories_figure(data.layout, list(final.trajectories), final.success[0], title, compare)
-        save_figure(paths_figure, folder / "trajectories.png")
-    return sorted(str(path.relative_to(paths.directory)) for path in folder.glob("*.png"))
+    for plot in PLOTS:
+        save_figure(plot(run), folder / f"{plot_name(plot)}.png")
+    for plot in plots:
+        try:
+            figure = plot(run)
+        except Exception as error:
+            print(f"plot {plot_name(plot)} is left out ({type(error).__name__}: {error})", file=sys.stderr)
+            continue
+        save_figure(figure, folder / f"{plot_name(plot)}.png")
+    return sorted(f"{folder.name}/{path.name}" for path in folder.glob("*.png"))
+
+
+def plot_name(plot: Plot) -> str:
+    """The name of a plot: its function's, without a trailing underscore.
+
+    Raises:
+        QamError: it has none.
+    """
+    name = getattr(plot, "__name__", "").rstrip("_")
+    if not name.isidentifier():
+        raise QamError(f"plot {plot!r} has no name: define it as a function with `def`")
+    return name

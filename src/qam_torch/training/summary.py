@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-
-from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.members import address_of
 from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
-from qam_torch.suites import TaskData
+from qam_torch.suites import TaskData, suite_of
 from qam_torch.system.files import write_json
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.evaluator import Evaluator
-from qam_torch.training.plots import save_plots
+from qam_torch.training.plots import Plot, RunData, save_plots
 from qam_torch.training.schedule import Schedule
 from qam_torch.training.wall_time import WallTime
 
@@ -23,7 +23,7 @@ __all__ = ["summarize"]
 
 
 def summarize(
-    config: DictConfig,
+    name: str,
     paths: RunPaths,
     data: TaskData,
     algorithm: Algorithm,
@@ -31,11 +31,14 @@ def summarize(
     evaluation: EvaluationCallback,
     evaluator: Evaluator,
     wall_time: WallTime,
+    metrics: MetricsFile,
+    compare_behavior: bool,
+    plots: Sequence[Plot],
 ) -> dict[str, Any]:
     """Evaluate the trained policy and its behavior flow, save the pictures, and write summary.json.
 
     Args:
-        config: of the run.
+        name: of the method, as the configuration has it.
         paths: of the run directory.
         data: of the run.
         algorithm: as trained.
@@ -43,6 +46,9 @@ def summarize(
         evaluation: of the run, with its best and latest outcome.
         evaluator: runs the episodes.
         wall_time: of the run.
+        metrics: metrics.csv.
+        compare_behavior: whether the behavior flow is evaluated, where there is one.
+        plots: custom plots.
 
     Returns:
         The content of summary.json.
@@ -52,11 +58,21 @@ def summarize(
     latest = None if maze else evaluation.latest
     final = latest or evaluator(algorithm, schedule.steps, record_positions=maze)
     behavior = None
-    if config.compare_behavior and algorithm.behavior_policy is not None:
+    if compare_behavior and algorithm.behavior_policy is not None:
         behavior = evaluator(algorithm, schedule.steps, "behavior_policy", record_positions=maze)
-    plots = save_plots(config, paths, data, algorithm, final, behavior)
+    run = RunData(
+        title=f"{name}, {suite_of(data.environment).title(data.environment)}",
+        metrics={} if metrics.path is None else read_metrics(metrics.path),
+        episodes=evaluator.episodes,
+        members=[algorithm.name_of(p) for p in range(algorithm.members)],
+        cells=[address_of(algorithm.values_of(p)) for p in range(algorithm.members)],
+        final=final,
+        behavior=behavior,
+        layout=data.layout,
+    )
+    pictures = save_plots(paths.plots, run, plots)
     summary = {
-        "algorithm": config.algo_name,
+        "algorithm": name,
         "environment": data.environment["env_name"],
         "task": data.environment.get("task"),
         "reward": data.environment.get("reward"),
@@ -66,14 +82,14 @@ def summarize(
         "offline_steps": schedule.offline_steps,
         "online_steps": schedule.online_steps,
         "wall_seconds": round(wall_time.seconds, 1),
-        "episodes": config.eval_episodes,
+        "episodes": evaluator.episodes,
         "final": final.summary(),
         "cells": _cells(algorithm, final),
         "best": evaluation.best,
         "after_offline": evaluation.after_offline if schedule.online_steps else None,
         "behavior": None if behavior is None else behavior.summary(),
         "data": data.source,
-        "plots": plots,
+        "plots": pictures,
         "versions": versions(),
     }
     write_json(paths.summary, summary)

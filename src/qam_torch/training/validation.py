@@ -15,6 +15,7 @@ from qam_torch.config.population import check_population, own_seeds
 from qam_torch.data.replay_buffer import MODES
 from qam_torch.suites import suite_named
 from qam_torch.training.algorithm import build_algorithm, method_of
+from qam_torch.training.request import request_of
 from qam_torch.training.schedule import schedule_of
 from qam_torch.types import QamError, is_integer, is_number, require
 
@@ -24,7 +25,7 @@ __all__ = ["check"]
 def check(config: DictConfig) -> None:
     """Raise QamError for values that are invalid, alone or together."""
     _check_complete(config)
-    for name in ("algo", "env", "data", "trainer", "logger", "population"):
+    for name in ("algo", "env", "data", "trainer", "logger", "callbacks", "population"):
         require(name, OmegaConf.is_dict(config[name]), config[name], f"its keys, e.g. {name}.KEY=VALUE")
     schedule_of(config)
     algo = config.algo
@@ -39,7 +40,7 @@ def check(config: DictConfig) -> None:
     for name, least in (("eval_workers", 0), ("num_threads", 1)):
         value = config[name]
         require(name, value is None or is_integer(value, least), value, f"an integer >= {least}, or null")
-    suite_named(config.env.get("source")).check(config)
+    suite_named(config.env.get("source")).check(request_of(config))
     _check_online(config)
     require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
     require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
@@ -59,8 +60,9 @@ def check(config: DictConfig) -> None:
     require("seeds", config.seeds is None or OmegaConf.is_list(config.seeds), config.seeds, "a list such as [1,2,3]")
     for seed in own_seeds(config):
         require("seed", is_integer(seed, 0), seed, "an integer >= 0")
-    if config.logger.wandb and importlib.util.find_spec("wandb") is None:
-        raise QamError("logger.wandb=true needs the wandb package: pip install 'qam-torch[wandb]'")
+    require("logger.csv", config.logger.get("csv", True) in (True, False), config.logger.get("csv"), "true or false")
+    if config.logger.get("wandb") and importlib.util.find_spec("wandb") is None:
+        raise QamError("logger=wandb requires the wandb package: pip install 'qam-torch[wandb]'")
     _check_options(config)
 
 

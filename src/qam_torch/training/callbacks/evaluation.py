@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
+import numpy as np
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm
@@ -77,6 +78,11 @@ class EvaluationCallback(L.Callback):
             outcome["success"] = float(evaluation.success_rate().mean())
             low, high = evaluation.pooled_interval()
             shown = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
+        shown += "".join(
+            f"   {name} {np.nanmean(values):.4g}"
+            for name, values in evaluation.custom().items()
+            if not np.isnan(values).all()
+        )
         self.headline = _headline(outcome)
         online = self.schedule.phase(step) == "online"
         place = f"online step {self.schedule.online(step):>9,}" if online else f"update {step:>9,}"

@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 from lightning.pytorch.loggers import Logger
 
 from qam_torch.algorithms import Algorithm
@@ -27,7 +28,8 @@ __all__ = ["MetricsCallback"]
 class MetricsCallback(L.Callback):
     """Writes one row per member and log event, and the same values to the loggers.
 
-    Loggers get each metric as its mean over members, and with several members also each member's own value.
+    Loggers get each metric as its mean over members, and with several members also each member's own value. Other
+    callbacks find the same values in `trainer.callback_metrics`.
 
     Args:
         schedule: of the run.
@@ -59,7 +61,7 @@ class MetricsCallback(L.Callback):
         assert isinstance(pl_module, Algorithm)
         step = current_step(trainer)
         if self.evaluation.evaluated_at == step:
-            self._write(pl_module, step)
+            self._write(trainer, pl_module, step)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -69,9 +71,9 @@ class MetricsCallback(L.Callback):
         step = current_step(trainer)
         due = self.schedule.due_at(step)
         if due.evaluation or due.log:
-            self._write(pl_module, step)
+            self._write(trainer, pl_module, step)
 
-    def _write(self, algorithm: Algorithm, step: int) -> None:
+    def _write(self, trainer: L.Trainer, algorithm: Algorithm, step: int) -> None:
         schedule, phase = self.schedule, self.schedule.phase(step)
         metrics: dict[str, np.ndarray] = {}
         self.divergence.report(algorithm)
@@ -86,6 +88,7 @@ class MetricsCallback(L.Callback):
         rows = {**metrics, **self.divergence.columns(algorithm.members)}
         self.file.write(place, self.wall_time.seconds, rows)
         logged = _for_loggers(metrics, algorithm)
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in logged.items()})
         if schedule.online_steps:
             logged |= {"phase/online": float(phase == "online"), "phase/update": float(schedule.updates(step))}
         try:
@@ -108,9 +111,11 @@ class MetricsCallback(L.Callback):
 
 
 def _evaluation_metrics(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Columns of an evaluation, (P,) each."""
-    values = {f"evaluation/{name}": value for name, value in evaluation.by_member().items()}
-    return {**values, "evaluation/seconds": np.full(len(evaluation.returns), evaluation.seconds)}
+    """Columns of an evaluation, (P,) each: those of every run, then the custom metrics."""
+    custom = evaluation.custom()
+    values = {name: value for name, value in evaluation.by_member().items() if name not in custom}
+    values["seconds"] = np.full(len(evaluation.returns), evaluation.seconds)
+    return {f"evaluation/{name}": value for name, value in {**values, **custom}.items()}
 
 
 def _for_loggers(metrics: Mapping[str, np.ndarray], algorithm: Algorithm) -> dict[str, float]:

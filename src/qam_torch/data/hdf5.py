@@ -1,0 +1,198 @@
+"""HDF5 files of recorded steps, in the layout of D4RL or of robomimic. h5py is an extra, imported when it is needed.
+
+D4RL, one row per step in time order; other arrays and groups are ignored:
+
+    observations (N, O), actions (N, A), rewards (N,), terminals (N,)
+    timeouts (N,), next_observations (N, O): both optional
+
+robomimic, one group per demonstration:
+
+    data/demo_0/: actions (T, A), rewards (T,), dones (T,), obs/KEY (T, ...)
+    next_obs/KEY (T, ...): optional
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qam_torch.data.array_checks import (
+    FLAGS,
+    NUMBERS,
+    ArraySpec,
+    Layout,
+    are_flags,
+    layout_problems,
+    non_finite_row,
+)
+from qam_torch.data.recorded_steps import RecordedSteps
+from qam_torch.types import QamError
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["hdf5_steps"]
+
+D4RL_LAYOUT: Layout = {
+    "observations": ArraySpec("NO", NUMBERS),
+    "actions": ArraySpec("NA", NUMBERS),
+    "rewards": ArraySpec("N", NUMBERS),
+    "terminals": ArraySpec("N", FLAGS),
+    "timeouts": ArraySpec("N", FLAGS, required=False),
+    "next_observations": ArraySpec("NO", NUMBERS, required=False),
+}
+
+DEMONSTRATION_LAYOUT: Layout = {
+    "actions": ArraySpec("NA", NUMBERS),
+    "rewards": ArraySpec("N", NUMBERS),
+    "dones": ArraySpec("N", FLAGS),
+}
+
+
+def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = None) -> RecordedSteps:
+    """Read a file in either layout.
+
+    In robomimic's layout, a step with `dones` is terminal, and the last step of each demonstration ends its episode.
+
+    Args:
+        path: path of the file.
+        obs_keys: robomimic only: the arrays below obs/ that form the observation, flattened and concatenated in this
+            order; None takes all arrays of numbers with at most two axes, sorted by name.
+
+    Raises:
+        QamError: the file is missing or not an HDF5 file, an array is missing, or has a wrong shape or dtype, numbers
+            that are not finite, or flags other than 0 and 1.
+    """
+    import h5py
+
+    path = Path(path)
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # checked first: opening a pipe would wait for its writer
+            raise QamError(f"data file {path} is not a file (but a directory, pipe or device): give the HDF5 file")
+        with h5py.File(path, "r") as file:
+            if isinstance(file.get("data"), h5py.Group):
+                return _demonstrations(path, file["data"], obs_keys)
+            if obs_keys is not None:
+                raise QamError(f"env.obs_keys={list(obs_keys)} is for robomimic's layout, and data file {path} has no "
+                               "group 'data': leave it out")  # fmt: skip
+            return _d4rl(path, file)
+    except QamError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise QamError(f"data file {path} does not exist: check the path, or put the file there") from None
+    except MemoryError:
+        raise QamError(f"data file {path} does not fit into memory: use a smaller dataset") from None
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:  # h5py, on damaged files
+        raise QamError(
+            f"data file {path} is truncated or not an HDF5 file ({' '.join(str(error).split())[:120]}): fetch it again"
+        ) from error
+
+
+def _d4rl(path: Path, file: h5py.File) -> RecordedSteps:
+    arrays = _read(f"data file {path}", file, D4RL_LAYOUT)
+    timeouts = arrays.get("timeouts", np.zeros_like(arrays["terminals"]))
+    return RecordedSteps(
+        arrays["observations"], arrays["actions"], arrays["rewards"], arrays["terminals"], timeouts,
+        arrays.get("next_observations"),
+    )  # fmt: skip
+
+
+def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | None) -> RecordedSteps:
+    """All demonstrations, in the order of their numbers."""
+    names = sorted((name for name in group if re.fullmatch(r"demo_\d+", name)), key=lambda name: int(name[5:]))
+    if not names:
+        raise QamError(f"data file {path} has no demonstration data/demo_0: expected robomimic's or D4RL's layout")
+    parts: list[RecordedSteps] = []
+    for name in names:
+        source = f"data file {path}: data/{name}"
+        parts.append(_demonstration(source, group[name], obs_keys))
+        for what in ("observations", "actions"):
+            size, first = (getattr(part, what).shape[1] for part in (parts[-1], parts[0]))
+            if size != first:
+                raise QamError(f"{source}: {what} have size {size} but data/{names[0]} has {first}: make them equal")
+    following = [part.next_observations for part in parts]
+    whole = [part for part in following if part is not None]
+    joined: dict[str, Any] = {
+        what: np.concatenate([getattr(part, what) for part in parts])
+        for what in ("observations", "actions", "rewards", "terminals", "timeouts")
+    }
+    # Only where every demonstration has them; otherwise the next row's are used throughout.
+    return RecordedSteps(**joined, next_observations=np.concatenate(whole) if len(whole) == len(parts) else None)
+
+
+def _demonstration(source: str, group: h5py.Group, obs_keys: Sequence[str] | None) -> RecordedSteps:
+    arrays = _read(source, group, DEMONSTRATION_LAYOUT)
+    steps = len(arrays["dones"])
+    if "obs" not in group:
+        raise QamError(f"{source} has no 'obs': expected one array per observation key in it")
+    keys = list(obs_keys) if obs_keys is not None else _low_dimensional(group["obs"])
+    if not keys:
+        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with env.obs_keys=[...]")
+    observations, following = (
+        _observations(f"{source}/{part}", group[part], keys, steps) if part in group else None
+        for part in ("obs", "next_obs")
+    )
+    assert observations is not None
+    timeouts = np.zeros(steps, bool)
+    timeouts[-1] = True
+    return RecordedSteps(observations, arrays["actions"], arrays["rewards"], arrays["dones"], timeouts, following)
+
+
+def _low_dimensional(group: h5py.Group) -> list[str]:
+    """Names of the arrays of numbers with one row per step and at most one more axis."""
+    return sorted(
+        name for name, item in group.items() if _is_array(item) and item.ndim in (1, 2) and item.dtype.kind in NUMBERS
+    )
+
+
+def _observations(source: str, group: h5py.Group, keys: Sequence[str], steps: int) -> np.ndarray:
+    """The arrays of the keys, flattened and concatenated: (T, O)."""
+    columns = []
+    for key in keys:
+        if not _is_array(group.get(key)):
+            raise QamError(f"{source} has no '{key}': expected one of {', '.join(sorted(group))}")
+        item = group[key]
+        if item.ndim == 0 or len(item) != steps or item.dtype.kind not in FLAGS:
+            raise QamError(
+                f"{source}/{key} has shape {item.shape} and dtype {item.dtype}, expected numbers with {steps} rows"
+            )
+        columns.append(item[()].reshape(steps, -1))
+    observations = np.concatenate(columns, axis=1)
+    _require_finite(source, ", ".join(keys), observations)
+    return observations
+
+
+def _read(source: str, group: h5py.Group, layout: Layout) -> dict[str, np.ndarray]:
+    """The arrays of a layout, checked; flags as bool."""
+    items: Mapping[str, h5py.Dataset] = {name: group[name] for name in layout if _is_array(group.get(name))}
+    required = [name for name, spec in layout.items() if spec.required]
+    if missing := [name for name in required if name not in items]:
+        raise QamError(f"{source} has no array '{missing[0]}': expected {', '.join(required)}")
+    for problem in layout_problems(items, layout):
+        raise QamError(f"{source}: {problem}")
+    arrays = {name: item[()] for name, item in items.items()}
+    for name, array in arrays.items():
+        if layout[name].kinds != FLAGS:
+            _require_finite(source, name, array)
+        elif are_flags(array).all():
+            arrays[name] = array.astype(bool)
+        else:
+            raise QamError(f"{source}: '{name}' has values other than 0 and 1: use booleans")
+    return arrays
+
+
+def _require_finite(source: str, name: str, array: np.ndarray) -> None:
+    if (row := non_finite_row(array)) is not None:
+        raise QamError(f"{source}: '{name}' has NaN or infinity, first in row {row}: fix or drop that episode")
+
+
+def _is_array(item: Any) -> bool:
+    import h5py
+
+    return isinstance(item, h5py.Dataset)

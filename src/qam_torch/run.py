@@ -1,0 +1,56 @@
+"""A run as configured: `qam-train` and sweeps call `fit`, and in Python it is `qam_torch.fit`.
+
+This is where Hydra's `_target_`s become objects. `training.fit` receives them and does not depend on Hydra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from qam_torch.config.instantiate import functions, instances
+
+if TYPE_CHECKING:
+    import lightning as L
+    from lightning.pytorch.loggers import Logger
+
+    from qam_torch.envs.step_metrics import StepMetric
+    from qam_torch.training.fit import RunResult
+    from qam_torch.training.plots import Plot
+
+__all__ = ["fit"]
+
+
+def fit(
+    config: DictConfig,
+    callbacks: Sequence[L.Callback] = (),
+    loggers: Sequence[Logger] = (),
+    evaluation_metrics: Sequence[StepMetric] = (),
+    plots: Sequence[Plot] = (),
+) -> RunResult:
+    """Train and evaluate as configured, and write the results to the run directory.
+
+    What is passed is added to what is configured by the keys `callbacks`, `logger`, `evaluation_metrics` and `plots`.
+
+    Args:
+        config: from `qam_torch.compose`.
+        callbacks: Lightning callbacks. They act after the metrics of a step are written and before its checkpoint.
+        loggers: Lightning loggers.
+        evaluation_metrics: functions of the steps of an evaluation episode, see `envs.step_metrics.StepMetric`.
+        plots: functions of a finished run's data, see `training.plots.RunData`.
+
+    Raises:
+        QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
+            belongs to another run (all before anything is computed, where possible), or training diverged.
+    """
+    from qam_torch.training.fit import fit as train_and_evaluate  # imports torch and Lightning
+
+    return train_and_evaluate(
+        config,
+        callbacks=[*instances(config, "callbacks"), *callbacks],
+        loggers=[*instances(config, "logger"), *loggers],
+        evaluation_metrics=[*functions(config, "evaluation_metrics"), *evaluation_metrics],
+        plots=[*functions(config, "plots"), *plots],
+    )
