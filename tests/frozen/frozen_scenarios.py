@@ -40,7 +40,7 @@ from tests.frozen.frozen_workplace import (
 
 EXPECTED = Path(__file__).parent / "expected"
 PUBLISHED = "cube-single-play-v0"
-ENDLESS = ("offline_steps=1000000", "save_every=10", "eval_every=1000000", "logger=csv")
+ENDLESS = ("offline_steps=1000000", "checkpoint_every=10", "eval_every=1000000", "logger=csv")
 
 
 @dataclass(frozen=True)
@@ -511,20 +511,20 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.interrupted(there("figures", here), "qam-report", str(here / "tree"), "--out", str(here / "out"))
 
 
-# qam-sweep
+# qam-reproduce
 
 
-PAPER = ("qam-sweep", "paper", "--methods", "qam", "--domains", "cube-triple-play", "--tasks", "1")
+PAPER = ("qam-reproduce", "paper", "--methods", "qam", "--domains", "cube-triple-play", "--tasks", "1")
 
-simple("qam-sweep: help", "qam-sweep", "--help")
-simple("qam-sweep: success", *PAPER, light=False)
-simple("qam-sweep: unknown method", "qam-sweep", "paper", "--methods", "qan", light=False)
-simple("qam-sweep: other runs than the paper's", *PAPER, "algo.lr=3", light=False)
-simple("qam-sweep: launched run that fails", *PAPER, "--launch", "basic", "data.directory=HERE/data",
+simple("qam-reproduce: help", "qam-reproduce", "--help")
+simple("qam-reproduce: success", *PAPER, light=False)
+simple("qam-reproduce: unknown method", "qam-reproduce", "paper", "--methods", "qan", light=False)
+simple("qam-reproduce: other runs than the paper's", *PAPER, "algo.lr=3", light=False)
+simple("qam-reproduce: launched run that fails", *PAPER, "--launch", "basic", "data.directory=HERE/data",
        "data.download=false", "runs_root=HERE/runs", light=False)  # fmt: skip
 
 
-@scenario("qam-sweep: Ctrl-C")
+@scenario("qam-reproduce: Ctrl-C")
 def _(place: Workplace, here: Path) -> Ended:
     with mirror(0.05) as url:
         where = (f"data.directory={here}/data", f"data.mirrors=['{url}']", f"runs_root={here}/runs")

@@ -1,4 +1,4 @@
-"""`qam-sweep paper`: the very runs of the paper, what they take, and what is not known of it."""
+"""`qam-reproduce paper`: the very runs of the paper, what they take, and what is not known of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from qam_torch.bench.workload import PRESETS
 from qam_torch.cli import train
-from qam_torch.cli.sweep import main
+from qam_torch.cli.reproduce import main
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose
 from qam_torch.paper import published

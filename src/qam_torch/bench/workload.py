@@ -62,7 +62,7 @@ class Workload:
         capture: whether the update is recorded and replayed.
         stack: int >= 1, batches per call, as in a trainer's step.
         compiled: whether the update is compiled.
-        precision: "full" or "bf16-mixed".
+        precision: "float32" or "bf16-mixed".
         overrides: of the configuration, e.g. algo.lr=1e-3.
         config_dir: directory with custom configs.
     """
@@ -76,14 +76,14 @@ class Workload:
         capture: bool = True,
         stack: int = STACK,
         compiled: bool = False,
-        precision: str = "full",
+        precision: str = "float32",
         overrides: Sequence[str] = (),
         config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.algo, self.size, self.population = algo, size, population
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
-        words = [f"algo={algo}", "experiment=train", f"seeds=[{seeds}]", f"precision={precision}"]
+        words = [f"algo={algo}", "experiment=default", f"seeds=[{seeds}]", f"precision={precision}"]
         config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
         self.algorithm = _build(config, size, self.device)
         self.algorithm.configure_optimizers()

@@ -34,7 +34,7 @@ from qam_torch.types import QamError, require
 
 __all__ = ["main"]
 
-SIZES = "--preset"
+SIZES = "--size"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     algos, presets = ", ".join(method_names()), ", ".join(PRESETS)
     parser.add_argument("--algo", default=["qam"], help=f"{algos}; or all (default qam)", **several)
     parser.add_argument(
-        "--size", SIZES, dest="preset", default=["all"], help=f"{presets}; or all (default all)", **several
+        SIZES, dest="preset", default=["all"], help=f"{presets}; or all (default all)", **several
     )
     parser.add_argument("--config-dir", metavar="DIR", help="where configs of your own are, such as algo/NAME.yaml")
     sizes = parser.add_argument_group("sizes, in place of the preset's")
@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="blocks (default 5)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    parser.add_argument("--precision", default="full", help="full or bf16-mixed (default full)")
+    parser.add_argument("--precision", default="float32", help="float32 or bf16-mixed (default float32)")
     parser.add_argument("--clock", default="wall", help="wall, or cpu where others use the machine (default wall)")
     parser.add_argument("--eager", action="store_true", help="do not capture the update")
     parser.add_argument("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
@@ -155,7 +155,7 @@ def _check(options: argparse.Namespace) -> None:
     _check_names(SIZES, options.preset, list(PRESETS))
     _check_names("--device", [options.device], ["cpu", "cuda"])
     _check_names("--clock", [options.clock], list(CLOCKS))
-    _check_names("--precision", [options.precision], ["full", "bf16-mixed"])
+    _check_names("--precision", [options.precision], ["float32", "bf16-mixed"])
     if options.device == "cuda" and not torch.cuda.is_available():
         raise QamError("--device cuda needs a GPU that torch can see, and there is none: use --device cpu")
     for name in (*Size._fields, "population", "repeats", "threads"):

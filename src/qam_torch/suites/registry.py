@@ -12,7 +12,7 @@ from qam_torch.suites.base import Suite, TaskData
 from qam_torch.suites.minari import Minari
 from qam_torch.suites.npz import Npz
 from qam_torch.suites.ogbench import OGBench
-from qam_torch.types import QamError
+from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["load_data", "suite_named", "suite_of"]
 
@@ -32,6 +32,6 @@ def suite_of(environment: Mapping[str, Any]) -> Suite:
 
 
 def load_data(config: DictConfig, device: torch.device) -> TaskData:
-    """Load a configuration's data: all of the dataset, or the share that `data.proportion` gives."""
-    data = suite_named(config.env.source).load(config, device, getattr(torch, config.dtype))
-    return data.fraction(config.data.proportion)
+    """Load a configuration's data: all of the dataset, or the share that `data.fraction` gives."""
+    data = suite_named(config.env.source).load(config, device, getattr(torch, PRECISIONS[config.precision]))
+    return data.fraction(config.data.fraction)

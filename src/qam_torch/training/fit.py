@@ -39,7 +39,7 @@ from qam_torch.training.threads import computing_threads
 from qam_torch.training.trainer import build_trainer, quiet_lightning, train
 from qam_torch.training.validation import check
 from qam_torch.training.wall_time import WallTime
-from qam_torch.types import QamError
+from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["RunResult", "fit"]
 
@@ -176,11 +176,11 @@ def _describe(config: DictConfig, data: TaskData, algorithm: Algorithm, argument
         **data.environment,
         "batch_size": config.batch_size,
         "data": data.source["sha256"],
-        "proportion": config.data.proportion,
-        "dtype": config.dtype,
+        "fraction": config.data.fraction,
+        "dtype": PRECISIONS[config.precision],
         "init_from": config.init_from,
     }
-    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "buffer", "buffer_size")}
+    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")}
     return describe(algorithm, arguments, run, online)
 
 

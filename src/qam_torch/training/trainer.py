@@ -34,7 +34,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
         return L.Trainer(
             accelerator=config.trainer.accelerator,
             devices=config.trainer.devices,
-            precision=config.trainer.precision,
+            precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
             max_steps=-1,  # the data module ends the run

@@ -1,6 +1,6 @@
-"""`qam-sweep`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
+"""`qam-reproduce`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
 
-See `qam-sweep --help`.
+See `qam-reproduce --help`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Prints how many runs these are and what they take, and the command that makes th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-sweep`.
+    """Entry point of `qam-reproduce`.
 
     Args:
         arguments: command-line words; those of the process by default.
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C. With --launch the process exits with
         the status of the launched runs.
     """
-    return run_command("qam-sweep", lambda: _run(arguments), "interrupted; the same command continues")
+    return run_command("qam-reproduce", lambda: _run(arguments), "interrupted; the same command continues")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -61,11 +61,11 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
-        raise QamError(f"{message}: see `qam-sweep --help`")
+        raise QamError(f"{message}: see `qam-reproduce --help`")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="qam-sweep", description="Published runs, and what they take.")
+    parser = _Parser(prog="qam-reproduce", description="Published runs, and what they take.")
     verbs = parser.add_subparsers(required=True, metavar="PAPER")
     paper = verbs.add_parser(
         "paper", help="Li & Levine 2026", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
