@@ -63,7 +63,7 @@ MISTAKES = {
     "online_steps=5 start_training=0": "start_training=0 is out of range: expected an integer >= 1",
     "online_steps=5 replay_mode=ring": "replay_mode=ring is out of range: expected append or balanced",
     "online_steps=5 buffer_size=3": "buffer_size=3 is too small for num_envs=1: expected at least twice",
-    "online_steps=5 start_training=2 replay_mode=balanced batch_size=7": "batch_size=7 is out of range: expected an even",
+    "online_steps=5 start_training=2 replay_mode=balanced batch_size=7": "batch_size=7 is out of range: expected an ev",
     "online_steps=9 replay_mode=balanced start_training=1": "start_training=1 is out of range: expected at least 2",
     "online_steps=5 start_training=1 init_from=/nowhere.ckpt": "no checkpoint at '/nowhere.ckpt'",
     "online_steps=3000": "start_training=5000 exceeds online_steps=3000, so that no update would be made",
@@ -97,7 +97,7 @@ MISTAKES = {
     "save_every=10": "unknown key 'save_every': it is called checkpoint_every now, so write checkpoint_every=10",
     "buffer=balanced": "unknown key 'buffer': it is called replay_mode now, so write replay_mode=balanced",
     "data.proportion=0.5": "unknown key 'data.proportion': it is called data.fraction now, so write data.fraction=0.5",
-    "~data.swap_every": "unknown key 'data.swap_every': it is called data.shard_every now, so write data.shard_every=...",
+    "~data.swap_every": "unknown key 'data.swap_every': it is called data.shard_every now, so write",
     "data.path=/nowhere/x.npz": "data file /nowhere/x.npz does not exist",
 }
 

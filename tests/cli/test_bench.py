@@ -88,8 +88,7 @@ def test_the_reference_stands_beside_its_own_workload_only(
     )
     path = tmp_path / "bench.json"
     assert (
-        main(["--algo", "qam", "qam_f", "--population", "1", "2", "--size", "paper", "medium", "--json", str(path)])
-        == 0
+        main(["--algo", "qam", "qam_f", "--population", "1,2", "--size", "paper", "medium", "--json", str(path)]) == 0
     )
     results = json.loads(path.read_text())["results"]
     assert len(results) == 8
@@ -177,7 +176,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     ("flags", "message"),
     [
         ("--algo qam,qam_g", "unknown --algo 'qam_g': expected one of bam, cgql, "),
-        ("--algo ,", "--algo names nothing"),
+        ("--algo ,", "argument --algo: expected at least one value"),
         ("--size papper", "unknown --size 'papper': expected one of small, medium, paper"),
         ("--hidden 16 0", "--hidden=[16, 0] is out of range"),
         ("--population 0", "--population=[0] is out of range"),
@@ -192,6 +191,8 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),
+        ("--preset small", "unknown option --preset: it is called --size now, so write --size NAME"),
+        ("--population 1,x", "argument --population: invalid value '1,x'"),
     ],
 )
 def test_bad_input_is_one_sentence(

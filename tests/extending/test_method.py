@@ -94,7 +94,7 @@ def test_the_pages_commands_and_script(
             more = online if "experiment=finetune" in words else []
             assert train(*small(data_directory, *words, *more)) == 0, capsys.readouterr().err
         elif program == "qam-eval":
-            assert evaluate_main([*words, "episodes=1", "workers=0"]) == 0, capsys.readouterr().err
+            assert evaluate_main([*words, "--episodes=1", "--workers=0"]) == 0, capsys.readouterr().err
             assert "awac.AWAC on pointmaze-medium-navigate-v0" in capsys.readouterr().out
         elif program == "qam-bench":
             assert bench_main([*words, "--updates", "1", "--repeats", "1"]) == 0, capsys.readouterr().err

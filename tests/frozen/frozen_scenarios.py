@@ -252,9 +252,9 @@ def _(place: Workplace, here: Path) -> Ended:
 # qam-eval
 
 
-simple("qam-eval: no words", "qam-eval", light=False)
-simple("qam-eval: no checkpoint", "qam-eval", "ckpt=HERE/none.ckpt")
-simple("qam-eval: unknown option", "qam-eval", "checkpoint=HERE/none.ckpt", light=False)
+simple("qam-eval: no words", "qam-eval")
+simple("qam-eval: no checkpoint", "qam-eval", "HERE/none.ckpt", light=False)
+simple("qam-eval: unknown option", "qam-eval", "HERE/none.ckpt", "--episods", "3")
 
 
 @scenario("qam-eval: success", exact=False)
@@ -267,12 +267,12 @@ def _(place: Workplace, here: Path) -> Ended:
 def _(place: Workplace, here: Path) -> Ended:
     whole = (place.offline() / "checkpoints" / "last.ckpt").read_bytes()
     (here / "last.ckpt").write_bytes(whole[: len(whole) // 2])
-    return place.run("qam-eval", f"ckpt={here}/last.ckpt")
+    return place.run("qam-eval", f"{here}/last.ckpt")
 
 
 @scenario("qam-eval: Ctrl-C")
 def _(place: Workplace, here: Path) -> Ended:
-    words = (f"ckpt={place.offline()}/checkpoints/last.ckpt", "episodes=100000", "workers=2")
+    words = (f"{place.offline()}/checkpoints/last.ckpt", "--episodes", "100000", "--workers", "2")
     return place.interrupted(with_busy_workers(2, 5.0), "qam-eval", *words)
 
 
@@ -464,7 +464,7 @@ def _(place: Workplace, here: Path) -> Ended:
 
 
 simple("qam-verify: no file", "qam-verify", "HERE/none.npz", light=False)
-simple("qam-verify: no words", "qam-verify", light=False)
+simple("qam-verify: no words", "qam-verify")
 
 
 @scenario("qam-verify: Ctrl-C", shown=False)
@@ -481,7 +481,7 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.once("measured", lambda: Ended(1, "", ""))
 
 
-simple("qam-bench: unknown algo", "qam-bench", "--algo", "qan", light=False)
+simple("qam-bench: unknown algo", "qam-bench", "--algo", "qan")
 simple("qam-bench: file that cannot be written", "qam-bench", "--json", "HERE/none/bench.json", light=False)
 
 

@@ -149,7 +149,7 @@ FILES = {
     "population of a grid": lambda place: run_files(place.population()),
     "sweep": lambda place: sweep_files(place.swept()),
     "data directory": lambda place: tree(place.data_file.parent),
-    "qam-eval json": lambda place: structure_of(place.evaluated()),
+    "qam-eval --json": lambda place: structure_of(place.evaluated()),
     "qam-bench --json": lambda place: structure_of(place.measured()),
     "report directory": lambda place: tree(place.reported()),
 }

@@ -264,9 +264,9 @@ class Workplace:
         return root
 
     def evaluated(self) -> Path:
-        """What `qam-eval json=` has written of a finished run."""
+        """What `qam-eval --json` has written of a finished run."""
         path, ckpt = self.folder("evaluated") / "outcome.json", self.offline() / "checkpoints" / "last.ckpt"
-        words = ("qam-eval", f"ckpt={ckpt}", "episodes=2", "workers=0", f"json={path}")
+        words = ("qam-eval", str(ckpt), "--episodes", "2", "--workers", "0", "--json", str(path))
         ended = self.once("evaluated", lambda: self.run(*words))
         assert ended.status == 0, ended.err
         return path

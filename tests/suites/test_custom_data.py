@@ -130,8 +130,8 @@ def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pyte
     assert scope["policy"](scope["observation"]).shape == (1, 1)
     assert scope["environment"].action_space == Box(-1, 1, (1,))
     assert -20 < scope["reward"] < 0
-    assert "qam-eval\nckpt=runs/pendulum/checkpoints/best.ckpt" in (DOCS / PAGE).read_text()
-    assert evaluate_main(["ckpt=runs/pendulum/checkpoints/best.ckpt", "episodes=1", "workers=0"]) == 0
+    assert "qam-eval\nruns/pendulum/checkpoints/best.ckpt" in (DOCS / PAGE).read_text()
+    assert evaluate_main(["runs/pendulum/checkpoints/best.ckpt", "--episodes=1", "--workers=0"]) == 0
 
 
 def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,7 +162,7 @@ def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: py
     metrics = read_metrics("run/metrics.csv")
     assert np.isnan(metrics["evaluation/success"]).all() and np.isfinite(metrics["evaluation/return"]).sum() == 4
 
-    assert evaluate_main(["ckpt=run/checkpoints/last.ckpt", "episodes=1", "workers=0", "json=out.json"]) == 0
+    assert evaluate_main(["run/checkpoints/last.ckpt", "--episodes=1", "--workers=0", "--json=out.json"]) == 0
     assert "success" not in capsys.readouterr().out
     assert json.loads(Path("out.json").read_text()).keys() == {"seeds", "members", "episodes", "return", "length"}
 

@@ -30,7 +30,15 @@ LAUNCHERS = {
     "ray": ["hydra/launcher=qam_ray"],
 }
 PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
-BRIEF = ("offline_steps=10", "eval_every=10", "checkpoint_every=5", "eval_episodes=1", "logger=csv", "--config-dir", "conf")
+BRIEF = (
+    "offline_steps=10",
+    "eval_every=10",
+    "checkpoint_every=5",
+    "eval_episodes=1",
+    "logger=csv",
+    "--config-dir",
+    "conf",
+)
 
 
 @pytest.fixture

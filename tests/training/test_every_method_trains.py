@@ -116,7 +116,7 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
     run_episodes = episodes.evaluate
     monkeypatch.setattr(episodes, "evaluate", watched)
     told = tmp_path / "outcome.json"
-    assert evaluation.main([f"ckpt={whole.last}", "episodes=2", "workers=0", "seed=1", f"json={told}"]) == 0
+    assert evaluation.main([str(whole.last), "--episodes=2", "--workers=0", "--seed=1", f"--json={told}"]) == 0
     outcome = json.loads(told.read_text())
     assert outcome["seeds"] == list(SEEDS) and outcome["length"] == [EPISODE_STEPS] * 2
     trained = PopulationActor(whole.algorithm, stream="evaluate/1")

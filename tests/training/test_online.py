@@ -174,7 +174,9 @@ def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: 
     tiny_fit(tmp_path / "run", *ONLINE, "online_steps=0")
     tiny_fit(tmp_path / "run", *ONLINE, "resume=auto")
     assert_equal(checkpoint(lone.directory, "last")["state_dict"], checkpoint(tmp_path / "run", "last")["state_dict"])
-    with pytest.raises(QamError, match="the finished run in .* has replay_mode=append but this run replay_mode=balanced"):
+    with pytest.raises(
+        QamError, match="the finished run in .* has replay_mode=append but this run replay_mode=balanced"
+    ):
         tiny_fit(tmp_path / "run", *ONLINE, "resume=auto", "replay_mode=balanced")
 
 

@@ -160,7 +160,7 @@ def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any]
 
 
 def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [f"ckpt={last(grid)}", "episodes=1", "workers=0"]
+    words = [str(last(grid)), "--episodes=1", "--workers=0"]
     assert main([*words, "member=seed=1,inv_temp=3,discount=0.99"]) == 0
     *_, heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["seed", "discount", "inv_temp"] and row.split()[:3] == ["1", "0.99", "3"]
@@ -340,7 +340,14 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
         return update(algorithm, batch, noise, diagnose)
 
     monkeypatch.setattr(small_runs, "captured", spoilt)
-    words = ["seeds=[1,2]", "offline_steps=20", "updates_per_step=5", "log_every=20", "eval_every=20", "checkpoint_every=20"]
+    words = [
+        "seeds=[1,2]",
+        "offline_steps=20",
+        "updates_per_step=5",
+        "log_every=20",
+        "eval_every=20",
+        "checkpoint_every=20",
+    ]
     with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 13;"):
         tiny_fit(tmp_path / "run", *words)
     assert not list((tmp_path / "run" / "checkpoints").glob("*")), "nothing was saved after it"

@@ -32,6 +32,7 @@ from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["compose", "compose_for_hydra", "config_directory"]
 
+
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
 

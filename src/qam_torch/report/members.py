@@ -74,7 +74,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Such as seed=2,lr=3: its address in `qam-eval member=...`."""
+        """Such as seed=2,lr=3: its address in `qam-eval --member ...`."""
         return ",".join([f"seed={self.seed}", *(f"{name}={value:g}" for name, value in self.own.items())])
 
 

@@ -41,8 +41,8 @@ class Schedule:
         num_envs: environments of each member, which take their steps together, >= 1.
         start_training: online step from which on there are updates, >= 1.
         utd_ratio: updates per environment step, >= 1.
-        log_every, eval_every, checkpoint_every: steps between metrics, evaluations and checkpoints, >= 1, counted in each
-            phase from its start. Each of them also happens at a phase's last step.
+        log_every, eval_every, checkpoint_every: steps between metrics, evaluations and checkpoints, >= 1, counted in
+            each phase from its start. Each of them also happens at a phase's last step.
 
     Raises:
         QamError: a value is out of range, or there is nothing to do.

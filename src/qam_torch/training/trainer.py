@@ -58,9 +58,10 @@ def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkp
     try:
         trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):
+        interrupt = error.__context__
+        if not isinstance(interrupt, KeyboardInterrupt):
             raise
-        raise KeyboardInterrupt from None
+        raise interrupt from None
     finally:
         if handler is not None:
             signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored
