@@ -26,7 +26,7 @@ def test_every_method_at_the_small_size(benchmark: Any, algo: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "updates"), [("medium", 10), ("paper", 2)])
-@pytest.mark.parametrize("precision", ["full", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["float32", "bf16-mixed"])
 def test_qam(benchmark: Any, size: str, updates: int, precision: str) -> None:
     timed_updates(benchmark, Workload("qam", PRESETS[size], precision=precision), updates)
 

@@ -81,8 +81,8 @@ def main() -> None:
     if not rounds:
         sys.exit("give the files that qam-bench --parts --json has written")
     every = [one for each in rounds for one in each["results"]]
-    full = [one for one in every if one["precision"] == "full"]
-    half = [one for one in every if one["precision"] != "full"]
+    full = [one for one in every if one["precision"] == "float32"]
+    half = [one for one in every if one["precision"] != "float32"]
     names = list(dict.fromkeys(one["algo"] for one in full))
     methods = {name: least([one for one in full if one["algo"] == name]) for name in names}
     quick = [(name, [one["best_ms_per_update"] for one in half if one["algo"] == name]) for name in names]

@@ -1,13 +1,13 @@
 """What reading shards in the background costs: updates per second with a rotation, against one resident shard.
 
     python scripts/shard_rate.py                                              # the paper's networks, ten minutes
-    python scripts/shard_rate.py --preset medium --turn 1000                  # hidden (128, 128), six minutes
-    python scripts/shard_rate.py --preset medium --transitions 50000 --turn 60 --pairs 2    # a try, half a minute
+    python scripts/shard_rate.py --size medium --turn 1000                  # hidden (128, 128), six minutes
+    python scripts/shard_rate.py --size medium --transitions 50000 --turn 60 --pairs 2    # a try, half a minute
 
 QAM trains in turns of `--turn` updates, one turn on a shard that stays and one on shards that rotate, over and over, so
 that what else the machine does falls on both alike. A rotating turn begins with an exchange and lasts until the shard
 after it is read: what it takes longer is the cost of one exchange, however long the turn. The last line says what that
-is of `data.swap_every` = 1000 updates. The shards are random walks in OGBench's format and size, compressed as
+is of `data.shard_every` = 1000 updates. The shards are random walks in OGBench's format and size, compressed as
 OGBench's are, in a temporary directory.
 """
 
@@ -30,7 +30,7 @@ from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 
 EPISODE = 1000
-SWAP_EVERY = 1000  # the default of data.swap_every
+SWAP_EVERY = 1000  # the default of data.shard_every
 WIDTHS = {"observations": 46, "actions": 5, "qpos": 35, "qvel": 32}  # of cube-triple
 
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transitions", type=int, default=1_000_000, metavar="N", help="of a shard (default 1000000)")
     parser.add_argument("--shards", type=int, default=3, metavar="N", help="default 3")
-    parser.add_argument("--preset", choices=list(PRESETS), default="paper", help="sizes of `qam-bench` (default paper)")
+    parser.add_argument("--size", choices=list(PRESETS), default="paper", help="sizes of `qam-bench` (default paper)")
     parser.add_argument("--turn", type=int, default=100, metavar="N", help="updates of a turn (default 100)")
     parser.add_argument("--pairs", type=int, default=6, metavar="N", help="pairs of turns (default 6)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")

@@ -74,7 +74,7 @@ def finished(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResu
 @pytest.fixture(scope="session")
 def population(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
     """A finished tiny population of three, in float64; not to be written to."""
-    return tiny_fit(tmp_path_factory.mktemp("population") / "run", "seeds=[1,2,3]", "dtype=float64")
+    return tiny_fit(tmp_path_factory.mktemp("population") / "run", "seeds=[1,2,3]", "precision=float64")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from IPython.display import Image
 
 import qam_torch
 
-short = ["offline_steps=1500", "eval_every=1500", "save_every=1500", "eval_episodes=10"]
+short = ["offline_steps=1500", "eval_every=1500", "checkpoint_every=1500", "eval_episodes=10"]
 overrides = short if "SHORT_NOTEBOOKS" in os.environ else []  # the tests set it
 config = qam_torch.compose(["experiment=quickstart", "runs_root=runs/notebook", *overrides])
 print(config.algo)

@@ -23,6 +23,7 @@ __all__ = [
     "MazeLayout",
     "Metrics",
     "Noise",
+    "PRECISIONS",
     "Policy",
     "Pullback",
     "QamError",
@@ -39,6 +40,10 @@ class QamError(ValueError):
 
     The commands print the sentence and exit with status 1, without a traceback.
     """
+
+
+PRECISIONS = {"float32": "float32", "bf16-mixed": "float32", "float64": "float64"}
+"""Value of the key `precision` -> name of the torch type of networks and data."""
 
 
 def require(name: str, condition: bool, got: Any, expected: str) -> None:

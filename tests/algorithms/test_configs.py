@@ -40,7 +40,7 @@ def test_every_method_has_a_config_and_every_config_a_comment() -> None:
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_config_names_all_that_its_class_takes(algo: str) -> None:
-    config = compose([f"algo={algo}", "experiment=train", *SMALL])
+    config = compose([f"algo={algo}", "experiment=default", *SMALL])
     check(config)
     kind = method_of(config)
     taken = {
@@ -55,7 +55,7 @@ def test_a_config_names_all_that_its_class_takes(algo: str) -> None:
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
-    config = compose([f"algo={algo}", "experiment=train", "seeds=[1,2]", "env=cube-single-play", *SMALL])
+    config = compose([f"algo={algo}", "experiment=default", "seeds=[1,2]", "env=cube-single-play", *SMALL])
     algorithm, arguments = build_algorithm(config, observation_dim=3, action_dim=2)
     assert all(p.dtype == torch.float32 for p in algorithm.parameters())
     algorithm.capture = False
@@ -75,7 +75,7 @@ def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
 
 
 def test_arguments_of_a_member_are_its_own() -> None:
-    config = compose(["algo=qsm", "experiment=train", "seeds=[1,2]", "algo.bc_alpha=[3,4]", *SMALL])
+    config = compose(["algo=qsm", "experiment=default", "seeds=[1,2]", "algo.bc_alpha=[3,4]", *SMALL])
     kind = method_of(config)
     assert annotations_of(kind)["inv_temp"] == annotations_of(kind)["bc_alpha"] == "float | Sequence[float]"
     arguments = {**OmegaConf.to_container(config.algo), "seeds": [1, 2]}  # type: ignore[dict-item]

@@ -61,10 +61,10 @@ MISTAKES = {
     "online_steps=5 num_envs=0": "num_envs=0 is out of range: expected an integer >= 1",
     "online_steps=5 utd_ratio=0.5": "utd_ratio=0.5 is out of range: expected an integer >= 1",
     "online_steps=5 start_training=0": "start_training=0 is out of range: expected an integer >= 1",
-    "online_steps=5 buffer=ring": "buffer=ring is out of range: expected append or balanced",
+    "online_steps=5 replay_mode=ring": "replay_mode=ring is out of range: expected append or balanced",
     "online_steps=5 buffer_size=3": "buffer_size=3 is too small for num_envs=1: expected at least twice",
-    "online_steps=5 start_training=2 buffer=balanced batch_size=7": "batch_size=7 is out of range: expected an even",
-    "online_steps=9 buffer=balanced start_training=1": "start_training=1 is out of range: expected at least 2",
+    "online_steps=5 start_training=2 replay_mode=balanced batch_size=7": "batch_size=7 is out of range: expected an ev",
+    "online_steps=9 replay_mode=balanced start_training=1": "start_training=1 is out of range: expected at least 2",
     "online_steps=5 start_training=1 init_from=/nowhere.ckpt": "no checkpoint at '/nowhere.ckpt'",
     "online_steps=3000": "start_training=5000 exceeds online_steps=3000, so that no update would be made",
     "init_from=a.ckpt": "init_from=a.ckpt is out of range: expected null without an online phase",
@@ -80,18 +80,24 @@ MISTAKES = {
     "seeds=5": "seeds=5 is out of range: expected a list",
     "seeds=[]": "seeds=[] is out of range",
     "seeds=[1,1]": "seeds=[1, 1] is out of range: expected at least one seed, all different",
-    "resume=yes": "is out of range: expected never or auto",
-    "dtype=float16": "dtype=float16 is out of range",
-    "precision=bf16": "precision=bf16 is out of range: expected full or bf16-mixed",
-    "precision=bf16-mixed dtype=float64": "precision=bf16-mixed needs dtype=float32",
+    "resume=yes": "is out of range: expected false or auto",
+    "precision=bf16": "precision=bf16 is out of range: expected float32, bf16-mixed, float64",
     "env.reward=shaped": "env.reward=shaped is out of range",
     "env.dataset=pointmaze-tiny-navigate-v0": "pointmaze-tiny-navigate-v0",
-    "data.proportion=0": "data.proportion=0 is out of range",
-    "data.proportion=half": "data.proportion=half is out of range",
+    "data.fraction=0": "data.fraction=0 is out of range",
+    "data.fraction=half": "data.fraction=half is out of range",
     "data.generate_transitions=0": "data.generate_transitions=0 is out of range",
     "data.seed=-1": "data.seed=-1 is out of range",
     "trainer.accelerator=tpux": "trainer.accelerator=tpux cannot be used here",
-    "trainer.precision=half": "trainer",
+    "dtype=float64": "unknown key 'dtype': it is called precision now, so write precision=float64",
+    "trainer.precision=half": "unknown key 'trainer.precision': it is called precision now, so write precision=float32",
+    "precision=full": "unknown value precision=full: write precision=float32",
+    "resume=never": "unknown value resume=never: write resume=false",
+    "experiment=train": "unknown value experiment=train: write experiment=default",
+    "save_every=10": "unknown key 'save_every': it is called checkpoint_every now, so write checkpoint_every=10",
+    "buffer=balanced": "unknown key 'buffer': it is called replay_mode now, so write replay_mode=balanced",
+    "data.proportion=0.5": "unknown key 'data.proportion': it is called data.fraction now, so write data.fraction=0.5",
+    "~data.swap_every": "unknown key 'data.swap_every': it is called data.shard_every now, so write",
     "data.path=/nowhere/x.npz": "data file /nowhere/x.npz does not exist",
 }
 
@@ -323,7 +329,7 @@ def test_a_learning_rate_that_is_far_too_large(
 
 
 def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Overrides, tmp_path: Path) -> None:
-    words = tiny(tmp_path / "run", "offline_steps=1000000", "save_every=100", "eval_every=50", "eval_workers=2")
+    words = tiny(tmp_path / "run", "offline_steps=1000000", "checkpoint_every=100", "eval_every=50", "eval_workers=2")
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words], env=environment(), text=True, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

@@ -56,7 +56,7 @@ def test_figures_agree_with_one_another(
     fake_peaks(monkeypatch, 50e9, 200e9, 100e9)
     path = tmp_path / "bench.json"
     torch.set_num_threads(2)
-    flags = f"--preset small --population 1 3 --updates 3 --repeats 2 --threads 1 --parts --json {path} {SMALL_FLAGS}"
+    flags = f"--size small --population 1 3 --updates 3 --repeats 2 --threads 1 --parts --json {path} {SMALL_FLAGS}"
     assert main(flags.split()) == 0
     assert torch.get_num_threads() == 2  # as it was
     found = json.loads(path.read_text())
@@ -89,8 +89,7 @@ def test_the_reference_stands_beside_its_own_workload_only(
     )
     path = tmp_path / "bench.json"
     assert (
-        main(["--algo", "qam", "qam_f", "--population", "1", "2", "--preset", "paper", "medium", "--json", str(path)])
-        == 0
+        main(["--algo", "qam", "qam_f", "--population", "1,2", "--size", "paper", "medium", "--json", str(path)]) == 0
     )
     results = json.loads(path.read_text())["results"]
     assert len(results) == 8
@@ -154,8 +153,8 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(benchmark, "matrix_peak", peak)
     monkeypatch.setattr(benchmark, "measure", measured)
-    for precision in ("full", "bf16-mixed"):
-        assert main(["--preset", "small", *SMALL_FLAGS.split(), "--precision", precision]) == 0
+    for precision in ("float32", "bf16-mixed"):
+        assert main(["--size", "small", *SMALL_FLAGS.split(), "--precision", precision]) == 0
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
@@ -170,7 +169,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark, "measure", measured)
     for flags in ([], ["--eager"]):
         fake_peaks(monkeypatch, 1e12)
-        assert main(["--preset", "small", *SMALL_FLAGS.split(), *flags]) == 1
+        assert main(["--size", "small", *SMALL_FLAGS.split(), *flags]) == 1
     assert seen == [(True, 1), (False, 0)]
 
 
@@ -178,8 +177,8 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
     ("flags", "message"),
     [
         ("--algo qam,qam_g", "unknown --algo 'qam_g': expected one of bam, cgql, "),
-        ("--algo ,", "--algo names nothing"),
-        ("--preset papper", "unknown --preset 'papper': expected one of small, medium, paper"),
+        ("--algo ,", "argument --algo: expected at least one value"),
+        ("--size papper", "unknown --size 'papper': expected one of small, medium, paper"),
         ("--hidden 16 0", "--hidden=[16, 0] is out of range"),
         ("--population 0", "--population=[0] is out of range"),
         ("--flow-steps 0", "--flow-steps=0 is out of range"),
@@ -187,12 +186,14 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--updates -3", "--updates"),
         ("--updates 0", "--updates=0 is out of range"),
         ("--threads 0", "--threads=0 is out of range"),
-        ("--precision half", "unknown --precision 'half': expected one of full, bf16-mixed"),
+        ("--precision half", "unknown --precision 'half': expected one of float32, bf16-mixed"),
         ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
         ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),
+        ("--preset small", "unknown option --preset: it is called --size now, so write --size NAME"),
+        ("--population 1,x", "argument --population: invalid value '1,x'"),
     ],
 )
 def test_bad_input_is_one_sentence(

@@ -28,7 +28,7 @@ def raiser(error: BaseException) -> Callable[[], int]:
 def test_an_error_is_one_line_and_a_status(
     error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("qam-x", raiser(error), "interrupted; continue") == status
+    assert run_command("qam-x", raiser(error), again="continue") == status
     captured = capsys.readouterr()
     assert captured.err == f"{line}\n" and captured.out == ""
 

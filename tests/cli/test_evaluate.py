@@ -18,11 +18,11 @@ from tests.helpers.runs import one_sentence
 
 
 def ckpt(result: RunResult) -> str:
-    return f"ckpt={result.directory}/checkpoints/last.ckpt"
+    return f"{result.directory}/checkpoints/last.ckpt"
 
 
 def test_it_measures_every_member(population: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [ckpt(population), "episodes=2", "workers=0", f"json={tmp_path}/out/result.json"]
+    words = [ckpt(population), "--episodes", "2", "--workers=0", f"--json={tmp_path}/out/result.json"]
     assert main(words) == 0
     out = capsys.readouterr().out
     assert "QAM on pointmaze-medium-navigate-v0, task 1, update 40" in out
@@ -34,18 +34,19 @@ def test_it_measures_every_member(population: RunResult, tmp_path: Path, capsys:
 
 
 MISTAKES = {
-    "episods=3": "unknown option 'episods': expected episodes",
-    "episodes=0": "episodes=0 is out of range",
-    "episodes=many": "episodes=many is out of range",
-    "seed=-1": "seed=-1 is out of range",
-    "member=7": "member=7 is not in the checkpoint: expected 0 to 0",
-    "member=x": "member=x is no address",
-    "workers=-1": "workers=-1 is out of range",
-    "policy=other": "policy=other is out of range: expected policy or behavior",
-    "device=tpu": "device=tpu cannot be used here",
-    "video=film.avi": "video=film.avi is out of range: expected a name that ends in .mp4 or .gif",
-    "video_episodes=0": "video_episodes=0 is out of range",
-    "ckpt=nowhere.ckpt": "no checkpoint at 'nowhere.ckpt'",
+    "--episods=3": "unrecognized arguments: --episods=3, did you mean --episodes: see `qam-eval --help`",
+    "--episodes=0": "--episodes=0 is out of range",
+    "--episodes=many": "argument --episodes: invalid int value: 'many'",
+    "--seed=-1": "--seed=-1 is out of range",
+    "--member=7": "--member 7 is not in the checkpoint: expected 0 to 0",
+    "--member=x": "--member x is no address",
+    "--member=seed=9": "got seed=9, which no member has",
+    "--workers=-1": "--workers=-1 is out of range",
+    "--policy=other": "argument --policy: invalid choice: 'other' (choose from 'policy', 'behavior')",
+    "--device=tpu": "--device tpu cannot be used here",
+    "--video=film.avi": "--video=film.avi is out of range: expected a name that ends in .mp4 or .gif",
+    "--video-episodes=0": "--video-episodes=0 is out of range",
+    "again.ckpt": "unrecognized arguments: again.ckpt",
 }
 
 
@@ -53,14 +54,14 @@ MISTAKES = {
 def test_a_mistake_is_one_sentence(
     word: str, told: str, finished: RunResult, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([ckpt(finished), "workers=0", "episodes=1", word]) == 1
+    assert main([ckpt(finished), "--workers=0", "--episodes=1", word]) == 1
     assert told in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_gpu_where_none_is(finished: RunResult, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([ckpt(finished), "device=cuda"]) == 1
-    assert "device=cuda cannot be used here" in one_sentence(capsys.readouterr().err, "qam-eval")
+    assert main([ckpt(finished), "--device=cuda"]) == 1
+    assert "--device cuda cannot be used here" in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
 def test_output_that_cannot_be_written_is_told_first(
@@ -69,29 +70,47 @@ def test_output_that_cannot_be_written_is_told_first(
     (tmp_path / "file").write_text("")
     for option in ("json", "video"):
         name = "x.json" if option == "json" else "x.mp4"
-        assert main([ckpt(finished), f"{option}={tmp_path}/file/{name}"]) == 1
+        assert main([ckpt(finished), f"--{option}={tmp_path}/file/{name}"]) == 1
         captured = capsys.readouterr()
-        assert f"give another with {option}=" in one_sentence(captured.err, "qam-eval")
+        assert f"give another with --{option}" in one_sentence(captured.err, "qam-eval")
         assert captured.out == ""
 
 
-def test_help_and_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
-    assert "ckpt=" in capsys.readouterr().out
-    assert main([]) == 2
-    assert main(["episodes=3"]) == 1
-    assert "no checkpoint given" in one_sentence(capsys.readouterr().err, "qam-eval")
+    assert "CKPT" in capsys.readouterr().out
+    for words in ([], ["--episodes", "3"]):
+        assert main(words) == 1
+        told = "the following arguments are required: CKPT: see `qam-eval --help`"
+        assert told in one_sentence(capsys.readouterr().err, "qam-eval")
+    assert main(["nowhere.ckpt"]) == 1
+    assert "no checkpoint at 'nowhere.ckpt'" in one_sentence(capsys.readouterr().err, "qam-eval")
+
+
+FORMER = {
+    "ckpt=a.ckpt": "qam-eval a.ckpt",
+    "ckpt=a.ckpt episodes=100 video=x.mp4 json=null": "qam-eval a.ckpt --episodes 100 --video x.mp4",
+    "ckpt=a.ckpt member=seed=2,inv_temp=3 video_episodes=3": "a.ckpt --member seed=2,inv_temp=3 --video-episodes 3",
+    "a.ckpt workers=0": "qam-eval a.ckpt --workers 0",
+    "--seed 3 episodes=1": "qam-eval CKPT --seed 3 --episodes 1",
+}
+
+
+@pytest.mark.parametrize("words", list(FORMER))
+def test_key_value_words_are_answered_with_the_present_form(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == 1
+    assert FORMER[words] in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
 @pytest.fixture
 def edited(finished: RunResult, tmp_path: Path) -> Callable[..., str]:
-    """edited(change) -> ckpt=... of a checkpoint whose content was changed by a function."""
+    """edited(change) -> path of a checkpoint whose content was changed by a function."""
 
     def make(change: Callable[[dict[str, Any]], Any]) -> str:
         content = torch.load(finished.directory / "checkpoints" / "last.ckpt", weights_only=True)
         change(content)
         torch.save(content, tmp_path / "edited.ckpt")
-        return f"ckpt={tmp_path}/edited.ckpt"
+        return f"{tmp_path}/edited.ckpt"
 
     return make
 
@@ -106,7 +125,7 @@ def test_checkpoints_that_do_not_fit(edited: Callable[..., str], capsys: pytest.
         "parameters do not fit": lambda c: c["state_dict"].popitem(),
     }
     for told, change in changes.items():
-        assert main([edited(change), "workers=0", "episodes=1"]) == 1
+        assert main([edited(change), "--workers=0", "--episodes=1"]) == 1
         assert told in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
@@ -121,7 +140,7 @@ def test_it_films_episodes(suffix: str, finished: RunResult, tmp_path: Path, mon
     whole = video.render_episodes
     monkeypatch.setattr(video, "render_episodes", lambda *a, **k: whole(*a, **k, max_steps=20, every=4))
     film = tmp_path / f"film.{suffix}"
-    assert main([ckpt(finished), "workers=0", "episodes=1", f"video={film}", "video_episodes=1"]) == 0
+    assert main([ckpt(finished), "--workers=0", "--episodes=1", f"--video={film}", "--video-episodes", "1"]) == 0
     content = film.read_bytes()
     assert content[:3] == b"GIF" if suffix == "gif" else content[4:8] == b"ftyp"
     assert len(content) > 1000

@@ -60,7 +60,7 @@ def test_nothing_runs_the_quickstart_and_so_does_what_changes_no_result() -> Non
     for words in ([], ["resume=auto"], ["trainer=cpu"], ["logger=none", "runs_root=/x"], ["data.directory=/x"]):
         assert compose(words).run_name.startswith("quickstart/"), words
         assert compose(words).offline_steps == 10_000
-    for words in (["seed=3"], ["algo=qam_f"], ["experiment=train"], ["offline_steps=3"], ["data.path=/x.npz"]):
+    for words in (["seed=3"], ["algo=qam_f"], ["experiment=default"], ["offline_steps=3"], ["data.path=/x.npz"]):
         assert not compose(words).run_name.startswith("quickstart/"), words
         assert with_default_experiment(words) == words
 
@@ -70,7 +70,7 @@ def test_the_config_is_resolved_and_has_nothing_of_hydras() -> None:
     assert "hydra" not in config
     assert "${" not in OmegaConf.to_yaml(config)
     assert (config.algo.inv_temp, config.algo.horizon_length, config.algo.rho) == (3, 5, 0.5)
-    assert Path(config.run_dir) == Path("runs/train/cube-triple-play-task2/qam_e/algo.inv_temp=3/seed10001")
+    assert Path(config.run_dir) == Path("runs/default/cube-triple-play-task2/qam_e/algo.inv_temp=3/seed10001")
     assert Path(qam_torch.compose(["seeds=[1,2]", "algo=qam_f"]).run_dir).name == "seeds1-2"
 
 

@@ -28,7 +28,7 @@ def rows(directory: Path, seed: int) -> list[dict[str, str]]:
 @pytest.mark.parametrize("member", [0, 1, 2])
 def test_a_member_equals_its_lone_run(member: int, population: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     seed = member + 1
-    lone = tiny_fit(tmp_path / "run", f"seed={seed}", "dtype=float64")
+    lone = tiny_fit(tmp_path / "run", f"seed={seed}", "precision=float64")
     assert lone.algorithm is not None and population.algorithm is not None
     together = population.algorithm.state_dict()
     for name, value in lone.algorithm.state_dict().items():

@@ -53,11 +53,11 @@ def load(path: Path) -> Transitions:
     return transitions(200 + 100 * int(path.stem), first=1000 * int(path.stem))
 
 
-def shards(directory: Path, count: int = 4, swap_every: int = 5) -> Shards:
+def shards(directory: Path, count: int = 4, shard_every: int = 5) -> Shards:
     files = [directory / f"{i}.npz" for i in range(count)]
     for file in files:
         file.touch()
-    return Shards(files, load, swap_every)
+    return Shards(files, load, shard_every)
 
 
 def data(source: Transitions | Shards | None = None, seeds: tuple[int, ...] = (1, 2)) -> TrainingData:
@@ -179,7 +179,7 @@ def test_state_of_other_members_is_refused() -> None:
         data(seeds=(1,)).load_state_dict(data().state_dict())
 
 
-@pytest.mark.parametrize("change", ["size", "content", "order", "count", "swap_every", "kind"])
+@pytest.mark.parametrize("change", ["size", "content", "order", "count", "shard_every", "kind"])
 def test_state_of_other_data_is_refused(tmp_path: Path, change: str) -> None:
     own: Transitions | Shards = shards(tmp_path)
     other: Transitions | Shards = shards(tmp_path)
@@ -192,8 +192,8 @@ def test_state_of_other_data_is_refused(tmp_path: Path, change: str) -> None:
             other = Shards(shards(tmp_path).files[::-1], load, 5)
         case "count":
             other = shards(tmp_path, count=3)
-        case "swap_every":
-            other = shards(tmp_path, swap_every=6)
+        case "shard_every":
+            other = shards(tmp_path, shard_every=6)
         case "kind":
             other = transitions(200)
     state = data(own).state_dict()

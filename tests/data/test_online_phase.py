@@ -307,7 +307,7 @@ class Files:
         files = [directory / f"{i}.npz" for i in range(4)]
         for file in files:
             file.touch()
-        self.shards = Shards(files, self.load, swap_every=5)
+        self.shards = Shards(files, self.load, shard_every=5)
 
     def load(self, path: Path) -> Transitions:
         self.read.append(int(path.stem))

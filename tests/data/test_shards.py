@@ -67,14 +67,14 @@ def same(one: Batch, other: Batch) -> bool:
 
 
 def test_turns(files: list[Path]) -> None:
-    shards = Shards(files[:3], load, swap_every=4)
+    shards = Shards(files[:3], load, shard_every=4)
     assert [number(shards.file(update)) for update in range(14)] == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 0]
     assert [shards.next_swap(update) for update in range(9)] == [4, 4, 4, 4, 8, 8, 8, 8, 12]
 
 
 @pytest.mark.parametrize("steps", [[1] * 40, [40], [3, 7, 1, 12, 9, 8], [5] * 8])
 def test_every_update_draws_from_its_shard_however_they_are_grouped(files: list[Path], steps: list[int]) -> None:
-    data = offline(Shards(files, load, swap_every=5))
+    data = offline(Shards(files, load, shard_every=5))
     pieces = [data.draw(updates) for updates in steps]
     assert [len(piece.rewards) for piece in pieces] == steps
     drawn = Batch(*map(torch.cat, zip(*pieces, strict=True)))
@@ -94,7 +94,7 @@ def test_the_next_shard_is_read_in_a_humble_thread_while_this_one_is_drawn_from(
         return load(path)
 
     before = os.getpriority(os.PRIO_PROCESS, 0)
-    data = offline(Shards(files, slow, swap_every=5))
+    data = offline(Shards(files, slow, shard_every=5))
     assert [entry[0] for entry in seen] == [0]
     data.draw(1)
     data.draw(4)  # nothing waits for the reader
@@ -119,7 +119,7 @@ def test_two_shards_are_held_at_most_and_one_when_the_next_is_begun(files: list[
         after.append(len(alive))
         return transitions
 
-    data = offline(Shards(files, counted, swap_every=5))
+    data = offline(Shards(files, counted, shard_every=5))
     for _ in range(40):
         data.draw(1)
     data.close()
@@ -130,7 +130,7 @@ def test_two_shards_are_held_at_most_and_one_when_the_next_is_begun(files: list[
 
 def test_one_file_stays_and_nothing_goes_on_in_the_background(files: list[Path]) -> None:
     loaded: list[Path] = []
-    data = offline(Shards(files[:1], lambda path: loaded.append(path) or load(path), swap_every=5))  # type: ignore[func-returns-value]
+    data = offline(Shards(files[:1], lambda path: loaded.append(path) or load(path), shard_every=5))  # type: ignore[func-returns-value]
     resident = offline(load(files[0]))
     for updates in (3, 9, 4):
         assert same(data.draw(updates), resident.draw(updates))
@@ -140,7 +140,7 @@ def test_one_file_stays_and_nothing_goes_on_in_the_background(files: list[Path])
 
 def test_nothing_is_read_that_the_run_does_not_reach(files: list[Path]) -> None:
     loaded: list[int] = []
-    data = offline(Shards(files, lambda path: loaded.append(number(path)) or load(path), swap_every=5), updates=10)  # type: ignore[func-returns-value]
+    data = offline(Shards(files, lambda path: loaded.append(number(path)) or load(path), shard_every=5), updates=10)  # type: ignore[func-returns-value]
     for _ in range(10):
         data.draw(1)
     assert not readers()
@@ -154,7 +154,7 @@ def test_what_goes_wrong_in_the_background_is_raised_at_the_swap(files: list[Pat
             raise error
         return load(path)
 
-    data = offline(Shards(files, failing, swap_every=5))
+    data = offline(Shards(files, failing, shard_every=5))
     data.draw(5)
     with pytest.raises(type(error), match=str(error)) as caught:
         data.draw(1)
@@ -163,7 +163,7 @@ def test_what_goes_wrong_in_the_background_is_raised_at_the_swap(files: list[Pat
 
 
 def test_every_shard_must_hold_whole_chunks_of_the_first_ones_sizes(files: list[Path]) -> None:
-    data = offline(Shards(files, load, swap_every=5), horizon_length=7)  # shard 2 has an episode of 5 steps
+    data = offline(Shards(files, load, shard_every=5), horizon_length=7)  # shard 2 has an episode of 5 steps
     data.draw(10)
     with pytest.raises(
         QamError, match=r"data file .*2\.npz: horizon_length=7 exceeds the shortest episode \(5 steps\)"
@@ -176,7 +176,7 @@ def test_every_shard_must_hold_whole_chunks_of_the_first_ones_sizes(files: list[
             transitions.actions = transitions.actions.repeat(1, 2)
         return transitions
 
-    data = offline(Shards(files, wider, swap_every=5))
+    data = offline(Shards(files, wider, shard_every=5))
     with pytest.raises(QamError, match=r"1\.npz has .* of sizes \(2, 4\) but earlier files \(2, 2\)"):
         data.draw(6)
 
@@ -186,7 +186,7 @@ def test_close_ends_the_thread_and_may_be_repeated(files: list[Path]) -> None:
         time.sleep(0.05)
         return load(path)
 
-    data, undisturbed = offline(Shards(files, slow, swap_every=5)), offline(Shards(files, load, swap_every=5))
+    data, undisturbed = offline(Shards(files, slow, shard_every=5)), offline(Shards(files, load, shard_every=5))
     for _ in range(4):  # wherever it is closed, what follows is the same
         assert same(data.draw(4), undisturbed.draw(4))
         assert readers()
@@ -205,11 +205,11 @@ def data_threads(data: TrainingData) -> list[threading.Thread]:
     [
         ({"files": []}, "there are no data files"),
         ({"files": ["nowhere/3.npz"]}, "data file nowhere/3.npz does not exist"),
-        ({"swap_every": 0}, "swap_every=0 is out of range"),
+        ({"shard_every": 0}, "shard_every=0 is out of range"),
     ],
 )
 def test_bad_arguments(files: list[Path], changes: dict[str, Any], sentence: str) -> None:
-    options: dict[str, Any] = {"files": files, "load": load, "swap_every": 5, **changes}
+    options: dict[str, Any] = {"files": files, "load": load, "shard_every": 5, **changes}
     with pytest.raises(QamError, match=sentence):
         Shards(**options)
 
@@ -346,7 +346,7 @@ def test_a_rotation_on_the_gpu_draws_what_resident_shards_give(files: list[Path]
         count = rows - rows // 100
         return Transitions.from_ogbench(raw, rng.normal(size=count), np.ones(count), device="cuda")
 
-    data, again = offline(Shards(files, on_gpu, swap_every=5)), offline(on_gpu(files[0]))
+    data, again = offline(Shards(files, on_gpu, shard_every=5)), offline(on_gpu(files[0]))
     resident = [ChunkWindows(on_gpu(path), 3, 0.9) for path in files]
     for update in range(40):
         again.sampler.windows = resident[update // 5 % 6]

@@ -98,7 +98,7 @@ def test_unfinished_last_episode() -> None:
 @pytest.mark.parametrize("layout", ["raw", "regular"])
 def test_proportion_is_the_front(layout: str) -> None:
     data = from_raw() if layout == "raw" else Transitions.from_arrays(**regular())
-    front = data.proportion(0.6)
+    front = data.front(0.6)
     assert front.num_transitions == 3
     assert torch.equal(front.states[front.next_rows], data.states[data.next_rows[:3]])
     assert torch.equal(front.actions, data.actions[:3])
@@ -111,17 +111,17 @@ def test_a_tenth_is_the_first_tenth_though_it_ends_inside_an_episode() -> None:
     rows = np.arange(33, dtype=np.float32)  # three episodes of ten transitions
     raw = {"observations": rows[:, None], "actions": rows[:, None] / 40, "terminals": rows % 11 == 10}
     data = Transitions.from_ogbench(raw, np.arange(30, dtype=np.float32), np.ones(30, np.float32))
-    tenth = data.proportion(0.1)
+    tenth = data.front(0.1)
     assert tenth.rewards.tolist() == [0, 1, 2]
     assert tenth.states[tenth.state_rows].flatten().tolist() == [0, 1, 2]
     assert tenth.states[tenth.next_rows].flatten().tolist() == [1, 2, 3]
-    assert data.proportion(0.5).states[data.proportion(0.5).state_rows].flatten().tolist()[9:12] == [9, 11, 12]
+    assert data.front(0.5).states[data.front(0.5).state_rows].flatten().tolist()[9:12] == [9, 11, 12]
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.5, 1.5, 0.1, float("nan")])
 def test_proportion_out_of_range(fraction: float) -> None:
     with pytest.raises(QamError, match="dataset fraction"):
-        from_raw().proportion(fraction)
+        from_raw().front(fraction)
 
 
 @pytest.mark.parametrize(

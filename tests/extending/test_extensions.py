@@ -175,6 +175,6 @@ MISTAKES = {
 def test_a_mistake_is_one_sentence(
     words: tuple[str, ...], project: Path, train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train("--config-dir", "conf", "experiment=train", "run_dir=run", *BRIEF, *words) == 1
+    assert train("--config-dir", "conf", "experiment=default", "run_dir=run", *BRIEF, *words) == 1
     assert MISTAKES[words] in one_sentence(capsys.readouterr().err)
     assert not Path("run/config.yaml").exists()

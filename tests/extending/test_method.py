@@ -40,7 +40,7 @@ PAGE = "add-a-method.md"
 FILES = files(PAGE)
 COMMANDS = "".join(text for language, text in blocks(PAGE) if language == "bash").splitlines()
 (SCRIPT,) = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
-BRIEF = ["offline_steps=20", "eval_episodes=1", "dtype=float64"]
+BRIEF = ["offline_steps=20", "eval_episodes=1", "precision=float64"]
 SMALL = [*(word for word in TINY if "flow_steps" not in word), *BRIEF]
 
 
@@ -87,14 +87,14 @@ def test_the_page_has_its_files_and_commands() -> None:
 def test_the_pages_commands_and_script(
     train: Train, project: Path, data_directory: Path, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    online = ["online_steps=20", "start_training=10", "data.proportion=1.0"]
+    online = ["online_steps=20", "start_training=10", "data.fraction=1.0"]
     for line in COMMANDS:
         program, *words = shlex.split(line)
         if program == "qam-train":
             more = online if "experiment=finetune" in words else []
             assert train(*small(data_directory, *words, *more)) == 0, capsys.readouterr().err
         elif program == "qam-eval":
-            assert evaluate_main([*words, "episodes=1", "workers=0"]) == 0, capsys.readouterr().err
+            assert evaluate_main([*words, "--episodes=1", "--workers=0"]) == 0, capsys.readouterr().err
             assert "awac.AWAC on pointmaze-medium-navigate-v0" in capsys.readouterr().out
         elif program == "qam-bench":
             assert bench_main([*words, "--updates", "1", "--repeats", "1"]) == 0, capsys.readouterr().err
@@ -246,7 +246,7 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
 
 def test_a_method_without_layer_widths_counts_as_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "g++")
-    config = compose(["algo=awac", "experiment=train"], config_dir="conf")
+    config = compose(["algo=awac", "experiment=default"], config_dir="conf")
     assert not wants_compilation(config, torch.device("cpu"), 5000)
     with open_dict(config):
         del config.algo.actor_hidden_dims, config.algo.value_hidden_dims

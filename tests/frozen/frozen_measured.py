@@ -25,11 +25,11 @@ IMPORTED = {
     "qam-train algo=qan": ["qam-train", "algo=qan"],
     "qam-report": ["qam-report", "HERE/tree", "--out", "HERE/out"],
     "qam-data generate --help": ["qam-data", "generate", "--help"],
-    "qam-sweep --help": ["qam-sweep", "--help"],
+    "qam-reproduce --help": ["qam-reproduce", "--help"],
 }
 """Commands whose heavy modules are frozen."""
 
-SHORT = ("offline_steps=100", "eval_every=100", "save_every=100", "log_every=50")
+SHORT = ("offline_steps=100", "eval_every=100", "checkpoint_every=100", "log_every=50")
 QUICKSTARTS = {
     "quickstart": (),
     "short quickstart": ("experiment=quickstart", *SHORT),

@@ -40,7 +40,7 @@ from tests.frozen.frozen_workplace import (
 
 EXPECTED = Path(__file__).parent / "expected"
 PUBLISHED = "cube-single-play-v0"
-ENDLESS = ("offline_steps=1000000", "save_every=10", "eval_every=1000000", "logger=csv")
+ENDLESS = ("offline_steps=1000000", "checkpoint_every=10", "eval_every=1000000", "logger=csv")
 
 
 @dataclass(frozen=True)
@@ -252,9 +252,9 @@ def _(place: Workplace, here: Path) -> Ended:
 # qam-eval
 
 
-simple("qam-eval: no words", "qam-eval", light=False)
-simple("qam-eval: no checkpoint", "qam-eval", "ckpt=HERE/none.ckpt")
-simple("qam-eval: unknown option", "qam-eval", "checkpoint=HERE/none.ckpt", light=False)
+simple("qam-eval: no words", "qam-eval")
+simple("qam-eval: no checkpoint", "qam-eval", "HERE/none.ckpt", light=False)
+simple("qam-eval: unknown option", "qam-eval", "HERE/none.ckpt", "--episods", "3")
 
 
 @scenario("qam-eval: success", exact=False)
@@ -267,12 +267,12 @@ def _(place: Workplace, here: Path) -> Ended:
 def _(place: Workplace, here: Path) -> Ended:
     whole = (place.offline() / "checkpoints" / "last.ckpt").read_bytes()
     (here / "last.ckpt").write_bytes(whole[: len(whole) // 2])
-    return place.run("qam-eval", f"ckpt={here}/last.ckpt")
+    return place.run("qam-eval", f"{here}/last.ckpt")
 
 
 @scenario("qam-eval: Ctrl-C")
 def _(place: Workplace, here: Path) -> Ended:
-    words = (f"ckpt={place.offline()}/checkpoints/last.ckpt", "episodes=100000", "workers=2")
+    words = (f"{place.offline()}/checkpoints/last.ckpt", "--episodes", "100000", "--workers", "2")
     return place.interrupted(with_busy_workers(2, 5.0), "qam-eval", *words)
 
 
@@ -464,7 +464,7 @@ def _(place: Workplace, here: Path) -> Ended:
 
 
 simple("qam-verify: no file", "qam-verify", "HERE/none.npz", light=False)
-simple("qam-verify: no words", "qam-verify", light=False)
+simple("qam-verify: no words", "qam-verify")
 
 
 @scenario("qam-verify: Ctrl-C", shown=False)
@@ -481,7 +481,7 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.once("measured", lambda: Ended(1, "", ""))
 
 
-simple("qam-bench: unknown algo", "qam-bench", "--algo", "qan", light=False)
+simple("qam-bench: unknown algo", "qam-bench", "--algo", "qan")
 simple("qam-bench: file that cannot be written", "qam-bench", "--json", "HERE/none/bench.json", light=False)
 
 
@@ -511,20 +511,20 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.interrupted(there("figures", here), "qam-report", str(here / "tree"), "--out", str(here / "out"))
 
 
-# qam-sweep
+# qam-reproduce
 
 
-PAPER = ("qam-sweep", "paper", "--methods", "qam", "--domains", "cube-triple-play", "--tasks", "1")
+PAPER = ("qam-reproduce", "paper", "--methods", "qam", "--domains", "cube-triple-play", "--tasks", "1")
 
-simple("qam-sweep: help", "qam-sweep", "--help")
-simple("qam-sweep: success", *PAPER, light=False)
-simple("qam-sweep: unknown method", "qam-sweep", "paper", "--methods", "qan", light=False)
-simple("qam-sweep: other runs than the paper's", *PAPER, "algo.lr=3", light=False)
-simple("qam-sweep: launched run that fails", *PAPER, "--launch", "basic", "data.directory=HERE/data",
+simple("qam-reproduce: help", "qam-reproduce", "--help")
+simple("qam-reproduce: success", *PAPER, light=False)
+simple("qam-reproduce: unknown method", "qam-reproduce", "paper", "--methods", "qan", light=False)
+simple("qam-reproduce: other runs than the paper's", *PAPER, "algo.lr=3", light=False)
+simple("qam-reproduce: launched run that fails", *PAPER, "--launch", "basic", "data.directory=HERE/data",
        "data.download=false", "runs_root=HERE/runs", light=False)  # fmt: skip
 
 
-@scenario("qam-sweep: Ctrl-C")
+@scenario("qam-reproduce: Ctrl-C")
 def _(place: Workplace, here: Path) -> Ended:
     with mirror(0.05) as url:
         where = (f"data.directory={here}/data", f"data.mirrors=['{url}']", f"runs_root={here}/runs")

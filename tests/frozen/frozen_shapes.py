@@ -45,7 +45,7 @@ NAMES: dict[str, list[str]] = {
         "runs_root=elsewhere", "skip_completed=true", "on_divergence=freeze",
     ],
     "what changes none among what does": ["compile=true", "algo.rho=0.1", "num_threads=2", "logger=csv", "seed=7"],
-    "precision and dtype": ["precision=bf16-mixed", "dtype=float32", "updates_per_step=7"],
+    "precision": ["precision=bf16-mixed", "updates_per_step=7"],
     "path with signs of the grammar": ["data.path=/a b/c=d,(1).npz"],
     "quoted path": ["data.path='/a b/c=d.npz'"],
     "beyond 180 bytes": ["algo.lr=0.001", LONG, "batch_size=64"],
@@ -59,7 +59,7 @@ NAMES: dict[str, list[str]] = {
     "added option": ["algo=qam_f", "+algo.edit_scale=null"],
     "file of one's own": ["env=npz", "path=my.npz", "env_id=Pendulum-v1"],
     "Minari": ["env=minari", "dataset=mujoco/hopper/medium-v0"],
-    "online": ["online_steps=1000", "start_training=100", "utd_ratio=2", "num_envs=2", "buffer=balanced"],
+    "online": ["online_steps=1000", "start_training=100", "utd_ratio=2", "num_envs=2", "replay_mode=balanced"],
     "online from a checkpoint": ["online_steps=1000", "start_training=1", "init_from=runs/a=1/checkpoints/last.ckpt"],
     "words as a sweep writes them": [
         "algo=qam", "algo.actor_hidden_dims=[16,16]", "algo.clip_grad=False", "data.path='/a b/c=d.npz'", "seed=2",
@@ -67,7 +67,7 @@ NAMES: dict[str, list[str]] = {
     "the same words of a single run": [
         "seed=2", "data.path=/a b/c=d.npz", "algo.clip_grad=false", "algo.actor_hidden_dims=[16, 16]", "algo=qam",
     ],
-    "data options": ["data.proportion=0.5", "data.seed=3", "data.generate_transitions=5000"],
+    "data options": ["data.fraction=0.5", "data.seed=3", "data.generate_transitions=5000"],
     "run_dir given": ["run_dir=/elsewhere/here", "algo.rho=0.5"],
     "runs_root given": ["runs_root=/elsewhere", "algo.rho=0.5"],
 }  # fmt: skip
@@ -149,7 +149,7 @@ FILES = {
     "population of a grid": lambda place: run_files(place.population()),
     "sweep": lambda place: sweep_files(place.swept()),
     "data directory": lambda place: tree(place.data_file.parent),
-    "qam-eval json": lambda place: structure_of(place.evaluated()),
+    "qam-eval --json": lambda place: structure_of(place.evaluated()),
     "qam-bench --json": lambda place: structure_of(place.measured()),
     "report directory": lambda place: tree(place.reported()),
 }

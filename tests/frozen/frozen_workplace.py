@@ -34,7 +34,7 @@ TINY = (
     "updates_per_step=7",
     "eval_every=20",
     "log_every=10",
-    "save_every=10",
+    "checkpoint_every=10",
     "eval_episodes=2",
     "eval_workers=0",
     f"data.generate_transitions={TRANSITIONS}",
@@ -43,7 +43,7 @@ TINY = (
 )
 """Overrides of a run of a few seconds."""
 
-BRIEF = ("offline_steps=10", "eval_every=10", "save_every=5", "eval_episodes=1", "logger=csv")
+BRIEF = ("offline_steps=10", "eval_every=10", "checkpoint_every=5", "eval_episodes=1", "logger=csv")
 """After TINY: a run of even fewer updates."""
 
 ONLINE = ("algo=qam_e", "offline_steps=20", "online_steps=40", "start_training=8", "utd_ratio=2")
@@ -53,7 +53,7 @@ GRID = ("offline_steps=20", "seeds=[1,2]", "population.inv_temp=[1,3]")
 """After TINY: a population of two seeds times two numbers."""
 
 SMALL_BENCH = (
-    "--preset", "medium", "--observation-dim", "3", "--action-dim", "2", "--horizon-length", "2", "--hidden", "8", "8",
+    "--size", "medium", "--observation-dim", "3", "--action-dim", "2", "--horizon-length", "2", "--hidden", "8", "8",
     "--num-qs", "2", "--batch-size", "4", "--flow-steps", "2", "--threads", "1", "--updates", "3",
 )  # fmt: skip
 """Options of a measurement of `qam-bench` of the smallest networks."""
@@ -264,9 +264,9 @@ class Workplace:
         return root
 
     def evaluated(self) -> Path:
-        """What `qam-eval json=` has written of a finished run."""
+        """What `qam-eval --json` has written of a finished run."""
         path, ckpt = self.folder("evaluated") / "outcome.json", self.offline() / "checkpoints" / "last.ckpt"
-        words = ("qam-eval", f"ckpt={ckpt}", "episodes=2", "workers=0", f"json={path}")
+        words = ("qam-eval", str(ckpt), "--episodes", "2", "--workers", "0", "--json", str(path))
         ended = self.once("evaluated", lambda: self.run(*words))
         assert ended.status == 0, ended.err
         return path

@@ -161,7 +161,7 @@ def test_environments_follow_the_protocol_through_to_the_algorithm() -> None:
         expected = {"horizon_length": horizon_length, "discount": discount, "rho": rho}
         assert config["env"] == {"source": "ogbench", "dataset": f"{env}-v0", "reward": reward, **expected}
         assert {key: config["algo"][key] for key in expected} == expected
-        assert config["run_dir"].startswith(f"runs/train/{env}-task1/{algo}/")
+        assert config["run_dir"].startswith(f"runs/default/{env}-task1/{algo}/")
 
 
 @pytest.mark.parametrize(("env", "words"), OTHER_SOURCES.items())
@@ -214,7 +214,7 @@ PHASES = ("offline_steps", "online_steps")
 def test_cadences_divide_the_number_of_updates() -> None:
     for experiment in options("experiment"):
         config = composed(f"experiment={experiment}", "algo.inv_temp=1")
-        for key in ("eval_every", "save_every", "log_every"):
+        for key in ("eval_every", "checkpoint_every", "log_every"):
             assert all(config[phase] < config[key] or config[phase] % config[key] == 0 for phase in PHASES)
             assert config[key] % config["updates_per_step"] == 0
 
@@ -228,9 +228,9 @@ def test_only_the_variants_own_keys_are_known_to_them() -> None:
 
 def test_a_run_directory_is_named_after_the_command_and_nothing_else() -> None:
     command = ("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001")
-    assert run_dir(*command) == "runs/train/cube-triple-play-task2/qam_e/seed10001"
+    assert run_dir(*command) == "runs/default/cube-triple-play-task2/qam_e/seed10001"
     tuned = (*command, "algo.inv_temp=3", "algo.edit_scale=0.2")
-    expected = "runs/train/cube-triple-play-task2/qam_e/algo.edit_scale=0.2,algo.inv_temp=3/seed10001"
+    expected = "runs/default/cube-triple-play-task2/qam_e/algo.edit_scale=0.2,algo.inv_temp=3/seed10001"
     assert run_dir(*tuned) == expected
     assert run_dir(*reversed(tuned)) == expected
     assert run_dir("experiment=quickstart") == "runs/quickstart/pointmaze-medium-navigate-task1/qam/seed0"
@@ -245,7 +245,7 @@ def test_what_does_not_change_the_result_does_not_change_the_directory(harmless:
 
 
 @pytest.mark.parametrize(
-    "telling", ["algo.inv_temp=1", "seeds=[1,2]", "offline_steps=10", "data.proportion=0.5", "seed=3"]
+    "telling", ["algo.inv_temp=1", "seeds=[1,2]", "offline_steps=10", "data.fraction=0.5", "seed=3"]
 )
 def test_what_changes_the_result_changes_the_directory(telling: str) -> None:
     assert run_dir(telling) != run_dir()

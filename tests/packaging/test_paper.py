@@ -43,8 +43,8 @@ SAID_BY_THE_CLASS = {
 
 
 PHASES = (
-    {"offline_steps": 1_000_000, "online_steps": 0, "buffer": "append"},
-    {"offline_steps": 0, "online_steps": 500_000, "buffer": "balanced"},
+    {"offline_steps": 1_000_000, "online_steps": 0, "replay_mode": "append"},
+    {"offline_steps": 0, "online_steps": 500_000, "replay_mode": "balanced"},
 )
 """Of the methods that begin offline, and of the one that does not."""
 

@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 from tests.helpers.docs_pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-sweep"}
+COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-reproduce"}
 DISTRIBUTION = "qam_torch-"
 
 
@@ -125,19 +125,26 @@ def test_hydra_finds_the_launchers_where_their_extras_are_installed(fresh: Path,
 
 
 def test_the_papers_runs_are_planned_from_the_wheel(fresh: Path, tmp_path: Path) -> None:
-    told = must_run(fresh / "qam-sweep", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
+    told = must_run(fresh / "qam-reproduce", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
     assert "1 x 1 x 5 = 5, each of 12 seeds" in told
 
 
 def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_path: Path) -> None:
     write_files("add-a-method.md", tmp_path)
-    brief = ("offline_steps=2", "eval_every=2", "save_every=2", "log_every=1", "eval_episodes=1", "eval_workers=0")
+    brief = (
+        "offline_steps=2",
+        "eval_every=2",
+        "checkpoint_every=2",
+        "log_every=1",
+        "eval_episodes=1",
+        "eval_workers=0",
+    )
     small = ("algo.actor_hidden_dims=[8]", "algo.value_hidden_dims=[8]", "batch_size=8", "trainer=cpu", "logger=csv")
     data = ("data.directory=data", "data.download=false", "data.generate_transitions=2000")
     words = ("--config-dir", "conf", "algo=awac", "experiment=quickstart", "run_name=awac", *brief, *small, *data)
     assert "awac on pointmaze-medium-navigate-v0" in must_run(fresh / "qam-train", *words, cwd=tmp_path)
-    checkpoint = "ckpt=runs/awac/checkpoints/last.ckpt"
-    told = must_run(fresh / "qam-eval", checkpoint, "episodes=1", "workers=0", cwd=tmp_path)
+    checkpoint = "runs/awac/checkpoints/last.ckpt"
+    told = must_run(fresh / "qam-eval", checkpoint, "--episodes=1", "--workers=0", cwd=tmp_path)
     assert "awac.AWAC on pointmaze-medium-navigate-v0" in told
     assert "1 run: 1 finished." in must_run(fresh / "qam-report", "runs", cwd=tmp_path)
     assert (tmp_path / "report" / "report.html").read_text().count("<style>") == 1

@@ -240,7 +240,7 @@ def test_where_much_differs_cells_are_numbered_and_no_two_share_a_name(tmp_path:
 def test_experiments_are_part_of_the_name_where_they_differ(tmp_path: Path) -> None:
     make_run(tmp_path / "a", overrides=("experiment=quickstart",))
     make_run(tmp_path / "b")
-    assert set(collect([tmp_path]).counted.cell) == {"qam (quickstart)", "qam (train)"}
+    assert set(collect([tmp_path]).counted.cell) == {"qam (quickstart)", "qam (default)"}
 
 
 def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furthest(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from qam_torch.types import QamError
 from tests.helpers.runs import Fit, tiny_of
 
 FOLDER = Path(__file__).with_name("checkpoints")
-SETTINGS = ("seeds=[1,2]", "population.inv_temp=[0.3,3]", "offline_steps=20", "dtype=float64")
+SETTINGS = ("seeds=[1,2]", "population.inv_temp=[0.3,3]", "offline_steps=20", "precision=float64")
 OBSERVATIONS = np.linspace(-1.0, 1.0, 10).reshape(5, 2)
 FORMATS = [int(path.stem.removeprefix("format")) for path in sorted(FOLDER.glob("format*.bin"))]
 
@@ -51,7 +51,7 @@ def test_an_earlier_checkpoint_acts_as_it_did(number: int) -> None:
 @pytest.mark.parametrize("number", FORMATS)
 def test_an_earlier_checkpoint_starts_an_online_phase(number: int, tiny_fit: Fit, tmp_path: Path) -> None:
     start = f"init_from={FOLDER / f'format{number}.bin'}"
-    sizes = ("algo.actor_hidden_dims=[8,8]", "algo.value_hidden_dims=[8,8]", "dtype=float64")
+    sizes = ("algo.actor_hidden_dims=[8,8]", "algo.value_hidden_dims=[8,8]", "precision=float64")
     online = ("online_steps=4", "start_training=2")
     result = tiny_fit(tmp_path / "run", *SETTINGS[:2], *sizes, start, *online)
     assert result.summary["offline_steps"] == 20 and result.summary["updates"] == 23

@@ -130,8 +130,8 @@ def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pyte
     assert scope["policy"](scope["observation"]).shape == (1, 1)
     assert scope["environment"].action_space == Box(-1, 1, (1,))
     assert -20 < scope["reward"] < 0
-    assert "qam-eval\nckpt=runs/pendulum/checkpoints/best.ckpt" in (DOCS / PAGE).read_text()
-    assert evaluate_main(["ckpt=runs/pendulum/checkpoints/best.ckpt", "episodes=1", "workers=0"]) == 0
+    assert "qam-eval\nruns/pendulum/checkpoints/best.ckpt" in (DOCS / PAGE).read_text()
+    assert evaluate_main(["runs/pendulum/checkpoints/best.ckpt", "--episodes=1", "--workers=0"]) == 0
 
 
 @pytest.mark.slow
@@ -145,7 +145,7 @@ def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytes
     assert (summary["data"]["transitions"], summary["data"]["episodes"]) == (2000, 10)
     literal = qam_torch.compose(command(install))
     assert (literal.env.source, literal.env.dataset) == ("minari", "mujoco/hopper/medium-v0")
-    assert literal.run_dir == "runs/train/minari-mujoco_hopper_medium-v0/qam//seed0"
+    assert literal.run_dir == "runs/default/minari-mujoco_hopper_medium-v0/qam/seed0"
 
 
 # Without success
@@ -163,7 +163,7 @@ def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: py
     metrics = read_metrics("run/metrics.csv")
     assert np.isnan(metrics["evaluation/success"]).all() and np.isfinite(metrics["evaluation/return"]).sum() == 4
 
-    assert evaluate_main(["ckpt=run/checkpoints/last.ckpt", "episodes=1", "workers=0", "json=out.json"]) == 0
+    assert evaluate_main(["run/checkpoints/last.ckpt", "--episodes=1", "--workers=0", "--json=out.json"]) == 0
     assert "success" not in capsys.readouterr().out
     assert json.loads(Path("out.json").read_text()).keys() == {"seeds", "members", "episodes", "return", "length"}
 
@@ -229,8 +229,8 @@ def test_directories_are_named_after_the_environment_and_tell_files_apart() -> N
         return str(Path(qam_torch.compose(list(words)).run_dir))
 
     npz = run_dir("env=npz", "path=/a/my.npz", "env_id=Pendulum-v1", "seed=3")
-    assert npz == "runs/train/npz-Pendulum-v1/qam/path=_a_my.npz/seed3"
-    assert run_dir("env=minari", "dataset=D4RL/door/human-v2") == "runs/train/minari-D4RL_door_human-v2/qam/seed0"
+    assert npz == "runs/default/npz-Pendulum-v1/qam/path=_a_my.npz/seed3"
+    assert run_dir("env=minari", "dataset=D4RL/door/human-v2") == "runs/default/minari-D4RL_door_human-v2/qam/seed0"
     assert run_dir("env=minari", "dataset=a-v0", "data.download=false", "data.mirrors=[https://x]") == run_dir(
         "env=minari", "dataset=a-v0"
     )
@@ -253,7 +253,7 @@ MISTAKES = {
     ("env=npz", "path=wide.npz", "env_id=Pendulum-v1"): "observations of size 5 but environment 'Pendulum-v1' gives 3",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "algo.horizon_length=50"): "exceeds the shortest episode",
     ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz, hdf5, or the path",
-    ("data.swap_every=0",): "data.swap_every=0 is out of range",
+    ("data.shard_every=0",): "data.shard_every=0 is out of range",
     ("data.download=maybe",): "data.download=maybe is out of range: expected true or false",
     ("data.mirrors=https://x",): "data.mirrors=https://x is out of range: expected a list of URLs",
 }

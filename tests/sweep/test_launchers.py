@@ -29,7 +29,15 @@ LAUNCHERS = {
 }
 PLUGINS = {"joblib": "hydra_joblib_launcher", "submitit": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 ONE_FAST = [name if name == "joblib" else pytest.param(name, marks=pytest.mark.slow) for name in LAUNCHERS]
-BRIEF = ("offline_steps=10", "eval_every=10", "save_every=5", "eval_episodes=1", "logger=csv", "--config-dir", "conf")
+BRIEF = (
+    "offline_steps=10",
+    "eval_every=10",
+    "checkpoint_every=5",
+    "eval_episodes=1",
+    "logger=csv",
+    "--config-dir",
+    "conf",
+)
 
 
 @pytest.fixture

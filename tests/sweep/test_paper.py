@@ -1,4 +1,4 @@
-"""`qam-sweep paper`: the very runs of the paper, what they take, and what is not known of it."""
+"""`qam-reproduce paper`: the very runs of the paper, what they take, and what is not known of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from qam_torch.bench.workload import PRESETS
 from qam_torch.cli import train
-from qam_torch.cli.sweep import main
+from qam_torch.cli.reproduce import main
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose
 from qam_torch.paper import published
@@ -22,7 +22,7 @@ from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
 from qam_torch.training.validation import check
 from tests.helpers.runs import TINY, Fit
 
-PART = ["paper", "--methods", "qam,fql", "--domains", "scene-play", "--tasks", "1,3"]
+PART = ["paper", "--methods", "qam,fql", "--domains", "scene-play", "--tasks", "1", "3"]
 
 
 def command_in(out: str) -> list[str]:
@@ -32,7 +32,7 @@ def command_in(out: str) -> list[str]:
 def bench_file(path: Path, **changes: Any) -> Path:
     result = {
         "algo": "qam", "size": {**PRESETS["paper"]._asdict(), "observation_dim": 46}, "population": 12,
-        "precision": "full", "ms_per_update": 3.6,
+        "precision": "float32", "ms_per_update": 3.6,
     }  # fmt: skip
     path.write_text(json.dumps({"machine": {"device": "NVIDIA H100"}, "results": [{**result, **changes}]}))
     return path
@@ -40,7 +40,7 @@ def bench_file(path: Path, **changes: Any) -> Path:
 
 def test_the_runs_are_those_of_the_published_figures() -> None:
     assert len(METHODS) == 17 and set(DOMAINS) == set(published().domains)
-    plan = Plan.of("all", "all", "all", False, ())
+    plan = Plan.of(["all"], ["all"], ["all"], False, ())
     assert plan.runs == 17 * 10 * 5 and len(set(SEEDS)) == 12
 
 
@@ -64,7 +64,7 @@ def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.Captur
 def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PART, "--offline"]) == 0
     assert compose([word for word in command_in(capsys.readouterr().out)[2:] if "," not in word]).online_steps == 0
-    assert "rlpd" not in Plan.of("all", "all", "all", True, ()).methods
+    assert "rlpd" not in Plan.of(["all"], ["all"], ["all"], True, ()).methods
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
         "--methods qam,foo": "--methods foo is not of the paper: choose from bam, cgql",
         "--domains cube": "--domains cube is not of the paper: choose from scene-play",
         "--tasks 6": "--tasks 6 is not of the paper: choose from 1, 2, 3, 4, 5",
-        "--methods ,": "--methods names nothing",
+        "--methods ,": "argument --methods: expected at least one value",
         "--methods rlpd --offline": "rlpd has no offline phase",
         "algo.lr=3": "algo.lr=3 would make other runs than the published ones",
         "seeds=[1]": "would make other runs",
@@ -105,7 +105,7 @@ def test_hours_come_from_a_measurement_only(tmp_path: Path, capsys: pytest.Captu
 
 @pytest.mark.parametrize("change", [{"population": 1}, {"precision": "bf16-mixed"}, {"algo": "bam"}])
 def test_a_measurement_of_something_else_does_not_count(change: dict[str, Any], tmp_path: Path) -> None:
-    plan = Plan.of("qam", "scene-play", "1", False, ())
+    plan = Plan.of(["qam"], ["scene-play"], ["1"], False, ())
     ((_, _, config),) = plan.configs()
     bench = read_bench(bench_file(tmp_path / "bench.json"))
     found = estimate(config, bench, (46, 5), 1_000_000)

@@ -28,8 +28,8 @@ from tests.training.test_resume import assert_same_results
 
 H, ACTION_DIM, EPISODE_STEPS = 2, 2, 9
 SEEDS = (3, 4)
-STEPS = ("online_steps=24", "start_training=6", "eval_every=12", "log_every=6", "save_every=5")
-PHASES = {"rlpd": ("offline_steps=0", "buffer=balanced")}  # it is meant for online training only
+STEPS = ("online_steps=24", "start_training=6", "eval_every=12", "log_every=6", "checkpoint_every=5")
+PHASES = {"rlpd": ("offline_steps=0", "replay_mode=balanced")}  # it is meant for online training only
 
 
 class Whole(NamedTuple):
@@ -57,8 +57,8 @@ def short_episodes(data_directory: Path) -> Iterator[None]:
 @pytest.fixture(scope="module", params=ALGOS)
 def whole(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     algo = request.param
-    phases = PHASES.get(algo, ("offline_steps=8", "buffer=append"))
-    options = (f"algo={algo}", *phases, *STEPS, "dtype=float64", "logger=csv", "algo.best_of_n=3")
+    phases = PHASES.get(algo, ("offline_steps=8", "replay_mode=append"))
+    options = (f"algo={algo}", *phases, *STEPS, "precision=float64", "logger=csv", "algo.best_of_n=3")
     run = tiny_fit(tmp_path_factory.mktemp(algo) / "run", *options, f"seeds={list(SEEDS)}")
     assert run.algorithm is not None
     return Whole(options, run.directory, run.algorithm)
@@ -117,7 +117,7 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
     run_episodes = episodes.evaluate
     monkeypatch.setattr(episodes, "evaluate", watched)
     told = tmp_path / "outcome.json"
-    assert command.main([f"ckpt={whole.last}", "episodes=2", "workers=0", "seed=1", f"json={told}"]) == 0
+    assert command.main([str(whole.last), "--episodes=2", "--workers=0", "--seed=1", f"--json={told}"]) == 0
     outcome = json.loads(told.read_text())
     assert outcome["seeds"] == list(SEEDS) and outcome["length"] == [EPISODE_STEPS] * 2
     trained = PopulationActor(whole.algorithm, stream="evaluate/1")

@@ -122,7 +122,7 @@ def test_the_terminal_says_where_everything_is(
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 20
     assert "2,000 transitions" in out and f"{result.directory}/" in out
-    assert f"qam-eval 'ckpt={result.directory}/checkpoints/last.ckpt'" in out
+    assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):
         assert name in out
 

@@ -32,10 +32,10 @@ ONLINE = (
     "utd_ratio=2",
     "eval_every=20",
     "log_every=10",
-    "save_every=10",
+    "checkpoint_every=10",
 )
 UPDATES = 20 + 2 * (40 - 8 + 1)
-POPULATION = ("seeds=[3,4]", "num_envs=2", "buffer=balanced")
+POPULATION = ("seeds=[3,4]", "num_envs=2", "replay_mode=balanced")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_killed_run_continues_bit_for_bit(
 
 @pytest.mark.slow
 def test_a_member_fine_tunes_as_it_would_alone(tiny_fit: Fit, tmp_path: Path) -> None:
-    options = [*ONLINE, "dtype=float64", "num_envs=2"]
+    options = [*ONLINE, "precision=float64", "num_envs=2"]
     together = tiny_fit(tmp_path / "together", *options, "seeds=[3,4]").algorithm
     alone = tiny_fit(tmp_path / "alone", *options, "seed=4").algorithm
     assert together is not None and alone is not None
@@ -144,7 +144,7 @@ def test_a_checkpoint_s_networks_go_on_as_in_one_run(lone: RunResult, tiny_fit: 
 def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(tiny_fit: Fit, tmp_path: Path) -> None:
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", "algo.lr=0.01")
     first = f"init_from={tmp_path}/offline/checkpoints/last.ckpt"
-    changed = ["algo.lr=0.002", "algo.inv_temp=3", "batch_size=6", "seed=8", "task=2", "data.proportion=0.5"]
+    changed = ["algo.lr=0.002", "algo.inv_temp=3", "batch_size=6", "seed=8", "task=2", "data.fraction=0.5"]
     run = tiny_fit(tmp_path / "run", *ONLINE, first, *changed)
     (group,) = checkpoint(run.directory, "last")["optimizer_states"][0]["param_groups"]
     assert group["lr"] == 0.002
@@ -153,7 +153,7 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
         "seeds=[1,2]": "number of members is 1 but this run's 2",
         "algo.horizon_length=3": "has shape",
         "algo.value_hidden_dims=[16,16,16]": "has shape",
-        "dtype=float64": "dtype is float32 but this run's float64",
+        "precision=float64": "precision is float32 but this run's float64",
     }.items():
         with pytest.raises(QamError, match=told):
             tiny_fit(tmp_path / "other", *ONLINE, first, change)
@@ -179,15 +179,17 @@ def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: 
     tiny_fit(tmp_path / "run", *ONLINE, "online_steps=0")
     tiny_fit(tmp_path / "run", *ONLINE, "resume=auto")
     assert_equal(checkpoint(lone.directory, "last")["state_dict"], checkpoint(tmp_path / "run", "last")["state_dict"])
-    with pytest.raises(QamError, match="the finished run in .* has buffer=append but this run buffer=balanced"):
-        tiny_fit(tmp_path / "run", *ONLINE, "resume=auto", "buffer=balanced")
+    with pytest.raises(
+        QamError, match="the finished run in .* has replay_mode=append but this run replay_mode=balanced"
+    ):
+        tiny_fit(tmp_path / "run", *ONLINE, "resume=auto", "replay_mode=balanced")
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     {
         "num_envs=2": "num_envs=1 but this run num_envs=2",
-        "buffer=balanced": "buffer=append but this run buffer=balanced",
+        "replay_mode=balanced": "replay_mode=append but this run replay_mode=balanced",
         "offline_steps=25": "is past its offline_steps=20 but this run has offline_steps=25",
         "online_steps=30": "has 40 environment steps but online_steps=30: give at least as many",
     }.items(),
@@ -211,7 +213,7 @@ def test_a_checkpoint_without_its_buffer_is_refused(lone: RunResult, tiny_fit: F
 
 
 def test_online_only(tiny_fit: Fit, tmp_path: Path) -> None:
-    run = tiny_fit(tmp_path / "run", *ONLINE, "offline_steps=0", "buffer=balanced")
+    run = tiny_fit(tmp_path / "run", *ONLINE, "offline_steps=0", "replay_mode=balanced")
     assert run.summary["updates"] == UPDATES - 20
     assert [int(row["step"]) for row in metrics(tmp_path / "run")] == [0, 10, 20, 30, 40]
     found = read_metrics(tmp_path / "run" / "metrics.csv")

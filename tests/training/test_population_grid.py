@@ -29,7 +29,7 @@ from tests.helpers import runs as small_runs
 from tests.helpers.runs import Fit
 from tests.training.test_resume import assert_equal, checkpoint, metrics
 
-SHORT = ("offline_steps=20", "updates_per_step=5", "save_every=5", "dtype=float64")
+SHORT = ("offline_steps=20", "updates_per_step=5", "checkpoint_every=5", "precision=float64")
 GRID = ("seeds=[1,2]", "population.inv_temp=[0.3,3]", "population.discount=[0.9,0.99]")
 NAMES = [f"seed={s},discount={d},inv_temp={t}" for t in ("0.3", "3") for d in ("0.9", "0.99") for s in (1, 2)]
 
@@ -84,7 +84,7 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
         "offline_steps=4",
         "online_steps=12",
         "start_training=6",
-        "dtype=float64",
+        "precision=float64",
         "eval_episodes=1",
     )
     values = ("population.edit_scale=[0,0.5]", "population.discount=[0.9,0.99]")
@@ -162,7 +162,7 @@ def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any]
 
 
 def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture[str]) -> None:
-    words = [f"ckpt={last(grid)}", "episodes=1", "workers=0"]
+    words = [str(last(grid)), "--episodes=1", "--workers=0"]
     assert main([*words, "member=seed=1,inv_temp=3,discount=0.99"]) == 0
     *_, heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["seed", "discount", "inv_temp"] and row.split()[:3] == ["1", "0.99", "3"]
@@ -191,7 +191,7 @@ MISTAKES = {
     "on_divergence={a:1}": "on_divergence={'a': 1} is out of range",
     "~population": "~population removes a key that every run needs: give it a value instead",
     "~offline_steps": "~offline_steps removes a key",
-    "~data.proportion": "~data.proportion removes a key",
+    "~data.fraction": "~data.fraction removes a key",
     "on_divergence=maybe": "expected stop or freeze",
 }
 
@@ -236,9 +236,9 @@ LOST, AT = 2, 11
 LOSING = (
     "seeds=[1,2]",
     "population.inv_temp=[0.3,3]",
-    "save_every=10",
+    "checkpoint_every=10",
     "updates_per_step=1",
-    "dtype=float64",
+    "precision=float64",
     "eval_episodes=1",
 )
 
@@ -342,7 +342,14 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
         return update(algorithm, batch, noise, diagnose)
 
     monkeypatch.setattr(small_runs, "captured", spoilt)
-    words = ["seeds=[1,2]", "offline_steps=20", "updates_per_step=5", "log_every=20", "eval_every=20", "save_every=20"]
+    words = [
+        "seeds=[1,2]",
+        "offline_steps=20",
+        "updates_per_step=5",
+        "log_every=20",
+        "eval_every=20",
+        "checkpoint_every=20",
+    ]
     with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 13;"):
         tiny_fit(tmp_path / "run", *words)
     assert not list((tmp_path / "run" / "checkpoints").glob("*")), "nothing was saved after it"

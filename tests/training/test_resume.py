@@ -131,7 +131,7 @@ def test_events_of_a_run_continued_at_once_are_read_in_order(
 
 @pytest.mark.slow
 def test_the_command_is_killed_at_a_random_moment(tiny: Overrides, tiny_fit: Fit, tmp_path: Path) -> None:
-    longer = ["offline_steps=600", "eval_every=300", "save_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
+    longer = ["offline_steps=600", "eval_every=300", "checkpoint_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
     words = tiny(tmp_path / "run", *longer)
     process = subprocess.Popen(
         [sys.executable, "-m", "qam_torch.train", *words],
@@ -181,8 +181,8 @@ CHANGES = {
     "seeds=[0,1]": "seeds=",
     "batch_size=9": "batch_size=8 but this run batch_size=9",
     "task=2": "task=1 but this run task=2",
-    "data.proportion=0.5": "proportion=1.0 but this run proportion=0.5",
-    "dtype=float64": "dtype=float32 but this run dtype=float64",
+    "data.fraction=0.5": "data.fraction=1.0 but this run data.fraction=0.5",
+    "precision=float64": "precision=float32 but this run precision=float64",
 }
 
 

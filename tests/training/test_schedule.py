@@ -22,7 +22,7 @@ ORDINARY: dict[str, Any] = {
     "utd_ratio": 1,
     "log_every": 1,
     "eval_every": 1,
-    "save_every": 1,
+    "checkpoint_every": 1,
 }
 
 
@@ -44,7 +44,7 @@ def test_offline_steps_hit_every_event_and_add_up(
     updates: int, at_most: int, log: int, evaluate: int, save: int, start: int
 ) -> None:
     schedule = clock(
-        offline_steps=updates, updates_per_step=at_most, log_every=log, eval_every=evaluate, save_every=save
+        offline_steps=updates, updates_per_step=at_most, log_every=log, eval_every=evaluate, checkpoint_every=save
     )
     start = min(start, updates)
     found = ends(schedule, start)
@@ -62,7 +62,7 @@ def test_online_steps_are_counted_from_the_phase_s_start(
 ) -> None:
     schedule = clock(
         offline_steps=offline, online_steps=ticks * envs, num_envs=envs, start_training=start_training, utd_ratio=ratio,
-        updates_per_step=at_most, log_every=log, eval_every=evaluate, save_every=10**6,
+        updates_per_step=at_most, log_every=log, eval_every=evaluate, checkpoint_every=10**6,
     )  # fmt: skip
     found = ends(schedule, offline)
     assert all(0 < last - first <= at_most * envs for first, last in pairwise([offline, *found]))

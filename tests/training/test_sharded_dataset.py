@@ -29,19 +29,19 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_a_run_takes_all_files_in_turn_and_continues_alike(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
-    words = [f"data.path={shards}", "data.swap_every=6", "compare_behavior=false"]
+    words = [f"data.path={shards}", "data.shard_every=6", "compare_behavior=false"]
     whole = tiny_fit(tmp_path / "whole", *words)
     assert whole.summary["data"]["files"] == 3 and whole.summary["data"]["path"] == str(shards)
     tiny_fit(tmp_path / "part", *words, "offline_steps=20")
     tiny_fit(tmp_path / "part", *words, "resume=auto")
     kept = weights(tmp_path / "whole")
     assert all(torch.equal(tensor, kept[name]) for name, tensor in weights(tmp_path / "part").items())
-    tiny_fit(tmp_path / "slower", *words[:1], "data.swap_every=13")
+    tiny_fit(tmp_path / "slower", *words[:1], "data.shard_every=13")
     assert any(not torch.equal(tensor, kept[name]) for name, tensor in weights(tmp_path / "slower").items())
 
 
 def test_proportion_takes_the_first_files(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
-    tiny_fit(tmp_path / "run", f"data.path={shards}", "data.swap_every=6", "data.proportion=0.7")
+    tiny_fit(tmp_path / "run", f"data.path={shards}", "data.shard_every=6", "data.fraction=0.7")
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["data"]["files"] == 2
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_file_among_good_ones_is_named(
     for number in range(2):
         content = (shards / f"part-{number}.npz").read_bytes()
         (directory / f"part-{number}.npz").write_bytes(content if number == 0 else content[: len(content) // 2])
-    words = [f"data.path={directory}", "data.swap_every=6", "updates_per_step=1", "algo.flow_steps=2"]
+    words = [f"data.path={directory}", "data.shard_every=6", "updates_per_step=1", "algo.flow_steps=2"]
     assert train(*tiny(tmp_path / "run", *words)) == 1
     assert f"data file {directory}/part-1.npz is truncated" in one_sentence(capsys.readouterr().err)
 

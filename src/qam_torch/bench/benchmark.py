@@ -19,7 +19,7 @@ class Benchmark:
 
     Args:
         device: "cpu" or "cuda".
-        precision: "full" or "bf16-mixed".
+        precision: "float32" or "bf16-mixed".
         clock: a key of `CLOCKS`.
         capture: whether updates are recorded and replayed.
         compiled: whether recorded updates are compiled.

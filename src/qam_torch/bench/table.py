@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qam_torch.bench.workload import PRESETS, Size
+from qam_torch.bench.sizes import PRESETS, Size
 
 __all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "format_parts", "format_row", "reference_ms"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -13,42 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
+from qam_torch.bench.sizes import PRESETS, Size, method_names
 from qam_torch.config.composition import compose
-from qam_torch.config.groups import options_of, with_config_directory
 from qam_torch.training.algorithm import build_algorithm, configure_update
 from qam_torch.types import Batch, Noise
 
 __all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
 
 STACK = 20
-
-
-class Size(NamedTuple):
-    """Sizes that decide an update's cost, named like the algorithms' arguments.
-
-    `flow_steps` is ignored by methods without it; other sizes, such as IFQL's 32 candidates, come from the method's
-    config.
-    """
-
-    observation_dim: int
-    action_dim: int
-    horizon_length: int
-    hidden: tuple[int, ...]
-    num_qs: int
-    batch_size: int
-    flow_steps: int
-
-
-PRESETS = {
-    "small": Size(2, 2, 5, (128, 128), 2, 128, 5),
-    "medium": Size(46, 5, 5, (128, 128), 10, 256, 10),
-    "paper": Size(46, 5, 5, (512, 512, 512, 512), 10, 256, 10),
-}
-
-
-def method_names(config_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """Every `algo=NAME`, including those in a directory with custom configs."""
-    return options_of("algo", with_config_directory([], config_dir))
 
 
 class Workload:
@@ -62,7 +34,7 @@ class Workload:
         capture: whether the update is recorded and replayed.
         stack: int >= 1, batches per call, as in a trainer's step.
         compiled: whether the update is compiled.
-        precision: "full" or "bf16-mixed".
+        precision: "float32" or "bf16-mixed".
         overrides: of the configuration, e.g. algo.lr=1e-3.
         config_dir: directory with custom configs.
     """
@@ -76,14 +48,14 @@ class Workload:
         capture: bool = True,
         stack: int = STACK,
         compiled: bool = False,
-        precision: str = "full",
+        precision: str = "float32",
         overrides: Sequence[str] = (),
         config_dir: str | os.PathLike[str] | None = None,
     ) -> None:
         self.algo, self.size, self.population = algo, size, population
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
-        words = [f"algo={algo}", "experiment=train", f"seeds=[{seeds}]", f"precision={precision}"]
+        words = [f"algo={algo}", "experiment=default", f"seeds=[{seeds}]", f"precision={precision}"]
         config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
         self.algorithm = _build(config, size, self.device)
         self.algorithm.configure_optimizers()

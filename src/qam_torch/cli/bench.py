@@ -1,12 +1,4 @@
-"""`qam-bench`: updates per second and arithmetic rate of a method, against the machine's measured peak.
-
-What is timed is what training does between two looks at the trainer: drawing the noise of U stacked batches and
-making U updates, with every metric computed at the last one only. The transitions are synthetic, and neither sampling
-of batches nor the Trainer is included.
-
-The arithmetic rate counts matrix products only. The peak is the best rate of large square products in the update's
-precision, measured right before and right after; on a machine that others use too, neither figure means much.
-"""
+"""`qam-bench`: updates per second and arithmetic rate of a method, against the machine's measured peak."""
 
 from __future__ import annotations
 
@@ -19,22 +11,29 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from qam_torch.bench.benchmark import Benchmark
-from qam_torch.bench.measure import CLOCKS, machine_info
-from qam_torch.bench.table import COLUMNS, format_parts, format_row
-from qam_torch.bench.workload import PRESETS, Size, method_names
-from qam_torch.cli.command import Parser, run_command
-from qam_torch.system.import_path import include_working_directory
-from qam_torch.training.threads import threads_sleep
+from qam_torch.cli.command import ListOf, Parser, run_command
 from qam_torch.types import QamError, require
+
+if TYPE_CHECKING:
+    from qam_torch.bench.sizes import Size
 
 __all__ = ["main"]
 
-SIZES = "--preset"
+DESCRIPTION = """\
+Updates per second and arithmetic rate of a method, against the machine's measured peak.
+
+The measured time is that of the updates in training: drawing the noise of U stacked batches and making U updates, with
+all metrics computed at the last one only. The transitions are synthetic. Neither the sampling of batches nor the
+Trainer is included.
+
+The arithmetic rate counts matrix products only. The peak is the best rate of large square products in the update's
+precision, measured right before and right after. Both vary on a machine that other processes use too.
+"""
+
+CLOCKS = ("wall", "cpu")
+PRECISIONS = ("float32", "bf16-mixed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,43 +43,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C.
+        Exit status, see `run_command`.
     """
-    words, threads = list(sys.argv[1:] if arguments is None else arguments), torch.get_num_threads()
-    try:
-        return run_command("qam-bench", lambda: _run(words, threads))
-    finally:
-        torch.set_num_threads(threads)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command("qam-bench", lambda: _run(words), memory="lower --population or --batch-size")
 
 
-def _run(words: Sequence[str], threads: int) -> int:
+def _run(words: Sequence[str]) -> int:
+    from qam_torch.system.import_path import include_working_directory
+
     include_working_directory()
     options = _parse(words)
+    import torch  # once the options are valid
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise QamError("--device cuda needs a GPU that torch can use, and there is none: use --device cpu")
+    threads = torch.get_num_threads()
     torch.set_num_threads(options.threads or threads)
     try:
         found = {"command": shlex.join(["qam-bench", *words]), **_measure(options)}
-    except torch.OutOfMemoryError:
-        raise QamError("the GPU's memory does not hold it: lower --population or --batch-size") from None
+    finally:
+        torch.set_num_threads(threads)
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     return 0
 
 
 def _measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure every combination of the options, printing each as soon as it is known."""
+    """Measure every combination of the options, printing each result immediately."""
+    import torch
+
+    from qam_torch.bench.benchmark import Benchmark
+    from qam_torch.bench.measure import machine_info
+    from qam_torch.bench.table import COLUMNS, format_parts, format_row
+    from qam_torch.training.threads import threads_sleep
+
     about = machine_info(torch.device(options.device))
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))
     if threads_sleep() and torch.get_num_threads() > 1:
-        print("OMP_WAIT_POLICY=passive: small updates are faster with --threads 1, which qam-train takes there")
+        print("OMP_WAIT_POLICY=passive: small updates are faster with --threads 1, which qam-train uses there")
     print(COLUMNS, flush=True)
-    overrides = {name: value for name in Size._fields if (value := getattr(options, name)) is not None}
     bench = Benchmark(
         options.device, options.precision, options.clock, not options.eager, options.compile, options.config_dir
     )
     results = []
     for algo, preset, population in itertools.product(options.algo, options.preset, options.population):
-        size = PRESETS[preset]._replace(**overrides)
-        workload = bench.workload(algo, size, population)
+        workload = bench.workload(algo, _size(preset, options), population)
         result = bench.run(workload, preset, options.updates, options.repeats)
         print(format_row(result), flush=True)
         if options.parts:
@@ -89,9 +97,17 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
         results.append(result)
     best, least = max(bench.peaks) / 1e9, min(bench.peaks) / 1e9
     print(f"peak {best:.1f} GFLOP/s, the lowest of {len(bench.peaks)} measurements {least:.1f}")
-    if overrides:
-        print("* other sizes than the preset's own")
+    if any(_size(preset, options) != _size(preset, None) for preset in options.preset):
+        print("* sizes other than those of --size NAME")
     return {"machine": about, "results": results}
+
+
+def _size(preset: str, options: argparse.Namespace | None) -> Size:
+    """The sizes of a name, some of them replaced by the options."""
+    from qam_torch.bench.sizes import PRESETS, Size
+
+    given = {name: getattr(options, name, None) for name in Size._fields}
+    return PRESETS[preset]._replace(**{name: value for name, value in given.items() if value is not None})
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -100,6 +116,10 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     Raises:
         QamError: the options cannot be measured.
     """
+    from qam_torch.bench.sizes import PRESETS, method_names
+
+    if any(word.partition("=")[0] == "--preset" for word in arguments):
+        raise QamError("unknown option --preset: it is called --size now, so write --size NAME")
     options = _parser().parse_args(arguments)
     known = method_names(options.config_dir)
     options.algo, options.preset = _expand(options.algo, known), _expand(options.preset, list(PRESETS))
@@ -110,54 +130,56 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="qam-bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    several: Any = {"nargs": "+", "metavar": "NAME"}
+def _parser() -> Parser:
+    from qam_torch.bench.sizes import PRESETS, Size, method_names
+
+    parser = Parser(prog="qam-bench", description=DESCRIPTION)
+    add = parser.add_argument
     algos, presets = ", ".join(method_names()), ", ".join(PRESETS)
-    parser.add_argument("--algo", default=["qam"], help=f"{algos}; or all (default qam)", **several)
-    parser.add_argument(
-        "--size", SIZES, dest="preset", default=["all"], help=f"{presets}; or all (default all)", **several
+    add("--algo", action=ListOf, default=["qam"], metavar="NAME", help=f"{algos}; or all (default qam)")
+    add(
+        "--size", action=ListOf, dest="preset", default=["all"], metavar="NAME", help=f"{presets}; or all (default all)"
     )
-    parser.add_argument("--config-dir", metavar="DIR", help="where configs of your own are, such as algo/NAME.yaml")
-    sizes = parser.add_argument_group("sizes, in place of the preset's")
+    add("--config-dir", metavar="DIR", help="directory with custom configs, such as algo/NAME.yaml")
+    sizes = parser.add_argument_group("single sizes, which replace those of --size")
     for name in Size._fields:
-        shape: Any = {"nargs": "+", "metavar": "WIDTH"} if name == "hidden" else {"metavar": "N"}
-        sizes.add_argument(f"--{name.replace('_', '-')}", type=int, **shape)
-    parser.add_argument("--population", nargs="+", type=int, default=[1], metavar="P", help="members (default 1)")
-    parser.add_argument("--updates", default="auto", metavar="N", help="updates in a block (default auto: two seconds)")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="blocks (default 5)")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    parser.add_argument("--precision", default="full", help="full or bf16-mixed (default full)")
-    parser.add_argument("--clock", default="wall", help="wall, or cpu where others use the machine (default wall)")
-    parser.add_argument("--eager", action="store_true", help="do not capture the update")
-    parser.add_argument("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
-    parser.add_argument("--parts", action="store_true", help="also time and count the parts of a recorded update")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="write all figures here")
+        option = f"--{name.replace('_', '-')}"
+        if name == "hidden":
+            sizes.add_argument(option, action=ListOf, kind=int, metavar="WIDTH")
+        else:
+            sizes.add_argument(option, type=int, metavar="N")
+    add("--population", action=ListOf, kind=int, default=[1], metavar="P", help="members (default 1)")
+    add("--updates", default="auto", metavar="N", help="updates in a block (default auto: two seconds)")
+    add("--repeats", type=int, default=5, metavar="N", help="blocks (default 5)")
+    add("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
+    add("--device", default="cpu", help="cpu or cuda (default cpu)")
+    add("--precision", default="float32", help="float32 or bf16-mixed (default float32)")
+    add("--clock", default="wall", help="wall, or cpu where other processes use the machine (default wall)")
+    add("--eager", action="store_true", help="do not record the update")
+    add("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
+    add("--parts", action="store_true", help="also time and count the parts of a recorded update")
+    add("--json", type=Path, metavar="FILE", help="write all figures to this file")
     return parser
 
 
 def _expand(given: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Names separated by spaces or commas, without repeats; `all` stands for all that are known."""
-    names = [name for word in given for name in word.split(",") if name]
-    return list(dict.fromkeys(one for name in names for one in (known if name == "all" else [name])))
+    """The names without repeats; `all` means all known ones."""
+    return list(dict.fromkeys(one for name in given for one in (known if name == "all" else [name])))
 
 
 def _check_names(option: str, given: Sequence[str], known: Sequence[str]) -> None:
-    if not given:
-        raise QamError(f"{option} names nothing: expected one of {', '.join(known)}")
     for name in given:
         if name not in known:
             raise QamError(f"unknown {option} '{name}': expected one of {', '.join(known)}")
 
 
 def _check(options: argparse.Namespace) -> None:
-    _check_names(SIZES, options.preset, list(PRESETS))
+    from qam_torch.bench.sizes import PRESETS, Size
+
+    _check_names("--size", options.preset, list(PRESETS))
     _check_names("--device", [options.device], ["cpu", "cuda"])
-    _check_names("--clock", [options.clock], list(CLOCKS))
-    _check_names("--precision", [options.precision], ["full", "bf16-mixed"])
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise QamError("--device cuda needs a GPU that torch can see, and there is none: use --device cpu")
+    _check_names("--clock", [options.clock], CLOCKS)
+    _check_names("--precision", [options.precision], PRECISIONS)
     for name in (*Size._fields, "population", "repeats", "threads"):
         value = getattr(options, name)
         values = value if isinstance(value, list) else [1 if value is None else value]

@@ -1,41 +1,232 @@
-"""What all commands share: an argument parser, and how a command ends."""
+"""What all commands share: the argument parser, and the one place where every command ends."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
+import os
+import select
+import signal
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
 from qam_torch.types import QamError
 
-__all__ = ["Parser", "run_command"]
+__all__ = ["ListOf", "Parser", "run_command", "sentence_of"]
+
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit statuses after Ctrl-C and after SIGTERM, as shells report them."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, raised as a kind of Ctrl-C so that everything is cleaned up in the same way."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that raises QamError for wrong arguments instead of ending the process."""
+    """The argument parser of every command except `qam-train`.
+
+    It raises QamError for wrong arguments, names the nearest option for an unknown one, and prints descriptions with
+    their own line breaks. Options whose value is a list use `action=ListOf`.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def error(self, message: str) -> NoReturn:
         """Raise QamError; called by argparse."""
+        unknown = message.removeprefix("unrecognized arguments: ").split()
+        known = [option for parser in (self, *self._verbs()) for option in parser._option_string_actions]
+        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        if message.startswith("unrecognized arguments: -") and near:
+            message += f", did you mean {near[0]}"
         raise QamError(f"{message}: see `{self.prog} --help`")
 
+    def _verbs(self) -> list[argparse.ArgumentParser]:
+        """The parsers of subcommands."""
+        return [one for action in self._actions for one in (getattr(action, "_name_parser_map", None) or {}).values()]
 
-def run_command(name: str, command: Callable[[], int], interrupted: str = "interrupted") -> int:
-    """Run a command and print its error, if any, in one line on standard error.
+
+class ListOf(argparse.Action):
+    """A list of words that are separated by spaces or commas: `--algo qam fql` or `--algo qam,fql`.
+
+    Args:
+        option_strings: as argparse passes them.
+        dest: name of the value.
+        kind: converts one word; raises ValueError for a wrong one.
+        options: other arguments of `add_argument`.
+    """
+
+    def __init__(self, option_strings: Sequence[str], dest: str, kind: Callable[[str], Any] = str, **options: Any):
+        super().__init__(option_strings, dest, **{"nargs": "+", **options})
+        self.kind = kind
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        """Set the list; called by argparse."""
+        words = [one for word in values for one in word.split(",") if one]
+        try:
+            found = [self.kind(word) for word in words]
+        except ValueError:
+            parser.error(f"argument {option or self.metavar}: invalid value '{' '.join(values)}'")
+        if not found:
+            parser.error(f"argument {option or self.metavar}: expected at least one value")
+        setattr(namespace, self.dest, found)
+
+
+def run_command(
+    name: str,
+    command: Callable[[], int],
+    *,
+    again: str = "",
+    memory: str = "use a smaller size",
+    outlives_reader: bool = False,
+) -> int:
+    """Run a command; every ending, except for a mistake in the library itself, is an exit status and one line.
 
     Args:
         name: of the command.
         command: does the work and returns the exit status.
-        interrupted: printed after Ctrl-C.
+        again: printed after "interrupted" or "terminated", such as "the same command continues".
+        memory: advice after a full memory.
+        outlives_reader: whether the command continues when the reader of its output ends, as `| head` does; otherwise
+            it ends silently with status 1.
 
     Returns:
-        Exit status: that of the command, 1 after QamError or OSError, 130 after Ctrl-C.
+        Exit status: that of the command or of SystemExit, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
     """
+    with _streams(outlives_reader), _sigterm_raises():
+        try:
+            status = command()
+            sys.stdout.flush()
+            return status
+        except SystemExit as ended:  # of argparse's --help, and of a command within the command
+            if ended.code is not None and not isinstance(ended.code, int):
+                _complain(str(ended.code))
+                return 1
+            return _flushed(ended.code or 0)
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            _complain(f"{name}: {'terminated' if terminated else 'interrupted'}{'; ' if again else ''}{again}")
+            return TERMINATED if terminated else INTERRUPTED
+        except Exception as error:
+            sentence = sentence_of(error, memory)
+            if sentence is None:
+                raise
+            if not (isinstance(error, BrokenPipeError) and _reader_has_ended()):
+                _complain(f"{name}: {sentence}")
+            return _flushed(1)
+
+
+def sentence_of(error: BaseException, memory: str = "use a smaller size") -> str | None:
+    """The sentence for an error that a user can act on; None for a mistake in the library.
+
+    Args:
+        error: of any kind.
+        memory: advice after a full memory.
+    """
+    reason = " ".join(str(error).split())
+    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU.
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if full or (isinstance(error, RuntimeError) and "can't allocate memory" in reason):
+        device = "the GPU's memory" if type(error).__name__ == "OutOfMemoryError" else "the memory"
+        return f"{device} is full{f' ({reason[:120]})' if reason else ''}: {memory}"
+    return str(error) if isinstance(error, (QamError, OSError)) else None
+
+
+def _complain(line: str) -> None:
+    """Print a line on standard error, unless nothing reads it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _flushed(status: int) -> int:
+    """The status, after what is left of the output was written or dropped; otherwise Python would fail at its end."""
     try:
-        return command()
-    except (QamError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: {interrupted}", file=sys.stderr)
-        return 130
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
+        return status or 1
+    return status
+
+
+def _reader_has_ended() -> bool:
+    """Whether a broken pipe is that of standard output, and not one to another process; drops its output then."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        if any(event & select.POLLERR for _, event in poll.poll(0)):
+            _drop(sys.stdout)
+            return True
+    return False
+
+
+def _drop(stream: TextIO) -> None:
+    """Send what a stream has still to write, and all that follows, nowhere."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+@contextlib.contextmanager
+def _streams(outlives_reader: bool) -> Iterator[None]:
+    """Standard streams that can be used: those that are missing are empty, and a reader may end if that is allowed."""
+    kept = sys.stdin, sys.stdout, sys.stderr
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115 (until the end)
+        elif outlives_reader and name != "stdin":
+            setattr(sys, name, _WithoutReader(getattr(sys, name)))
+    try:
+        yield
+    finally:
+        if outlives_reader:
+            _, sys.stdout, sys.stderr = kept
+
+
+@contextlib.contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Raise `Terminated` for SIGTERM inside the block, unless something handles or ignores it already."""
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class _WithoutReader:
+    """A stream that drops what is written once its reader has ended."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write as the stream does."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            _drop(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            _drop(self._stream)

@@ -1,106 +1,154 @@
-"""`qam-eval ckpt=PATH [episodes=50] [video=FILE.mp4] ...`: measure a checkpoint's policy in its environment."""
+"""`qam-eval CKPT [--episodes 50] [--video FILE.mp4] ...`: measure a checkpoint's policy in its environment."""
 
 from __future__ import annotations
 
-import difflib
+import argparse
+import itertools
 import os
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from qam_torch.cli.command import Parser, run_command
+from qam_torch.types import QamError, require
 
-from qam_torch.cli.command import run_command
-from qam_torch.inference.algorithm import member_index, members_in
-from qam_torch.inference.evaluate import evaluate
-from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
-from qam_torch.suites import suite_of
-from qam_torch.system.files import prepare_directory, write_json
-from qam_torch.system.import_path import include_working_directory
-from qam_torch.types import QamError
+if TYPE_CHECKING:
+    from qam_torch.rollout.evaluation import Evaluation
 
 __all__ = ["main"]
 
-OPTIONS: dict[str, tuple[Any, str]] = {
-    "ckpt": (None, "path of a .ckpt file of a run (required)"),
-    "episodes": (50, "episodes of each member; >= 1"),
-    "member": (None, "one member of a population only: its index, or such as seed=2,inv_temp=3; null = all"),
-    "policy": ("policy", "policy = what the method acts with | behavior = its behaviour flow f_beta alone"),
-    "seed": (0, "of episodes and acting noise; an integer >= 0"),
-    "environments": (100, "most environments at a time, of all members together; changes time and memory only; >= 1"),
-    "workers": (None, "processes that step the environments; null = one a core, 0 = this process"),
-    "device": ("cpu", "where the policy runs: cpu | cuda"),
-    "json": (None, "write the outcome to this file"),
-    "video": (None, "also render episodes to this file, .mp4 or .gif"),
-    "video_episodes": (2, "how many episodes to render; >= 1"),
-    "renderer": (None, "MuJoCo's renderer: egl | osmesa | glfw; null = the first that works here"),
-}
-"""Option -> its default and its help text."""
+DESCRIPTION = """\
+Measure a checkpoint's policy in the environment that it was trained for: one row per member of the population.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of `qam-eval`.
 
     Args:
-        arguments: key=value words; those of the process by default.
+        arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 after an error, 2 without arguments, 130 after Ctrl-C.
+        Exit status, see `run_command`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or {"-h", "--help"} & set(words):
-        print(__doc__.strip(), end="\n\n")
-        for name, (default, meaning) in OPTIONS.items():
-            print(f"  {name + '=':16} {meaning} (default {'null' if default is None else default})")
-        return 0 if words else 2
-    return run_command("qam-eval", lambda: _run(words))
+    return run_command("qam-eval", lambda: _run(words), memory="lower --environments, or give --member")
 
 
 def _run(words: Sequence[str]) -> int:
-    include_working_directory()
     options = _parse(words)
-    target, renderer = options.pop("json"), options.pop("renderer")
-    if target is not None:
-        prepare_directory(Path(target).absolute().parent, "directory", "json=...")
-    if renderer is not None:
-        os.environ["MUJOCO_GL"] = str(renderer)
-    evaluation = evaluate(**options)
-    checkpoint = read_checkpoint(options["ckpt"])
+    # torch only once the options are valid
+    from qam_torch.inference.algorithm import member_index
+    from qam_torch.inference.evaluate import evaluate
+    from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
+    from qam_torch.suites import suite_of
+    from qam_torch.system.files import prepare_directory, write_json
+    from qam_torch.system.import_path import include_working_directory
+
+    include_working_directory()
+    if options.json is not None:
+        prepare_directory(options.json.absolute().parent, "directory", "--json")
+    if options.renderer is not None:
+        os.environ["MUJOCO_GL"] = options.renderer
+    taken = {name: value for name, value in vars(options).items() if name not in ("json", "renderer")}
+    try:
+        evaluation = evaluate(**taken)
+    except QamError as error:
+        raise _as_options(error) from None
+    checkpoint = read_checkpoint(options.ckpt)
     section, members = checkpoint[SECTION], _members(checkpoint)
-    if options["member"] is not None:
-        members = [members[member_index(checkpoint, options["member"])]]
+    if options.member is not None:
+        members = [members[member_index(checkpoint, options.member)]]
     print(f"{section['algorithm']} on {suite_of(section['run']).title(section['run'])}, update {section['update']:,}")
     _print_table(evaluation, members)
-    if options["video"] is not None:
-        print(f"  video: {options['video']}")
-    if target is not None:
-        about = {"seeds": [one["seed"] for one in members], "members": members, "episodes": options["episodes"]}
-        write_json(Path(target), {**about, **_by_member(evaluation)})
+    if options.video is not None:
+        print(f"  video: {options.video}")
+    if options.json is not None:
+        about = {"seeds": [one["seed"] for one in members], "members": members, "episodes": options.episodes}
+        write_json(options.json, {**about, **_by_member(evaluation)})
     return 0
 
 
-def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """Read key=value words; raises QamError with the nearest key for a misspelled one."""
-    try:
-        given = OmegaConf.to_container(OmegaConf.from_dotlist(list(arguments)))
-    except (OmegaConfBaseException, ValueError) as error:
-        raise QamError(f"cannot read the arguments ({error}): give key=value words, e.g. ckpt=PATH") from None
-    assert isinstance(given, dict)
-    for name in given:
-        if name not in OPTIONS:
-            near = difflib.get_close_matches(str(name), OPTIONS, n=2)
-            raise QamError(f"unknown option '{name!s}': expected {' or '.join(near) if near else ', '.join(OPTIONS)}")
-    options = {name: given.get(name, default) for name, (default, _) in OPTIONS.items()}
-    if options["ckpt"] is None:
-        raise QamError("no checkpoint given: expected ckpt=PATH, a .ckpt file of a run")
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """The options; raises QamError for wrong ones."""
+    parser = _parser()
+    _refuse_former_words(words, parser)
+    options = parser.parse_args(words)
+    for name, least in (("episodes", 1), ("seed", 0), ("environments", 1), ("workers", 0), ("video_episodes", 1)):
+        value = getattr(options, name)
+        fits = value is None or value >= least
+        require(f"--{name.replace('_', '-')}", fits, value, f"an integer >= {least}")
+    if options.member is not None and options.member.isdecimal():
+        options.member = int(options.member)
+    suffix = None if options.video is None else options.video.suffix
+    require("--video", suffix in (None, ".mp4", ".gif"), options.video, "a name that ends in .mp4 or .gif")
     return options
+
+
+def _parser() -> Parser:
+    parser = Parser(prog="qam-eval", description=DESCRIPTION)
+    add = parser.add_argument
+    add("ckpt", metavar="CKPT", help="a .ckpt file of a run, or its directory, whose last checkpoint is taken")
+    add("--episodes", type=int, default=50, metavar="N", help="episodes of each member, >= 1 (default 50)")
+    add(
+        "--member",
+        metavar="M",
+        help="one member only: its index, or an address such as seed=2,inv_temp=3 (default all)",
+    )
+    add("--policy", choices=("policy", "behavior"), default="policy",
+        help="what acts: the method's policy, or its behavior flow f_beta alone (default policy)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="S", help="of episodes and noise of the policy, >= 0 (default 0)")
+    add("--environments", type=int, default=100, metavar="N",
+        help="most environments at a time, of all members together, >= 1 (default 100)")  # fmt: skip
+    add(
+        "--workers",
+        type=int,
+        metavar="W",
+        help="processes that step the environments; 0: this one (default one per core)",
+    )
+    add("--device", default="cpu", help="where the policy runs: cpu or cuda (default cpu)")
+    add("--json", type=Path, metavar="FILE", help="write the results to this file")
+    add("--video", type=Path, metavar="FILE", help="also render episodes to this .mp4 or .gif file")
+    add("--video-episodes", type=int, default=2, metavar="N", help="episodes to render, >= 1 (default 2)")
+    add("--renderer", choices=("egl", "osmesa", "glfw"), help="MuJoCo's renderer (default the first that works)")
+    return parser
+
+
+def _refuse_former_words(words: Sequence[str], parser: Parser) -> None:
+    """Raise QamError, with the present form, if there are key=value words, which earlier versions took."""
+    options = {one.dest: one.option_strings for one in parser._actions}
+    path, others, found = ["CKPT"], [], False
+    for before, word in itertools.pairwise(["", *words]):
+        key, _, value = word.partition("=")
+        if before.startswith("--") or word.startswith("-"):
+            others.append(word)
+            continue
+        if key not in options or os.path.exists(word):
+            path = [word]
+            continue
+        found = True
+        if not options[key]:
+            path = [value]
+        elif value != "null":
+            others += [options[key][-1], value]
+    if found:
+        raise QamError(f"options have another form now: write `{shlex.join(['qam-eval', *path, *others])}`")
+
+
+def _as_options(error: QamError) -> QamError:
+    """An error of `evaluate`, which names its arguments, with the options of this command instead."""
+    names = "episodes|member|policy|environments|workers|device|video"
+    return QamError(re.sub(rf"\b({names})=", r"--\1 ", str(error)))
 
 
 def _members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
     """Seed and hyperparameters of each member, and the update at which it diverged if it did."""
+    from qam_torch.inference.algorithm import members_in
+    from qam_torch.rundir.checkpoints import SECTION
+
     diverged = checkpoint[SECTION]["diverged"]
     return [
         member.as_dict() | ({} if update is None else {"diverged": update})

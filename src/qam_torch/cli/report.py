@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from qam_torch.cli.command import Parser, run_command
@@ -27,13 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C.
+        Exit status, see `run_command`.
     """
     return run_command("qam-report", lambda: _run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    parser = Parser(prog="qam-report", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(prog="qam-report", description=DESCRIPTION)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="run directories, or any directories above them")
     parser.add_argument("--out", default="report", metavar="DIR", help="where the report goes (default report)")
     options = parser.parse_args(arguments)

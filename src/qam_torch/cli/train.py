@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from qam_torch.cli.command import run_command, sentence_of
+
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
@@ -15,60 +17,49 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Entry point of `qam-train`, a Hydra application that prints errors in one line.
+    """Entry point of `qam-train`, a Hydra application.
 
-    Exits with status 0 if every run has results, 1 after an error, 130 after Ctrl-C.
+    Exits with status 0 if every run has results, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    continuing = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
-    try:
-        sys.exit(_main())
-    except KeyboardInterrupt:
-        print(f"qam-train: interrupted; the same command with {continuing} continues", file=sys.stderr)
-        sys.exit(130)
+    option = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
+    again = f"the same command with {option} continues"
+    memory = "lower batch_size, or train fewer members"
+    sys.exit(run_command("qam-train", _main, again=again, memory=memory, outlives_reader=True))
 
 
 def _main() -> int:
     # Imported here because it takes seconds, in which an interrupt must not end in a traceback.
     from qam_torch.config.command_line import parse_command_line
     from qam_torch.system.import_path import include_working_directory
-    from qam_torch.types import QamError
 
-    try:
-        include_working_directory()
-        command = parse_command_line(sys.argv[1:], _check)
-        status = _run(command) if command.sweep is None else _sweep(command)
-    except (QamError, OSError) as error:
-        status = _failed(error)
-    sys.stdout.flush()
-    return status
-
-
-def _failed(error: Exception) -> int:
-    print(f"qam-train: {error}", file=sys.stderr, flush=True)
-    return 1
+    include_working_directory()
+    command = parse_command_line(sys.argv[1:], _check)
+    return _run(command) if command.sweep is None else _sweep(command)
 
 
 def _run(command: Command) -> int:
     """One run in this process, or another action of Hydra's flags."""
     from omegaconf import OmegaConf, open_dict
 
-    from qam_torch.types import QamError
-
-    status = 0
+    failure: Exception | None = None
 
     def job(config: DictConfig) -> None:
-        nonlocal status
-        from qam_torch.run import fit  # torch and Lightning only once the command line has been understood
+        nonlocal failure
+        from qam_torch.run import fit  # torch and Lightning only once the command line has been read
 
         try:
             OmegaConf.resolve(config)
             with open_dict(config):
                 fit(config)
-        except (QamError, OSError) as error:
-            status = _failed(error)
+        except Exception as error:
+            if sentence_of(error) is None:
+                raise
+            failure = error  # raised outside of Hydra, which prints several lines
 
     _hydra(job, [*command.flags, *command.overrides])
-    return status
+    if failure is not None:
+        raise failure
+    return 0
 
 
 def _sweep(command: Command) -> int:

@@ -7,12 +7,11 @@ array's largest entry). It fails if any exceeds the tolerance, or if the file ho
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from qam_torch.parity.replay import TOLERANCE, verify_case
+from qam_torch.cli.command import Parser, run_command
 from qam_torch.types import QamError
 
 __all__ = ["main"]
@@ -25,14 +24,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0 if every case passes, 1 otherwise.
+        Exit status: 0 if every case passes, 1 otherwise; see also `run_command`.
     """
-    parser = argparse.ArgumentParser(
-        prog="qam-verify", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("cases", nargs="+", metavar="CASE.npz")
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest relative error (default 1e-8)")
+    return run_command("qam-verify", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = Parser(prog="qam-verify", description=__doc__)
+    parser.add_argument("cases", nargs="+", metavar="CASE.npz", help="files with recorded cases")
+    parser.add_argument("--tolerance", type=float, metavar="X", help="largest relative error (default 1e-8)")
     options = parser.parse_args(arguments)
+    from qam_torch.parity.replay import TOLERANCE  # torch only once the options are valid
+
+    if options.tolerance is None:
+        options.tolerance = TOLERANCE
     passed = sum([_verify(path, options.tolerance) for path in options.cases])
     print(f"{passed} of {len(options.cases)} cases within {options.tolerance:g}")
     return 0 if passed == len(options.cases) else 1
@@ -40,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _verify(path: str, tolerance: float) -> bool:
     """Replay one case, print its line, and return whether it passes."""
+    from qam_torch.parity.replay import verify_case
+
     name = Path(path).stem
     try:
         report = verify_case(path)

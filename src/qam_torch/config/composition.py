@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -26,12 +27,10 @@ from qam_torch.config.overrides import (
     with_free_keys,
     with_quoted_paths,
 )
-from qam_torch.types import QamError
+from qam_torch.rundir.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
+from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["compose", "compose_for_hydra", "config_directory"]
-
-RENAMED = {"updates": "offline_steps"}
-"""Keys of earlier versions -> what they are called now."""
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
@@ -52,10 +51,14 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
             f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as key=[1,2], "
             "or quote the value"
         )
+    _check_renamed(words)
     check_groups(words)
     try:
         config = _composed(words)
         _check_appended(words, config)
+        for key in RENAMED_KEYS:  # in a config file of the user's
+            if (value := OmegaConf.select(config, key)) is not None:
+                raise _renamed_key(key, value)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
         raise error if isinstance(error, QamError) else _explained(error, words) from None
     return config
@@ -77,6 +80,24 @@ def _composed(words: Sequence[str]) -> DictConfig:
     finally:
         HydraConfig.instance().cfg = None
     return config
+
+
+def _check_renamed(words: Sequence[str]) -> None:
+    """Raise QamError, with the present name, for a key or value of an earlier version."""
+    for word in words:
+        key, _, value = word.lstrip("+~").partition("=")
+        if key in RENAMED_KEYS:
+            raise _renamed_key(key, value)
+        if (key, value) in RENAMED_VALUES:
+            raise QamError(f"unknown value {key}={value}: write {key}={RENAMED_VALUES[key, value]}")
+
+
+def _renamed_key(key: str, value: Any) -> QamError:
+    """The error for a key of an earlier version, with what to write instead."""
+    new = RENAMED_KEYS[key]
+    if new == "precision" and value not in PRECISIONS:
+        value = "float32"
+    return QamError(f"unknown key '{key}': it is called {new} now, so write {new}={'...' if value == '' else value}")
 
 
 def _check_appended(words: Sequence[str], config: DictConfig) -> None:
@@ -104,8 +125,6 @@ def _unknown_key(key: str, known: Sequence[str]) -> QamError:
     leaves: dict[str, list[str]] = {}
     for name in known:
         leaves.setdefault(name.rpartition(".")[2], []).append(name)
-    if key in RENAMED:
-        return QamError(f"unknown key '{key}': it is called {RENAMED[key]} now")
     leaf = key.rpartition(".")[2]
     close = [leaf] if leaf in leaves else difflib.get_close_matches(leaf, leaves, n=2, cutoff=0.6)
     near = [name for leaf in close for name in leaves[leaf]]

@@ -69,6 +69,12 @@ def _runs_at_once() -> int:
     return len(visible_gpus()) or cpu_cores()
 
 
+def _joined_path(*parts: str) -> str:
+    """Directories below each other, without the empty ones."""
+    return "/".join(part for part in parts if part)
+
+
+OmegaConf.register_new_resolver("joined_path", _joined_path, replace=True)
 OmegaConf.register_new_resolver("per_domain", _per_domain, replace=True)
 OmegaConf.register_new_resolver("runs_at_once", _runs_at_once, replace=True)
 OmegaConf.register_new_resolver("seed_name", _seed_name, replace=True)

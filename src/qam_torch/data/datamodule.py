@@ -158,7 +158,7 @@ class TrainingData(LightningDataModule):
         if state_dict.get("data") != self.fingerprint:
             raise QamError(
                 "checkpoint was written with other data: resume with the same dataset, or the same shards in the "
-                "same order and the same swap_every"
+                "same order and the same shard_every"
             )
         self.sampler.load_state_dict(state_dict["sampler"])
         self.step = int(state_dict["step"])

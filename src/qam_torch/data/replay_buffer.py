@@ -50,7 +50,7 @@ class ReplayWindows:
 
     def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
         steps, data = offline.horizon_length, offline.transitions
-        require("buffer", mode in MODES, mode, " or ".join(MODES))
+        require("replay_mode", mode in MODES, mode, " or ".join(MODES))
         if capacity < 2 * steps:
             raise QamError(
                 f"a replay buffer of {capacity} transitions per environment is too small: expected at least twice "
@@ -130,7 +130,7 @@ class ReplayWindows:
             return uniform(0, end, batch_size)
         if split == end:
             raise QamError(
-                f"buffer=balanced has only {self.size} collected transitions, less than horizon_length="
+                f"replay_mode=balanced has only {self.size} collected transitions, less than horizon_length="
                 f"{self.horizon_length}: raise start_training"
             )
         half = batch_size // 2

@@ -30,50 +30,50 @@ hardly slows training down, and still reads a shard in time on a busy machine.""
 
 
 class Shards:
-    """Files in rotation: update u, counted from 0, draws from file (u // swap_every) % n.
+    """Files in rotation: update u, counted from 0, draws from file (u // shard_every) % n.
 
     Args:
         files: one or more files, in order.
         load: path -> Transitions on the training device; called in the background, for one file at a time. Its own
             memory is needed in addition to the two shards, so it should read, use and release array by array.
-        swap_every: updates between exchanges, at least 1.
+        shard_every: updates between exchanges, at least 1.
 
     Attributes:
-        fingerprint: hash of swap_every and of the files' names and `content_mark`s, in order.
+        fingerprint: hash of shard_every and of the files' names and `content_mark`s, in order.
 
     Raises:
-        QamError: there are no files, a file is missing, or swap_every is below 1.
+        QamError: there are no files, a file is missing, or shard_every is below 1.
     """
 
     def __init__(
         self,
         files: Sequence[str | os.PathLike[str]],
         load: Callable[[Path], Transitions],
-        swap_every: int = 1000,
+        shard_every: int = 1000,
     ) -> None:
-        require("swap_every", swap_every >= 1, swap_every, "an integer >= 1")
+        require("shard_every", shard_every >= 1, shard_every, "an integer >= 1")
         self.files = [Path(file) for file in files]
         if not self.files:
             raise QamError("there are no data files: give the directory of the dataset")
         for file in self.files:
             if not file.is_file():
                 raise QamError(f"data file {file} does not exist: check the path, or put the file there")
-        self.load, self.swap_every = load, swap_every
+        self.load, self.shard_every = load, shard_every
         about = [(file.name, content_mark(file)) for file in self.files]
-        self.fingerprint = hashlib.sha256(repr((swap_every, about)).encode()).hexdigest()
+        self.fingerprint = hashlib.sha256(repr((shard_every, about)).encode()).hexdigest()
 
     def front(self, fraction: float) -> Shards:
         """The first files: this fraction in (0, 1] of them, at least one."""
         require("fraction", 0.0 < fraction <= 1.0, fraction, "a number in (0, 1]")
-        return Shards(self.files[: max(1, round(fraction * len(self.files)))], self.load, self.swap_every)
+        return Shards(self.files[: max(1, round(fraction * len(self.files)))], self.load, self.shard_every)
 
     def file(self, update: int) -> Path:
         """The file of this update."""
-        return self.files[update // self.swap_every % len(self.files)]
+        return self.files[update // self.shard_every % len(self.files)]
 
     def next_swap(self, update: int) -> int:
         """The first update after this one that draws from the next file."""
-        return update - update % self.swap_every + self.swap_every
+        return update - update % self.shard_every + self.shard_every
 
 
 class Rotation:

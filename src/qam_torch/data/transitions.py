@@ -224,7 +224,7 @@ class Transitions:
             digest.update(part.contiguous().cpu().numpy().data)
         return digest.hexdigest()
 
-    def proportion(self, fraction: float) -> Transitions:
+    def front(self, fraction: float) -> Transitions:
         """The first int(fraction * N) transitions, fraction in (0, 1]; states that are no longer used are dropped."""
         count = int(self.num_transitions * fraction) if 0.0 < fraction <= 1.0 else 0
         if count == 0:

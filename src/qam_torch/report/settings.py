@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from qam_torch.paper import domain_of
+from qam_torch.rundir.renamed_keys import with_current_keys
 from qam_torch.rundir.result_keys import changes_result
 
 __all__ = ["Cell", "Place", "cell_of", "differing_settings", "labels", "place_of", "format_value"]
@@ -63,7 +64,7 @@ def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
         config: of the run, resolved.
         own: the member's own hyperparameters, which replace the algorithm's.
     """
-    settings = dict(_flat(config)) | {f"algo.{name}": value for name, value in own.items()}
+    settings = dict(_flat(with_current_keys(config))) | {f"algo.{name}": value for name, value in own.items()}
     if settings.get("init_from"):  # each seed starts from its own checkpoint
         settings["init_from"] = re.sub(r"seeds?\d+(-\d+)*", "seed*", str(settings["init_from"]))
     kept = tuple(sorted((key, value) for key, value in settings.items() if changes_result(key)))

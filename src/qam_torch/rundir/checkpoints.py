@@ -19,6 +19,12 @@ SECTION = "qam_torch"
 """Key of the section that describes a checkpoint: format, library version, algorithm and its arguments, environment,
 data, and how far the run came."""
 
+RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"))
+"""(Part of the section, old name, present name) of entries that were renamed within format 1."""
+
+KEYS = {"dtype": "precision", "fraction": "data.fraction"}
+"""Entry of the section -> the key of the configuration that decides it, where the two differ."""
+
 FORMAT = 1
 """Number of the format. It increases when an older checkpoint needs a conversion to be read; every later version of
 the library reads all numbers up to its own (tests/rundir/test_checkpoint_format.py)."""
@@ -57,7 +63,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"'{path}' has checkpoint format {number}, written by qam_torch {version}; this version reads formats up "
             f"to {FORMAT}: install qam-torch=={version} or newer"
         )
+    _rename(section)
     return checkpoint
+
+
+def _rename(section: dict[str, Any]) -> None:
+    """Give the entries of an older checkpoint's section their present names, in place."""
+    for part, old, new in RENAMED:
+        if old in section.get(part, ()):
+            section[part][new] = section[part].pop(old)
 
 
 def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Mapping[str, Any]) -> None:
@@ -77,9 +91,10 @@ def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Map
         pairs += [(name, saved[part].get(name), description[part].get(name)) for name in sorted(names)]
     for name, old, new in pairs:
         if _as_list(old) != _as_list(new):
+            key = KEYS.get(name, name)
             raise QamError(
-                f"checkpoint '{path}' has {name}={old} but this run {name}={new}: give the same settings, "
-                "or another run_dir, or resume=never"
+                f"checkpoint '{path}' has {key}={old} but this run {key}={new}: give the same settings, "
+                "or another run_dir, or resume=false"
             )
 
 

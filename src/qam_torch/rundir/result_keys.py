@@ -36,7 +36,7 @@ IDENTITY = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "popul
 
 EXTENT = (
     "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
-    "save_every", "compare_behavior",
+    "checkpoint_every", "compare_behavior",
 )  # fmt: skip
 """How long a run goes on and how often it is evaluated, logged and saved."""
 

@@ -51,12 +51,12 @@ class TaskData(NamedTuple):
 
     def fraction(self, share: float) -> TaskData:
         """The first part of the data, a share in (0, 1] of its episodes or files, and its size in `source`."""
-        source = {**self.source, "proportion": share}
+        source = {**self.source, "fraction": share}
         if isinstance(self.transitions, Shards):
             shards = self.transitions.front(share)
             return self._replace(transitions=shards, source={**source, "files": len(shards.files)})
         assert self.transitions is not None
-        transitions = self.transitions.proportion(share)
+        transitions = self.transitions.front(share)
         sizes = {"transitions": transitions.num_transitions, "episodes": transitions.num_episodes}
         return self._replace(transitions=transitions, source={**source, **sizes})
 

@@ -63,7 +63,7 @@ class OGBench:
         finally:
             environment.close()
         load = partial(load_file, sizes=sizes, rewards=rewards, device=device, dtype=dtype)
-        transitions = Shards(shard_files(path), load, request.data["swap_every"]) if path.is_dir() else load(path)
+        transitions = Shards(shard_files(path), load, request.data["shard_every"]) if path.is_dir() else load(path)
         if not sha256:  # only after reading, which refuses pipes and other paths that are not files
             sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
         source = {"name": request.env["dataset"], "path": str(path), "origin": origin, "sha256": sha256}

@@ -62,7 +62,7 @@ def suite_of(environment: Mapping[str, Any]) -> Suite:
 
 
 def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch.float32) -> TaskData:
-    """Load the data that a configuration asks for: all of the dataset, or the share that `data.proportion` gives.
+    """Load the data that a configuration asks for: all of the dataset, or the share that `data.fraction` gives.
 
     Args:
         request: names the suite by its key `env.source`.
@@ -70,4 +70,4 @@ def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch
         dtype: of the transitions.
     """
     data = suite_named(request.env.get("source")).load(request, device, dtype)
-    return data.fraction(request.data["proportion"])
+    return data.fraction(request.data["fraction"])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig
 
 from qam_torch.config.population import seeds_of
+from qam_torch.rundir.renamed_keys import with_current_keys
 from qam_torch.types import QamError
 
 __all__ = ["Bench", "Estimate", "estimate", "read_bench"]
@@ -41,7 +42,7 @@ def read_bench(path: Path) -> Bench:
     """Read a file of `qam-bench --json`; raises QamError for any other file."""
     try:
         content = json.loads(path.read_text())
-        results = [{key: result[key] for key in KEYS} for result in content["results"]]
+        results = [with_current_keys({key: result[key] for key in KEYS}) for result in content["results"]]
         return Bench(content["machine"]["device"], results)
     except FileNotFoundError:
         raise QamError(f"no file '{path}': write it with qam-bench --json {path}") from None

@@ -46,10 +46,17 @@ class Plan(NamedTuple):
     neutral: tuple[str, ...]
 
     @classmethod
-    def of(cls, methods: str, domains: str, tasks: str, offline: bool, overrides: Sequence[str]) -> Plan:
-        """Parse comma-separated lists, or "all"; raises QamError for anything outside the protocol."""
+    def of(
+        cls,
+        methods: Sequence[str],
+        domains: Sequence[str],
+        tasks: Sequence[str],
+        offline: bool,
+        overrides: Sequence[str],
+    ) -> Plan:
+        """Check the names, among them "all"; raises QamError for anything outside the protocol."""
         chosen = _chosen("--methods", methods, METHODS)
-        if offline and methods == "all":
+        if offline and "all" in methods:
             chosen = tuple(name for name in chosen if name not in ONLINE_ONLY)
         if offline and set(chosen) & set(ONLINE_ONLY):
             raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
@@ -94,11 +101,9 @@ class Plan(NamedTuple):
         ]
 
 
-def _chosen(option: str, given: str, known: Sequence[str]) -> tuple[str, ...]:
-    names = list(known) if given == "all" else [name for name in given.split(",") if name]
+def _chosen(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    names = list(known) if "all" in given else list(given)
     for name in names:
         if name not in known:
             raise QamError(f"{option} {name} is not of the paper: choose from {', '.join(known)}")
-    if not names:
-        raise QamError(f"{option} names nothing: choose from {', '.join(known)}")
     return tuple(dict.fromkeys(names))

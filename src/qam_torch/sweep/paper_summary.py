@@ -1,4 +1,4 @@
-"""What a paper's runs take, as the lines that `qam-sweep` prints before any run starts."""
+"""What a paper's runs take, as the lines that `qam-reproduce` prints before any run starts."""
 
 from __future__ import annotations
 

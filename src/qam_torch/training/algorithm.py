@@ -14,7 +14,7 @@ from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
 from qam_torch.config.population import with_population
 from qam_torch.training.threads import hidden_widths
-from qam_torch.types import QamError, require
+from qam_torch.types import PRECISIONS, QamError, require
 
 __all__ = ["build_algorithm", "configure_update", "method_of", "wants_compilation"]
 
@@ -59,7 +59,7 @@ def build_algorithm(config: DictConfig, observation_dim: int, action_dim: int) -
                 f"algo.{name}={options[name]} differs between seeds, which {kind.__name__} does not declare: "
                 f"annotate the argument as '{PER_MEMBER}'"
             )
-    return algorithm.to(getattr(torch, config.dtype)), arguments
+    return algorithm.to(getattr(torch, PRECISIONS[config.precision])), arguments
 
 
 def configure_update(algorithm: Algorithm, config: DictConfig, device: torch.device, updates: int) -> None:
@@ -75,7 +75,7 @@ def configure_update(algorithm: Algorithm, config: DictConfig, device: torch.dev
         algorithm.freeze_diverged()
     algorithm.compile_update = wants_compilation(config, device, updates)
     algorithm.mixed_precision = config.precision == "bf16-mixed"
-    if device.type == "cuda" and config.dtype == "float32":
+    if device.type == "cuda" and PRECISIONS[config.precision] == "float32":
         torch.set_float32_matmul_precision("high")  # TensorFloat-32
 
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.rundir.paths import RunPaths
+from qam_torch.rundir.renamed_keys import with_current_keys
 from qam_torch.rundir.result_keys import NEUTRAL
 from qam_torch.types import QamError
 
@@ -34,7 +35,7 @@ def finished_run(paths: RunPaths, config: DictConfig) -> dict[str, Any] | None:
         return None
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        before = OmegaConf.to_container(OmegaConf.load(paths.config))
+        before = with_current_keys(OmegaConf.to_container(OmegaConf.load(paths.config)))  # type: ignore[arg-type]
     except (OSError, ValueError, YAMLError):
         raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
     longer = summary.get("offline_steps", summary["updates"]) < config.offline_steps and config.init_from is None
@@ -43,7 +44,7 @@ def finished_run(paths: RunPaths, config: DictConfig) -> dict[str, Any] | None:
     for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
         raise QamError(
             f"the finished run in '{paths.directory}' has {name}={old} but this run {name}={new}: give the same "
-            "settings, or another run_dir, or resume=never"
+            "settings, or another run_dir, or resume=false"
         )
     return summary
 

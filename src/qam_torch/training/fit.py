@@ -44,7 +44,7 @@ from qam_torch.training.threads import computing_threads
 from qam_torch.training.trainer import build_trainer, quiet_lightning, train
 from qam_torch.training.validation import check
 from qam_torch.training.wall_time import WallTime
-from qam_torch.types import QamError
+from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["RunResult", "fit"]
 
@@ -131,7 +131,7 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
     device = trainer.strategy.root_device
     start = choose_start(config, paths)
     schedule = schedule_of(config, start.offline_steps)
-    data = load_data(request_of(config), device, getattr(torch, config.dtype))
+    data = load_data(request_of(config), device, getattr(torch, PRECISIONS[config.precision]))
     algorithm, arguments = build_algorithm(config, data.observation_dim, data.action_dim)
     configure_update(algorithm, config, device, schedule.updates(schedule.steps))
 
@@ -226,11 +226,11 @@ def _describe(config: DictConfig, data: TaskData, algorithm: Algorithm, argument
         **data.environment,
         "batch_size": config.batch_size,
         "data": data.source["sha256"],
-        "proportion": config.data.proportion,
-        "dtype": config.dtype,
+        "fraction": config.data.fraction,
+        "dtype": PRECISIONS[config.precision],
         "init_from": config.init_from,
     }
-    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "buffer", "buffer_size")}
+    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")}
     return describe(algorithm, arguments, run, online)
 
 

@@ -59,7 +59,7 @@ def build_online_phase(
             members=members,
             streams=config.num_envs,
             capacity=replay_capacity(config),
-            mode=config.buffer,
+            mode=config.replay_mode,
         ),
     )
 

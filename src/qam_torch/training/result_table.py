@@ -43,7 +43,7 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         ("results", f"{paths.directory}/"),
         ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
-        ("watch again", f"qam-eval {shlex.quote(f'ckpt={paths.last_checkpoint}')} video=episodes.mp4"),
+        ("watch again", f"qam-eval {shlex.quote(str(paths.last_checkpoint))} --video episodes.mp4"),
     ]
     width = max(15, *(len(name) for name, _ in rows))
     print()

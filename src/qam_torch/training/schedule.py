@@ -41,8 +41,8 @@ class Schedule:
         num_envs: environments of each member, which take their steps together, >= 1.
         start_training: online step from which on there are updates, >= 1.
         utd_ratio: updates per environment step, >= 1.
-        log_every, eval_every, save_every: steps between metrics, evaluations and checkpoints, >= 1, counted in each
-            phase from its start. Each of them also happens at a phase's last step.
+        log_every, eval_every, checkpoint_every: steps between metrics, evaluations and checkpoints, >= 1, counted in
+            each phase from its start. Each of them also happens at a phase's last step.
 
     Raises:
         QamError: a value is out of range, or there is nothing to do.
@@ -56,7 +56,7 @@ class Schedule:
     utd_ratio: int
     log_every: int
     eval_every: int
-    save_every: int
+    checkpoint_every: int
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -89,7 +89,7 @@ class Schedule:
 
     def plan(self, step: int) -> int:
         """Steps to make in the trainer step that starts after `step` steps; 0 when the run is finished."""
-        events = (self.log_every, self.eval_every, self.save_every)
+        events = (self.log_every, self.eval_every, self.checkpoint_every)
         if step < self.offline_steps:
             return min(self.updates_per_step, self.offline_steps - step, *(every - step % every for every in events))
         made, each = self.online(step), self.num_envs
@@ -106,7 +106,7 @@ class Schedule:
 
     def due_at(self, step: int) -> Due:
         """What is due at the end of the trainer step that ended after `step` steps."""
-        return Due(*(self.due(every, step) for every in (self.eval_every, self.log_every, self.save_every)))
+        return Due(*(self.due(every, step) for every in (self.eval_every, self.log_every, self.checkpoint_every)))
 
     def due(self, every: int, step: int) -> bool:
         """Whether an event that happens every `every` steps is due after `step` steps."""
@@ -137,7 +137,7 @@ def schedule_of(config: DictConfig, offline_steps: int | None = None) -> Schedul
                 "utd_ratio",
                 "log_every",
                 "eval_every",
-                "save_every",
+                "checkpoint_every",
             )
         },
     )

@@ -34,7 +34,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
         return L.Trainer(
             accelerator=config.trainer.accelerator,
             devices=config.trainer.devices,
-            precision=config.trainer.precision,
+            precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
             max_steps=-1,  # the data module ends the run
@@ -58,9 +58,10 @@ def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkp
     try:
         trainer.fit(algorithm, datamodule=module, ckpt_path=checkpoint, weights_only=True)
     except SystemExit as error:
-        if not isinstance(error.__context__, KeyboardInterrupt):
+        interrupt = error.__context__
+        if not isinstance(interrupt, KeyboardInterrupt):
             raise
-        raise KeyboardInterrupt from None
+        raise interrupt from None
     finally:
         if handler is not None:
             signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored

@@ -17,7 +17,7 @@ from qam_torch.suites import suite_named
 from qam_torch.training.algorithm import build_algorithm, method_of
 from qam_torch.training.request import request_of
 from qam_torch.training.schedule import schedule_of
-from qam_torch.types import QamError, is_integer, is_number, require
+from qam_torch.types import PRECISIONS, QamError, is_integer, is_number, require
 
 __all__ = ["check"]
 
@@ -43,16 +43,13 @@ def check(config: DictConfig) -> None:
     suite_named(config.env.get("source")).check(request_of(config))
     _check_online(config)
     require("on_divergence", config.on_divergence in ("stop", "freeze"), config.on_divergence, "stop or freeze")
-    require("resume", config.resume in ("never", "auto"), config.resume, "never or auto")
+    require("resume", config.resume in (False, "auto"), config.resume, "false or auto")
     require("skip_completed", isinstance(config.skip_completed, bool), config.skip_completed, "true or false")
-    require("dtype", config.dtype in ("float32", "float64"), config.dtype, "float32 or float64")
-    require("precision", config.precision in ("full", "bf16-mixed"), config.precision, "full or bf16-mixed")
-    if config.precision == "bf16-mixed" and config.dtype != "float32":
-        raise QamError(f"precision=bf16-mixed needs dtype=float32 and got {config.dtype}: leave one of them out")
-    for name, least in (("generate_transitions", 1), ("seed", 0), ("swap_every", 1)):
+    require("precision", config.precision in PRECISIONS, config.precision, ", ".join(PRECISIONS))
+    for name, least in (("generate_transitions", 1), ("seed", 0), ("shard_every", 1)):
         require(f"data.{name}", is_integer(config.data[name], least), config.data[name], f"an integer >= {least}")
-    proportion = config.data.proportion
-    require("data.proportion", is_number(proportion) and 0 < proportion <= 1, proportion, "a number in (0, 1]")
+    fraction = config.data.fraction
+    require("data.fraction", is_number(fraction) and 0 < fraction <= 1, fraction, "a number in (0, 1]")
     require("data.download", isinstance(config.data.download, bool), config.data.download, "true or false")
     mirrors = config.data.mirrors
     listed = mirrors is None or (OmegaConf.is_list(mirrors) and all(isinstance(url, str) for url in mirrors))
@@ -79,7 +76,7 @@ def _check_complete(config: DictConfig) -> None:
 
 def _check_online(config: DictConfig) -> None:
     """Check the online phase and its replay buffer."""
-    require("buffer", config.buffer in MODES, config.buffer, " or ".join(MODES))
+    require("replay_mode", config.replay_mode in MODES, config.replay_mode, " or ".join(MODES))
     require("buffer_size", is_integer(config.buffer_size, 1), config.buffer_size, "an integer >= 1")
     start = config.init_from
     require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
@@ -97,11 +94,11 @@ def _check_online(config: DictConfig) -> None:
             f"start_training={config.start_training} exceeds online_steps={config.online_steps}, so that no update "
             "would be made: lower it, or give more steps"
         )
-    if config.buffer == "balanced":
-        require("batch_size", config.batch_size % 2 == 0, config.batch_size, "an even number with buffer=balanced")
+    if config.replay_mode == "balanced":
+        require("batch_size", config.batch_size % 2 == 0, config.batch_size, "an even number with replay_mode=balanced")
         least = chunk * streams
         require("start_training", config.start_training >= least, config.start_training,
-                f"at least {least} with buffer=balanced, so that there is a chunk to draw")  # fmt: skip
+                f"at least {least} with replay_mode=balanced, so that there is a chunk to draw")  # fmt: skip
 
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {

@@ -90,7 +90,7 @@ class WarmStart:
 
 
 def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
-    """Raise QamError when a checkpoint's method, members, dtype or network sizes are not this run's.
+    """Raise QamError when a checkpoint's method, members, precision or network sizes are not this run's.
 
     A run of one member may continue with any seed and hyperparameters. Each member of a population continues as the
     same member.
@@ -99,7 +99,7 @@ def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, descrip
     for name, old, new in (
         ("method", saved["algorithm"], description["algorithm"]),
         ("number of members", len(saved["arguments"]["seeds"]), algorithm.members),
-        ("dtype", saved["run"]["dtype"], description["run"]["dtype"]),
+        ("precision", saved["run"]["dtype"], description["run"]["dtype"]),
     ):
         if old != new:
             raise QamError(f"init_from: the checkpoint's {name} is {old} but this run's {new}: give the same")

@@ -2,7 +2,7 @@
 # terminated and truncated in the same step: termination wins, offline and online (d3rlpy #463, SB3 #934)
 . "$(dirname "$0")/../lib/common.sh"
 record Same s.npz; record Cut c.npz
-for e in Same Cut; do f=$(echo ${e:0:1} | tr SC sc).npz; qam-train env=npz path=$f env_id=fieldenvs:Field/$e-v0 runs_root=runs run_name=$e $TINY online_steps=70 start_training=5 num_envs=2 algo.horizon_length=3 eval_every=100 save_every=70 >/dev/null 2>&1; done
+for e in Same Cut; do f=$(echo ${e:0:1} | tr SC sc).npz; qam-train env=npz path=$f env_id=fieldenvs:Field/$e-v0 runs_root=runs run_name=$e $TINY online_steps=70 start_training=5 num_envs=2 algo.horizon_length=3 eval_every=100 checkpoint_every=70 >/dev/null 2>&1; done
 python - <<'PY' && right "masks, ends and next states as they should be" || wrong "see above"
 import numpy as np, torch
 from readreplay import replay

@@ -2,7 +2,7 @@
 # actions in other units than [-1, 1]: data, environment and replay agree (d3rlpy #11 #26 #157, Gymnasium #1679)
 . "$(dirname "$0")/../lib/common.sh"
 record Wide w.npz; record Asym a.npz
-qam-train env=npz path=w.npz env_id=fieldenvs:Field/Wide-v0 runs_root=runs run_name=a $TINY online_steps=40 start_training=5 eval_every=100 save_every=40 >/dev/null 2>&1
+qam-train env=npz path=w.npz env_id=fieldenvs:Field/Wide-v0 runs_root=runs run_name=a $TINY online_steps=40 start_training=5 eval_every=100 checkpoint_every=40 >/dev/null 2>&1
 python - <<'PY' && right "to rounding" || wrong "see above"
 import numpy as np
 from readreplay import replay

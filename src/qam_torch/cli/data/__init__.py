@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
-import sys
 from collections.abc import Sequence
 
 from qam_torch.cli.command import Parser, run_command
@@ -26,20 +24,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: that of the verb, 1 after printing an error in one line, 130 after Ctrl-C.
+        Exit status: that of the verb, or as `run_command` returns.
     """
-    interrupted = "interrupted; the same command continues where it stopped"
-    return run_command("qam-data", lambda: _run(arguments), interrupted)
+    return run_command("qam-data", lambda: _run(arguments), again="the same command continues where it stopped")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        status: int = options.run(options)
-        sys.stdout.flush()
-    except BrokenPipeError:  # the reader of a pipe has closed it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    status: int = options.run(options)
     return status
 
 
@@ -47,7 +39,7 @@ def _parser() -> Parser:
     parser = Parser(prog="qam-data", description="Data sets of OGBench: what there is, and having it on disk.")
     where = "where data files are looked for and kept (default ~/.ogbench/data)"
     parser.add_argument("--directory", default="~/.ogbench/data", metavar="DIR", help=where)
-    subparsers = parser.add_subparsers(required=True, metavar="VERB", title="verbs (`qam-data VERB --help` tells more)")
+    subparsers = parser.add_subparsers(required=True, metavar="VERB", title="verbs (see also `qam-data VERB --help`)")
     for verb in VERBS:
         importlib.import_module(f"{__name__}.{verb}").add_parser(subparsers)
     for subparser in subparsers.choices.values():  # both `qam-data --directory DIR list` and `list --directory DIR`

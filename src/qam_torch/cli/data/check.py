@@ -24,8 +24,8 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb `check` to the command."""
     parser = subparsers.add_parser(
         "check",
-        help="look for anything wrong in data files",
-        description="Look at data files from every side. The exit status is 1 if any has an error; notes are harmless.",
+        help="check data files for errors",
+        description="Check data files for errors. The exit status is 1 if any file has an error; notes are harmless.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory of shards, or name of a data set")
     parser.add_argument(

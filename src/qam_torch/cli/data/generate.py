@@ -20,10 +20,7 @@ even killed, continues with the same command.
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's subparsers."""
-    parser = subparsers.add_parser(
-        "generate", help="make data sets with OGBench's oracles", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    parser = subparsers.add_parser("generate", help="make data sets with OGBench's oracles", description=DESCRIPTION)
     parser.add_argument("name", metavar="NAME", help="cube, scene, puzzle or pointmaze; `qam-data list` has all")
     parser.add_argument("--transitions", type=int, metavar="N", help="training transitions (default as published)")
     parser.add_argument("--workers", type=int, metavar="W", help="processes (default one a CPU)")

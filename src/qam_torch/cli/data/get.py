@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from qam_torch.cli.command import ListOf
 from qam_torch.system.console import Bars, readable_size
 
 __all__ = ["add_parser"]
@@ -18,17 +19,16 @@ in NAME.npz.sha256, which `sha256sum --check` reads.
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's subparsers."""
-    parser = subparsers.add_parser(
-        "get", help="fetch published data sets", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    parser.add_argument("names", nargs="+", metavar="NAME", help="e.g. cube-triple-play-v0; `qam-data list` has all")
+    parser = subparsers.add_parser("get", help="fetch published data sets", description=DESCRIPTION)
+    parser.add_argument(
+        "names", action=ListOf, metavar="NAME", help="e.g. cube-triple-play-v0; `qam-data list` shows all"
+    )
     parser.add_argument(
         "--mirror",
         action="append",
         metavar="URL",
-        help="base address to fetch from instead of OGBench's; several are tried in this order (default: those in the "
-        "environment variable QAM_DATA_MIRRORS, separated by commas)",
+        help="base address to fetch from instead of OGBench's; several, separated by commas or given by several "
+        "options, are tried in this order (default: those in the environment variable QAM_DATA_MIRRORS)",
     )
     parser.set_defaults(run=run)
 
@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     from qam_torch.data.dataset_files import dataset_checksum, dataset_path, training_files
     from qam_torch.data.fetching.download import fetch_dataset, mirror_urls, require_published
 
-    entries, mirrors = [catalog_entry(name) for name in options.names], mirror_urls(options.mirror)
+    given = [url for word in options.mirror or () for url in word.split(",")]
+    entries, mirrors = [catalog_entry(name) for name in options.names], mirror_urls(given)
     for entry in entries:
         require_published(entry)
     for entry in entries:

@@ -29,9 +29,8 @@ ROW = "{:35}  {:>11}  {:>16}  {:>5}  {}"
 def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's subparsers."""
     parser = subparsers.add_parser(
-        "list", help="data sets, and where each is or can come from", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        "list", help="data sets, and where each is or can come from", description=DESCRIPTION
+    )
     parser.add_argument(
         "pattern", nargs="?", default="", metavar="PATTERN", help="part of the name, e.g. 'maze*stitch'"
     )

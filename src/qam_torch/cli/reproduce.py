@@ -1,19 +1,19 @@
-"""`qam-sweep`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
+"""`qam-reproduce`: the published runs of a paper as one `qam-train` command, with an estimate of what they take.
 
-See `qam-sweep --help`.
+See `qam-reproduce --help`.
 """
 
 from __future__ import annotations
 
-import argparse
+import itertools
+import re
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
-from qam_torch.cli.command import Parser, run_command
-from qam_torch.types import QamError
+from qam_torch.cli.command import ListOf, Parser, run_command
 
 __all__ = ["main"]
 
@@ -27,20 +27,20 @@ Prints how many runs these are and what they take, and the command that makes th
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-sweep`.
+    """Entry point of `qam-reproduce`.
 
     Args:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status: 0, 1 after printing an error in one line, 130 after Ctrl-C. With --launch the process exits with
-        the status of the launched runs.
+        Exit status, see `run_command`; with --launch that of the launched runs.
     """
-    return run_command("qam-sweep", lambda: _run(arguments), "interrupted; the same command continues")
+    words = sys.argv[1:] if arguments is None else arguments
+    return run_command("qam-reproduce", lambda: _run(words), again="the same command continues")
 
 
-def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+def _run(words: Sequence[str]) -> int:
+    options = _parser().parse_args(_overrides_first(words))
     from qam_torch.sweep.bench_times import read_bench
     from qam_torch.sweep.paper_plan import Plan
     from qam_torch.sweep.paper_summary import summary_lines
@@ -59,21 +59,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     return 0
 
 
-class _Parser(Parser):
-    def error(self, message: str) -> NoReturn:
-        raise QamError(f"{message}: see `qam-sweep --help`")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="qam-sweep", description="Published runs, and what they take.")
+def _parser() -> Parser:
+    parser = Parser(prog="qam-reproduce", description="Published runs, and what they take.")
     verbs = parser.add_subparsers(required=True, metavar="PAPER")
-    paper = verbs.add_parser(
-        "paper", help="Li & Levine 2026", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    paper = verbs.add_parser("paper", help="Li & Levine 2026", description=DESCRIPTION)
     add = paper.add_argument
-    add("--methods", default="all", metavar="A,B", help="such as qam,qam_e,fql (default all seventeen)")
-    add("--domains", default="all", metavar="A,B", help="such as cube-triple-play (default all ten)")
-    add("--tasks", default="all", metavar="1,2", help="of each domain (default all five)")
+    every: Any = {"action": ListOf, "default": ["all"]}
+    add("--methods", metavar="NAME", help="such as qam qam_e fql (default all)", **every)
+    add("--domains", metavar="NAME", help="such as cube-triple-play (default all)", **every)
+    add("--tasks", metavar="N", help="of each domain, such as 1 2 (default all)", **every)
     add("--offline", action="store_true", help="without the online phase")
     add("--bench", type=Path, metavar="FILE", help="of `qam-bench --json FILE`, for the GPU hours")
     launchers = "one after the other (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
@@ -81,3 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
     add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
     return parser
+
+
+def _overrides_first(words: Sequence[str]) -> list[str]:
+    """The words with those of `qam-train` before the options, so that none is taken for an entry of a list."""
+    moved = [
+        word
+        for before, word in itertools.pairwise(["", *words])
+        if re.match(r"[+~]{0,2}[\w./@]+=", word) and before != "--bench"
+    ]
+    others = [word for word in words if word not in moved]
+    return [*others[:1], *moved, *others[1:]]

@@ -1,0 +1,51 @@
+"""Keys and values of the configuration that had other names in earlier versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["RENAMED_KEYS", "RENAMED_VALUES", "with_current_keys"]
+
+RENAMED_KEYS = {
+    "updates": "offline_steps",
+    "save_every": "checkpoint_every",
+    "buffer": "replay_mode",
+    "dtype": "precision",
+    "trainer.precision": "precision",
+    "data.proportion": "data.fraction",
+    "data.swap_every": "data.shard_every",
+}
+"""Old dotted key -> its present name."""
+
+RENAMED_VALUES = {
+    ("resume", "never"): "false",
+    ("precision", "full"): "float32",
+    ("experiment", "train"): "default",
+}
+"""(Key, old value) -> its present value."""
+
+
+def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Translate the configuration of a run of any earlier version.
+
+    Args:
+        config: resolved, as in a run's config.yaml; not changed.
+
+    Returns:
+        The configuration with the present keys and values. A key that is already there is kept.
+    """
+    current = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
+    if current.get("dtype") == "float64":  # matrix products of float64 networks were always in float64
+        current["precision"] = "float64"
+    for old, new in RENAMED_KEYS.items():
+        group, _, key = old.rpartition(".")
+        part = current.get(group) if group else current
+        if isinstance(part, dict) and key in part:
+            value = part.pop(key)
+            if old != "trainer.precision":  # it was Lightning's, and always 32-true
+                part.setdefault(new.rpartition(".")[2], value)
+    for (key, old), new in RENAMED_VALUES.items():
+        if current.get(key) == old:
+            current[key] = False if new == "false" else new
+    return current
