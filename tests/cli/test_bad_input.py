@@ -98,6 +98,8 @@ MISTAKES = {
     "buffer=balanced": "unknown key 'buffer': it is called replay_mode now, so write replay_mode=balanced",
     "data.proportion=0.5": "unknown key 'data.proportion': it is called data.fraction now, so write data.fraction=0.5",
     "~data.swap_every": "unknown key 'data.swap_every': it is called data.shard_every now, so write",
+    "hydra/launcher=qam_joblib": "hydra/launcher=qam_joblib requires several runs: add -m, or leave it out",
+    "--hlp": "unrecognized arguments: --hlp: see `qam-train --help`",
     "data.path=/nowhere/x.npz": "data file /nowhere/x.npz does not exist",
 }
 

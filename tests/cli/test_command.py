@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from qam_torch.cli.command import Parser, run_command
+from qam_torch.cli.command import ListOf, Parser, run_command
 from qam_torch.types import QamError
 
 
@@ -23,12 +26,21 @@ def raiser(error: BaseException) -> Callable[[], int]:
         (QamError("x=1 is out of range"), 1, "qam-x: x=1 is out of range"),
         (OSError("no space"), 1, "qam-x: no space"),
         (KeyboardInterrupt(), 130, "qam-x: interrupted; continue"),
+        (MemoryError("Unable to allocate 1 TiB"), 1, "qam-x: the memory is full (Unable to allocate 1 TiB): use less"),
+        (MemoryError(), 1, "qam-x: the memory is full: use less"),
+        (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), 1, "qam-x: the GPU's memory is full (CUDA): use less"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+            1,
+            "qam-x: the memory is full (DefaultCPUAllocator: can't allocate memory): use less",
+        ),
+        (SystemExit("no"), 1, "no"),
     ],
 )
 def test_an_error_is_one_line_and_a_status(
     error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("qam-x", raiser(error), again="continue") == status
+    assert run_command("qam-x", raiser(error), again="continue", memory="use less") == status
     captured = capsys.readouterr()
     assert captured.err == f"{line}\n" and captured.out == ""
 
@@ -42,3 +54,76 @@ def test_other_errors_are_not_hidden() -> None:
 def test_a_parser_raises_instead_of_ending_the_process() -> None:
     with pytest.raises(QamError, match=r"unrecognized arguments: --what: see `qam-x --help`"):
         Parser(prog="qam-x").parse_args(["--what"])
+
+
+def test_an_unknown_option_names_the_nearest_also_of_a_verb() -> None:
+    parser = Parser(prog="qam-x")
+    parser.add_subparsers().add_parser("verb").add_argument("--episodes")
+    with pytest.raises(QamError, match="unrecognized arguments: --episods, did you mean --episodes: see"):
+        parser.parse_args(["verb", "--episods"])
+
+
+@pytest.mark.parametrize("words", [["--n", "1", "2"], ["--n", "1,2"], ["--n", "1,", "2"], ["--n=1,2"]])
+def test_a_list_has_spaces_or_commas(words: list[str]) -> None:
+    parser = Parser(prog="qam-x")
+    parser.add_argument("--n", action=ListOf, kind=int, default=[7])
+    assert parser.parse_args(words).n == [1, 2]
+    assert parser.parse_args([]).n == [7]
+    for wrong in (["--n", "1,x"], ["--n", ","]):
+        with pytest.raises(QamError, match="argument --n: (invalid value '1,x'|expected at least one value)"):
+            parser.parse_args(wrong)
+
+
+COMMAND = """
+import os, signal, sys, time
+from qam_torch.cli.command import run_command
+def many():
+    for number in range(100_000):
+        print(number)
+    print("the end", file=sys.stderr)
+    return 0
+def told():
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+    return 0
+def broken():
+    raise BrokenPipeError("of another process")
+"""
+
+
+def ended(call: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """A process that ends as `run_command("qam-x", ...)` does."""
+    words = [sys.executable, "-c", f"{COMMAND}\nsys.exit(run_command('qam-x', {call}))"]
+    return subprocess.run(words, text=True, stderr=subprocess.PIPE, timeout=60, **options)
+
+
+@pytest.mark.parametrize(("option", "status", "told"), [("", 1, ""), (", outlives_reader=True", 0, "the end\n")])
+def test_a_reader_that_ends(option: str, status: int, told: str) -> None:
+    with subprocess.Popen(["head", "-n1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as head:
+        process = ended(f"many{option}", stdout=head.stdin)
+        assert head.stdin is not None
+        head.stdin.close()
+    assert (process.returncode, process.stderr) == (status, told)
+
+
+def test_a_pipe_to_another_process_is_no_reader() -> None:
+    assert (ended("broken").returncode, ended("broken").stderr) == (1, "qam-x: of another process\n")
+
+
+def test_sigterm_is_one_line() -> None:
+    process = ended("told, again='the same command continues'", stdout=subprocess.DEVNULL)
+    assert (process.returncode, process.stderr) == (143, "qam-x: terminated; the same command continues\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_missing_streams(closed: str) -> None:
+    script = f"{COMMAND}\nsys.exit(run_command('qam-x', many))"
+    process = subprocess.run(["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, script], capture_output=True)
+    assert process.returncode == 0 and b"Traceback" not in process.stderr
+
+
+def test_output_that_cannot_be_written() -> None:
+    with open("/dev/full", "w") as full:
+        process = ended("many", stdout=full)
+    assert process.returncode == 1
+    assert process.stderr == "qam-x: [Errno 28] No space left on device\n"

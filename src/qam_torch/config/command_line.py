@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import re
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from hydra.core.override_parser.types import IntervalSweep
 from omegaconf import DictConfig
@@ -72,7 +73,9 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
     from qam_torch.config.hydra_internals import get_args_parser
 
     # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
-    arguments = get_args_parser().parse_intermixed_args(list(words))
+    parser = get_args_parser()
+    parser.error = _raise_error  # type: ignore[method-assign]
+    arguments = parser.parse_intermixed_args(list(words))
     flags = list(words)
     for override in arguments.overrides:
         flags.remove(override)
@@ -82,6 +85,8 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
     composed = with_config_directory(overrides, arguments.config_dir)
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
+    if not (arguments.multirun or shown):
+        _refuse_launcher(overrides)
     if not arguments.multirun:
         _composed_runs([composed], None if shown else check)
         return Command(flags, overrides)
@@ -94,6 +99,18 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
         return Command(flags, overrides)
     launcher = str(compose_for_hydra(runs[0]).hydra.launcher.get("_target_"))
     return Command(flags, overrides, configs[0], runs if plain else None, launcher.endswith(SLURM))
+
+
+def _raise_error(message: str) -> NoReturn:
+    """Raise QamError for a wrong flag, instead of Hydra's parser, which prints its usage and ends the process."""
+    raise QamError(f"{message}: see `qam-train --help`")
+
+
+def _refuse_launcher(overrides: Sequence[str]) -> None:
+    """Raise QamError if a launcher or sweeper is chosen for a single run, which would not use it."""
+    for word in overrides:
+        if re.match(r"[+~]*hydra[/.](launcher|sweeper)\b", word):
+            raise QamError(f"{word} requires several runs: add -m, or leave it out")
 
 
 def _searched(overrides: Sequence[str]) -> list[str]:

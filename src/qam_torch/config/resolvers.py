@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, Node, OmegaConf
 
+from qam_torch.config.groups import config_directory, options_of, with_config_directory
 from qam_torch.config.overrides import parsed
 from qam_torch.system.machine import cpu_cores, visible_gpus
 from qam_torch.types import QamError
@@ -69,11 +70,19 @@ def _runs_at_once() -> int:
     return len(visible_gpus()) or cpu_cores()
 
 
+def _group_options(group: str, *, _root_: DictConfig) -> str:
+    """The names that a group takes, for the text of --help; also those in a directory of --config-dir."""
+    added = [one.path for one in _root_.hydra.runtime.config_sources if one.provider == "command-line"]
+    return ", ".join(options_of(group, with_config_directory([], added[0] if added else None)))
+
+
 def _joined_path(*parts: str) -> str:
     """Directories below each other, without the empty ones."""
     return "/".join(part for part in parts if part)
 
 
+OmegaConf.register_new_resolver("config_directory", lambda: str(config_directory()), replace=True)
+OmegaConf.register_new_resolver("group_options", _group_options, replace=True)
 OmegaConf.register_new_resolver("joined_path", _joined_path, replace=True)
 OmegaConf.register_new_resolver("per_domain", _per_domain, replace=True)
 OmegaConf.register_new_resolver("runs_at_once", _runs_at_once, replace=True)
