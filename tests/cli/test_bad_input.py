@@ -20,6 +20,7 @@ from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
 from qam_torch.types import QamError
+from tests.helpers.processes import end_session, session_ends
 from tests.helpers.runs import Fit, environment, one_sentence
 
 Overrides = Callable[..., list[str]]
@@ -344,9 +345,7 @@ def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Override
         _, error = process.communicate(timeout=60)
         assert process.returncode == 130, error
         assert "interrupted; the same command with resume=auto continues" in one_sentence(error)
-        time.sleep(0.5)
-        with pytest.raises(ProcessLookupError):
-            os.killpg(process.pid, 0)
+        assert session_ends(process.pid), "a worker is left"
     finally:
-        if process.poll() is None:
-            process.kill()
+        end_session(process.pid)
+        process.wait()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.frozen.frozen_made_runs import copied_tree
+from tests.helpers.processes import end_session, session_ends
 
 DATA_SET = "pointmaze-medium-navigate-v0"
 TRANSITIONS = 2000
@@ -296,27 +297,13 @@ class Workplace:
     def _ended(process: subprocess.Popen[bytes], out: Path, err: Path) -> Ended:
         try:
             status = process.wait(LONGEST_SECONDS)
-            left = _group_is_there(process.pid)
+            left = not session_ends(process.pid)
         finally:
             end(process)
         return Ended(status, out.read_text(errors="replace"), err.read_text(errors="replace"), left)
 
 
-def _group_is_there(group: int, patience: float = 5.0) -> bool:
-    """Whether a process group still has a process after a while."""
-    until = time.monotonic() + patience
-    while True:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return False
-        if time.monotonic() > until:
-            return True
-        time.sleep(0.05)
-
-
 def end(process: subprocess.Popen[Any]) -> None:
-    """End a command and all processes of its group, if they are still there."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    """End a command and all processes of its session, if they are still there."""
+    end_session(process.pid)
     process.wait()

@@ -55,7 +55,8 @@ class _Described(Protocol):
 
 def array_problem(spec: ArraySpec, array: _Described) -> str:
     """What is wrong with the shape or the dtype of one array, e.g. "has shape (8,), expected (N, O)"; "" if nothing."""
-    if len(array.shape) != len(spec.axes) or 0 in array.shape:
+    empty = any(size == 0 and axis in ("N", "O", "A") for axis, size in zip(spec.axes, array.shape, strict=False))
+    if len(array.shape) != len(spec.axes) or empty:
         axes = ", ".join(spec.axes) + ("," if len(spec.axes) == 1 else "")
         return f"has shape {array.shape}, expected ({axes}) without zeros"
     if array.dtype.kind not in spec.kinds or array.dtype.itemsize > 8:

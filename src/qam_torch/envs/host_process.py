@@ -76,7 +76,10 @@ class RemoteHost:
     ) -> None:
         pickled = _pickled(make, "the environment factory", [getattr(make, "func", make)])
         pickled_metrics = _pickled(tuple(metrics), "an evaluation metric", metrics)
-        self._worker = WorkerProcess("qam_torch.envs.host", variables)
+        try:
+            self._worker = WorkerProcess("qam_torch.envs.host", variables)
+        except WorkerDied as error:
+            raise HostFailure(f"{error}: let this process run the environments (0 workers)") from error
         self.send("open", pickled, list(indices), pickled_metrics)
 
     @property

@@ -30,14 +30,12 @@ class Minari(RegisteredSuite):
         """See `Suite.load`."""
         name = request.env["dataset"]
         dataset = open_minari(name, request.data["download"])
-        return self.load_registered(
+        data = self.load_registered(
             name,
             environment_spec(dataset),
             lambda low, high: minari_transitions(dataset, low, high, device, dtype),
-            {
-                "name": name,
-                "path": str(dataset.storage.data_path),
-                "origin": "minari",
-                "sha256": dataset_hash(dataset),
-            },
+            {},
         )
+        path = str(dataset.storage.data_path)
+        source = {"name": name, "path": path, "origin": "minari", "sha256": dataset_hash(dataset)}
+        return data._replace(source=source)  # hashed only after data and environment were found to fit together

@@ -116,6 +116,8 @@ def answer_messages(answer: Callable[[Any], Any]) -> None:
         answer: called with each message; returns a picklable answer.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where there are no process groups
+    if hasattr(signal, "SIGTTOU"):  # a terminal may stop processes of the background that print
+        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     while True:

@@ -56,5 +56,5 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any,
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)
-    elif old != new:
+    elif old != new and not (old is None and new in ({}, [])):  # a key that an earlier version did not have
         yield name, old, new

@@ -76,6 +76,7 @@ class WarmStart:
                 "after_offline": {},
             },
             "TrainingData": {"sampler": sampler, "step": updates, "data": data.fingerprint},
+            "callbacks": {},  # the state of custom callbacks belongs to the other run
         }
         noise = content.pop("noise", None)
         if noise is not None and same_device:

@@ -104,9 +104,9 @@ class MetricsCallback(L.Callback):
             logger.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Finish the loggers' files as far as the disk permits."""
+        """Finish the loggers' files as far as possible."""
         for logger in self.loggers:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # the exception that ended training is reported, not a logger's
                 logger.finalize("failed")
 
 
