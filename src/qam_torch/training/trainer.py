@@ -7,10 +7,10 @@ import signal
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
@@ -28,13 +28,22 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def build_trainer(config: DictConfig) -> L.Trainer:
-    """The trainer of a run; raises QamError where the accelerator cannot be used."""
+def build_trainer(accelerator: str, devices: int | list[int] | str, precision: Any) -> L.Trainer:
+    """The trainer of a run.
+
+    Args:
+        accelerator: Lightning's name of the device.
+        devices: their number, or a list of one index.
+        precision: of Lightning's plugin.
+
+    Raises:
+        QamError: the accelerator cannot be used.
+    """
     try:
         return L.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
-            precision=config.trainer.precision,
+            accelerator=accelerator,
+            devices=devices,
+            precision=precision,
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
             max_steps=-1,  # the data module ends the run
@@ -46,9 +55,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise QamError(
-            f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto"
-        ) from None
+        raise QamError(f"trainer.accelerator={accelerator} cannot be used here ({reason}): try trainer=auto") from None
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
