@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Reading the paper's results
 #
-# The success rates of [Li & Levine 2026](https://arxiv.org/abs/2601.14234) are shipped with the package: seventeen
+# The success rates of [Li & Levine 2026](https://arxiv.org/abs/2601.14234) are shipped with the package: all
 # methods on the fifty tasks of ten domains, every 50 000 steps, twelve seeds each, derived from the authors' released
 # experiment data. Here are their tables and curves, and how to lay runs of one's own over them.
 

@@ -1,4 +1,4 @@
-"""What must hold for each of the seventeen methods, whatever it learns."""
+"""What must hold for every method, whatever it learns."""
 
 from __future__ import annotations
 

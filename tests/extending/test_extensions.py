@@ -149,6 +149,7 @@ def test_the_pages_script(project: Path, data_directory: Path, monkeypatch: pyte
     exec(SCRIPT, scope)
     folder = scope["run"].directory
     assert scope["run"].summary["final"]["effort"] > 0
+    assert scope["again"].metrics["effort"].shape == (1, 2)
     assert "plots/gradients.png" in scope["run"].summary["plots"]
     assert (folder / "lightning/version_0/metrics.csv").is_file()
     assert list((folder / "tensorboard").glob("events.*"))  # what is configured remains

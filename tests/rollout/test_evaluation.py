@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.envs.pool import EnvironmentFailure, EnvironmentPool
+from qam_torch.envs.step_metrics import Step
 from qam_torch.rollout.evaluation import Evaluation, episode_seeds, evaluate
 from qam_torch.stats.wilson import wilson_interval
 from qam_torch.types import QamError
@@ -197,3 +198,80 @@ def test_a_summary_holds_every_metric_over_all_members_and_by_member() -> None:
     unjudged = Evaluation(plain, seconds=1.0)
     assert list(unjudged.by_member()) == ["return", "length"]
     assert summary.keys() - unjudged.summary().keys() == {name for name in summary if name.startswith("success")}
+
+
+# Custom metrics
+
+
+def highest(so_far: float | None, step: Step) -> float | None:
+    """The highest action, for episodes that succeed or have begun at 6 or more."""
+    if so_far is None and step.observation[0] < 5 and not step.info["success"]:
+        return None
+    return max(-9.0 if so_far is None else so_far, float(step.action[0]))
+
+
+def steps_so_far(so_far: float | None, step: Step) -> float:
+    return (so_far or 0) + 1
+
+
+def act_by_member(observations: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(np.array([0.75, 0.25])[:, None, None], (*observations.shape[:2], 2))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_custom_metrics_are_those_of_whole_episodes(workers: int) -> None:
+    """Over chunks of two, in any process; members that never succeed have a value only in long episodes."""
+    lengths = 3 + episode_seeds(9, 6) % 6
+    with EnvironmentPool(countdown, 12, workers, metrics=[steps_so_far, highest]) as pool:
+        outcome = evaluate(act_by_member, pool, 2, 6, 2, 1, seed=9)
+        again = evaluate(act_by_member, pool, 2, 6, 2, 1, seed=9)
+    assert list(outcome.metrics) == ["success", "return", "length", "steps_so_far", "highest"]
+    assert outcome.metrics["steps_so_far"].tolist() == outcome.lengths.tolist() == [lengths.tolist()] * 2
+    expected = np.where(lengths >= 6, 0.25, np.nan)
+    assert (lengths >= 6).any() and not (lengths >= 6).all()
+    np.testing.assert_array_equal(outcome.metrics["highest"], [np.full(6, 0.75), expected])
+    np.testing.assert_array_equal(again.metrics["highest"], outcome.metrics["highest"])
+    assert outcome.custom()["highest"].tolist() == [0.75, 0.25]
+
+
+def test_a_summary_holds_custom_metrics_and_null_for_no_value() -> None:
+    plain = {"return": np.zeros((2, 2)), "length": np.ones((2, 2), int)}
+    values = np.array([[1.0, np.nan], [np.nan, np.nan]])
+    outcome = Evaluation({**plain, "height": values}, seconds=1.0)
+    summary = outcome.summary()
+    assert (summary["height"], summary["height_by_seed"]) == (1.0, [1.0, None])
+    assert np.isnan(outcome.by_member()["height"]).tolist() == [False, True]
+    joined = Evaluation.joined([outcome, outcome])
+    assert joined.metrics["height"].shape == (2, 4) and joined.summary()["height_by_seed"] == [1.0, None]
+    assert outcome.of([1]).summary()["height"] is None
+
+
+def wrong(so_far: float | None, step: Step) -> float:
+    return step.info["nothing"]
+
+
+def test_a_custom_metric_that_fails_is_named() -> None:
+    told = r"evaluation metric 'wrong' failed \(KeyError: 'nothing'\)"
+    with EnvironmentPool(countdown, 1, metrics=[wrong]) as pool, pytest.raises(EnvironmentFailure, match=told):
+        evaluate(lambda o: np.ones((1, 1, 1)), pool, 1, 1, 1, 1, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ([partial(highest)], "has no name"),
+        ([lambda so_far, step: 1.0], "has no name"),
+        ([highest, highest], "named 'highest', which is taken"),
+    ],
+)
+def test_custom_metrics_have_names_of_their_own(metrics: list, told: str) -> None:
+    with pytest.raises(QamError, match=told):
+        EnvironmentPool(countdown, 1, metrics=metrics)
+
+
+def test_a_custom_metric_that_workers_cannot_import_is_refused() -> None:
+    def local(so_far: float | None, step: Step) -> float:
+        return 1.0
+
+    with pytest.raises(QamError, match="an evaluation metric cannot be sent to a worker process"):
+        EnvironmentPool(countdown, 1, workers=1, metrics=[local])

@@ -135,9 +135,25 @@ def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pyte
 
 
 @pytest.mark.slow
+def test_the_page_with_an_hdf5_file(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same steps as in the npz file give the same run."""
+    pytest.importorskip("h5py")
+    (_, make), (_, npz), _, (_, convert), (_, run) = BLOCKS[:5]
+    exec(make, {})
+    exec(convert, {})
+    for words in (npz, run):
+        assert train(*command(words), "eval_workers=0", "logger=csv", "trainer=cpu") == 0, capsys.readouterr().err
+    one, other = (json.loads((here / "runs" / name / "summary.json").read_text()) for name in ("pendulum", "hdf5"))
+    assert other["data"]["transitions"] == 2000 and other["final"] == one["final"]
+    capsys.readouterr()
+    assert evaluate_main(["runs/hdf5/checkpoints/best.ckpt", "--episodes=1", "--workers=0"]) == 0
+    assert qam_torch.load_policy("runs/hdf5").environment["source"] == "hdf5"
+
+
+@pytest.mark.slow
 def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("minari")
-    (_, install), (_, make), (_, run) = BLOCKS[3:]
+    (_, install), (_, make), (_, run) = BLOCKS[5:]
     exec(make, {})
     assert train(*command(run), "eval_workers=0", "logger=csv", "trainer=cpu") == 0, capsys.readouterr().err
     summary = json.loads((here / "runs" / "minari" / "summary.json").read_text())
@@ -240,6 +256,9 @@ MISTAKES = {
     ("env=npz", "env_id=Pendulum-v1"): "env=npz needs path=..., e.g. path=my.npz, and got without it",
     ("env=npz", "path=my.npz"): "env=npz needs env_id=..., e.g. env_id=Pendulum-v1",
     ("env=npz", "path=my.npz", "env_id=3"): "and got env_id=3",
+    ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1"): "truncated or not an HDF5 file",
+    ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 needs path=..., e.g. path=my.hdf5, and got without it",
+    ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1", "env.obs_keys=a"): "env.obs_keys=a is out of range: expected a",
     ("env=minari",): "env=minari needs dataset=..., e.g. dataset=mujoco/hopper/medium-v0",
     ("env=minari", "dataset=none/of-v0", "data.download=false"): "'none/of-v0' cannot be read or fetched",
     ("dataset=mujoco/hopper/medium-v0",): "unknown key 'dataset': did you mean env.dataset",

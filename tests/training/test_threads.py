@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 import torch
 
 from qam_torch.config.composition import compose
-from qam_torch.training.threads import computing_threads
+from qam_torch.config.population import seeds_of
+from qam_torch.training.threads import computing_threads, hidden_widths
 
 QUICK = ("experiment=quickstart",)
 
@@ -23,8 +25,13 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def threads(*words: str) -> AbstractContextManager[None]:
+    config = compose([*QUICK, *words])
+    return computing_threads(config.num_threads, hidden_widths(config), len(seeds_of(config)) * config.batch_size)
+
+
 def taken(*words: str) -> int:
-    with computing_threads(compose([*QUICK, *words])):
+    with threads(*words):
         inside = torch.get_num_threads()
     assert torch.get_num_threads() == 2, "as before"
     return inside
@@ -59,6 +66,6 @@ def test_threads_that_do_not_sleep_are_used(name: str, value: str, monkeypatch: 
 
 
 def test_as_before_after_an_error() -> None:
-    with pytest.raises(ZeroDivisionError), computing_threads(compose([*QUICK, "num_threads=1"])):
+    with pytest.raises(ZeroDivisionError), threads("num_threads=1"):
         raise ZeroDivisionError
     assert torch.get_num_threads() == 2

@@ -32,6 +32,9 @@ from qam_torch.types import PRECISIONS, QamError
 
 __all__ = ["compose", "compose_for_hydra", "config_directory"]
 
+LATE = ("logger", "callbacks")
+"""Groups whose interpolations are resolved when their objects are made."""
+
 
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
@@ -76,7 +79,11 @@ def _composed(words: Sequence[str]) -> DictConfig:
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]
+        # Loggers and callbacks refer to keys such as run_dir, which Python code may set after composing.
+        late = {group: config[group].copy() for group in LATE if OmegaConf.is_dict(config.get(group))}
         OmegaConf.resolve(config)
+        for group, unresolved in late.items():
+            config[group] = unresolved
     finally:
         HydraConfig.instance().cfg = None
     return config

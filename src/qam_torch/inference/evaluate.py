@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import PopulationActor
+from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.inference.algorithm import load_algorithm, member_index
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.rollout.evaluation import Evaluation
@@ -33,6 +35,7 @@ def evaluate(
     device: str = "cpu",
     video: str | os.PathLike[str] | None = None,
     video_episodes: int = 2,
+    evaluation_metrics: Sequence[StepMetric] = (),
 ) -> Evaluation:
     """Evaluate a checkpoint in the environment it was trained for.
 
@@ -47,9 +50,11 @@ def evaluate(
         device: where the policy runs.
         video: .mp4 or .gif file for a video of the (first) member; None renders nothing.
         video_episodes: int >= 1, episodes in the video.
+        evaluation_metrics: custom metrics of episodes, see `envs.step_metrics.StepMetric`.
 
     Returns:
-        Success (None if the environment never reports it), returns and lengths of all episodes, (P, E) each.
+        Success (None if the environment does not report it), returns, lengths and custom metrics of all episodes,
+        (P, E) each.
 
     Raises:
         QamError: an argument is out of range, the checkpoint cannot be used, or nothing can render.
@@ -78,7 +83,7 @@ def evaluate(
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
     count = environments_for(algorithm.members, episodes, environments)
-    with make_pool(suite.make(run), count, workers) as pool:
+    with make_pool(suite.make(run), count, workers, evaluation_metrics) as pool:
         outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
     if video is not None:
         from qam_torch.rollout.video import render_episodes  # imageio is an extra

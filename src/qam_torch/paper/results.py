@@ -1,4 +1,4 @@
-"""The success rates of Li & Levine 2026: seventeen methods on fifty tasks of ten domains, every 50,000 steps.
+"""The success rates of Li & Levine 2026: all methods on fifty tasks of ten domains, every 50,000 steps.
 
 paper_results.csv.gz is derived from the authors' released experiment data (MIT license). The result of a domain is the
 mean of its five tasks, that of "all" the mean of fifty; intervals are 95% bootstrap intervals over twelve seeds.

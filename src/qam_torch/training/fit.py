@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.algorithms.core.addresses import describe_seeds
+from qam_torch.config.population import seeds_of
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
@@ -33,14 +34,14 @@ from qam_torch.training.description import describe
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.finished_run import finished_run
 from qam_torch.training.loggers import Resumable
-from qam_torch.training.online import build_collector, build_online_phase
+from qam_torch.training.online import Replay, build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.request import request_of
 from qam_torch.training.result_table import print_results
 from qam_torch.training.schedule import Schedule, schedule_of
 from qam_torch.training.start import Start, choose_start
 from qam_torch.training.summary import summarize
-from qam_torch.training.threads import computing_threads
+from qam_torch.training.threads import computing_threads, hidden_widths
 from qam_torch.training.trainer import build_trainer, quiet_lightning, train
 from qam_torch.training.validation import check
 from qam_torch.training.wall_time import WallTime
@@ -121,13 +122,14 @@ def fit(
         print(f"this run is finished ({_describe_steps(finished)}, see {paths.summary}): nothing to do")
         return RunResult(paths.directory, finished, None)
     prepare_directory(paths.directory)
-    with _exclusive(paths), computing_threads(config):
+    rows = len(seeds_of(config)) * config.batch_size
+    with _exclusive(paths), computing_threads(config.num_threads, hidden_widths(config), rows):
         return _fit(config, paths, additions)
 
 
 def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult:
     # What is trained, and for how long
-    trainer = build_trainer(config)
+    trainer = build_trainer(config.trainer.accelerator, config.trainer.devices)
     device = trainer.strategy.root_device
     start = choose_start(config, paths)
     schedule = schedule_of(config, start.offline_steps)
@@ -138,17 +140,26 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
     # Where batches and evaluations come from
     suite = suite_of(data.environment)
     make = suite.make(data.environment)
-    collector = build_collector(config, algorithm, make)
+    horizon_length = config.algo.horizon_length
+    collector = build_collector(algorithm, make, config.num_envs, config.online_workers, horizon_length)
     assert data.transitions is not None
     module = TrainingData(
         transitions=data.transitions,
-        horizon_length=config.algo.horizon_length,
+        horizon_length=horizon_length,
         discount=arguments["discount"],
         batch_size=config.batch_size,
         seeds=algorithm.seeds,
         plan=schedule.plan,
         num_steps=start.trainer_steps + schedule.trainer_steps(start.step),
-        online=build_online_phase(config, schedule, collector, paths, data),
+        online=build_online_phase(
+            schedule,
+            collector,
+            paths,
+            Replay(config.buffer_size, config.replay_mode),
+            algorithm.members,
+            (data.observation_dim, data.action_dim),
+            horizon_length,
+        ),
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     environments = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)

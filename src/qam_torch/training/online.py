@@ -3,68 +3,95 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NamedTuple
 
-from omegaconf import DictConfig
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import CollectingActor
-from qam_torch.config.population import seeds_of
 from qam_torch.data.online_phase import OnlinePhase
 from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.rollout.pools import make_pool
 from qam_torch.rundir.paths import RunPaths
-from qam_torch.suites import TaskData
 from qam_torch.training.schedule import Schedule
 
-__all__ = ["build_collector", "build_online_phase", "replay_capacity"]
+__all__ = ["Replay", "build_collector", "build_online_phase"]
 
 
-def build_collector(config: DictConfig, algorithm: Algorithm, make: partial) -> EnvironmentCollector:
-    """The algorithm in `num_envs` environments of each member, which are made when the online phase begins.
+class Replay(NamedTuple):
+    """How collected experience is kept, and how batches are drawn from it.
+
+    Attributes:
+        size: transitions kept per member, the oldest are overwritten; >= 1.
+        mode: see `data.replay_buffer.MODES`.
+    """
+
+    size: int
+    mode: str
+
+    def capacity(self, schedule: Schedule, horizon_length: int) -> int:
+        """Transitions kept of each environment: what the size allows, but no more than the run collects."""
+        needed = max(schedule.online_steps // schedule.num_envs, 2 * horizon_length)
+        return min(self.size // schedule.num_envs, needed)
+
+
+def build_collector(
+    algorithm: Algorithm, make: partial, num_envs: int, workers: int, horizon_length: int
+) -> EnvironmentCollector:
+    """The algorithm in environments of each member, which are made when the online phase begins.
 
     Args:
-        config: of the run.
         algorithm: that acts.
         make: makes one environment.
+        num_envs: environments of each member, >= 1.
+        workers: processes that step them, >= 0.
+        horizon_length: h, steps of a chunk.
     """
     return EnvironmentCollector(
-        CollectingActor(algorithm, config.num_envs),
-        lambda: make_pool(make, algorithm.members * config.num_envs, config.online_workers),
+        CollectingActor(algorithm, num_envs),
+        lambda: make_pool(make, algorithm.members * num_envs, workers),
         algorithm.seeds,
-        config.num_envs,
-        config.algo.horizon_length,
+        num_envs,
+        horizon_length,
         tell=tqdm.write,
     )
 
 
 def build_online_phase(
-    config: DictConfig, schedule: Schedule, collector: EnvironmentCollector, paths: RunPaths, data: TaskData
+    schedule: Schedule,
+    collector: EnvironmentCollector,
+    paths: RunPaths,
+    replay: Replay,
+    members: int,
+    sizes: tuple[int, int],
+    horizon_length: int,
 ) -> OnlinePhase | None:
-    """The online phase, None if the run has none."""
+    """The online phase, None if the run has none.
+
+    Args:
+        schedule: of the run.
+        collector: gives the experience.
+        paths: of the run directory.
+        replay: how experience is kept.
+        members: P.
+        sizes: (O, A).
+        horizon_length: h, steps of a chunk.
+    """
     if schedule.online_steps == 0:
         return None
-    members = len(seeds_of(config))
-    log = ReplayLog(paths.replay_log, members, config.num_envs, data.observation_dim, data.action_dim)
     return OnlinePhase(
         offline_steps=schedule.offline_steps,
-        steps_each=config.num_envs,
+        steps_each=schedule.num_envs,
         updates=schedule.updates,
         collector=collector,
-        log=log,
+        log=ReplayLog(paths.replay_log, members, schedule.num_envs, *sizes),
         make_windows=partial(
             ReplayWindows,
             members=members,
-            streams=config.num_envs,
-            capacity=replay_capacity(config),
-            mode=config.replay_mode,
+            streams=schedule.num_envs,
+            capacity=replay.capacity(schedule, horizon_length),
+            mode=replay.mode,
         ),
     )
-
-
-def replay_capacity(config: DictConfig) -> int:
-    """Transitions kept of each environment: what `buffer_size` allows, but no more than the run collects."""
-    needed = max(config.online_steps // config.num_envs, 2 * config.algo.horizon_length)
-    return min(config.buffer_size // config.num_envs, needed)

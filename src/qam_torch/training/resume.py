@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.lightning_internals import trainer_steps_in
 from qam_torch.data.datamodule import TrainingData
@@ -21,38 +19,41 @@ __all__ = ["ResumedStart"]
 class ResumedStart:
     """Continue from a run directory's last checkpoint; see `training.start.Start`.
 
+    Args:
+        paths: of the run directory.
+        offline_steps: of the configuration.
+        online_steps: of the configuration.
+        warm: whether the run began from another run's checkpoint, which replaces its offline phase.
+
     Raises:
         QamError: the checkpoint is damaged, or beyond the steps that the configuration asks for.
     """
 
     resumed = True
 
-    def __init__(self, config: DictConfig, paths: RunPaths) -> None:
+    def __init__(self, paths: RunPaths, offline_steps: int, online_steps: int, warm: bool) -> None:
         self.path = paths.last_checkpoint
         self._content: dict[str, Any] | None = read_checkpoint(self.path)
         section = self._content[SECTION]
         self.step: int = section["step"]
         self.trainer_steps = trainer_steps_in(self._content)
-        offline_steps: int = section["offline_steps"]
+        made: int = section["offline_steps"]
         # The offline phase of a run that began from another run's checkpoint is that checkpoint's.
-        self.offline_steps = None if config.init_from is None else offline_steps
-        self._require_within(config, offline_steps)
-
-    def _require_within(self, config: DictConfig, offline_steps: int) -> None:
-        online, updates = self.step - offline_steps, min(self.step, offline_steps)
-        if config.init_from is None and updates > config.offline_steps:
+        self.offline_steps = made if warm else None
+        online, updates = self.step - made, min(self.step, made)
+        if not warm and updates > offline_steps:
             raise QamError(
-                f"checkpoint '{self.path}' has {updates} updates but offline_steps={config.offline_steps}: give at "
+                f"checkpoint '{self.path}' has {updates} updates but offline_steps={offline_steps}: give at "
                 "least as many"
             )
-        if online > 0 and config.init_from is None and updates != config.offline_steps:
+        if online > 0 and not warm and updates != offline_steps:
             raise QamError(
                 f"checkpoint '{self.path}' is past its offline_steps={updates} but this run has "
-                f"offline_steps={config.offline_steps}: give the same"
+                f"offline_steps={offline_steps}: give the same"
             )
-        if online > config.online_steps:
+        if online > online_steps:
             raise QamError(
-                f"checkpoint '{self.path}' has {online} environment steps but online_steps={config.online_steps}: "
+                f"checkpoint '{self.path}' has {online} environment steps but online_steps={online_steps}: "
                 "give at least as many"
             )
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.rundir.paths import RunPaths
+from qam_torch.system.files import absolute
 from qam_torch.training.finished_run import uses_earlier_run
 from qam_torch.training.fresh_directory import move_earlier_run_aside
 from qam_torch.training.resume import ResumedStart
@@ -77,7 +78,7 @@ def choose_start(config: DictConfig, paths: RunPaths) -> Start:
         QamError: the checkpoint cannot be used.
     """
     if uses_earlier_run(config) and paths.last_checkpoint.is_file():
-        return ResumedStart(config, paths)
+        return ResumedStart(paths, config.offline_steps, config.online_steps, warm=config.init_from is not None)
     if config.init_from is not None:
-        return WarmStart(config)
+        return WarmStart(absolute(config.init_from))
     return FreshStart()

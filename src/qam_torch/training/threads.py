@@ -9,8 +9,6 @@ from contextlib import contextmanager
 import torch
 from omegaconf import DictConfig
 
-from qam_torch.config.population import seeds_of
-
 __all__ = ["computing_threads", "hidden_widths", "one_is_faster", "threads_sleep"]
 
 FEW_ROWS, NARROW = 512, 256
@@ -30,25 +28,28 @@ def threads_sleep() -> bool:
 def one_is_faster(widths: Sequence[int], rows: int) -> bool:
     """Whether an update's operations take less time than waking up a second thread for each.
 
-    widths  of the hidden layers
-    rows    of all members' batches, P B
+    Args:
+        widths: of the hidden layers.
+        rows: of all members' batches, P B.
     """
     return threads_sleep() and rows <= FEW_ROWS and max(widths, default=NARROW + 1) <= NARROW
 
 
 @contextmanager
-def computing_threads(config: DictConfig) -> Iterator[None]:
-    """Let torch compute with `num_threads`; afterwards with as many as before.
+def computing_threads(num_threads: int | None, widths: Sequence[int], rows: int) -> Iterator[None]:
+    """Let torch compute with a number of threads; afterwards with as many as before.
 
-    Where it is null, torch's own choice holds, except where threads sleep and the update is small: there one thread
-    is several times as fast as two.
+    Args:
+        num_threads: None keeps torch's own choice, except where threads sleep and the update is small: there one
+            thread is several times as fast as two.
+        widths: of the hidden layers.
+        rows: of all members' batches, P B.
     """
     before = torch.get_num_threads()
-    small = one_is_faster(hidden_widths(config), len(seeds_of(config)) * config.batch_size)
-    alone = config.num_threads is None and before > 1 and small
+    alone = num_threads is None and before > 1 and one_is_faster(widths, rows)
     if alone:
         print("computing with one CPU thread: OMP_WAIT_POLICY=passive makes more of them slower on updates this small")
-    torch.set_num_threads(1 if alone else config.num_threads or before)
+    torch.set_num_threads(1 if alone else num_threads or before)
     try:
         yield
     finally:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import lightning as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
@@ -28,12 +27,20 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def build_trainer(config: DictConfig) -> L.Trainer:
-    """The trainer of a run; raises QamError where the accelerator cannot be used."""
+def build_trainer(accelerator: str, devices: int | list[int] | str) -> L.Trainer:
+    """The trainer of a run.
+
+    Args:
+        accelerator: Lightning's name of the device.
+        devices: their number, or a list of one index.
+
+    Raises:
+        QamError: the accelerator cannot be used.
+    """
     try:
         return L.Trainer(
-            accelerator=config.trainer.accelerator,
-            devices=config.trainer.devices,
+            accelerator=accelerator,
+            devices=devices,
             precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
             plugins=[AtomicCheckpointIO()],
             max_epochs=1,
@@ -46,9 +53,7 @@ def build_trainer(config: DictConfig) -> L.Trainer:
         )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise QamError(
-            f"trainer.accelerator={config.trainer.accelerator} cannot be used here ({reason}): try trainer=auto"
-        ) from None
+        raise QamError(f"trainer.accelerator={accelerator} cannot be used here ({reason}): try trainer=auto") from None
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.addresses import members_of
 from qam_torch.algorithms.core.lightning_internals import set_loader_step, trainer_steps_in
@@ -15,7 +13,6 @@ from qam_torch.data.datamodule import TrainingData
 from qam_torch.inference.algorithm import members_in
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.rundir.paths import RunPaths
-from qam_torch.system.files import absolute
 from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
 from qam_torch.training.fresh_directory import move_earlier_run_aside
 from qam_torch.types import QamError
@@ -31,14 +28,17 @@ class WarmStart:
     batches and data, the online phase equals that of a single run. From a checkpoint of another kind of device, whose
     random states mean nothing here, the random streams start again.
 
+    Args:
+        path: of the checkpoint.
+
     Raises:
         QamError: the checkpoint cannot be read.
     """
 
     resumed = False
 
-    def __init__(self, config: DictConfig) -> None:
-        self._content = read_checkpoint(absolute(config.init_from))
+    def __init__(self, path: Path) -> None:
+        self._content = read_checkpoint(path)
         self.step: int = self._content["global_step"]
         self.offline_steps: int | None = self.step
         self.trainer_steps = trainer_steps_in(self._content)
