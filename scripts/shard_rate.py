@@ -110,7 +110,7 @@ def measure(options: argparse.Namespace, files: list[Path]) -> None:
     """Alternate the two kinds of turns; a table, and the medians."""
     device = torch.device(options.device)
     load = Loader(device)
-    sizes = PRESETS[options.preset]
+    sizes = PRESETS[options.size]
     make = functools.partial(
         TrainingData,
         horizon_length=sizes.horizon_length,
