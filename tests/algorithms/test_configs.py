@@ -14,7 +14,7 @@ from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.algorithms.core.signatures import annotations_of, arguments_of_member
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.plotting.metric_panels import group_metrics
-from qam_torch.training.algorithm import build_algorithm, method_of
+from qam_torch.training.build_algorithm import build_algorithm, method_of
 from qam_torch.training.validation import check
 from qam_torch.types import Batch
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from qam_torch import algorithms
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
-from qam_torch.inference.algorithm import load_algorithm
+from qam_torch.inference.load_algorithm import load_algorithm
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.training.description import describe
 from qam_torch.types import Batch

@@ -18,7 +18,7 @@ import torch
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.rundir.checkpoints import read_checkpoint
-from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
+from qam_torch.training.checkpoint_io import AtomicCheckpointIO
 from qam_torch.types import QamError
 from tests.helpers.processes import end_session, session_ends
 from tests.helpers.runs import Fit, environment, one_sentence

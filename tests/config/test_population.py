@@ -13,7 +13,7 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms.core.acting import PopulationActor
-from qam_torch.inference.algorithm import load_algorithm
+from qam_torch.inference.load_algorithm import load_algorithm
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError

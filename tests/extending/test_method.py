@@ -28,7 +28,7 @@ from qam_torch.config.overrides import jobs
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.system.import_path import include_working_directory
 from qam_torch.training import summary
-from qam_torch.training.algorithm import wants_compilation
+from qam_torch.training.build_algorithm import wants_compilation
 from qam_torch.training.description import describe
 from qam_torch.types import Batch, QamError
 from tests.helpers.docs_pages import blocks, files, write_files

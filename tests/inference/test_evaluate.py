@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import qam_torch
-from qam_torch.inference.algorithm import load_algorithm
 from qam_torch.inference.episodes import evaluate_members
+from qam_torch.inference.load_algorithm import load_algorithm
 from qam_torch.rollout.pools import environments_for, make_pool
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.suites import suite_of

@@ -97,7 +97,6 @@ def test_counted_episodes(chunked: bool) -> None:
     assert first.lengths.tolist() == [lengths.tolist()] * 2
     assert first.returns.tolist() == [lengths.tolist(), (0.25 * lengths).tolist()]
     assert first.success_rate().tolist() == [1.0, 0.0]
-    assert first.environment_steps == 2 * lengths.sum()
     assert np.array_equal(first.lengths, second.lengths) and np.array_equal(first.returns, second.returns)
 
     assert first.interval()[0] == pytest.approx(wilson_interval(6, 6))

@@ -181,7 +181,7 @@ ALGORITHMS = ("qam", "qam_f", "qam_e")
 )
 def test_every_config_takes_a_step(algo: str, env: str) -> None:
     """With tiny layers and the sizes of no environment: the environments themselves are the tests' of `rollout`."""
-    from qam_torch.training.algorithm import build_algorithm
+    from qam_torch.training.build_algorithm import build_algorithm
     from qam_torch.training.validation import check
     from qam_torch.types import Batch
 

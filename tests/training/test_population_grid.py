@@ -21,7 +21,7 @@ from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import fit as run
-from qam_torch.training.algorithm import build_algorithm
+from qam_torch.training.build_algorithm import build_algorithm
 from qam_torch.training.fit import RunResult
 from qam_torch.training.validation import check
 from qam_torch.types import Batch, Noise, QamError

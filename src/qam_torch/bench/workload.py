@@ -15,7 +15,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.sizes import PRESETS, Size, method_names
 from qam_torch.config.composition import compose
-from qam_torch.training.algorithm import build_algorithm, configure_update
+from qam_torch.training.build_algorithm import build_algorithm, configure_update
 from qam_torch.types import Batch, Noise
 
 __all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]

@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     options = _parse(words)
     # torch only once the options are valid
-    from qam_torch.inference.algorithm import member_index
     from qam_torch.inference.evaluate import evaluate
+    from qam_torch.inference.load_algorithm import member_index
     from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
     from qam_torch.suites import suite_of
     from qam_torch.system.files import prepare_directory, write_json
@@ -146,7 +146,7 @@ def _as_options(error: QamError) -> QamError:
 
 def _members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
     """Seed and hyperparameters of each member, and the update at which it diverged if it did."""
-    from qam_torch.inference.algorithm import members_in
+    from qam_torch.inference.load_algorithm import members_in
     from qam_torch.rundir.checkpoints import SECTION
 
     diverged = checkpoint[SECTION]["diverged"]

@@ -12,8 +12,8 @@ import torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.envs.step_metrics import StepMetric
-from qam_torch.inference.algorithm import load_algorithm, member_index
 from qam_torch.inference.episodes import evaluate_members
+from qam_torch.inference.load_algorithm import load_algorithm, member_index
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rollout.pools import environments_for, make_pool
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint

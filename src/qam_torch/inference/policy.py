@@ -10,7 +10,7 @@ import torch
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.algorithms.core.acting import PopulationActor
-from qam_torch.inference.algorithm import load_algorithm, member_index
+from qam_torch.inference.load_algorithm import load_algorithm, member_index
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.types import QamError
 

@@ -30,9 +30,6 @@ ALGOS = {
 }  # fmt: skip
 """The paper's name of a method -> its algo=NAME here."""
 
-LARGE = ("cube-quadruple-play", "puzzle-4x4-play")
-"""Domains whose published results come from the datasets of 100 million transitions."""
-
 _FILE = "paper_results.csv.gz"
 
 

@@ -55,11 +55,6 @@ class Evaluation:
         """(P, E) int64."""
         return self.metrics["length"]
 
-    @property
-    def environment_steps(self) -> int:
-        """Steps taken in all environments together."""
-        return int(self.lengths.sum())
-
     def of(self, members: Sequence[int]) -> Evaluation:
         """The same for some members, without trajectories."""
         rows = list(members)

@@ -12,7 +12,7 @@ from qam_torch.config.population import own_seeds, seeds_of
 from qam_torch.data.catalog import catalog_entry
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.training.algorithm import build_algorithm
+from qam_torch.training.build_algorithm import build_algorithm
 from qam_torch.training.schedule import schedule_of
 
 __all__ = ["CHECKPOINTS", "Cost", "EnvironmentSizes", "cost_of", "environment_sizes", "file_bytes"]

@@ -24,7 +24,7 @@ from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import absolute, prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
-from qam_torch.training.algorithm import build_algorithm, configure_update
+from qam_torch.training.build_algorithm import build_algorithm, configure_update
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
@@ -200,8 +200,10 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
     _announce(config, data, suite.title(data.environment), algorithm, trainer, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
+        if module.step < schedule.steps:
+            print(f"a callback stopped training at {_describe_place(schedule, module.step)}")
         summary = summarize(
-            config.algo_name, paths, data, algorithm, schedule, evaluation, evaluator, wall_time, metrics,
+            config.algo_name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             config.compare_behavior, additions.plots,
         )  # fmt: skip
     except (DivergedError, EnvironmentFailure) as error:

@@ -28,6 +28,7 @@ def summarize(
     data: TaskData,
     algorithm: Algorithm,
     schedule: Schedule,
+    step: int,
     evaluation: EvaluationCallback,
     evaluator: Evaluator,
     wall_time: WallTime,
@@ -43,6 +44,7 @@ def summarize(
         data: of the run.
         algorithm: as trained.
         schedule: of the run.
+        step: steps made; fewer than the schedule's where a callback has stopped training.
         evaluation: of the run, with its best and latest outcome.
         evaluator: runs the episodes.
         wall_time: of the run.
@@ -55,11 +57,11 @@ def summarize(
     """
     maze = data.layout is not None
     # In mazes the last evaluation is repeated, with the same noise and episodes, to record its paths.
-    latest = None if maze else evaluation.latest
-    final = latest or evaluator(algorithm, schedule.steps, record_positions=maze)
+    latest = evaluation.latest if evaluation.evaluated_at == step and not maze else None
+    final = latest or evaluator(algorithm, step, record_positions=maze)
     behavior = None
     if compare_behavior and algorithm.behavior_policy is not None:
-        behavior = evaluator(algorithm, schedule.steps, "behavior_policy", record_positions=maze)
+        behavior = evaluator(algorithm, step, "behavior_policy", record_positions=maze)
     run = RunData(
         title=f"{name}, {suite_of(data.environment).title(data.environment)}",
         metrics={} if metrics.path is None else read_metrics(metrics.path),
@@ -78,9 +80,9 @@ def summarize(
         "reward": data.environment.get("reward"),
         "seeds": list(algorithm.seeds),
         "members": _members(algorithm),
-        "updates": schedule.updates(schedule.steps),
-        "offline_steps": schedule.offline_steps,
-        "online_steps": schedule.online_steps,
+        "updates": schedule.updates(step),
+        "offline_steps": min(step, schedule.offline_steps),
+        "online_steps": schedule.online(step),
         "wall_seconds": round(wall_time.seconds, 1),
         "episodes": evaluator.episodes,
         "final": final.summary(),

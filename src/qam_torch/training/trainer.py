@@ -13,7 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
-from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
+from qam_torch.training.checkpoint_io import AtomicCheckpointIO
 from qam_torch.types import QamError
 
 __all__ = ["build_trainer", "quiet_lightning", "train"]

@@ -14,7 +14,7 @@ from qam_torch.config.groups import config_directory
 from qam_torch.config.population import check_population, own_seeds
 from qam_torch.data.replay_buffer import MODES
 from qam_torch.suites import suite_named
-from qam_torch.training.algorithm import build_algorithm, method_of
+from qam_torch.training.build_algorithm import build_algorithm, method_of
 from qam_torch.training.request import request_of
 from qam_torch.training.schedule import schedule_of
 from qam_torch.types import PRECISIONS, QamError, is_integer, is_number, require

@@ -10,10 +10,10 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.addresses import members_of
 from qam_torch.algorithms.core.lightning_internals import set_loader_step, trainer_steps_in
 from qam_torch.data.datamodule import TrainingData
-from qam_torch.inference.algorithm import members_in
+from qam_torch.inference.load_algorithm import members_in
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.rundir.paths import RunPaths
-from qam_torch.training.callbacks.checkpoint import AtomicCheckpointIO
+from qam_torch.training.checkpoint_io import AtomicCheckpointIO
 from qam_torch.training.fresh_directory import move_earlier_run_aside
 from qam_torch.types import QamError
 

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.lightning_internals import continue_after_last_batch
@@ -17,7 +15,6 @@ from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
-from qam_torch.system.files import atomic_path, flush_to_disk
 from qam_torch.training.callbacks.divergence import require_finite_parameters
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.step import current_step
@@ -25,26 +22,7 @@ from qam_torch.training.schedule import Schedule
 from qam_torch.training.wall_time import WallTime
 from qam_torch.types import QamError
 
-__all__ = ["AtomicCheckpointIO", "CheckpointCallback"]
-
-
-class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes to a temporary file, flushes it to disk, and renames it.
-
-    A kill at any moment, or a full disk, leaves the previous checkpoint as it was.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Save; raises QamError, and keeps the previous file, where that is impossible."""
-        target = Path(path)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_path(target) as temporary, open(temporary, "wb") as file:
-                torch.save(checkpoint, file)
-                flush_to_disk(file)
-        except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
-            kept = "the previous one is kept" if target.exists() else "there is none yet"
-            raise QamError(f"could not save checkpoint '{target}' ({error}); {kept}: free some disk space") from error
+__all__ = ["CheckpointCallback"]
 
 
 class CheckpointCallback(L.Callback):
@@ -82,10 +60,10 @@ class CheckpointCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due."""
+        """Save what is due, and where another callback has just stopped the run."""
         self._save_best(trainer, pl_module)
         step = current_step(trainer)
-        if self.schedule.due_at(step).checkpoint:
+        if self.schedule.due_at(step).checkpoint or trainer.should_stop:
             self._save(trainer, pl_module, self.paths.last_checkpoint)
             self.saved_step = step
 
