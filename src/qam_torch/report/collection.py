@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from qam_torch.report.evaluations import members_of
@@ -27,6 +26,9 @@ DONE = ("finished", "resumed", "skipped")
 SAME = ["cell_number", "place", "seed"]
 """Columns by which members are the same, so that one of them counts."""
 
+NEEDED = [*SAME, "run", "member", "domain", "task", "experiment"]
+"""Columns of a table without rows."""
+
 
 @dataclass(frozen=True)
 class Missing:
@@ -42,10 +44,9 @@ class Collection:
 
     Attributes:
         runs: all run directories, including those that do not count.
-        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`;
-            run, status, experiment, env, domain, task, place (name of both), method and episodes of the run; phase and
-            step (all steps made); cell_number (index in `cells`), cell (its label, None if none of its members
-            counts), and counted: whether the member counts, of each cell, task and seed one.
+        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`,
+            status of the run, cell_number (index in `cells`), cell (its label, None if none of its members counts), and
+            counted: whether the member counts, of each cell, task and seed one.
         cells: all cells of these.
         missing: runs and seeds that were not found.
     """
@@ -79,7 +80,9 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
         runs = list(pool.map(read_run, found.runs, found.runs.values()))
     runs = [_mark_superseded(run, runs) for run in runs]
     runs, absent = _merge_sweep_records(runs, found.records)
-    rows, cells = _all_evaluations(runs)
+    numbers: dict[Cell, int] = {}
+    tables = [_with_cell_numbers(run, numbers) for run in runs if run.cells]
+    rows, cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=NEEDED), list(numbers)
     runs, members = _drop_duplicates(runs, rows)
     experiments: dict[Cell, set[str]] = {}
     for number, experiment in zip(members.cell_number, members.experiment, strict=True):
@@ -94,25 +97,10 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
     return Collection(runs, rows, cells, [*absent, *_missing_seeds(runs, members, cells, named)])
 
 
-def _all_evaluations(runs: Sequence[Run]) -> tuple[pd.DataFrame, list[Cell]]:
-    """The evaluations of all runs with the runs' own columns, and the cells by their number."""
-    cells: dict[Cell, int] = {}
-    tables, about = [], []
-    for run in runs:
-        if run.place is not None and len(run.evaluations):
-            numbers = {member: cells.setdefault(cell, len(cells)) for member, cell in run.cells.items()}
-            tables.append(run.evaluations.assign(run=run.name, cell_number=run.evaluations.member.map(numbers)))
-        domain, task = run.place or (None, None)
-        about.append((run.name, run.experiment or None, run.env, domain, task, run.place and run.place.name,
-                      run.method, run.episodes))  # fmt: skip
-    columns = ["run", "experiment", "env", "domain", "task", "place", "method", "episodes"]
-    if not tables:
-        names = [*columns, *SAME, "member", "counted", "cell"]
-        return pd.DataFrame(columns=list(dict.fromkeys(names))), []
-    # Of type object: whole numbers stay whole where some are missing.
-    rows = pd.concat(tables, ignore_index=True).merge(pd.DataFrame(about, columns=columns, dtype=object), on="run")
-    phase = np.where(rows.online_steps > 0, "online", "offline")
-    return rows.assign(phase=phase, step=rows.offline_updates + rows.online_steps), list(cells)
+def _with_cell_numbers(run: Run, numbers: dict[Cell, int]) -> pd.DataFrame:
+    """The evaluations of a run with the numbers of their cells, to which new ones are added."""
+    own = {member: numbers.setdefault(cell, len(numbers)) for member, cell in run.cells.items()}
+    return run.evaluations.assign(cell_number=run.evaluations.member.map(own))
 
 
 def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:

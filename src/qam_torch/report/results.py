@@ -14,17 +14,7 @@ from qam_torch.report.evaluations import STEP
 from qam_torch.report.settings import Cell
 from qam_torch.stats.bootstrap import Estimate, interquartile_mean, task_mean
 
-__all__ = [
-    "ALL",
-    "Group",
-    "Result",
-    "Step",
-    "by_task",
-    "common_steps",
-    "groups_of",
-    "over_all",
-    "results_of",
-]
+__all__ = ["ALL", "Group", "Result", "Step", "by_task", "common_steps", "groups_of", "over_all", "results_of"]
 
 TASKS_OF_A_DOMAIN = 5
 TASKS_OF_ALL = 50
@@ -168,9 +158,8 @@ def results_of(group: Group) -> list[Result]:
 
 def common_steps(one: Group, other: Group) -> list[Step]:
     """For each phase, the last step that both share, if any."""
-    shared = set(one.steps) & set(other.steps)
-    phases = [[step for step in shared if bool(step[1]) == online] for online in (False, True)]
-    return [max(steps, key=sum) for steps in phases if steps]
+    shared = [step for step in one.steps if step in other.steps]
+    return list({bool(online): (offline, online) for offline, online in shared}.values())
 
 
 def _result(group: Group, step: Step, curve: Curve | None) -> Result:
@@ -178,13 +167,11 @@ def _result(group: Group, step: Step, curve: Curve | None) -> Result:
     counts = [len(one) for one in scores]
     figure = goes_on = None
     if curve is not None and len(scores) == group.tasks:
-        figure = curve.at(*step)
-        end = curve.at(step[0] if step[1] else 10**9, 10**9 if step[1] else 0)
+        figure, end = curve.at(*step), curve.at(step[0] if step[1] else 10**9, 10**9 if step[1] else 0)
         goes_on = end if end is not None and sum(end[:2]) > sum(step) else None
-    return Result(
-        group, step, (sum(counts), _members(group.rows)), len(scores), (min(counts), max(counts)),
-        task_mean(scores), interquartile_mean(scores), figure, goes_on,
-    )  # fmt: skip
+    runs, seeds = (sum(counts), _members(group.rows)), (min(counts), max(counts))
+    means = task_mean(scores), interquartile_mean(scores)
+    return Result(group, step, runs, len(scores), seeds, *means, figure, goes_on)
 
 
 def groups_of(collection: Collection, domain: str) -> list[Group]:
@@ -197,10 +184,8 @@ def groups_of(collection: Collection, domain: str) -> list[Group]:
 
 def by_task(group: Group) -> list[Group]:
     """One group per task; empty if the domain has no tasks."""
-    return [
-        replace(group, name=rows.place.iloc[0], rows=rows, tasks=1, task=task)
-        for task, rows in group.rows.groupby("task")
-    ]
+    tasks = group.rows.groupby("task")
+    return [replace(group, name=rows.place.iloc[0], rows=rows, tasks=1, task=task) for task, rows in tasks]
 
 
 def over_all(collection: Collection) -> list[Group]:
