@@ -1,7 +1,7 @@
 """Notebooks as pages: text, code, and what the code left, as committed.
 
-By hand, because the pages of mkdocs-jupyter name scripts of a CDN, are twenty times as large, and are made past the hooks
-that rewrite links and turn equations into MathML.
+By hand, because the pages of mkdocs-jupyter name scripts of a CDN, are twenty times as large, and are not seen by the
+hooks that rewrite links and turn equations into MathML.
 """
 
 from __future__ import annotations

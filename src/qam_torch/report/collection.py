@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -15,10 +17,12 @@ import pandas as pd
 from qam_torch.report.evaluations import members_of
 from qam_torch.report.find_runs import find_runs
 from qam_torch.report.read_run import Run, read_run
+from qam_torch.report.results import ALL, Group
 from qam_torch.report.settings import Cell, labels
 
 __all__ = ["Collection", "Missing", "collect"]
 
+TASKS_OF_A_DOMAIN, TASKS_OF_ALL = 5, 50
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
 """Outcomes of a sweep's runs that have results."""
@@ -38,7 +42,7 @@ class Missing:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Collection:
     """All runs that were found, and all of their evaluations.
 
@@ -61,16 +65,31 @@ class Collection:
         """The evaluations that count."""
         return self.evaluations[self.evaluations.counted.astype(bool)]
 
-    @property
-    def domains(self) -> list[str]:
-        """With evaluations, sorted."""
-        return sorted(self.counted.domain.unique())
+    @cached_property
+    def groups(self) -> dict[str, list[Group]]:
+        """Domain -> one group per cell over all of its tasks, both in order."""
+        found: dict[str, list[Group]] = {}
+        for (domain, label), rows in self.counted.groupby(["domain", "cell"]):
+            cell = self.cells[rows.cell_number.iloc[0]]
+            tasks = TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1
+            found.setdefault(domain, []).append(Group(domain, label, cell.method, rows, cell, tasks))
+        return {domain: sorted(own, key=lambda group: _numeric_order(group.method)) for domain, own in found.items()}
 
-    def of_domain(self, domain: str) -> dict[str, tuple[Cell, pd.DataFrame]]:
-        """Label -> cell and its evaluations that count, in the order of the labels."""
-        rows = self.counted[self.counted.domain == domain]
-        found = {str(label): (self.cells[own.cell_number.iloc[0]], own) for label, own in rows.groupby("cell")}
-        return dict(sorted(found.items(), key=lambda item: _numeric_order(item[0])))
+    @cached_property
+    def over_all(self) -> list[Group]:
+        """One group over several domains per method with one cell in each; hyperparameters may differ by domain.
+
+        Groups without a common step are left out.
+        """
+        found: dict[str, list[Group]] = {}
+        for group in itertools.chain(*self.groups.values()):
+            found.setdefault(group.algo, []).append(group)
+        pooled = [
+            Group(ALL, algo, algo, pd.concat([one.rows for one in groups]), tasks=TASKS_OF_ALL)
+            for algo, groups in found.items()
+            if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
+        ]
+        return [group for group in pooled if group.steps]
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from qam_torch.paper import CITATION
 from qam_torch.report.blocks import Block, Heading, Panels, Text
@@ -12,7 +13,7 @@ from qam_torch.report.collection import Collection
 from qam_torch.report.figures import curves, profiles
 from qam_torch.report.number_format import format_count, format_published_end, format_step
 from qam_torch.report.published_settings import departures
-from qam_torch.report.results import ALL, Group, by_task, groups_of, over_all, results_of
+from qam_torch.report.results import ALL, Group
 from qam_torch.report.tables import improvement, problems, results, runs_table, settings_table
 
 __all__ = ["document", "run_counts"]
@@ -36,10 +37,7 @@ METHODS = (
 
 def document(collection: Collection) -> list[Block]:
     """Build all blocks of the report, in order."""
-    overview = [
-        *over_all(collection),
-        *(group for domain in collection.domains for group in groups_of(collection, domain)),
-    ]
+    overview = [*collection.over_all, *chain(*collection.groups.values())]
     blocks: list[Block] = [Heading("Report", 1), Text([run_counts(collection)])]
     if overview:
         blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
@@ -47,9 +45,9 @@ def document(collection: Collection) -> list[Block]:
     found = problems(collection)
     if found.rows:
         blocks += [Heading("Broken, missing, left out"), found]
-    for domain in collection.domains:
-        blocks += _domain(collection, domain)
-    if len(collection.counted):
+    for domain, groups in collection.groups.items():
+        blocks += _domain(domain, groups)
+    if overview:
         blocks += [Heading("Settings"), settings_table(collection)]
     return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(METHODS)]
 
@@ -65,11 +63,10 @@ def run_counts(collection: Collection) -> str:
     return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{lost}."
 
 
-def _domain(collection: Collection, domain: str) -> Iterator[Block]:
-    groups = groups_of(collection, domain)
+def _domain(domain: str, groups: Sequence[Group]) -> Iterator[Block]:
     name = re.sub(r"[^\w-]+", "-", domain)
     yield Heading(domain)
-    tasks = sorted((one for group in groups for one in by_task(group)), key=lambda one: one.task or 0)
+    tasks = sorted((one for group in groups for one in group.by_task), key=lambda one: one.task or 0)
     if tasks:
         yield results(tasks, f"{domain} by task", f"{name}-tasks", several_tasks=False)
     yield curves(groups, name)
@@ -86,7 +83,7 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
     """Notes on how results compare with the published ones."""
     notes = []
     for group in groups:
-        last = results_of(group)[-1]
+        last = group.results[-1]
         where = group.name
         if last.goes_on is not None:
             longer = f"the published runs go on, to {format_published_end(last.goes_on)}"
