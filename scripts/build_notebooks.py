@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCES, NOTEBOOKS = ROOT / "scripts" / "notebooks", ROOT / "notebooks"
 UNWANTED = re.compile(r"\w*Warning\b|(?<![\w.:/<])/\w[\w.-]*/[^\s\"']*")
 """What no output may hold: warnings, and where things lie on the machine it was made on."""
+# Not by jupytext, which splits a function at an indented `# %%` and would save ten lines.
 CELL = re.compile(r"^# %%(?P<text> \[markdown\])?\n", re.MULTILINE)
 
 

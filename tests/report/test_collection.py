@@ -274,8 +274,8 @@ def test_runs_from_checkpoints_of_their_own_are_pooled_and_those_of_other_runs_a
     for kind, seed in (("qam", 1), ("qam", 2), ("other", 3)):
         start = f"init_from=runs/{kind}/seed{seed}/checkpoints/last.ckpt"
         make_run(tmp_path / f"{kind}{seed}", seeds=(seed,), online=50_000, overrides=(start,), name="run")
-    cells = collect([tmp_path]).of_domain("cube-double-play")
-    assert sorted(sorted(set(rows.seed)) for _, rows in cells.values()) == [[1, 2], [3]]
+    groups = collect([tmp_path]).groups["cube-double-play"]
+    assert sorted(sorted(set(group.rows.seed)) for group in groups) == [[1, 2], [3]]
 
 
 # What is missing

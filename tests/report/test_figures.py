@@ -14,14 +14,14 @@ from qam_torch.paper import published
 from qam_torch.report.blocks import Panels
 from qam_torch.report.collection import collect
 from qam_torch.report.figures import curves, profiles
-from qam_torch.report.results import Group, groups_of
+from qam_torch.report.results import Group
 from tests.helpers.made_up_runs import make_run
 
 ENV = "cube-double-play"
 
 
 def groups(root: Path) -> Sequence[Group]:
-    return groups_of(collect([root]), ENV)
+    return collect([root]).groups[ENV]
 
 
 def drawn(panels: Panels | None, number: int = 0) -> Axes:

@@ -12,7 +12,7 @@ from qam_torch.report.blocks import Text
 from qam_torch.report.collection import Collection, collect
 from qam_torch.report.document import document
 from qam_torch.report.published_settings import departures
-from qam_torch.report.results import ALL, Result, by_task, groups_of, over_all, results_of
+from qam_torch.report.results import ALL, Result
 from qam_torch.report.tables import improvement
 from tests.helpers.made_up_runs import make_run
 
@@ -20,11 +20,11 @@ ENV = "cube-double-play"
 
 
 def of_domain(collection: Collection, domain: str = ENV) -> list[Result]:
-    return [result for group in groups_of(collection, domain) for result in results_of(group)]
+    return [result for group in collection.groups[domain] for result in group.results]
 
 
 def of_tasks(collection: Collection, domain: str = ENV) -> list[Result]:
-    return [result for group in groups_of(collection, domain) for one in by_task(group) for result in results_of(one)]
+    return [result for group in collection.groups[domain] for one in group.by_task for result in one.results]
 
 
 def steps(results: Sequence[Result]) -> list[tuple[int, int]]:
@@ -86,9 +86,9 @@ def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Pat
         make_run(tmp_path, env=env, algo="fql")
     make_run(tmp_path, env=ENV, algo="fql", overrides=("algo.fql_alpha=7",))
     collection = collect([tmp_path])
-    (group,) = over_all(collection)
+    (group,) = collection.over_all
     assert (group.name, group.method) == (ALL, "qam")
-    (found,) = results_of(group)
+    (found,) = group.results
     assert found.mean.value == pytest.approx(0.6) and (found.tasks, found.published) == (2, None)
 
 
@@ -96,11 +96,11 @@ def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: 
     """At others the figure would be that of some domains, and jump where one is lost."""
     make_run(tmp_path, env=ENV, seeds=(1, 2, 3, 4), offline=200_000, online=50_000)
     make_run(tmp_path, env="scene-play", seeds=(1, 2), offline=100_000)
-    (group,) = over_all(collect([tmp_path]))
-    assert steps(results_of(group)) == [(100_000, 0)]
+    (group,) = collect([tmp_path]).over_all
+    assert steps(group.results) == [(100_000, 0)]
     make_run(tmp_path, env=ENV, algo="fql", seeds=(1, 2, 3, 4), offline=60_000, every=30_000)
     make_run(tmp_path, env="scene-play", algo="fql", seeds=(1, 2))
-    assert [group.method for group in over_all(collect([tmp_path]))] == ["qam"]
+    assert [group.method for group in collect([tmp_path]).over_all] == ["qam"]
 
 
 # The published figures
@@ -208,7 +208,7 @@ def test_methods_are_compared_at_the_last_step_and_on_the_tasks_of_both(tmp_path
     make_run(tmp_path, task=1, algo="fql", offline=100_000, success=0.1)
     make_run(tmp_path, task=2, algo="fql", offline=100_000, success=0.05)
     make_run(tmp_path, task=1, algo="rlpd", offline=0, online=50_000)
-    table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
+    table = improvement(collect([tmp_path]).groups[ENV], "", "")
     assert [row[:4] for row in table.rows] == [["fql", "qam", "100k updates", "2"]]
     assert table.rows[0][4] == "0.25 [0.25, 0.25]"  # a tie on one task, none better on the other
 
@@ -216,6 +216,6 @@ def test_methods_are_compared_at_the_last_step_and_on_the_tasks_of_both(tmp_path
 def test_methods_are_compared_at_the_end_of_each_phase(tmp_path: Path) -> None:
     make_run(tmp_path, online=50_000, success=lambda seed, step: 0.5 if step > 100_000 else 0.1)
     make_run(tmp_path, algo="fql", online=50_000, success=0.3)
-    table = improvement(groups_of(collect([tmp_path]), ENV), "", "")
+    table = improvement(collect([tmp_path]).groups[ENV], "", "")
     told = [[row[2], row[4]] for row in table.rows]  # of fql over qam
     assert told == [["100k updates", "1.00 [1.00, 1.00]"], ["100k updates + 50k steps", "0.00 [0.00, 0.00]"]]

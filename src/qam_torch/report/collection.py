@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from qam_torch.report.evaluations import members_of
 from qam_torch.report.find_runs import find_runs
 from qam_torch.report.read_run import Run, read_run
+from qam_torch.report.results import ALL, Group
 from qam_torch.report.settings import Cell, labels
 
 __all__ = ["Collection", "Missing", "collect"]
 
+TASKS_OF_A_DOMAIN, TASKS_OF_ALL = 5, 50
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
 """Outcomes of a sweep's runs that have results."""
 
 SAME = ["cell_number", "place", "seed"]
 """Columns by which members are the same, so that one of them counts."""
+
+NEEDED = [*SAME, "run", "member", "domain", "task", "experiment"]
+"""Columns of a table without rows."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +42,15 @@ class Missing:
     why: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Collection:
     """All runs that were found, and all of their evaluations.
 
     Attributes:
         runs: all run directories, including those that do not count.
-        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`;
-            run, status, experiment, env, domain, task, place (name of both), method and episodes of the run; phase and
-            step (all steps made); cell_number (index in `cells`), cell (its label, None if none of its members
-            counts), and counted: whether the member counts, of each cell, task and seed one.
+        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`,
+            status of the run, cell_number (index in `cells`), cell (its label, None if none of its members counts), and
+            counted: whether the member counts, of each cell, task and seed one.
         cells: all cells of these.
         missing: runs and seeds that were not found.
     """
@@ -60,16 +65,31 @@ class Collection:
         """The evaluations that count."""
         return self.evaluations[self.evaluations.counted.astype(bool)]
 
-    @property
-    def domains(self) -> list[str]:
-        """With evaluations, sorted."""
-        return sorted(self.counted.domain.unique())
+    @cached_property
+    def groups(self) -> dict[str, list[Group]]:
+        """Domain -> one group per cell over all of its tasks, both in order."""
+        found: dict[str, list[Group]] = {}
+        for (domain, label), rows in self.counted.groupby(["domain", "cell"]):
+            cell = self.cells[rows.cell_number.iloc[0]]
+            tasks = TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1
+            found.setdefault(domain, []).append(Group(domain, label, cell.method, rows, cell, tasks))
+        return {domain: sorted(own, key=lambda group: _numeric_order(group.method)) for domain, own in found.items()}
 
-    def of_domain(self, domain: str) -> dict[str, tuple[Cell, pd.DataFrame]]:
-        """Label -> cell and its evaluations that count, in the order of the labels."""
-        rows = self.counted[self.counted.domain == domain]
-        found = {str(label): (self.cells[own.cell_number.iloc[0]], own) for label, own in rows.groupby("cell")}
-        return dict(sorted(found.items(), key=lambda item: _numeric_order(item[0])))
+    @cached_property
+    def over_all(self) -> list[Group]:
+        """One group over several domains per method with one cell in each; hyperparameters may differ by domain.
+
+        Groups without a common step are left out.
+        """
+        found: dict[str, list[Group]] = {}
+        for group in itertools.chain(*self.groups.values()):
+            found.setdefault(group.algo, []).append(group)
+        pooled = [
+            Group(ALL, algo, algo, pd.concat([one.rows for one in groups]), tasks=TASKS_OF_ALL)
+            for algo, groups in found.items()
+            if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
+        ]
+        return [group for group in pooled if group.steps]
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
@@ -79,7 +99,9 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
         runs = list(pool.map(read_run, found.runs, found.runs.values()))
     runs = [_mark_superseded(run, runs) for run in runs]
     runs, absent = _merge_sweep_records(runs, found.records)
-    rows, cells = _all_evaluations(runs)
+    numbers: dict[Cell, int] = {}
+    tables = [_with_cell_numbers(run, numbers) for run in runs if run.cells]
+    rows, cells = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=NEEDED), list(numbers)
     runs, members = _drop_duplicates(runs, rows)
     experiments: dict[Cell, set[str]] = {}
     for number, experiment in zip(members.cell_number, members.experiment, strict=True):
@@ -94,25 +116,10 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
     return Collection(runs, rows, cells, [*absent, *_missing_seeds(runs, members, cells, named)])
 
 
-def _all_evaluations(runs: Sequence[Run]) -> tuple[pd.DataFrame, list[Cell]]:
-    """The evaluations of all runs with the runs' own columns, and the cells by their number."""
-    cells: dict[Cell, int] = {}
-    tables, about = [], []
-    for run in runs:
-        if run.place is not None and len(run.evaluations):
-            numbers = {member: cells.setdefault(cell, len(cells)) for member, cell in run.cells.items()}
-            tables.append(run.evaluations.assign(run=run.name, cell_number=run.evaluations.member.map(numbers)))
-        domain, task = run.place or (None, None)
-        about.append((run.name, run.experiment or None, run.env, domain, task, run.place and run.place.name,
-                      run.method, run.episodes))  # fmt: skip
-    columns = ["run", "experiment", "env", "domain", "task", "place", "method", "episodes"]
-    if not tables:
-        names = [*columns, *SAME, "member", "counted", "cell"]
-        return pd.DataFrame(columns=list(dict.fromkeys(names))), []
-    # Of type object: whole numbers stay whole where some are missing.
-    rows = pd.concat(tables, ignore_index=True).merge(pd.DataFrame(about, columns=columns, dtype=object), on="run")
-    phase = np.where(rows.online_steps > 0, "online", "offline")
-    return rows.assign(phase=phase, step=rows.offline_updates + rows.online_steps), list(cells)
+def _with_cell_numbers(run: Run, numbers: dict[Cell, int]) -> pd.DataFrame:
+    """The evaluations of a run with the numbers of their cells, to which new ones are added."""
+    own = {member: numbers.setdefault(cell, len(numbers)) for member, cell in run.cells.items()}
+    return run.evaluations.assign(cell_number=run.evaluations.member.map(own))
 
 
 def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:

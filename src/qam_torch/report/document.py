@@ -5,41 +5,23 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from qam_torch.paper import CITATION
 from qam_torch.report.blocks import Block, Heading, Panels, Text
 from qam_torch.report.collection import Collection
 from qam_torch.report.figures import curves, profiles
 from qam_torch.report.number_format import format_count, format_published_end, format_step
 from qam_torch.report.published_settings import departures
-from qam_torch.report.results import ALL, Group, by_task, groups_of, over_all, results_of
+from qam_torch.report.render import how_measured
+from qam_torch.report.results import ALL, Group
 from qam_torch.report.tables import improvement, problems, results, runs_table, settings_table
 
 __all__ = ["document", "run_counts"]
 
-METHODS = (
-    "**Success** is the mean over tasks of the mean over seeds, **IQM** the mean of the middle half of all runs. "
-    "Intervals are 95 % percentile intervals of a stratified bootstrap: tasks are the strata, seeds are drawn within "
-    "each, 5 000 times. Of one seed a task there is none; of a few it is too narrow, and of equal ones a point. "
-    "**P(X > Y)** is the probability of improvement, equal runs counting half. All as in Agarwal et al. 2021, [Deep "
-    "reinforcement learning at the edge of the statistical precipice](https://arxiv.org/abs/2108.13264).",
-    "A figure is of the last step that in each domain at least half of the runs have come to which have come to its "
-    "phase, over those that have; the column seeds says how many. Runs of different settings are different "
-    "methods, but for how long they go on and how often they are looked at.",
-    f"**Published** are the figures of {CITATION}, https://arxiv.org/abs/2601.14234: twelve seeds, 95 % bootstrap "
-    "intervals; two intervals overlap where, to two digits, they share a point. They are compared at the same step. "
-    "Where own runs were not evaluated at any step of theirs, the published figure is the last one before, so that it "
-    "never had more training; of the online phase only after as many updates offline. Where own runs stop at a step "
-    "that they share and one that they do not, both are told.",
-)
-
 
 def document(collection: Collection) -> list[Block]:
     """Build all blocks of the report, in order."""
-    overview = [
-        *over_all(collection),
-        *(group for domain in collection.domains for group in groups_of(collection, domain)),
-    ]
+    overview = [*collection.over_all, *chain(*collection.groups.values())]
     blocks: list[Block] = [Heading("Report", 1), Text([run_counts(collection)])]
     if overview:
         blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
@@ -47,11 +29,11 @@ def document(collection: Collection) -> list[Block]:
     found = problems(collection)
     if found.rows:
         blocks += [Heading("Broken, missing, left out"), found]
-    for domain in collection.domains:
-        blocks += _domain(collection, domain)
-    if len(collection.counted):
+    for domain, groups in collection.groups.items():
+        blocks += _domain(domain, groups)
+    if overview:
         blocks += [Heading("Settings"), settings_table(collection)]
-    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(METHODS)]
+    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(how_measured())]
 
 
 def run_counts(collection: Collection) -> str:
@@ -65,11 +47,10 @@ def run_counts(collection: Collection) -> str:
     return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{lost}."
 
 
-def _domain(collection: Collection, domain: str) -> Iterator[Block]:
-    groups = groups_of(collection, domain)
+def _domain(domain: str, groups: Sequence[Group]) -> Iterator[Block]:
     name = re.sub(r"[^\w-]+", "-", domain)
     yield Heading(domain)
-    tasks = sorted((one for group in groups for one in by_task(group)), key=lambda one: one.task or 0)
+    tasks = sorted((one for group in groups for one in group.by_task), key=lambda one: one.task or 0)
     if tasks:
         yield results(tasks, f"{domain} by task", f"{name}-tasks", several_tasks=False)
     yield curves(groups, name)
@@ -86,7 +67,7 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
     """Notes on how results compare with the published ones."""
     notes = []
     for group in groups:
-        last = results_of(group)[-1]
+        last = group.results[-1]
         where = group.name
         if last.goes_on is not None:
             longer = f"the published runs go on, to {format_published_end(last.goes_on)}"

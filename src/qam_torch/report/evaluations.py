@@ -27,9 +27,10 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
 
     Returns:
         Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
-        columns are member (its index), seed, STEP, updates, OUTCOMES (nan where the environment or an old file has no
-        value), diverged (update at which the member was frozen, or nan), score (success, or the return if the
-        member's environment never reports success), and the hyperparameters in which members differ, as own.NAME.
+        columns are member (its index), seed, STEP, step (their sum), phase (offline or online), updates, OUTCOMES (nan
+        where the environment or an old file has no value), diverged (update at which the member was frozen, or nan),
+        score (success, or the return if the member's environment never reports success), and the hyperparameters in
+        which members differ, as own.NAME.
 
     Raises:
         QamError: the files contain impossible values.
@@ -40,7 +41,11 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
     rows = rows.dropna(subset=["success", "return"], how="all").drop_duplicates(["member", *STEP], keep="last")
     rows = rows.sort_values(["member", *STEP])
     reports_success = rows.groupby("member").success.transform("count") > 0
-    return rows.assign(score=rows.success.where(reports_success, rows["return"]))
+    return rows.assign(
+        phase=np.where(rows.online_steps > 0, "online", "offline"),
+        step=rows.offline_updates + rows.online_steps,
+        score=rows.success.where(reports_success, rows["return"]),
+    )
 
 
 def members_of(evaluations: pd.DataFrame) -> pd.DataFrame:

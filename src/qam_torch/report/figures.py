@@ -22,7 +22,7 @@ from qam_torch.plotting.step_axis import FEW_POINTS
 from qam_torch.plotting.style import INK, colors, save_figure, styled
 from qam_torch.report.blocks import Panel, Panels
 from qam_torch.report.number_format import format_step
-from qam_torch.report.results import Group, Step, by_task
+from qam_torch.report.results import Group, Step
 from qam_torch.stats.bootstrap import Scores, performance_profile, task_mean
 
 __all__ = ["curves", "profiles", "save_panels", "svg"]
@@ -40,7 +40,7 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
     tasks: dict[str, list[Group]] = {}
     for group in groups:
-        for one in by_task(group):
+        for one in group.by_task:
             tasks.setdefault(one.name, []).append(one)
     axis, shaded = _step_axis(groups)
     draw = partial(_draw, palette, shaded)

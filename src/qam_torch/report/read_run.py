@@ -32,16 +32,14 @@ class Run:
         path: of the directory.
         status: finished | unfinished | broken | left out.
         why: reasons for the status and other remarks; empty if there are none.
-        experiment: experiment=NAME, if the run's name contains it.
-        env: dataset or environment.
         place: domain and task.
         method: algo=NAME.
         seeds: configured seeds, each once.
-        episodes: per evaluation and member.
         reached: the last evaluated step, as text.
         home: configured path of the directory, by which a sweep's record refers to it.
-        evaluations: as `evaluations_of` returns them, with the column name, such as "seed=2,lr=3", which is the
-            member's address in `qam-eval`; empty for a broken run.
+        evaluations: as `evaluations_of` returns them, with the columns name (of the member, such as "seed=2,lr=3", its
+            address in `qam-eval`), run (its name), experiment (experiment=NAME, or None), env (dataset or environment),
+            domain, task, place (name of both), method and episodes (per evaluation); empty for a broken run.
         cells: settings of each member, by its index.
     """
 
@@ -49,12 +47,9 @@ class Run:
     path: Path
     status: str = BROKEN
     why: str = ""
-    experiment: str = ""
-    env: str = ""
     place: Place | None = None
     method: str = ""
     seeds: tuple[int, ...] = ()
-    episodes: int | None = None
     reached: str = ""
     home: str = ""
     evaluations: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False, compare=False)
@@ -144,32 +139,30 @@ def _failure(path: Path) -> str:
 
 
 def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
-    experiment, _, rest = str(config.get("run_name", "")).partition("/")
     return replace(
         run,
-        experiment=experiment if rest.startswith(str(config["env_name"])) else "",
-        env=str(config["env"].get("dataset") or place_of(config).domain),
         place=place_of(config),
         method=str(config["algo_name"]),
         seeds=tuple(config.get("seeds") or [config.get("seed", 0)]),
-        episodes=config.get("eval_episodes"),
         home=str(config.get("run_dir", "")).replace("//", "/"),
     )
 
 
-def _with_members(run: Run, config: Mapping[str, Any], evaluations: pd.DataFrame) -> Run:
-    last = members_of(evaluations).set_index("member")
+def _with_members(run: Run, config: Mapping[str, Any], rows: pd.DataFrame) -> Run:
+    last = members_of(rows).set_index("member")
     own = last.filter(regex=r"^own\.").rename(columns=lambda name: name.removeprefix("own.")).to_dict("index")
     names = {i: ",".join([f"seed={last.seed[i]}", *(f"{key}={value:g}" for key, value in own[i].items())]) for i in own}
     offline, online = min(last[STEP].itertuples(index=False, name=None))  # of the member with the fewest steps
-    return replace(
-        run,
-        reached=f"online step {online:,}" if online else f"update {offline:,}",
-        evaluations=evaluations.assign(name=evaluations.member.map(names)).drop(
-            columns=evaluations.filter(like="own.")
-        ),
-        cells={int(i): cell_of(config, values) for i, values in own.items()},
-    )
+    experiment, _, rest = str(config.get("run_name", "")).partition("/")
+    place = place_of(config)
+    rows = rows.drop(columns=rows.filter(like="own.")).assign(
+        name=rows.member.map(names), run=run.name, domain=place.domain, task=place.task, place=place.name,
+        experiment=experiment if rest.startswith(str(config["env_name"])) else None,
+        env=config["env"].get("dataset") or place.domain, method=run.method, episodes=config.get("eval_episodes"),
+    )  # fmt: skip
+    reached = f"online step {online:,}" if online else f"update {offline:,}"
+    cells = {int(i): cell_of(config, values) for i, values in own.items()}
+    return replace(run, reached=reached, evaluations=rows, cells=cells)
 
 
 def _is_complete(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ from functools import cache
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
+from qam_torch.paper import CITATION
 from qam_torch.report.blocks import Block, Table
 from qam_torch.report.figures import svg
 
-__all__ = ["escaped", "html", "latex", "markdown", "spans"]
+__all__ = ["escaped", "how_measured", "html", "latex", "markdown", "spans"]
 
 BADGES = {
     "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
@@ -62,6 +63,11 @@ def html(blocks: Sequence[Block], title: str) -> str:
     """Render one self-contained page: style and plots are inside, and nothing is loaded from elsewhere."""
     template = _templates().overlay(autoescape=True).get_template("report.html.j2")
     return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
+
+
+def how_measured() -> list[str]:
+    """The paragraphs on how a report's results are computed and compared."""
+    return _templates().get_template("how_measured.md.j2").render(citation=CITATION).splitlines()
 
 
 @cache

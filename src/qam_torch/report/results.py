@@ -9,25 +9,11 @@ import numpy as np
 import pandas as pd
 
 from qam_torch.paper import Curve, Figure, published
-from qam_torch.report.collection import Collection
 from qam_torch.report.evaluations import STEP
 from qam_torch.report.settings import Cell
 from qam_torch.stats.bootstrap import Estimate, interquartile_mean, task_mean
 
-__all__ = [
-    "ALL",
-    "Group",
-    "Result",
-    "Step",
-    "by_task",
-    "common_steps",
-    "groups_of",
-    "over_all",
-    "results_of",
-]
-
-TASKS_OF_A_DOMAIN = 5
-TASKS_OF_ALL = 50
+__all__ = ["ALL", "Group", "Result", "Step", "common_steps"]
 
 ALL = "all domains"
 """Name of a group over several domains."""
@@ -89,11 +75,37 @@ class Group:
         """The steps of both phases."""
         return [step for steps in self.phases for step in steps]
 
+    @cached_property
+    def _scores(self) -> dict[Step, dict[str, np.ndarray]]:
+        order = [*STEP, "task", "seed"]
+        rows = self.rows.dropna(subset="score").sort_values(order, kind="stable", na_position="first")
+        found: dict[Step, dict[str, np.ndarray]] = {}
+        for (offline, online, place), scores in rows.groupby([*STEP, "place"], sort=False).score:
+            found.setdefault((offline, online), {})[place] = scores.to_numpy()
+        return found
+
     def scores(self, step: Step) -> dict[str, np.ndarray]:
         """Scores by task of the members that were evaluated at a step, (n,) each."""
-        there = self.rows[(self.rows[STEP] == list(step)).all(axis=1)].dropna(subset="score")
-        there = there.sort_values(["task", "seed"], kind="stable", na_position="first")
-        return {str(place): scores.to_numpy() for place, scores in there.groupby("place", sort=False).score}
+        return self._scores.get(step, {})
+
+    @cached_property
+    def by_task(self) -> list[Group]:
+        """One group per task; empty if the domain has no tasks."""
+        tasks = self.rows.groupby("task")
+        return [replace(self, name=rows.place.iloc[0], rows=rows, tasks=1, task=task) for task, rows in tasks]
+
+    @cached_property
+    def results(self) -> list[Result]:
+        """For each phase the result at the last step, and at the last step that is also published.
+
+        The last step of a phase is the last that at least half of the runs in that phase have reached.
+        """
+        found = []
+        twins = set() if self.curve is None else {figure[:2] for figure in self.curve.figures}
+        for steps in self.phases:
+            shared = [step for step in steps if step in twins]
+            found += [_result(self, step) for step in dict.fromkeys([*shared[-1:], steps[-1]])]
+        return found
 
 
 def _reached(rows: pd.DataFrame) -> set[Step]:
@@ -152,69 +164,19 @@ class Result:
         return self.published is not None and self.published[:2] == self.step
 
 
-def results_of(group: Group) -> list[Result]:
-    """Results of a group: for each phase the last step, and the last step that is also published.
-
-    The last step of a phase is the last that at least half of the runs in that phase have reached.
-    """
-    found = []
-    curve = group.curve
-    twins = set() if curve is None else {figure[:2] for figure in curve.figures}
-    for steps in group.phases:
-        last, shared = steps[-1], [step for step in steps if step in twins]
-        found += [_result(group, step, curve) for step in dict.fromkeys([*shared[-1:], last])]
-    return found
-
-
 def common_steps(one: Group, other: Group) -> list[Step]:
     """For each phase, the last step that both share, if any."""
-    shared = set(one.steps) & set(other.steps)
-    phases = [[step for step in shared if bool(step[1]) == online] for online in (False, True)]
-    return [max(steps, key=sum) for steps in phases if steps]
+    shared = [step for step in one.steps if step in other.steps]
+    return list({bool(online): (offline, online) for offline, online in shared}.values())
 
 
-def _result(group: Group, step: Step, curve: Curve | None) -> Result:
+def _result(group: Group, step: Step) -> Result:
     scores = list(group.scores(step).values())
     counts = [len(one) for one in scores]
-    figure = goes_on = None
+    curve, figure, goes_on = group.curve, None, None
     if curve is not None and len(scores) == group.tasks:
-        figure = curve.at(*step)
-        end = curve.at(step[0] if step[1] else 10**9, 10**9 if step[1] else 0)
+        figure, end = curve.at(*step), curve.at(step[0] if step[1] else 10**9, 10**9 if step[1] else 0)
         goes_on = end if end is not None and sum(end[:2]) > sum(step) else None
-    return Result(
-        group, step, (sum(counts), _members(group.rows)), len(scores), (min(counts), max(counts)),
-        task_mean(scores), interquartile_mean(scores), figure, goes_on,
-    )  # fmt: skip
-
-
-def groups_of(collection: Collection, domain: str) -> list[Group]:
-    """One group per cell of a domain, over all of its tasks."""
-    return [
-        Group(domain, label, cell.method, rows, cell, TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1)
-        for label, (cell, rows) in collection.of_domain(domain).items()
-    ]
-
-
-def by_task(group: Group) -> list[Group]:
-    """One group per task; empty if the domain has no tasks."""
-    return [
-        replace(group, name=rows.place.iloc[0], rows=rows, tasks=1, task=task)
-        for task, rows in group.rows.groupby("task")
-    ]
-
-
-def over_all(collection: Collection) -> list[Group]:
-    """One group over several domains for each method that has one cell in each; hyperparameters may differ by domain.
-
-    Groups without a common step are left out.
-    """
-    found: dict[str, list[Group]] = {}
-    for domain in collection.domains:
-        for group in groups_of(collection, domain):
-            found.setdefault(group.algo, []).append(group)
-    pooled = [
-        Group(ALL, algo, algo, pd.concat([one.rows for one in groups]), tasks=TASKS_OF_ALL)
-        for algo, groups in found.items()
-        if len({one.name for one in groups}) == len(groups) > 1 and len({one.measure for one in groups}) == 1
-    ]
-    return [group for group in pooled if group.steps]
+    runs, seeds = (sum(counts), _members(group.rows)), (min(counts), max(counts))
+    means = task_mean(scores), interquartile_mean(scores)
+    return Result(group, step, runs, len(scores), seeds, *means, figure, goes_on)

@@ -113,19 +113,15 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
     Returns:
         Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs.
     """
-    families: dict[tuple[str, str], list[Cell]] = {}
-    for cell in experiments:
-        families.setdefault((cell.domain, cell.method), []).append(cell)
-    found: dict[Cell, str] = {}
-    for (_, method), cells in families.items():
-        named = {" + ".join(sorted(experiments[cell])) for cell in cells}
-        groups: dict[str, list[Cell]] = {}
-        for cell in cells:
-            name = " + ".join(sorted(experiments[cell]))
-            groups.setdefault(f"{method} ({name})" if name and len(named) > 1 else method, []).append(cell)
-        for base, group in groups.items():
-            found |= _labels_within(base, group)
-    return found
+    names = {cell: " + ".join(sorted(found)) for cell, found in experiments.items()}
+    families: dict[tuple[str, str], set[str]] = {}
+    for cell, name in names.items():
+        families.setdefault(cell[:2], set()).add(name)
+    groups: dict[tuple[str, str], list[Cell]] = {}
+    for cell, name in names.items():
+        base = f"{cell.method} ({name})" if name and len(families[cell[:2]]) > 1 else cell.method
+        groups.setdefault((cell.domain, base), []).append(cell)
+    return {cell: label for (_, base), cells in groups.items() for cell, label in _labels_within(base, cells).items()}
 
 
 def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import chain, combinations
 
 from qam_torch.report.blocks import Interval, Table
 from qam_torch.report.collection import Collection
@@ -15,7 +15,7 @@ from qam_torch.report.number_format import (
     format_step,
 )
 from qam_torch.report.published_settings import departures
-from qam_torch.report.results import Group, Result, Step, common_steps, results_of
+from qam_torch.report.results import Group, Result, Step, common_steps
 from qam_torch.report.settings import Cell, differing_settings, format_value
 from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 
@@ -29,7 +29,7 @@ OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 def results(groups: Sequence[Group], caption: str, name: str, several_tasks: bool) -> Table:
     """Own results and the published ones, one row per group and step."""
-    rows = [_result_row(result, several_tasks) for group in groups for result in results_of(group)]
+    rows = [_result_row(result, several_tasks) for group in groups for result in group.results]
     what = {group.measure for group in groups}
     measure = what.pop() if len(what) == 1 else "success or return"
     columns = ["", "method", "after", "seeds>", measure + ">", "IQM>", "published>", "difference>", "intervals"]
@@ -103,16 +103,15 @@ def runs_table(collection: Collection) -> Table:
 def settings_table(collection: Collection) -> Table:
     """Settings of each cell that differ from other cells or from the published runs."""
     rows = []
-    for domain in collection.domains:
-        cells = collection.of_domain(domain)
-        for label, (cell, _) in cells.items():
-            family = [other for other, _ in cells.values() if other.method == cell.method]
-            settings = dict(cell.settings)
-            own = [
-                f"{key}={format_value(settings[key])}" if key in settings else f"no {key}"
-                for key in differing_settings(family)
-            ]
-            rows.append([label, domain, ", ".join(own) or "–", _departures_text(cell)])
+    for group in chain(*collection.groups.values()):
+        assert group.cell is not None  # only groups of several domains have none
+        cells = [other.cell for other in collection.groups[group.name] if other.cell and other.algo == group.algo]
+        settings = dict(group.cell.settings)
+        own = [
+            f"{key}={format_value(settings[key])}" if key in settings else f"no {key}"
+            for key in differing_settings(cells)
+        ]
+        rows.append([group.method, group.name, ", ".join(own) or "–", _departures_text(group.cell)])
     columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
     return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 

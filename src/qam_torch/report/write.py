@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 
 from qam_torch.report.blocks import Panels
 from qam_torch.report.collection import Collection, collect
@@ -12,7 +13,6 @@ from qam_torch.report.document import document, run_counts
 from qam_torch.report.figures import save_panels
 from qam_torch.report.number_format import format_estimate, format_published, format_step
 from qam_torch.report.render import html, latex, markdown
-from qam_torch.report.results import by_task, groups_of, over_all, results_of
 from qam_torch.system.files import absolute, prepare_directory, write_text
 from qam_torch.system.text_table import aligned
 
@@ -46,20 +46,19 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
     rows = evaluations(collection)
     write_csv(rows, directory / "evaluations.csv")
     write_parquet(rows, directory / "evaluations.parquet")
-    domains = [group for domain in collection.domains for group in groups_of(collection, domain)]
-    every = [*over_all(collection), *domains, *(task for group in domains for task in by_task(group))]
-    write_csv(figures([result for group in every for result in results_of(group)]), directory / "figures.csv")
+    domains = list(chain(*collection.groups.values()))
+    every = [*collection.over_all, *domains, *(task for group in domains for task in group.by_task)]
+    write_csv(figures([result for group in every for result in group.results]), directory / "figures.csv")
     return [run_counts(collection), *_result_lines(collection), f"report: {directory}/report.html"]
 
 
 def _result_lines(collection: Collection) -> list[str]:
     """One line per method and domain, at its last step."""
     rows = []
-    for domain in collection.domains:
-        for group in groups_of(collection, domain):
-            last = results_of(group)[-1]
-            digits = 2 if group.measure == "success" else 1
-            published = f"published {format_published(last)}" if last.published else ""
-            own = f"{group.measure} {format_estimate(last.mean, digits)}"
-            rows.append((domain, group.method, f"after {format_step(last.step)}", own, published))
+    for group in chain(*collection.groups.values()):
+        last = group.results[-1]
+        digits = 2 if group.measure == "success" else 1
+        published = f"published {format_published(last)}" if last.published else ""
+        own = f"{group.measure} {format_estimate(last.mean, digits)}"
+        rows.append((group.name, group.method, f"after {format_step(last.step)}", own, published))
     return aligned(rows)
