@@ -7,6 +7,7 @@ if a task has only one seed.
 Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264),
 whose package rliable gives the same numbers if every task has equally many seeds
 (tests/stats/test_bootstrap.py). Here tasks may have different numbers of seeds.
+By hand, because `scipy.stats.bootstrap` has no strata.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@
 .NAME.lock                    held while a process fetches NAME
 NAME                          the complete file, renamed into place after it has been checked
 NAME.sha256                   its checksum (`checksums`)
+
+By hand, because pooch neither continues a partial file nor tries mirrors.
 """
 
 from __future__ import annotations
