@@ -75,13 +75,16 @@ def test_a_list_has_spaces_or_commas(words: list[str]) -> None:
 
 
 COMMAND = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from qam_torch.cli.command import run_command
 def many():
     for number in range(100_000):
         print(number)
     print("the end", file=sys.stderr)
     return 0
+def child():
+    print("out", flush=True)
+    return subprocess.run([sys.executable, "-c", "import sys; sys.exit(None in (sys.stdout, sys.stderr))"]).returncode
 def told():
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(60)
@@ -117,7 +120,7 @@ def test_sigterm_is_one_line() -> None:
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_missing_streams(closed: str) -> None:
-    script = f"{COMMAND}\nsys.exit(run_command('qam-x', many))"
+    script = f"{COMMAND}\nsys.exit(run_command('qam-x', child))"
     process = subprocess.run(["bash", "-c", f'"$0" -c "$1" {closed}', sys.executable, script], capture_output=True)
     assert process.returncode == 0 and b"Traceback" not in process.stderr
 

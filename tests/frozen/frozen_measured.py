@@ -26,6 +26,11 @@ IMPORTED = {
     "qam-report": ["qam-report", "HERE/tree", "--out", "HERE/out"],
     "qam-data generate --help": ["qam-data", "generate", "--help"],
     "qam-reproduce --help": ["qam-reproduce", "--help"],
+    "qam-eval --help": ["qam-eval", "--help"],
+    "qam-eval --episodes=0": ["qam-eval", "last.ckpt", "--episodes=0"],
+    "qam-verify --help": ["qam-verify", "--help"],
+    "qam-bench --help": ["qam-bench", "--help"],
+    "qam-bench --algo qan": ["qam-bench", "--algo", "qan"],
 }
 """Commands whose heavy modules are frozen."""
 
