@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lightning.pytorch.loggers.logger import DummyLogger
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
@@ -87,6 +88,33 @@ def test_a_logger_is_one_config_file(run: Callable[..., str], project: Path) -> 
     for ours, theirs in zip(rows, logged, strict=True):
         assert float(theirs["critic/loss"]) == pytest.approx(float(ours["critic/loss"]))
     assert not (project / "runs/logger/tensorboard").exists()
+
+
+class Recorder(DummyLogger):
+    """A logger that records where a run starts and what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[int] = []
+        self.steps: list[int] = []
+
+    def resume_at(self, step: int) -> None:
+        self.started.append(step)
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.steps.append(step)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_logger_is_told_where_a_run_resumes(project: Path, data_directory: Path) -> None:
+    recorders = []
+    for steps in (20, 40):
+        words = [*BRIEF, f"data.directory={data_directory}", "run_dir=run", "logger=csv", "resume=auto"]
+        config = qam_torch.compose(["experiment=quickstart", *words, f"offline_steps={steps}"])
+        recorders.append(Recorder())
+        qam_torch.fit(config, loggers=[recorders[-1]])
+    assert [recorder.started for recorder in recorders] == [[0], [20]]
+    assert [recorder.steps for recorder in recorders] == [[10, 20], [30, 40]]
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -53,6 +53,8 @@ def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any,
     """Values that differ between two configurations, except those that do not change a result."""
     if name in (*NEUTRAL, "run_name"):
         return
+    if old is None and isinstance(new, dict):
+        old = {}  # a group that an earlier version did not have
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _differences(old.get(key), new.get(key), f"{name}.{key}" if name else key)

@@ -70,11 +70,7 @@ class RunResult(NamedTuple):
 
 
 class Additions(NamedTuple):
-    """What a run has besides its own parts; see `qam_torch.run.fit` for each.
-
-    Raises:
-        QamError: `check` found something of another kind.
-    """
+    """What a run has besides its own parts; `qam_torch.run.fit` describes each."""
 
     callbacks: Sequence[L.Callback] = ()
     loggers: Sequence[Logger] = ()

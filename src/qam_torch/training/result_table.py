@@ -10,6 +10,9 @@ from qam_torch.rundir.paths import RunPaths
 
 __all__ = ["print_results"]
 
+STANDARD = ("success", "success_95", "return")
+"""Keys with a value per seed of every run; others are custom metrics."""
+
 
 def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
     """Print the outcome of a run, and where its files are.
@@ -32,6 +35,9 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         rows.append(("by seed", by_seed({**final, "seeds": summary["seeds"]})))
     diverged = [member for member in summary["members"] if "diverged" in member]
     rows += [("diverged", f"{member['name']} at update {member['diverged']:,}") for member in diverged]
+    for name, value in final.items():
+        if f"{name}_by_seed" in final and name not in STANDARD and value is not None:
+            rows.append((name, f"{value:.4g}"))
     if summary["after_offline"]:
         rows.append(("after offline", f"{summary['after_offline'][measure]:.{digits}f}"))
     if summary["behavior"] is not None:
