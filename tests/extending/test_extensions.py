@@ -17,6 +17,7 @@ from lightning.pytorch.loggers.logger import DummyLogger
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.cli.evaluate import main as evaluate_main
+from qam_torch.cli.report import main as report_main
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import summary
 from tests.helpers.docs_pages import blocks, files, write_files
@@ -136,6 +137,8 @@ def test_an_evaluation_metric_is_one_function(run: Callable[..., str], workers: 
     assert list(rows[0])[-2:] == ["evaluation/seconds", "evaluation/effort"]
     assert f"effort {final['effort']:.4g}" in out
     assert "plots/evaluation_metrics.png" in found["plots"]
+    assert report_main(["runs/metric", "--out", "report"]) == 0
+    assert "effort" in Path("report/report.md").read_text()
     assert np.isfinite(read_metrics("runs/metric/metrics.csv", training=False)["evaluation/effort"]).sum() == 2
 
 

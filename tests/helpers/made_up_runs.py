@@ -40,12 +40,14 @@ def make_run(
     population: Mapping[str, Sequence[float]] | None = None,
     overrides: Sequence[str] = (),
     name: str | None = None,
+    metrics: Mapping[str, Success] | None = None,
 ) -> Path:
     """One run of some seeds -> its directory.
 
     success     of each seed and step
     finished    whether it has left a summary
     reached     the step until which it was evaluated, where that is not all
+    metrics     custom metrics of each seed and step
     population  numbers of each member in place of the configuration's, one for each seed
     """
     asked = [f"algo={algo}", f"env={env}", f"task={task}", *overrides]
@@ -56,7 +58,8 @@ def make_run(
     path = root / (name or f"{env}-task{task}-{algo}-{'-'.join(map(str, seeds))}{'-'.join(overrides)}")
     path.mkdir(parents=True)
     (path / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    metrics = MetricsFile(path / "metrics.csv", seeds, population)
+    file = MetricsFile(path / "metrics.csv", seeds, population)
+    others = metrics or {}
     last = offline + online if reached is None else reached
     steps = [*range(every, offline + 1, every), *range(offline + every, offline + online + 1, every)]
     for step in steps:
@@ -64,8 +67,11 @@ def make_run(
         rates = [success(seed, step) if callable(success) else success for seed in seeds]
         outcome = {name: np.full(len(seeds), value) for name, value in EVALUATION.items()}
         if step <= last:
-            metrics.write(
-                {"step": step, "phase": phase, "update": step}, 1.0, {**outcome, "evaluation/success": np.array(rates)}
+            custom = {f"evaluation/{key}": np.array([f(seed, step) for seed in seeds]) for key, f in others.items()}
+            file.write(
+                {"step": step, "phase": phase, "update": step},
+                1.0,
+                {**outcome, "evaluation/success": np.array(rates), **custom},
             )
     if finished:
         summary: dict[str, Any] = {"offline_steps": offline, "online_steps": online, "final": {}, "seeds": list(seeds)}

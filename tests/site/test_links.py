@@ -18,8 +18,11 @@ EXAMPLES = {
     "conf/algo/emaq.yaml",
     "conf/tuned/EXPERIMENT/awac.yaml",
     "tests/golden/awac.npz",
+    "conf/logger/files.yaml",
+    "conf/callbacks/watch.yaml",
+    "conf/env/table.yaml",
 }
-"""Files that a reader of docs/add-a-method.md makes."""
+"""Files that a reader of docs/add-a-method.md and docs/extend.md makes."""
 NAMED = re.compile(
     rf"`((?:src|tests|scripts|conf|docs|benchmarks|notebooks|{'|'.join(ROOMS)})/[\w./-]+\.\w+)(?:::\w+)?`"
 )

@@ -186,7 +186,11 @@ def test_every_config_takes_a_step(algo: str, env: str) -> None:
     from qam_torch.types import Batch
 
     small = ["algo.actor_hidden_dims=[4]", "algo.value_hidden_dims=[4]", "algo.flow_steps=2", "algo.num_qs=2"]
-    named = {"minari": ["dataset=mujoco/hopper/medium-v0"], "npz": ["path=my.npz", "env_id=Pendulum-v1"]}
+    named = {
+        "minari": ["dataset=mujoco/hopper/medium-v0"],
+        "npz": ["path=my.npz", "env_id=Pendulum-v1"],
+        "hdf5": ["path=my.hdf5", "env_id=Pendulum-v1"],
+    }
     config = qam_torch.compose([f"algo={algo}", f"env={env}", "seeds=[1,2]", *small, *named.get(env, [])])
     check(config)
     algorithm, _ = build_algorithm(config, observation_dim=3, action_dim=2)

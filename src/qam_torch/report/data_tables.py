@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from qam_torch.report.collection import Collection
+from qam_torch.report.evaluations import custom_metrics
 from qam_torch.report.results import ALL, Result
 from qam_torch.report.settings import differing_settings, format_value
 from qam_torch.system.files import atomic_path, write_text
@@ -26,7 +27,7 @@ COLUMNS = [
 def evaluations(collection: Collection) -> pd.DataFrame:
     """One row per evaluation of each member of each run, including runs that do not count.
 
-    Each setting in which runs of a method differ has a column, named by its key.
+    Each custom metric has a column evaluation/NAME. Each setting in which runs of a method differ has a column, named by its key.
     """
     cells, rows = collection.cells, collection.evaluations
     if rows.empty:
@@ -35,7 +36,8 @@ def evaluations(collection: Collection) -> pd.DataFrame:
     families = [[cell for cell in cells if cell.method == method] for method in {cell.method for cell in cells}]
     keys = sorted({key for family in families for key in differing_settings(family)})
     settings = pd.DataFrame([[_plain(dict(cell.settings).get(key)) for key in keys] for cell in cells], columns=keys)
-    return pd.concat([rows[COLUMNS], settings.loc[rows.cell_number].set_axis(rows.index)], axis=1)
+    values = rows[[*COLUMNS, *custom_metrics(rows)]]
+    return pd.concat([values, settings.loc[rows.cell_number].set_axis(rows.index)], axis=1)
 
 
 def figures(results: Sequence[Result]) -> pd.DataFrame:

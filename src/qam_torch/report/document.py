@@ -14,7 +14,7 @@ from qam_torch.report.number_format import format_count, format_published_end, f
 from qam_torch.report.published_settings import departures
 from qam_torch.report.render import how_measured
 from qam_torch.report.results import ALL, Group
-from qam_torch.report.tables import improvement, problems, results, runs_table, settings_table
+from qam_torch.report.tables import custom_metrics, improvement, problems, results, runs_table, settings_table
 
 __all__ = ["document", "run_counts"]
 
@@ -54,6 +54,9 @@ def _domain(domain: str, groups: Sequence[Group]) -> Iterator[Block]:
     if tasks:
         yield results(tasks, f"{domain} by task", f"{name}-tasks", several_tasks=False)
     yield curves(groups, name)
+    others = custom_metrics(groups, f"{domain}: custom metrics", f"{name}-metrics")
+    if others.rows:
+        yield others
     if len(groups) > 1:
         found: Panels | None = profiles(groups, name)
         if found is not None:

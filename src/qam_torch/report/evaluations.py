@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from qam_torch.rundir.metrics_file import EVALUATION_COLUMNS
 from qam_torch.types import QamError
 
-__all__ = ["STEP", "evaluations_of", "members_of"]
+__all__ = ["STEP", "custom_metrics", "evaluations_of", "members_of"]
 
 STEP = ["offline_updates", "online_steps"]
 """Columns of a step: updates of the offline phase, and environment steps of the online phase, 0 while offline."""
@@ -28,7 +29,7 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
     Returns:
         Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
         columns are member (its index), seed, STEP, step (their sum), phase (offline or online), updates, OUTCOMES (nan
-        where the environment or an old file has no value), diverged (update at which the member was frozen, or nan),
+        where the environment or an old file has no value), custom metrics (see `custom_metrics`), diverged (update at which the member was frozen, or nan),
         score (success, or the return if the member's environment never reports success), and the hyperparameters in
         which members differ, as own.NAME.
 
@@ -53,6 +54,11 @@ def members_of(evaluations: pd.DataFrame) -> pd.DataFrame:
     return evaluations.groupby([name for name in ("run", "member") if name in evaluations], sort=False).tail(1)
 
 
+def custom_metrics(columns: Iterable[str]) -> list[str]:
+    """Columns of custom evaluation metrics, evaluation/NAME as in metrics.csv, in their order."""
+    return [name for name in columns if name.startswith("evaluation/") and name not in EVALUATION_COLUMNS]
+
+
 def _from_metrics(metrics: Mapping[str, np.ndarray]) -> pd.DataFrame:
     table = pd.DataFrame(metrics)
     step = table.get("step", table["update"])
@@ -70,6 +76,7 @@ def _from_metrics(metrics: Mapping[str, np.ndarray]) -> pd.DataFrame:
             "online_steps": (step - begun).where(online, 0).astype(int),
             "updates": table["update"],
             **{name: table.get(f"evaluation/{name}", np.nan) for name in OUTCOMES},
+            **{name: table[name] for name in custom_metrics(names)},
             "diverged": table.get("diverged", np.nan),
             **{f"own.{name}": table[name] for name in names[names.index("seed") + 1 : names.index("seconds")]},
         }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from qam_torch.paper import Curve, Figure, published
-from qam_torch.report.evaluations import STEP
+from qam_torch.report.evaluations import STEP, custom_metrics
 from qam_torch.report.settings import Cell
 from qam_torch.stats.bootstrap import Estimate, interquartile_mean, task_mean
 
@@ -77,16 +77,25 @@ class Group:
 
     @cached_property
     def _scores(self) -> dict[Step, dict[str, np.ndarray]]:
+        return self._by_step("score")
+
+    def _by_step(self, column: str) -> dict[Step, dict[str, np.ndarray]]:
         order = [*STEP, "task", "seed"]
-        rows = self.rows.dropna(subset="score").sort_values(order, kind="stable", na_position="first")
+        rows = self.rows.dropna(subset=column).sort_values(order, kind="stable", na_position="first")
         found: dict[Step, dict[str, np.ndarray]] = {}
-        for (offline, online, place), scores in rows.groupby([*STEP, "place"], sort=False).score:
-            found.setdefault((offline, online), {})[place] = scores.to_numpy()
+        for (offline, online, place), values in rows.groupby([*STEP, "place"], sort=False)[column]:
+            found.setdefault((offline, online), {})[place] = values.to_numpy()
         return found
 
     def scores(self, step: Step) -> dict[str, np.ndarray]:
         """Scores by task of the members that were evaluated at a step, (n,) each."""
         return self._scores.get(step, {})
+
+    def custom_metrics(self) -> dict[str, Estimate]:
+        """NAME -> mean over tasks of each custom metric at the last result's step; without those it has no value of."""
+        step = self.results[-1].step
+        values = {column: list(self._by_step(column).get(step, {}).values()) for column in custom_metrics(self.rows)}
+        return {column.partition("/")[2]: task_mean(scores) for column, scores in values.items() if scores}
 
     @cached_property
     def by_task(self) -> list[Group]:

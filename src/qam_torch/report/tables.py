@@ -19,7 +19,7 @@ from qam_torch.report.results import Group, Result, Step, common_steps
 from qam_torch.report.settings import Cell, differing_settings, format_value
 from qam_torch.stats.bootstrap import Estimate, probability_of_improvement
 
-__all__ = ["improvement", "problems", "results", "runs_table", "settings_table"]
+__all__ = ["custom_metrics", "improvement", "problems", "results", "runs_table", "settings_table"]
 
 FEW = 12
 """Tables with more rows are collapsed on a page."""
@@ -78,6 +78,18 @@ def _compare(one: Group, other: Group, step: Step) -> list[str] | None:
         return None
     estimate = probability_of_improvement([ours[place] for place in shared], [theirs[place] for place in shared])
     return [format_step(step), str(len(shared)), Interval(format_estimate(estimate), estimate)]
+
+
+def custom_metrics(groups: Sequence[Group], caption: str, name: str) -> Table:
+    """Custom evaluation metrics, one row per group at its last step and one column per metric."""
+    found = [(group, values) for group in groups if (values := group.custom_metrics())]
+    names = list(dict.fromkeys(chain(*(values for _, values in found))))
+    rows = [
+        [group.method, format_step(group.results[-1].step)]
+        + [format_estimate(values[one], 3) if one in values else "–" for one in names]
+        for group, values in found
+    ]
+    return Table(["method", "after", *(f"{one}>" for one in names)], rows, caption, name)
 
 
 def problems(collection: Collection) -> Table:
