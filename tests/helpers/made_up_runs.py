@@ -47,7 +47,7 @@ def make_run(
     success     of each seed and step
     finished    whether it has left a summary
     reached     the step until which it was evaluated, where that is not all
-    metrics     custom metrics of each seed and step
+    metrics     custom metrics: name -> value for each seed and step
     population  numbers of each member in place of the configuration's, one for each seed
     """
     asked = [f"algo={algo}", f"env={env}", f"task={task}", *overrides]

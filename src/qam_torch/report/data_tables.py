@@ -27,7 +27,8 @@ COLUMNS = [
 def evaluations(collection: Collection) -> pd.DataFrame:
     """One row per evaluation of each member of each run, including runs that do not count.
 
-    Each custom metric has a column evaluation/NAME. Each setting in which runs of a method differ has a column, named by its key.
+    Each custom metric has a column evaluation/NAME, and each setting in which runs of a method differ has one, named by
+    its key.
     """
     cells, rows = collection.cells, collection.evaluations
     if rows.empty:
