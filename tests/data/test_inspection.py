@@ -79,7 +79,7 @@ DEFECTS: dict[str, tuple[Callable[[Arrays], Any], str, str]] = {
     "rows": (replace("qpos", lambda a: a["qpos"][:-1]), "shapes", "'qpos' has 59 rows but 'observations' has 60"),
     "one-dimensional": (replace("actions", lambda a: a["actions"][:, 0]), "shapes", r"'actions' has shape \(60,\)"),
     "integers": (replace("qpos", lambda a: a["qpos"].astype(np.int64)), "shapes", "'qpos' has dtype int64"),
-    "no columns": (replace("qvel", lambda a: a["qvel"][:, :0]), "shapes", r"'qvel' has shape \(60, 0\)"),
+    "no columns": (replace("actions", lambda a: a["actions"][:, :0]), "shapes", r"'actions' has shape \(60, 0\)"),
     "NaN": (put("observations", ([7, 9], [1, 2]), np.nan), "numbers", "2 NaN and 0 infinite, first in row 7"),
     "infinity": (put("qvel", (5, 0), np.inf), "numbers", "'qvel' has 0 NaN and 1 infinite, first in row 5"),
     "actions": (put("actions", (11, 1), -1.5), "actions", "1 of 120 numbers outside .*, first in row 11, largest 1.5"),

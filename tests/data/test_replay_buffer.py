@@ -391,7 +391,7 @@ def test_errors() -> None:
         QamError, match=r"a replay buffer of 5 transitions per environment is too small: .* raise buffer"
     ):
         ReplayWindows(data, 1, 1, 5)
-    with pytest.raises(QamError, match=r"^buffer=newest is out of range: expected append or balanced$"):
+    with pytest.raises(QamError, match=r"^replay_mode=newest is out of range: expected append or balanced$"):
         ReplayWindows(data, 1, 1, 6, "newest")
     windows = filled([0], "balanced", 3)
     with pytest.raises(

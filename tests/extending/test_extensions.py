@@ -167,7 +167,7 @@ def test_a_suite_is_one_class(run: Callable[..., str], project: Path, capsys: py
     _, found = results("suite")
     assert (found["environment"], found["data"]["transitions"], found["data"]["episodes"]) == ("Pendulum-v1", 58, 2)
     assert qam_torch.load_policy("runs/suite").environment["source"] == "my_suite.Table"
-    assert evaluate_main(["ckpt=runs/suite/checkpoints/last.ckpt", "episodes=1", "workers=0"]) == 0
+    assert evaluate_main(["runs/suite/checkpoints/last.ckpt", "--episodes=1", "--workers=0"]) == 0
     assert "Pendulum-v1" in capsys.readouterr().out
 
 

@@ -164,7 +164,7 @@ def test_a_directory_of_ones_own_adds_to_every_group(project: Path) -> None:
     words = ["algo=awac", "experiment=brief"]
     config = compose(words, config_dir="conf")
     assert (config.offline_steps, config.algo._target_, config.algo.num_qs) == (30, "awac.AWAC", 10)
-    assert config.run_dir == "runs/brief/pointmaze-medium-navigate-task1/awac//seed0"
+    assert config.run_dir == "runs/brief/pointmaze-medium-navigate-task1/awac/seed0"
     assert compose([*words, "hydra.searchpath=[file://conf]"]) == config
     for name in ("conf/__init__.py", "my_package/__init__.py"):
         write(name, "")

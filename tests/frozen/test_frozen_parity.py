@@ -32,4 +32,4 @@ def test_a_method_has_its_recorded_settings(
 
 def test_runs_of_these_settings_have_a_directory_of_their_own() -> None:
     name = qam_torch.compose(["experiment=parity", "algo=fql", "seed=2"]).run_name
-    assert name == "parity/pointmaze-medium-navigate-task1/fql//seed2"
+    assert name == "parity/pointmaze-medium-navigate-task1/fql/seed2"

@@ -111,7 +111,7 @@ def test_every_value_of_the_published_runs(algo: str) -> None:
             assert config["env"] == {"source": "ogbench", **environment}
             run = {"task": task, "seed": 20002, **PHASES[algo == "rlpd"]}
             assert {key: config[key] for key in run} == run
-            assert config["run_dir"] == f"runs/paper/{domain}-task{task}/{algo}//seed20002"
+            assert config["run_dir"] == f"runs/paper/{domain}-task{task}/{algo}/seed20002"
 
 
 @pytest.mark.parametrize("algo", options("algo"))

@@ -163,10 +163,10 @@ def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any]
 
 def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(last(grid)), "--episodes=1", "--workers=0"]
-    assert main([*words, "member=seed=1,inv_temp=3,discount=0.99"]) == 0
+    assert main([*words, "--member=seed=1,inv_temp=3,discount=0.99"]) == 0
     *_, heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["seed", "discount", "inv_temp"] and row.split()[:3] == ["1", "0.99", "3"]
-    assert main([*words, "member=inv_temp=3"]) == 1
+    assert main([*words, "--member=inv_temp=3"]) == 1
     assert "which is true of 4 members" in capsys.readouterr().err
 
 

@@ -30,8 +30,8 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
         Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
         columns are member (its index), seed, STEP, step (their sum), phase (offline or online), updates, OUTCOMES (nan
         where the environment or an old file has no value), custom metrics (see `custom_metrics`), diverged (update at
-        which the member was frozen, or nan), score (success, or the return if the member's environment never reports success), and the hyperparameters in
-        which members differ, as own.NAME.
+        which the member was frozen, or nan), score (success, or the return if the member's environment never reports
+        success), and the hyperparameters in which members differ, as own.NAME.
 
     Raises:
         QamError: the files contain impossible values.
