@@ -16,6 +16,7 @@ def run(algorithm: Algorithm, batches: list[Batch], noise: dict[str, torch.Tenso
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capture", [False, True])
 def test_member_of_a_population_equals_its_lone_run(kind: type[Algorithm], capture: bool) -> None:
     seeds, updates = (5, 1, 9), 8
@@ -168,6 +169,7 @@ def test_numbers_out_of_range_are_refused_by_name(option: str, value: object) ->
         make(QAM, **{option: value})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "number"), [(QAMF, "fql_alpha"), (QAME, "edit_scale")])
 def test_without_what_is_on_top_a_variant_is_plain_qam(kind: type[Algorithm], number: str) -> None:
     """The paper's table has domains on which the best number is 0."""

@@ -331,6 +331,7 @@ def test_a_learning_rate_that_is_far_too_large(
 # Ctrl-C
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Overrides, tmp_path: Path) -> None:
     words = tiny(tmp_path / "run", "offline_steps=1000000", "checkpoint_every=100", "eval_every=50", "eval_workers=2")
     process = subprocess.Popen(

@@ -25,6 +25,7 @@ def rows(directory: Path, seed: int) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if int(row["seed"]) == seed]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("member", [0, 1, 2])
 def test_a_member_equals_its_lone_run(member: int, population: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     seed = member + 1

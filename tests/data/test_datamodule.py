@@ -215,6 +215,7 @@ class Stop(Callback):
                 raise self.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["planned", "early", "error", "interrupt"])
 def test_no_thread_outlives_training(tmp_path: Path, end: str) -> None:
     def slow(path: Path) -> Transitions:

@@ -37,6 +37,7 @@ def hashes(path: Path) -> tuple[str, str]:
     return file_hash(path), file_hash(validation_path(path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "transitions"), [(STITCH, 2400), ("cube-single-noisy-v0", 60)])
 def test_files_do_not_depend_on_the_workers(tmp_path: Path, name: str, transitions: int) -> None:
     before: Any = np.random.get_state()
@@ -89,6 +90,7 @@ def test_full_episodes_have_ogbenchs_length() -> None:
     assert episode_lengths(7, 1000) == [7]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_an_ended_run_leaves_its_episodes_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals

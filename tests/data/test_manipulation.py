@@ -32,6 +32,7 @@ def test_an_episode_does_not_know_those_before_it(environment: str) -> None:
     assert not np.array_equal(alone["actions"][:2], make(seed=1, index=2, rows=2)["actions"])
 
 
+@pytest.mark.slow
 def test_a_stage_puts_back_all_that_episodes_change_in_the_model() -> None:
     here = stage("scene-v0", "noisy")
     here.reset(0)
@@ -45,6 +46,7 @@ def test_a_stage_puts_back_all_that_episodes_change_in_the_model() -> None:
         np.testing.assert_array_equal(getattr(new, name), getattr(model, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_an_episode_records_the_state_before_each_step(environment: str) -> None:
     """Its observations are made of its qpos, qvel and button states, and its first ones follow from a new reset."""
@@ -65,6 +67,7 @@ def test_an_episode_records_the_state_before_each_step(environment: str) -> None
         np.testing.assert_allclose(observations[:, 19:22], 10 * (qpos[:, 14:17] - [0.425, 0, 0]), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_recorded_actions_lead_to_the_recorded_states() -> None:
     episode = ManipulationEpisode("cube-double-v0", "play")(seed=3, index=0, rows=60)
     world = manipulation.stage("cube-double-v0", "play").world
@@ -74,6 +77,7 @@ def test_the_recorded_actions_lead_to_the_recorded_states() -> None:
         np.testing.assert_allclose(observation[:6], episode["observations"][t + 1, :6], atol=5e-3)
 
 
+@pytest.mark.slow
 def test_the_arm_moves_cubes() -> None:
     episode = ManipulationEpisode("cube-single-v0", "play")(seed=0, index=0, rows=500)
     block = episode["qpos"][:, 14:17]
@@ -81,6 +85,7 @@ def test_the_arm_moves_cubes() -> None:
     assert np.linalg.norm(block[-1] - block[0]) > 0.05
 
 
+@pytest.mark.slow
 def test_the_arm_presses_buttons() -> None:
     states = ManipulationEpisode("puzzle-3x3-v0", "play")(seed=0, index=0, rows=300)["button_states"]
     flips = np.abs(np.diff(states, axis=0)).sum(axis=1)
@@ -88,6 +93,7 @@ def test_the_arm_presses_buttons() -> None:
     assert set(flips[flips > 0]) <= {3, 4, 5}  # a button and its neighbours
 
 
+@pytest.mark.slow
 def test_the_arm_uses_everything_in_the_scene() -> None:
     episodes = [ManipulationEpisode("scene-v0", "play")(seed=0, index=index, rows=300) for index in range(3)]
     assert any(np.ptp(episode["button_states"], axis=0).any() for episode in episodes)
@@ -109,12 +115,14 @@ def spied(monkeypatch: pytest.MonkeyPatch, here: Stage) -> list[np.ndarray]:
     return answers
 
 
+@pytest.mark.slow
 def test_play_follows_the_oracle_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = spied(monkeypatch, stage("puzzle-3x3-v0", "play"))
     actions = ManipulationEpisode("puzzle-3x3-v0", "play")(seed=0, index=0, rows=100)["actions"]
     np.testing.assert_array_equal(actions, np.array(answers, np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("environment", "share"), [("cube-double-v0", 0.1), ("scene-v0", 0.1), ("puzzle-3x3-v0", 0.2)])
 def test_noisy_replaces_a_share_of_the_oracles_actions(
     monkeypatch: pytest.MonkeyPatch, environment: str, share: float
@@ -124,6 +132,7 @@ def test_noisy_replaces_a_share_of_the_oracles_actions(
     assert abs(1 - len(answers) / 250 - share) < 0.05
 
 
+@pytest.mark.slow
 def test_noisy_disturbs_the_rest_with_one_strength_for_each_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manipulation, "_RANDOM_ACTIONS", {"puzzle": 0.0})
     answers = spied(monkeypatch, stage("puzzle-3x3-v0", "noisy"))
@@ -139,6 +148,7 @@ def test_noisy_disturbs_the_rest_with_one_strength_for_each_episode(monkeypatch:
     assert 0 < min(strengths) < 0.7 * max(strengths) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "least", "most"),
     [("cube-single-v0", 0.0, 0.0), ("cube-triple-v0", 0.05, 0.35), ("scene-v0", 0.5, 0.5)],
@@ -164,6 +174,7 @@ def test_cubes_are_stacked_as_often_as_ogbench_does(
     assert least <= asked[0] <= most
 
 
+@pytest.mark.slow
 def test_oracles_have_ogbenchs_options() -> None:
     plan = stage("scene-v0", "play").oracles
     assert {name: type(oracle).__name__ for name, oracle in plan.items()} == {
@@ -176,6 +187,7 @@ def test_oracles_have_ogbenchs_options() -> None:
     assert (markov["button"]._min_norm, markov["button"]._gripper_always_closed) == (0.4, True)
 
 
+@pytest.mark.slow
 def test_scene_episodes_that_lose_the_block_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     make = ManipulationEpisode("scene-v0", "play")
     kept = make(seed=0, index=0, rows=40)
@@ -188,6 +200,7 @@ def test_scene_episodes_that_lose_the_block_are_made_again(monkeypatch: pytest.M
     assert_same(again, make(seed=0, index=0, rows=40))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("y", "z", "visible"),
     [

@@ -262,6 +262,7 @@ def process(files: list[Path], then: str, seconds: float = 0.5) -> subprocess.Po
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("then", "code", "last"),
     [("sys.exit(3)", 3, ""), ("raise ValueError('no')", 1, "ValueError: no")],

@@ -126,7 +126,7 @@ def test_a_callback_is_a_class_and_a_config_file(run: Callable[..., str]) -> Non
         assert f"critic/q_mean at update {row['update']}: {float(row['critic/q_mean']):.3f}" in out
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_evaluation_metric_is_one_function(run: Callable[..., str], workers: int, project: Path) -> None:
     out = run("metric", f"eval_workers={workers}", "eval_episodes=2", "seeds=[1,2]")
     rows, found = results("metric")
@@ -171,6 +171,7 @@ def test_a_suite_is_one_class(run: Callable[..., str], project: Path, capsys: py
     assert "Pendulum-v1" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_pages_script(project: Path, data_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(project)
     compose = qam_torch.compose

@@ -98,7 +98,7 @@ def test_the_pages_commands_and_script(
             assert "awac.AWAC on pointmaze-medium-navigate-v0" in capsys.readouterr().out
         elif program == "qam-bench":
             assert bench_main([*words, "--updates", "1", "--repeats", "1"]) == 0, capsys.readouterr().err
-            assert "\nawac       quickstart " in capsys.readouterr().out
+            assert "\nawac       small " in capsys.readouterr().out
         else:
             tested = command("-m", program, *words, "-q", "-p", "no:cacheprovider", "-c", os.devnull, cwd=project)
             assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout + tested.stderr

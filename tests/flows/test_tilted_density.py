@@ -28,6 +28,7 @@ def mixture() -> tuple[Problem, Yardstick]:
     return problem, Yardstick(problem, n=10_000)
 
 
+@pytest.mark.slow
 def test_mixture_is_tilted_at_ten_steps(mixture: tuple[Problem, Yardstick]) -> None:
     problem, yardstick = mixture
     torch.manual_seed(0)
@@ -61,6 +62,7 @@ def test_gaussian_mean_and_covariance() -> None:
     assert float((draws.T.cov() - target.covariance).norm()) < 0.3 * change
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flow_steps", [10, 50, 400])
 def test_additive_guidance_misses_however_fine_the_steps(mixture: tuple[Problem, Yardstick], flow_steps: int) -> None:
     problem, yardstick = mixture

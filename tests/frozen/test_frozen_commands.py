@@ -12,6 +12,7 @@ from tests.frozen.frozen_scenarios import SCENARIOS
 MARKED = [name if one.light else pytest.param(name, marks=pytest.mark.slow) for name, one in SCENARIOS.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", MARKED)
 def test_a_command_ends_as_recorded(
     scenario: str, outcome: Callable[[str], dict[str, Any]], expected: Callable[[str], Any]

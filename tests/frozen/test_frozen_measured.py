@@ -12,6 +12,7 @@ from tests.frozen.frozen_memory import MEGABYTE
 from tests.frozen.frozen_workplace import Workplace
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", IMPORTED)
 def test_a_light_command_imports_no_more_than_recorded(
     command: str, place: Workplace, expected: Callable[[str], Any]
@@ -19,6 +20,7 @@ def test_a_light_command_imports_no_more_than_recorded(
     assert set(imported(place, command)) <= set(expected("imports")["modules"][command])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_light_command_starts_as_fast_as_recorded(
     command: str, place: Workplace, expected: Callable[[str], Any]

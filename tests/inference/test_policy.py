@@ -38,6 +38,7 @@ def update(algorithm: Algorithm, seed: int) -> None:
     algorithm.update(make_batch(algorithm.members, seed), {name: draw[0] for name, draw in noise.items()})
 
 
+@pytest.mark.slow
 @each_method
 def test_chunks_are_bit_for_bit_the_policys_whatever_the_updates(
     kind: type[Algorithm], options: dict[str, Any]
@@ -85,6 +86,7 @@ def test_an_update_shows_in_the_next_chunk() -> None:
     assert not np.array_equal(actor(observations(2), BOTH), before)
 
 
+@pytest.mark.slow
 @each_method
 def test_a_member_draws_what_it_draws_alone_and_only_when_it_is_asked(
     kind: type[Algorithm], options: dict[str, Any]

@@ -154,6 +154,7 @@ def test_the_papers_domains_are_among_them() -> None:
     assert {env: PROTOCOL[env] for env in PAPER} == PAPER
 
 
+@pytest.mark.slow
 def test_environments_follow_the_protocol_through_to_the_algorithm() -> None:
     algos = itertools.cycle(options("algo"))
     for (env, (horizon_length, discount, rho, reward)), algo in zip(PROTOCOL.items(), algos, strict=False):

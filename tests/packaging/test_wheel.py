@@ -124,11 +124,13 @@ def test_hydra_finds_the_launchers_where_their_extras_are_installed(fresh: Path,
     assert "hydra_plugins.qam_torch_slurm" in text and "hydra_plugins.qam_torch_ray" in text
 
 
+@pytest.mark.slow
 def test_the_papers_runs_are_planned_from_the_wheel(fresh: Path, tmp_path: Path) -> None:
     told = must_run(fresh / "qam-reproduce", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
     assert "1 x 1 x 5 = 5, each of 12 seeds" in told
 
 
+@pytest.mark.slow
 def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_path: Path) -> None:
     write_files("add-a-method.md", tmp_path)
     brief = (

@@ -13,6 +13,7 @@ from tests.helpers.made_up_runs import make_run
 IMPORTED = "import sys; from importlib import import_module as load; [load(name) for name in sys.argv[1:]]; "
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "modules",
     [

@@ -288,6 +288,7 @@ def test_continues_bit_for_bit_at_every_step(seeds: list[int], streams: int, tmp
         np.testing.assert_array_equal(values, told[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "h", "push"),
     [

@@ -119,6 +119,7 @@ def command(text: str, program: str = "qam-train") -> list[str]:
     return words[words.index(program) + 1 :]
 
 
+@pytest.mark.slow
 def test_the_page_with_a_file_of_ones_own(train: Train, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (_, make), (_, run), (_, act) = BLOCKS[:3]
     assert len(make.strip().splitlines()) <= 20

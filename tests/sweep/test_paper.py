@@ -44,6 +44,7 @@ def test_the_runs_are_those_of_the_published_figures() -> None:
     assert plan.runs == 17 * 10 * 5 and len(set(SEEDS)) == 12
 
 
+@pytest.mark.slow
 def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PART, "runs_root=/elsewhere"]) == 0
     out = capsys.readouterr().out

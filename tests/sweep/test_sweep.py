@@ -35,6 +35,7 @@ METHODS = sorted(path.stem for path in (config_directory() / "algo").glob("*.yam
 # What is asked for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "word",
     [
@@ -261,6 +262,7 @@ def test_skip_completed_is_true_or_false() -> None:
 # Optuna
 
 
+@pytest.mark.slow
 def test_optuna_finds_what_has_the_highest_success_and_goes_on_after_a_failure(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ class StopAfter(L.Callback):
         trainer.should_stop = trainer.datamodule.step >= self.steps
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_unfinished_and_continues(
     tiny: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -171,6 +171,7 @@ ENVIRONMENTS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" 
 ALGORITHMS = ("qam", "qam_f", "qam_e")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algo", "env"),
     [

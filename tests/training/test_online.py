@@ -119,6 +119,7 @@ def test_a_member_fine_tunes_as_it_would_alone(tiny_fit: Fit, tmp_path: Path) ->
         torch.testing.assert_close(value[0], together.state_dict()[name][1], rtol=1e-9, atol=1e-9, msg=name)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_s_networks_go_on_as_in_one_run(lone: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0")
     first = tmp_path / "offline" / "checkpoints" / "last.ckpt"
@@ -159,6 +160,7 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
             tiny_fit(tmp_path / "other", *ONLINE, first, change)
 
 
+@pytest.mark.slow
 def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Path) -> None:
     grid = ["seeds=[1,2]", "population.inv_temp=[1,3]"]
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", *grid)
@@ -175,6 +177,7 @@ def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Pat
     tiny_fit(tmp_path / "run", *ONLINE, first, *grid, "algo.lr=1e-3")
 
 
+@pytest.mark.slow
 def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     tiny_fit(tmp_path / "run", *ONLINE, "online_steps=0")
     tiny_fit(tmp_path / "run", *ONLINE, "resume=auto")
@@ -212,6 +215,7 @@ def test_a_checkpoint_without_its_buffer_is_refused(lone: RunResult, tiny_fit: F
         tiny_fit(tmp_path / "run", *ONLINE, "online_steps=50", "resume=auto")
 
 
+@pytest.mark.slow
 def test_online_only(tiny_fit: Fit, tmp_path: Path) -> None:
     run = tiny_fit(tmp_path / "run", *ONLINE, "offline_steps=0", "replay_mode=balanced")
     assert run.summary["updates"] == UPDATES - 20
@@ -222,6 +226,7 @@ def test_online_only(tiny_fit: Fit, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_failing_environment_leaves_a_usable_checkpoint(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ def test_a_member_of_a_grid_equals_its_lone_run(member: int, grid: RunResult, ti
     assert_member(grid, member, tiny_fit(tmp_path / "run", *SHORT, *own))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unevaluated")
 def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: Path) -> None:
     online = (
@@ -97,6 +98,7 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
     np.testing.assert_allclose(*(policy(np.ones((4, 2))) for policy in policies), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_large_seeds_are_told_apart() -> None:
     members = [Member(2**53, {}), Member(2**53 + 1, {})]
     assert find_member(members, None, {"seed": 2**53 + 1}) == find_member(members, f"seed={2**53 + 1}") == 1
@@ -104,6 +106,7 @@ def test_large_seeds_are_told_apart() -> None:
         find_member(members, None, {"seed": 10**400})
 
 
+@pytest.mark.slow
 def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", "algo.lr=[1e-3,1e-4]", "population.inv_temp=[1,3]"]
     algorithm, _ = build_algorithm(qam_torch.compose(words), observation_dim=1, action_dim=1)
@@ -111,6 +114,7 @@ def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
     assert algorithm.own_values["lr"] == [1e-3, 1e-4] * 2
 
 
+@pytest.mark.slow
 def test_reports_tell_members_apart(grid: RunResult) -> None:
     assert [member["name"] for member in grid.summary["members"]] == NAMES
     cells = [(cell["values"], cell["seeds"], len(cell["success_by_seed"])) for cell in grid.summary["cells"]]
@@ -121,6 +125,7 @@ def test_reports_tell_members_apart(grid: RunResult) -> None:
     assert (grid.directory / "plots" / "success.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "member", [5, np.int64(5), "seed=2,inv_temp=3,discount=0.9", " inv_temp=3.0, seed=2,discount=0.9"]
 )
@@ -135,6 +140,7 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
         np.testing.assert_array_equal(chunk, again(np.zeros(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "told"),
     [
@@ -161,6 +167,7 @@ def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any]
         qam_torch.load_policy(last(grid), **address)
 
 
+@pytest.mark.slow
 def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture[str]) -> None:
     words = [str(last(grid)), "--episodes=1", "--workers=0"]
     assert main([*words, "--member=seed=1,inv_temp=3,discount=0.99"]) == 0
@@ -170,6 +177,7 @@ def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture
     assert "which is true of 4 members" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_directory_is_named_by_the_grid() -> None:
     config = qam_torch.compose(["experiment=quickstart", *GRID, "on_divergence=freeze"])
     assert config.run_name.endswith("/qam/population.discount=[0.9,0.99],population.inv_temp=[0.3,3]/seeds1-2")
@@ -196,17 +204,20 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", list(MISTAKES))
 def test_a_grid_that_makes_no_sense(word: str) -> None:
     with pytest.raises(QamError, match=MISTAKES[word]):
         check(qam_torch.compose(["experiment=quickstart", word]))
 
 
+@pytest.mark.slow
 def test_a_list_without_its_end_is_told_as_it_was_given() -> None:
     with pytest.raises(QamError, match=r"^cannot read 'population.inv_temp=\[1,2' "):
         qam_torch.compose(["population.inv_temp=[1,2"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "told"),
     [
@@ -219,6 +230,7 @@ def test_a_grid_is_told_as_it_was_given(word: str, told: str) -> None:
         qam_torch.compose(["experiment=quickstart", word])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "told"),
     [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* both say")],
@@ -257,6 +269,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     return lambda: monkeypatch.setattr(small_runs, "captured", spoilt)
 
 
+@pytest.mark.slow
 def test_it_stops_the_run_and_the_rest_can_go_on_without_it(
     tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None]
 ) -> None:
@@ -277,6 +290,7 @@ def test_it_stops_the_run_and_the_rest_can_go_on_without_it(
         assert value.isfinite().all()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unevaluated")
 def test_a_run_with_a_frozen_member_continues_bit_for_bit(
     tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None], capsys: pytest.CaptureFixture[str]
@@ -305,6 +319,7 @@ def raising(error: BaseException) -> Callable[..., None]:
     return fail
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unevaluated")
 def test_a_frozen_member_is_not_taken_up_again_without_a_word(
     tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None]
@@ -328,6 +343,7 @@ def test_a_frozen_member_is_not_taken_up_again_without_a_word(
     assert [member.get("diverged") for member in rest.summary["members"]] == [None, None, AT, None]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unevaluated")
 def test_stopping_tells_the_very_update_however_many_a_step_makes(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -356,6 +372,7 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
     assert not (tmp_path / "run" / "metrics.csv").exists(), "nor evaluated and logged"
 
 
+@pytest.mark.slow
 def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -373,6 +390,7 @@ def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
         sound(np.array([0.0, np.nan]))
 
 
+@pytest.mark.slow
 def test_nobody_is_left(tiny_fit: Fit, tmp_path: Path) -> None:
     with pytest.raises(
         DivergedError, match="no member is left: seed=1,lr=1e.30 at update 2; seed=1,lr=1e.29 at update"
@@ -380,6 +398,7 @@ def test_nobody_is_left(tiny_fit: Fit, tmp_path: Path) -> None:
         tiny_fit(tmp_path / "run", "seeds=[1]", "population.lr=[1e30,1e29]", "on_divergence=freeze")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unevaluated")
 def test_a_frozen_member_acts_online_and_the_others_are_what_they_would_be(
     tiny_fit: Fit, tmp_path: Path, spoil: Callable[[], None]

@@ -40,11 +40,13 @@ def test_a_run_takes_all_files_in_turn_and_continues_alike(shards: Path, tiny_fi
     assert any(not torch.equal(tensor, kept[name]) for name, tensor in weights(tmp_path / "slower").items())
 
 
+@pytest.mark.slow
 def test_proportion_takes_the_first_files(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
     tiny_fit(tmp_path / "run", f"data.path={shards}", "data.shard_every=6", "data.fraction=0.7")
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["data"]["files"] == 2
 
 
+@pytest.mark.slow
 def test_a_directory_without_files(
     tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -53,6 +55,7 @@ def test_a_directory_without_files(
     assert "has no .npz files to train on" in one_sentence(capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_damaged_file_among_good_ones_is_named(
     shards: Path, tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -67,6 +70,7 @@ def test_a_damaged_file_among_good_ones_is_named(
     assert f"data file {directory}/part-1.npz is truncated" in one_sentence(capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_a_file_of_ones_own_may_change_between_runs(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
     """And nothing is written beside it."""
     mine = tmp_path / "data" / "mine.npz"
@@ -80,6 +84,7 @@ def test_a_file_of_ones_own_may_change_between_runs(shards: Path, tiny_fit: Fit,
     assert list(mine.parent.iterdir()) == [mine]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_the_datas_fingerprint(shards: Path, tiny_fit: Fit, tmp_path: Path) -> None:
     words = [f"data.path={shards}/part-0.npz", "offline_steps=20"]
     tiny_fit(tmp_path / "run", *words, "offline_steps=10")
