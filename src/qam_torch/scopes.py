@@ -1,4 +1,4 @@
-"""Names for the parts of an update, for whoever looks where its work goes; nobody looking, they do nothing.
+"""Names for the parts of an update, for profilers; without one they do nothing.
 
 An update is recorded once and then replayed without Python, so that a scope is passed once a run.
 """

@@ -36,7 +36,7 @@ __all__ = [
 
 
 class QamError(ValueError):
-    """A mistake of the user's, told in one sentence: what was got, what was expected, how to mend it.
+    """A mistake of the user's, reported in one sentence: what was got, what was expected, how to fix it.
 
     The commands print the sentence and exit with status 1, without a traceback.
     """

@@ -38,7 +38,7 @@ EXTRAS = {
 
 
 SLURM = ("SlurmRuns", "SlurmLauncher")
-"""Names of launchers whose runs are in nobody's hands but Slurm's."""
+"""Names of launchers whose runs only Slurm can end."""
 
 
 class Command(NamedTuple):

@@ -65,7 +65,7 @@ def _written(override: Override) -> str:
 
 
 def name_of(run: Sequence[str], common: frozenset[str]) -> str:
-    """What tells a run of a sweep from the others; perhaps nothing."""
+    """In what a run of a sweep differs from the others; possibly empty."""
     return " ".join(as_given(word) for word in run if word not in common and not word.startswith("hydra"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
@@ -63,7 +64,7 @@ class RunResult(NamedTuple):
         resumed: whether the run continued from a checkpoint that an earlier run had left in the directory.
     """
 
-    directory: Any
+    directory: Path
     summary: dict[str, Any]
     algorithm: Algorithm | None
     resumed: bool = False

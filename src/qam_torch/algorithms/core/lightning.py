@@ -132,7 +132,7 @@ class Training(MemberValues, L.LightningModule):
         self._saved_noise = checkpoint.get("noise")
 
     def on_train_end(self) -> None:
-        """A divergence of the last updates is told, too."""
+        """Report a divergence of the last updates, too."""
         self.require_sound()
 
     def on_train_start(self) -> None:
