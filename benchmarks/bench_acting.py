@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qam_torch.bench.workload import PRESETS, Workload
-from qam_torch.inference.policy import CollectingActor, PopulationActor
+from qam_torch.algorithms.core.acting import CollectingActor, PopulationActor
 
 METHODS = ("qam", "qam_f", "qam_e", "dsrl", "qsm")
 

@@ -46,3 +46,18 @@ def test_a_killed_worker_is_reported(module: str) -> None:
         with pytest.raises(WorkerDied, match="ended with status -9"):
             worker.send(1)
             worker.receive()
+
+
+def test_a_worker_whose_parent_is_interrupted_at_once_ends_quietly(
+    module: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As when Ctrl-C comes between the start of the process and the first message."""
+
+    def interrupted(worker: WorkerProcess, message: object) -> None:
+        worker.close(patience=20)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(WorkerProcess, "send", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        WorkerProcess(module)
+    assert capfd.readouterr().err == ""

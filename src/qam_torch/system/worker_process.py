@@ -21,7 +21,10 @@ __all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
 # sys.path comes first, so that the worker finds every module that the parent can import.
 _MAIN = """
 import pickle, sys
-sys.path[:] = pickle.load(sys.stdin.buffer)
+try:
+    sys.path[:] = pickle.load(sys.stdin.buffer)
+except EOFError:  # the parent was interrupted before it could send anything
+    sys.exit()
 from {module} import serve
 serve()
 """
