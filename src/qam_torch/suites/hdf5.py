@@ -37,6 +37,4 @@ class Hdf5(RegisteredSuite):
         path, name = absolute(request.env["path"]), request.env["env_id"]
         steps = hdf5_steps(path, request.env.get("obs_keys"))
         source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
-        return self.load_registered(
-            name, name, lambda low, high: steps.transitions(low, high, f"data file {path}", device, dtype), source
-        )
+        return self.load_recorded(name, steps, source, device, dtype)
