@@ -150,7 +150,7 @@ def test_a_damaged_dataset(directory: Path) -> None:
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(QamError, match=r"pip install 'qam-torch\[minari\]'"):
+    with pytest.raises(QamError, match=r"require the minari package: pip install 'minari\[hdf5,hf\]>="):
         open_minari("test/three-v0")
 
 

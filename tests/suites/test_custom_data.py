@@ -305,4 +305,4 @@ def test_without_the_minari_package(
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "minari" else find(name, *a))
     assert train("env=minari", "dataset=pendulum/random-v0", "run_dir=run") == 1
-    assert "pip install 'qam-torch[minari]'" in one_sentence(capsys.readouterr().err)
+    assert "env=minari requires the minari package: pip install 'minari[hdf5" in one_sentence(capsys.readouterr().err)

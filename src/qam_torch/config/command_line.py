@@ -22,6 +22,7 @@ from qam_torch.config.overrides import (
     with_free_keys,
     with_quoted_paths,
 )
+from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
 from qam_torch.types import QamError
 
@@ -166,7 +167,7 @@ def _require_extras(overrides: Sequence[str]) -> None:
     """Raise QamError if a launcher or sweeper is chosen whose package is not installed."""
     for choice, (extra, plugin) in EXTRAS.items():
         if choice in overrides and not _is_installed(plugin):
-            raise QamError(f"{choice} needs more packages: pip install 'qam-torch[{extra}]'")
+            raise QamError(f"{choice} requires more packages: {install_command(extra)}")
 
 
 def _is_installed(plugin: str) -> bool:

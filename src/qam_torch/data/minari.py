@@ -18,6 +18,7 @@ from qam_torch.data.action_scaling import unit_actions
 from qam_torch.data.array_checks import number_problem
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.data.transitions import Transitions
+from qam_torch.system.extras import install_command
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def open_minari(name: str, download: bool = True) -> MinariDataset:
     try:
         import minari
     except ImportError:
-        raise QamError("Minari datasets need the minari package: pip install 'qam-torch[minari]'") from None
+        raise QamError(f"Minari datasets require the minari package: {install_command('minari')}") from None
     try:
         return minari.load_dataset(name, download=download)
     except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same

@@ -9,6 +9,7 @@ import torch
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
 from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
+from qam_torch.system.extras import install_command
 from qam_torch.types import QamError, require
 
 __all__ = ["Minari"]
@@ -29,7 +30,7 @@ class Minari(RegisteredSuite):
             "env_id", named, env_id, "a registered name such as Pendulum-v1, or null for the dataset's own environment"
         )
         if importlib.util.find_spec("minari") is None:
-            raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
+            raise QamError(f"env=minari requires the minari package: {install_command('minari')}")
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""

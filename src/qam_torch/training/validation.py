@@ -14,6 +14,7 @@ from qam_torch.config.groups import config_directory
 from qam_torch.config.population import check_population, own_seeds
 from qam_torch.data.replay_buffer import MODES
 from qam_torch.suites import suite_named
+from qam_torch.system.extras import install_command
 from qam_torch.training.build_algorithm import build_algorithm, method_of
 from qam_torch.training.request import request_of
 from qam_torch.training.schedule import schedule_of
@@ -59,7 +60,7 @@ def check(config: DictConfig) -> None:
         require("seed", is_integer(seed, 0), seed, "an integer >= 0")
     require("logger.csv", config.logger.get("csv", True) in (True, False), config.logger.get("csv"), "true or false")
     if config.logger.get("wandb") and importlib.util.find_spec("wandb") is None:
-        raise QamError("logger=wandb requires the wandb package: pip install 'qam-torch[wandb]'")
+        raise QamError(f"logger=wandb requires the wandb package: {install_command('wandb')}")
     _check_options(config)
 
 
