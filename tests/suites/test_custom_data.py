@@ -256,7 +256,7 @@ def test_directories_are_named_after_the_environment_and_tell_files_apart() -> N
 MISTAKES = {
     ("env=npz", "env_id=Pendulum-v1"): "env=npz needs path=..., e.g. path=my.npz, and got without it",
     ("env=npz", "path=my.npz"): "env=npz needs env_id=..., e.g. env_id=Pendulum-v1",
-    ("env=npz", "path=my.npz", "env_id=3"): "and got env_id=3",
+    ("env=npz", "path=my.npz", "env_id=3"): "environment '3' cannot be made",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1"): "is an npz file, not an HDF5 file: train with env=npz path=",
     ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 needs path=..., e.g. path=my.hdf5, and got without it",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1", "env.obs_keys=a"): "env.obs_keys=a is out of range: expected a",

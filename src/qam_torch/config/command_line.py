@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from qam_torch.config.composition import compose, compose_for_hydra
 from qam_torch.config.groups import with_config_directory
+from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
     common_words,
     jobs,
@@ -20,7 +21,6 @@ from qam_torch.config.overrides import (
     parsed,
     with_default_experiment,
     with_free_keys,
-    with_quoted_paths,
 )
 from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
@@ -82,7 +82,7 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
         flags.remove(override)
     if arguments.hydra_help or arguments.shell_completion:
         return Command(list(words), [])
-    overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
+    overrides = with_free_keys(with_default_experiment(with_literals(arguments.overrides, arguments.multirun)))
     composed = with_config_directory(overrides, arguments.config_dir)
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
