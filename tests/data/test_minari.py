@@ -18,7 +18,7 @@ from qam_torch.config.composition import compose
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
 from qam_torch.data.transitions import ACTION_LIMIT
 from qam_torch.suites.minari import Minari
-from qam_torch.training.request import request_of
+from qam_torch.training.settings import read_settings
 from qam_torch.types import QamError
 
 minari = pytest.importorskip("minari")
@@ -161,7 +161,7 @@ def test_a_dataset_that_names_no_environment_takes_one(tmp_path: Path) -> None:
         environment_spec(anonymous)
     gymnasium.register("qam_tests/Vector-v0", Vector)
     config = compose(["env=minari", "dataset=test/anonymous-v0", "env_id=qam_tests/Vector-v0"])
-    request = request_of(config)
+    request = read_settings(config).request
     Minari().check(request)
     found = Minari().load(request, torch.device("cpu"), torch.float32)
     assert (found.environment["env_name"], found.environment["env_spec"]) == ("qam_tests/Vector-v0",) * 2
