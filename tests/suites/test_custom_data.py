@@ -162,7 +162,7 @@ def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytes
     assert (summary["data"]["transitions"], summary["data"]["episodes"]) == (2000, 10)
     literal = qam_torch.compose(command(install))
     assert (literal.env.source, literal.env.dataset) == ("minari", "mujoco/hopper/medium-v0")
-    assert literal.run_dir == "runs/default/minari-mujoco_hopper_medium-v0/qam/seed0"
+    assert literal.run_dir == "runs/quickstart/minari-mujoco_hopper_medium-v0/qam/seed0"
 
 
 # Without success
@@ -246,8 +246,8 @@ def test_directories_are_named_after_the_environment_and_tell_files_apart() -> N
         return str(Path(qam_torch.compose(list(words)).run_dir))
 
     npz = run_dir("env=npz", "path=/a/my.npz", "env_id=Pendulum-v1", "seed=3")
-    assert npz == "runs/default/npz-Pendulum-v1/qam/path=_a_my.npz/seed3"
-    assert run_dir("env=minari", "dataset=D4RL/door/human-v2") == "runs/default/minari-D4RL_door_human-v2/qam/seed0"
+    assert npz == "runs/quickstart/npz-Pendulum-v1/qam/path=_a_my.npz/seed3"
+    assert run_dir("env=minari", "dataset=D4RL/door/human-v2") == "runs/quickstart/minari-D4RL_door_human-v2/qam/seed0"
     assert run_dir("env=minari", "dataset=a-v0", "data.download=false", "data.mirrors=[https://x]") == run_dir(
         "env=minari", "dataset=a-v0"
     )

@@ -119,13 +119,13 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")
     size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
-    told = cost_of(read_settings(compose(["experiment=quickstart", *TINY, *words]))).checkpoint
+    told = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
     assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
 
 
 def test_costs_are_those_of_the_records_the_networks_and_the_dataset() -> None:
     costs = [
-        cost_of(read_settings(compose(["experiment=quickstart", *TINY, f"online_steps={steps}", f"seeds={seeds}"])))
+        cost_of(read_settings(compose([*TINY, "experiment=quickstart", f"online_steps={steps}", f"seeds={seeds}"])))
         for steps, seeds in ((0, [1]), (3_000_000, [1]), (3_000_000, [1, 2]))
     ]
     assert [one.replay for one in costs] == [0, 37 * 3_000_000, 2 * 37 * 3_000_000]

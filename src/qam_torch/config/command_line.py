@@ -15,11 +15,11 @@ from qam_torch.config.composition import compose, compose_for_hydra
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
+    as_given,
     common_words,
     jobs,
     name_of,
     parsed,
-    with_default_experiment,
     with_free_keys,
 )
 from qam_torch.system.extras import install_command
@@ -82,7 +82,7 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
         flags.remove(override)
     if arguments.hydra_help or arguments.shell_completion:
         return Command(list(words), [])
-    overrides = with_free_keys(with_default_experiment(with_literals(arguments.overrides, arguments.multirun)))
+    overrides = with_free_keys(with_literals(arguments.overrides, arguments.multirun))
     composed = with_config_directory(overrides, arguments.config_dir)
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
@@ -142,7 +142,7 @@ def _composed_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], 
             if check is not None:
                 check(config)
         except QamError as error:
-            which = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
+            which = f" (in the run {' '.join(map(as_given, run))})" if len(runs) > 1 else ""
             raise QamError(f"{error}{which}") from None
         configs.append(config)
     return configs

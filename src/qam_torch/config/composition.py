@@ -24,7 +24,6 @@ from qam_torch.config.overrides import (
     first_line,
     jobs,
     parsed,
-    with_default_experiment,
     with_free_keys,
 )
 from qam_torch.rundir.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
@@ -45,7 +44,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_free_keys(with_default_experiment(with_literals(overrides)))
+    words = with_free_keys(with_literals(overrides))
     words = with_config_directory(words, config_dir)
     runs = jobs(words)
     if len(runs) != 1:

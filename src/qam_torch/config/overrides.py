@@ -12,7 +12,6 @@ from hydra.errors import HydraException
 
 from qam_torch.config.groups import options_of
 from qam_torch.config.literals import unquoted
-from qam_torch.rundir.result_keys import NEUTRAL, is_in
 from qam_torch.types import QamError
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
     "jobs",
     "name_of",
     "parsed",
-    "with_default_experiment",
     "with_free_keys",
 ]
 
@@ -72,15 +70,6 @@ def parsed(word: str) -> Override:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
         raise QamError(f"cannot read '{as_given(word)}' ({first_line(error)}): give key=value, or ~key") from None
-
-
-def with_default_experiment(overrides: Sequence[str]) -> list[str]:
-    """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
-    for override in overrides:
-        key = re.split(r"[=@]", override.lstrip("+~"))[0]
-        if not is_in(NEUTRAL, key):
-            return list(overrides)
-    return [*overrides, "experiment=quickstart"]
 
 
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
