@@ -50,8 +50,8 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
     if len(runs) != 1:
         several = next(word for word in words if parsed(word).is_sweep_override())
         raise QamError(
-            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as key=[1,2], "
-            "or quote the value"
+            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as "
+            "'key=[1,2]', or quote the value"
         )
     _check_renamed(words)
     check_groups(words)

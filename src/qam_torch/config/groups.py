@@ -75,7 +75,9 @@ def _added(overrides: Sequence[str]) -> list[str]:
     for word in filter(_names_places, overrides):
         places = OverridesParser.create().parse_override(word).value()
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-            raise QamError(f"{word} is no list of places: give {SEARCH_PATH}=[file://DIRECTORY] or [pkg://PACKAGE]")
+            raise QamError(
+                f"{word} is no list of places: give '{SEARCH_PATH}=[file://DIRECTORY]' or a list of pkg://PACKAGE"
+            )
         return places
     return []
 

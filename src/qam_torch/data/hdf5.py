@@ -146,7 +146,7 @@ def _demonstration(source: str, group: h5py.Group, obs_keys: Sequence[str] | Non
         raise QamError(f"{source} has no 'obs': expected one array per observation key in it")
     keys = list(obs_keys) if obs_keys is not None else _low_dimensional(group["obs"])
     if not keys:
-        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with env.obs_keys=[...]")
+        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with 'env.obs_keys=[...]'")
     observations, following = (
         _observations(f"{source}/{part}", group[part], keys, steps) if part in group else None
         for part in ("obs", "next_obs")

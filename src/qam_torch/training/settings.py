@@ -174,7 +174,7 @@ def _check_online(settings: RunSettings) -> None:
     if replay.buffer_size // streams < 2 * chunk:
         raise QamError(
             f"buffer_size={replay.buffer_size} is too small for num_envs={streams}: expected at least twice "
-            f"horizon_length={chunk} for each of them"
+            f"algo.horizon_length={chunk} for each of them"
         )
     if schedule.online_steps < schedule.start_training:
         raise QamError(
