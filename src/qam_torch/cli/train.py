@@ -86,9 +86,11 @@ def _hydra(task: Any, words: list[str]) -> None:
 
 def _check(config: DictConfig) -> None:
     from qam_torch.config.instantiate import check_extensions
-    from qam_torch.training.validation import check  # imports torch, which a command that only shows does not need
+    from qam_torch.training.settings import (
+        read_settings,  # imports torch, which a command that only shows does not need
+    )
 
-    check(config)
+    read_settings(config)
     check_extensions(config)
 
 

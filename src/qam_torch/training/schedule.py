@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from omegaconf import DictConfig
-
 from qam_torch.types import QamError, is_integer, require
 
-__all__ = ["Due", "Schedule", "schedule_of"]
+__all__ = ["Due", "Schedule"]
 
 
 class Due(NamedTuple):
@@ -116,28 +114,3 @@ class Schedule:
             return step % every == 0
         made = self.online(step)
         return made // every > (made - self.num_envs) // every
-
-
-def schedule_of(config: DictConfig, offline_steps: int | None = None) -> Schedule:
-    """The schedule that a configuration asks for.
-
-    Args:
-        config: of the run.
-        offline_steps: length of the offline phase of a run that starts from another run's checkpoint.
-    """
-    return Schedule(
-        offline_steps=config.offline_steps if offline_steps is None else offline_steps,
-        **{
-            name: config[name]
-            for name in (
-                "online_steps",
-                "updates_per_step",
-                "num_envs",
-                "start_training",
-                "utd_ratio",
-                "log_every",
-                "eval_every",
-                "checkpoint_every",
-            )
-        },
-    )
