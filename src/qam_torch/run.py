@@ -53,7 +53,7 @@ def fit(
     additions = Additions(
         callbacks=[*instances(config, "callbacks"), *callbacks],
         loggers=[*instances(config, "logger"), *loggers],
-        evaluation_metrics=[*functions(config, "evaluation_metrics"), *evaluation_metrics],
-        plots=[*functions(config, "plots"), *plots],
+        evaluation_metrics=[*functions(config.get("evaluation_metrics"), "evaluation_metrics"), *evaluation_metrics],
+        plots=[*functions(config.get("plots"), "plots"), *plots],
     )
     return train_and_evaluate(settings, additions)

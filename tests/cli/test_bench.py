@@ -166,7 +166,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),
-        ("--preset small", "unknown option --preset: it is called --size now, so write --size NAME"),
+        ("--preset small", "unrecognized arguments: --preset small, did you mean --size: see `qam-bench --help`"),
         ("--population 1,x", "argument --population: invalid value '1,x'"),
     ],
 )

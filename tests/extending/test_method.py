@@ -244,7 +244,8 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
         qam_torch.load_policy("awac.ckpt")
 
 
-def test_a_method_without_layer_widths_counts_as_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("awac")
+def test_a_method_without_layer_widths_counts_as_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "g++")
     method = read_settings(compose(["algo=awac", "experiment=default"], config_dir="conf")).method
     narrow = {name: value for name, value in method.options.items() if not name.endswith("hidden_dims")}

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning as L
-import torch
 from lightning.pytorch.loggers import Logger
 from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.algorithms.core.addresses import describe_seeds
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
@@ -25,6 +23,7 @@ from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
+from qam_torch.training.announcement import announce, announce_finished
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
@@ -37,9 +36,8 @@ from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
-from qam_torch.training.schedule import Schedule
 from qam_torch.training.settings import RunSettings
-from qam_torch.training.start import Start, choose_start
+from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
 from qam_torch.training.threads import computing_threads
 from qam_torch.training.trainer import build_trainer, quiet_lightning, train
@@ -103,7 +101,7 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
-        print(f"this run is finished ({_describe_steps(finished)}, see {paths.summary}): nothing to do")
+        announce_finished(finished, paths)
         return RunResult(paths.directory, finished, None)
     prepare_directory(paths.directory)
     method, update = settings.method, settings.update
@@ -124,8 +122,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
 
     # Where batches and evaluations come from
-    suite = suite_of(data.environment)
-    make = suite.make(data.environment)
+    make = suite_of(data.environment).make(data.environment)
     collector = build_collector(algorithm, make, schedule.num_envs, settings.online_workers)
     assert data.transitions is not None
     module = TrainingData(
@@ -180,11 +177,11 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
         ProgressBarCallback(schedule, evaluation),
     ]
 
-    _announce(settings, data, suite.title(data.environment), algorithm, device, schedule, start)
+    announce(settings, data, algorithm, device, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
         if module.step < schedule.steps:
-            print(f"a callback stopped training at {_describe_place(schedule, module.step)}")
+            print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(
             method.name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             settings.evaluation.compare_behavior, additions.plots,
@@ -192,7 +189,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     except (DivergedError, EnvironmentFailure) as error:
         kept = "none was saved yet"
         if checkpoints.saved_step is not None:
-            kept = f"{paths.last_checkpoint} ({_describe_place(schedule, checkpoints.saved_step)})"
+            kept = f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -228,41 +225,3 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
     }
     names = ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")
     return describe(algorithm, arguments, run, {name: settings.values[name] for name in names})
-
-
-def _announce(
-    settings: RunSettings,
-    data: TaskData,
-    title: str,
-    algorithm: Algorithm,
-    device: torch.device,
-    schedule: Schedule,
-    start: Start,
-) -> None:
-    """Print what the run is, before it starts."""
-    parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
-    offline = [] if settings.init_from is not None else [f"{schedule.offline_steps:,} updates"]
-    online = [f"{schedule.online_steps:,} environment steps"] if schedule.online_steps else []
-    print(
-        f"{settings.method.name} on {title}, seed {describe_seeds(algorithm)}: {', then '.join(offline + online)}, "
-        f"{parameters:,.0f} parameters, {device}\n"
-        f"data: {_describe_amount(data.source)}, {data.source['origin']}, {data.source['path']}"
-    )
-    if start.resumed and start.step:
-        print(f"continuing from {_describe_place(schedule, start.step)}")
-
-
-def _describe_place(schedule: Schedule, step: int) -> str:
-    """For example "update 300" or "online step 20"."""
-    return f"update {step:,}" if schedule.phase(step) == "offline" else f"online step {schedule.online(step):,}"
-
-
-def _describe_steps(summary: dict[str, Any]) -> str:
-    online = summary["online_steps"]
-    return f"{summary['updates']:,} updates" + (f", {online:,} environment steps" if online else "")
-
-
-def _describe_amount(source: dict[str, Any]) -> str:
-    if "files" in source:
-        return f"{source['files']:,} files that are rotated"
-    return f"{source['transitions']:,} transitions in {source['episodes']:,} episodes"

@@ -80,6 +80,10 @@ class Schedule:
         """ "offline" or "online": the phase that the last of `step` steps belongs to."""
         return "offline" if step <= self.offline_steps else "online"
 
+    def place(self, step: int) -> str:
+        """Describe the position after `step` steps, e.g. "update 300" or "online step 20"."""
+        return f"update {step:,}" if self.phase(step) == "offline" else f"online step {self.online(step):,}"
+
     def updates(self, step: int) -> int:
         """Gradient updates made after `step` steps; online, there are `utd_ratio` per step from `start_training` on."""
         trained = max(0, self.online(step) - self.start_training + 1)
