@@ -179,7 +179,7 @@ def _streams(outlives_reader: bool) -> Iterator[None]:
     kept = sys.stdin, sys.stdout, sys.stderr
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            stream = open(os.devnull, "r" if name == "stdin" else "w")  # noqa: SIM115 (until the end of the process)
+            stream = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 (until the end of the process)
             os.set_inheritable(stream.fileno(), stream.fileno() <= 2)  # worker processes have the same streams
             setattr(sys, name, stream)
         elif outlives_reader and name != "stdin":

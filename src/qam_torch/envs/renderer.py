@@ -68,7 +68,7 @@ def _renders(backend: str) -> bool:
     """Whether a fresh interpreter can render one image with this backend."""
     variables = {**os.environ, "MUJOCO_GL": backend}
     try:
-        probe = subprocess.run([sys.executable, "-c", _PROBE], env=variables, capture_output=True, timeout=60)
+        probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], env=variables, capture_output=True, timeout=60)
     except subprocess.TimeoutExpired:
         return False
     # Not the exit status: drivers are known to crash at exit, after the image was made.

@@ -38,7 +38,8 @@ class WorkerProcess:
     """A fresh interpreter that runs a module's function `serve`, and answers every message with one answer.
 
     The process ends when its input is closed, hence also when its parent is killed. It leads its own process group, so
-    that Ctrl-C reaches only the parent.
+    that Ctrl-C reaches only the parent. It imports nothing from the working directory first (-P), so that a file such
+    as types.py there does not replace a module of Python's.
 
     Args:
         module: module whose `serve()` calls `answer_messages`.
@@ -51,7 +52,7 @@ class WorkerProcess:
 
     def __init__(self, module: str, variables: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *options, "-c", _MAIN.format(module=module)],
+            [sys.executable, "-P", *options, "-c", _MAIN.format(module=module)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **(variables or {})},
