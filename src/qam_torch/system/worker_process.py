@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+from qam_torch.system.streams import standard_streams
 
 __all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
 
@@ -114,7 +116,8 @@ class WorkerProcess:
 def answer_messages(answer: Callable[[Any], Any]) -> None:
     """The main loop of a worker process: one answer per message, until the parent closes the connection or ends.
 
-    Standard output is the connection, so that what a library prints goes to standard error instead.
+    Standard output is the connection, so that what a library prints goes to standard error instead, as long as that
+    can be written.
 
     Args:
         answer: called with each message; returns a picklable answer.
@@ -124,6 +127,11 @@ def answer_messages(answer: Callable[[Any], Any]) -> None:
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    with standard_streams(lasting=True):
+        _answer_all(answer, answers)
+
+
+def _answer_all(answer: Callable[[Any], Any], answers: IO[bytes]) -> None:
     while True:
         try:
             message = pickle.load(sys.stdin.buffer)

@@ -25,9 +25,12 @@ from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import absolute, prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
+from qam_torch.system.signals import Ending, Terminated, termination_raises
+from qam_torch.system.streams import standard_streams
 from qam_torch.training.build_algorithm import build_algorithm, configure_update
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
+from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.metrics import MetricsCallback
 from qam_torch.training.callbacks.progress_bar import ProgressBarCallback
@@ -108,10 +111,16 @@ def fit(
     Raises:
         QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
             belongs to another run (all before anything is computed, where possible), or training diverged.
+        Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
     """
+    with standard_streams(lasting=True), termination_raises():
+        return _prepared(config, Additions(callbacks, loggers, evaluation_metrics, plots))
+
+
+def _prepared(config: DictConfig, additions: Additions) -> RunResult:
+    """Check the configuration, prepare the run directory, and make the run unless it is finished."""
     quiet_lightning()
     check(config)
-    additions = Additions(callbacks, loggers, evaluation_metrics, plots)
     additions.check()
     paths = RunPaths(absolute(config.run_dir))
     finished = finished_run(paths, config)
@@ -183,9 +192,11 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
         if isinstance(logger, Resumable):
             logger.resume_at(start.step)
     divergence = DivergenceCallback(schedule)
-    evaluation = EvaluationCallback(schedule, evaluator, wall_time)
-    checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description)
+    ending = Ending()
+    evaluation = EvaluationCallback(schedule, evaluator, wall_time, ending)
+    checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description, ending)
     trainer.callbacks += [  # type: ignore[attr-defined]
+        EndingCallback(ending),
         divergence,
         evaluation,
         MetricsCallback(schedule, evaluation, divergence, metrics, additions.loggers, wall_time, collector.statistics),
@@ -203,10 +214,10 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
             config.algo_name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             config.compare_behavior, additions.plots,
         )  # fmt: skip
+    except Terminated as signal:
+        raise Terminated(signal.number, f"saved {_describe_saved(paths, schedule, checkpoints)}") from None
     except (DivergedError, EnvironmentFailure) as error:
-        kept = "none was saved yet"
-        if checkpoints.saved_step is not None:
-            kept = f"{paths.last_checkpoint} ({_describe_place(schedule, checkpoints.saved_step)})"
+        kept = _describe_saved(paths, schedule, checkpoints)
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -264,6 +275,13 @@ def _announce(
     )
     if start.resumed and start.step:
         print(f"continuing from {_describe_place(schedule, start.step)}")
+
+
+def _describe_saved(paths: RunPaths, schedule: Schedule, checkpoints: CheckpointCallback) -> str:
+    """The last checkpoint."""
+    if checkpoints.saved_step is None:
+        return "none was saved yet"
+    return f"{paths.last_checkpoint} ({_describe_place(schedule, checkpoints.saved_step)})"
 
 
 def _describe_place(schedule: Schedule, step: int) -> str:
