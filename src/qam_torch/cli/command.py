@@ -10,30 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-<<<<<<< HEAD
 from qam_torch.system.errors import sentence_of
-=======
 from qam_torch.system.signals import Terminated, termination_raises
 from qam_torch.system.streams import drop, standard_streams
->>>>>>> b
 from qam_torch.types import QamError
 
 __all__ = ["ListOf", "Parser", "run_command"]
 
-<<<<<<< HEAD
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit statuses after Ctrl-C and after SIGTERM, as shells report them."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
 
 RENAMED_OPTIONS = {"--preset": "--size"}
 """Option of an earlier version -> its present name."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised as a kind of Ctrl-C so that everything is cleaned up in the same way."""
-=======
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells report it."""
->>>>>>> b
 
 
 class Parser(argparse.ArgumentParser):

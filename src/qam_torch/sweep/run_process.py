@@ -24,11 +24,7 @@ from typing import Any
 from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
 from qam_torch.system.errors import RUN_MEMORY, sentence_of
 from qam_torch.system.machine import is_alive
-<<<<<<< HEAD
-=======
 from qam_torch.system.signals import termination_raises
-from qam_torch.types import QamError
->>>>>>> b
 
 __all__ = ["GRACE_SECONDS", "main"]
 

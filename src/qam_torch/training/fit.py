@@ -23,13 +23,9 @@ from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
-<<<<<<< HEAD
-from qam_torch.training.announcement import announce, announce_finished
-=======
 from qam_torch.system.signals import Ending, Terminated, termination_raises
 from qam_torch.system.streams import standard_streams
-from qam_torch.training.build_algorithm import build_algorithm, configure_update
->>>>>>> b
+from qam_torch.training.announcement import announce, announce_finished
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.ending import EndingCallback
@@ -43,6 +39,7 @@ from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
+from qam_torch.training.schedule import Schedule
 from qam_torch.training.settings import RunSettings
 from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
@@ -100,26 +97,17 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         additions: callbacks, loggers, metrics and plots.
 
     Raises:
-<<<<<<< HEAD
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
             (all before anything is computed, where possible), or training diverged.
-=======
-        QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
-            belongs to another run (all before anything is computed, where possible), or training diverged.
         Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
->>>>>>> b
     """
     with standard_streams(lasting=True), termination_raises():
-        return _prepared(config, Additions(callbacks, loggers, evaluation_metrics, plots))
+        return _prepared(settings, additions)
 
 
-def _prepared(config: DictConfig, additions: Additions) -> RunResult:
+def _prepared(settings: RunSettings, additions: Additions) -> RunResult:
     """Check the configuration, prepare the run directory, and make the run unless it is finished."""
     quiet_lightning()
-<<<<<<< HEAD
-=======
-    check(config)
->>>>>>> b
     additions.check()
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
@@ -214,13 +202,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     except Terminated as signal:
         raise Terminated(signal.number, f"saved {_describe_saved(paths, schedule, checkpoints)}") from None
     except (DivergedError, EnvironmentFailure) as error:
-<<<<<<< HEAD
-        kept = "none was saved yet"
-        if checkpoints.saved_step is not None:
-            kept = f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"
-=======
         kept = _describe_saved(paths, schedule, checkpoints)
->>>>>>> b
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -254,55 +236,12 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
         "dtype": PRECISIONS[settings.update.precision],
         "init_from": settings.init_from,
     }
-<<<<<<< HEAD
     names = ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")
     return describe(algorithm, arguments, run, {name: settings.values[name] for name in names})
-=======
-    online = {name: config[name] for name in ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")}
-    return describe(algorithm, arguments, run, online)
-
-
-def _announce(
-    config: DictConfig,
-    data: TaskData,
-    title: str,
-    algorithm: Algorithm,
-    trainer: L.Trainer,
-    schedule: Schedule,
-    start: Start,
-) -> None:
-    """Print what the run is, before it starts."""
-    parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
-    offline = [] if config.init_from is not None else [f"{schedule.offline_steps:,} updates"]
-    online = [f"{schedule.online_steps:,} environment steps"] if schedule.online_steps else []
-    print(
-        f"{config.algo_name} on {title}, seed {describe_seeds(algorithm)}: {', then '.join(offline + online)}, "
-        f"{parameters:,.0f} parameters, {trainer.strategy.root_device}\n"
-        f"data: {_describe_amount(data.source)}, {data.source['origin']}, {data.source['path']}"
-    )
-    if start.resumed and start.step:
-        print(f"continuing from {_describe_place(schedule, start.step)}")
 
 
 def _describe_saved(paths: RunPaths, schedule: Schedule, checkpoints: CheckpointCallback) -> str:
     """The last checkpoint."""
     if checkpoints.saved_step is None:
         return "none was saved yet"
-    return f"{paths.last_checkpoint} ({_describe_place(schedule, checkpoints.saved_step)})"
-
-
-def _describe_place(schedule: Schedule, step: int) -> str:
-    """For example "update 300" or "online step 20"."""
-    return f"update {step:,}" if schedule.phase(step) == "offline" else f"online step {schedule.online(step):,}"
-
-
-def _describe_steps(summary: dict[str, Any]) -> str:
-    online = summary["online_steps"]
-    return f"{summary['updates']:,} updates" + (f", {online:,} environment steps" if online else "")
-
-
-def _describe_amount(source: dict[str, Any]) -> str:
-    if "files" in source:
-        return f"{source['files']:,} files that are rotated"
-    return f"{source['transitions']:,} transitions in {source['episodes']:,} episodes"
->>>>>>> b
+    return f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"
