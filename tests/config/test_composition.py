@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 import qam_torch
 from qam_torch.config.composition import compose
-from qam_torch.config.overrides import jobs, with_default_experiment, with_quoted_paths
+from qam_torch.config.overrides import jobs, with_default_experiment
 from qam_torch.types import QamError
 
 MISTAKES = {
@@ -97,21 +97,3 @@ def test_a_multirun_is_the_product_of_its_choices() -> None:
     assert [run[0] for run in jobs(["env=glob(cube-*-noisy)"])] == [
         f"env=cube-{size}-noisy" for size in ("double", "octuple", "quadruple", "single", "triple")
     ]
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["runs/x/algo.inv_temp=3,seeds=[1,2]/seed0/checkpoints/last.ckpt", "a (copy).ckpt", "C:/x.ckpt", "it's=mine.ckpt"],
-)
-def test_a_path_is_taken_as_it_stands(path: str) -> None:
-    words = ["algo=qam", f"init_from={path}", "online_steps=10", f"data.path={path}"]
-    config = compose(words)
-    assert (config.init_from, config.data.path) == (path, path)
-    (run,) = jobs(with_quoted_paths(words))
-    assert compose(run).run_dir == config.run_dir and "'" not in config.run_dir.replace("it's", "")
-
-
-def test_paths_that_are_quoted_or_several_stay_what_they_are() -> None:
-    for word in ("init_from='a=b.ckpt'", "data.path=a.npz,b.npz", "data.path=glob(*)", "init_from=null", "algo.lr=3"):
-        assert with_quoted_paths([word]) == [word]
-    assert len(jobs(with_quoted_paths(["data.path=a.npz,b.npz"]))) == 2

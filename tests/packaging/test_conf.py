@@ -35,6 +35,10 @@ PAPER = {
 }
 
 
+STRUCTURAL = {"defaults", "data", "_target_", "algo_name", "env_name", "experiment_name", "run_name", "run_dir"}
+"""Keys that a user does not set."""
+
+
 def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
     """The same for any data set, by the paper's rules."""
     arm, humanoid = data.family in ("cube", "scene", "puzzle"), data.family == "humanoidmaze"
@@ -274,7 +278,7 @@ def test_every_key_says_what_it_means() -> None:
         text = path.read_text().split("\nhydra:\n")[0]
         for line in text.splitlines():
             key, colon, value = line.partition(":")
-            structural = key in {"defaults", "data", "_target_", "algo_name", "env_name", "run_name", "run_dir"}
+            structural = key in STRUCTURAL
             bare = "#" in line or line.lstrip().startswith("-") or not colon or structural
             if not bare and value.strip():
                 silent.append(f"{path.relative_to(CONF)}: {line}")

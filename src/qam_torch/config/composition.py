@@ -18,6 +18,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.config import resolvers  # noqa: F401 (registers them)
 from qam_torch.config.groups import GROUPS, SEARCH_PATH, check_groups, config_directory, with_config_directory
+from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
     as_given,
     first_line,
@@ -25,7 +26,6 @@ from qam_torch.config.overrides import (
     parsed,
     with_default_experiment,
     with_free_keys,
-    with_quoted_paths,
 )
 from qam_torch.rundir.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
 from qam_torch.types import PRECISIONS, QamError
@@ -45,7 +45,7 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_free_keys(with_default_experiment(with_quoted_paths(overrides)))
+    words = with_free_keys(with_default_experiment(with_literals(overrides)))
     words = with_config_directory(words, config_dir)
     runs = jobs(words)
     if len(runs) != 1:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from qam_torch.config.groups import options_of
+from qam_torch.config.literals import unquoted
 from qam_torch.rundir.result_keys import NEUTRAL, is_in
 from qam_torch.types import QamError
 
@@ -23,11 +24,7 @@ __all__ = [
     "parsed",
     "with_default_experiment",
     "with_free_keys",
-    "with_quoted_paths",
 ]
-
-PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
-"""Keys whose values are paths."""
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
@@ -77,18 +74,6 @@ def parsed(word: str) -> Override:
         raise QamError(f"cannot read '{as_given(word)}' ({first_line(error)}): give key=value, or ~key") from None
 
 
-def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
-    """Paths as they stand, though they contain what Hydra's grammar gives a meaning to, as runs' own directories do."""
-    words = []
-    for word in overrides:
-        key, _, value = word.partition("=")
-        plain = not value or value[0] in "'\"[" or "${" in value or re.match(r"\w+\(", value)
-        if key.lstrip("+") in PATHS and not plain and re.search(r"[=()\[\]{}:]", value):
-            value = "'" + value.replace("'", "\\'") + "'"
-        words.append(f"{key}={value}" if "=" in word else word)
-    return words
-
-
 def with_default_experiment(overrides: Sequence[str]) -> list[str]:
     """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
     for override in overrides:
@@ -104,8 +89,8 @@ def with_free_keys(overrides: Sequence[str]) -> list[str]:
 
 
 def as_given(text: str) -> str:
-    """The reverse, to quote what was given."""
-    return text.replace("++population", "population")
+    """A word as the user wrote it, or Hydra's message with such a word."""
+    return unquoted(text).replace("++population", "population")
 
 
 def first_line(error: Exception) -> str:

@@ -43,6 +43,9 @@ class TrainingData(LightningDataModule):
         plan: steps made -> number of steps in the next trainer step; 0 when the run is finished.
         num_steps: trainer steps of the whole run, from step 0: the length of its one epoch.
         online: the online phase after the offline phase, or None.
+
+    Raises:
+        QamError: an argument is out of range, or no episode of the dataset or of a file is as long as a chunk.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class TrainingData(LightningDataModule):
     ) -> None:
         super().__init__()
         require("num_steps", num_steps >= 1, num_steps, "an integer >= 1")
-        windows = partial(ChunkWindows, horizon_length=horizon_length, discount=discount)
+        windows = partial(_usable_windows, horizon_length=horizon_length, discount=discount)
         self.rotation: Rotation | None = None
         if isinstance(transitions, Shards):
             self.rotation = Rotation(transitions, windows)
@@ -202,3 +205,13 @@ class ChunkLoader:
 
 def _is_filled(batch: Batch) -> bool:
     return len(batch.rewards) > 0
+
+
+def _usable_windows(transitions: Transitions, horizon_length: int, discount: float | Sequence[float]) -> ChunkWindows:
+    """The windows of a dataset; raises QamError where none of them is valid."""
+    longest = transitions.longest_episode
+    if longest < horizon_length:
+        raise QamError(
+            f"algo.horizon_length={horizon_length} exceeds the longest episode ({longest} steps): use {longest} or less"
+        )
+    return ChunkWindows(transitions, horizon_length, discount)

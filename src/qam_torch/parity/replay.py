@@ -200,7 +200,7 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
         dtype=torch.float64,
         clip_actions=False,
     )
-    windows = ChunkWindows(transitions, case["horizon_length"], case["config"]["discount"], allow_short_episodes=True)
+    windows = ChunkWindows(transitions, case["horizon_length"], case["config"]["discount"])
     starts = torch.as_tensor(report.take("starts"))
     if not torch.equal(starts, torch.arange(windows.num_starts)):
         raise QamError("the case's starts are not every possible window start: expected 0, 1, ..., N - h")
