@@ -208,7 +208,7 @@ def test_the_defaults_are_the_reference_protocol() -> None:
 
 def test_the_quickstart_is_small_and_does_not_leak_into_other_experiments() -> None:
     quick = composed("experiment=quickstart")
-    expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 0.5}
+    expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 3.0}
     assert {key: quick["algo"][key] for key in expected} == expected
     assert quick["algo"]["actor_hidden_dims"] == quick["algo"]["value_hidden_dims"] == [128, 128]
     assert (quick["offline_steps"], quick["batch_size"], quick["compare_behavior"]) == (10_000, 128, True)

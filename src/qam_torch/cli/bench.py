@@ -65,7 +65,7 @@ def _run(words: Sequence[str]) -> int:
     finally:
         torch.set_num_threads(threads)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

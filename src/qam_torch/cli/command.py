@@ -5,29 +5,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import os
 import select
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from qam_torch.system.errors import sentence_of
+from qam_torch.system.signals import Terminated, termination_raises
+from qam_torch.system.streams import drop, standard_streams
 from qam_torch.types import QamError
 
 __all__ = ["ListOf", "Parser", "run_command"]
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit statuses after Ctrl-C and after SIGTERM, as shells report them."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
 
 RENAMED_OPTIONS = {"--preset": "--size"}
 """Option of an earlier version -> its present name."""
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised as a kind of Ctrl-C so that everything is cleaned up in the same way."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,15 +90,16 @@ def run_command(
     Args:
         name: of the command.
         command: does the work and returns the exit status.
-        again: printed after "interrupted" or "terminated", such as "the same command continues".
+        again: printed after "interrupted" or "terminated by SIGTERM", such as "the same command continues".
         memory: advice after a full memory.
-        outlives_reader: whether the command continues when the reader of its output ends, as `| head` does; otherwise
-            it ends silently with status 1.
+        outlives_reader: whether the command continues when its output cannot be written any more, as after `| head`;
+            otherwise it ends with status 1, silently where the reader has ended.
 
     Returns:
-        Exit status: that of the command or of SystemExit, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
+        Exit status: that of the command or of SystemExit, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM, 129
+        after SIGHUP.
     """
-    with _streams(outlives_reader), _sigterm_raises():
+    with standard_streams(lasting=outlives_reader), termination_raises():
         try:
             status = command()
             sys.stdout.flush()
@@ -116,8 +111,8 @@ def run_command(
             return _flushed(ended.code or 0)
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
-            _complain(f"{name}: {'terminated' if terminated else 'interrupted'}{'; ' if again else ''}{again}")
-            return TERMINATED if terminated else INTERRUPTED
+            _complain(f"{name}: {error if terminated else 'interrupted'}{'; ' if again else ''}{again}")
+            return error.status if isinstance(error, Terminated) else INTERRUPTED
         except Exception as error:
             sentence = sentence_of(error, memory)
             if sentence is None:
@@ -138,7 +133,7 @@ def _flushed(status: int) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop(sys.stdout)
+        drop(sys.stdout)
         return status or 1
     return status
 
@@ -149,75 +144,6 @@ def _reader_has_ended() -> bool:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)
         if any(event & select.POLLERR for _, event in poll.poll(0)):
-            _drop(sys.stdout)
+            drop(sys.stdout)
             return True
     return False
-
-
-def _drop(stream: TextIO) -> None:
-    """Send what a stream has still to write, and all that follows, nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
-
-
-@contextlib.contextmanager
-def _streams(outlives_reader: bool) -> Iterator[None]:
-    """Standard streams that can be used: those that are missing are empty, and a reader may end if that is allowed."""
-    kept = sys.stdin, sys.stdout, sys.stderr
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            stream = open(os.devnull, "r" if name == "stdin" else "w")  # noqa: SIM115 (until the end of the process)
-            os.set_inheritable(stream.fileno(), stream.fileno() <= 2)  # worker processes have the same streams
-            setattr(sys, name, stream)
-        elif outlives_reader and name != "stdin":
-            setattr(sys, name, _WithoutReader(getattr(sys, name)))
-    try:
-        yield
-    finally:
-        if outlives_reader:
-            _, sys.stdout, sys.stderr = kept
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` for SIGTERM inside the block, unless something handles or ignores it already."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-class _WithoutReader:
-    """A stream that drops what is written once its reader has ended."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write as the stream does."""
-        try:
-            return self._stream.write(text)
-        except BrokenPipeError:
-            _drop(self._stream)
-            return len(text)
-
-    def flush(self) -> None:
-        """Flush as the stream does."""
-        try:
-            self._stream.flush()
-        except BrokenPipeError:
-            _drop(self._stream)

@@ -79,8 +79,8 @@ def is_made(entry: CatalogEntry, path: Path, transitions: int) -> bool:
 
 
 def shard_files(directory: Path) -> list[Path]:
-    """The training files in a directory, sorted by name; raises QamError when there are none."""
-    files = sorted(file for file in directory.glob("*.npz") if not file.stem.endswith("-val"))
+    """The training files in a directory, sorted by name, without hidden ones; raises QamError when there are none."""
+    files = sorted(file for file in directory.glob("[!.]*.npz") if not file.stem.endswith("-val"))
     if not files:
         raise QamError(f"directory {directory} has no .npz files to train on: give the directory of the dataset")
     return files

@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
+from qam_torch.system.opengl import renderer_optional
 from qam_torch.types import QamError
 
 __all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
@@ -82,11 +83,13 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about newer versions: the dataset determines the version
-            environment = gymnasium.make(
-                _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
-                max_episode_steps=max_episode_steps,
-                disable_env_checker=True,
-                **options,
+            environment = renderer_optional(
+                lambda: gymnasium.make(
+                    _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
+                    max_episode_steps=max_episode_steps,
+                    disable_env_checker=True,
+                    **options,
+                )
             )
     except QamError:
         raise

@@ -127,8 +127,9 @@ class Host:
                     for action in actions[row]:
                         # Drops a cached Gaussian, so that an episode does not depend on how it is divided into chunks.
                         set_bit_generator(self._generators[row])
-                        observation, reward, end, limit, info = environment.step(action)
-                        rewards[row] += float(reward)
+                        observation, paid, end, limit, info = environment.step(action)
+                        reward = paid if isinstance(paid, float) else self._one_number(row, paid)
+                        rewards[row] += reward
                         steps[row] += 1
                         verdict = verdict_of(info)
                         success[row] |= bool(verdict)
@@ -136,9 +137,9 @@ class Host:
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if self._metrics:
-                            self._measure(row, Step(observation, action, float(reward), bool(end), bool(limit), info))
+                            self._measure(row, Step(observation, action, reward, bool(end), bool(limit), info))
                         if end or limit:
-                            terminated[row], truncated[row] = end, limit
+                            terminated[row], truncated[row] = bool(end), bool(limit)
                             break
                     self._observations[row] = observation
                     positions[row], frames[row] = trace.positions(), trace.frames()
@@ -179,6 +180,16 @@ class Host:
                     f"evaluation metric '{metric.__name__}' failed ({type(error).__name__}: {error}): it takes the "
                     "value so far, None at first, and a step, and returns a number or None"
                 ) from error
+
+    def _one_number(self, row: int, reward: Any) -> float:
+        """A reward that is no Python float, such as an array of one number."""
+        array = np.asarray(reward)
+        if array.size != 1 or array.dtype.kind not in "biuf":
+            raise HostFailure(
+                f"environment {self.indices[row]} gave the reward {reward!r} in step, expected one number: return it "
+                "from the environment's step, or from a wrapper's"
+            )
+        return float(array.item())
 
     @contextlib.contextmanager
     def _failure_named(self, row: int, doing: str) -> Iterator[None]:

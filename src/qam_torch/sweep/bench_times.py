@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
 def read_bench(path: Path) -> Bench:
     """Read a file of `qam-bench --json`; raises QamError for any other file."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         results = [with_current_keys({key: result[key] for key in KEYS}) for result in content["results"]]
         return Bench(content["machine"]["device"], results)
     except FileNotFoundError:

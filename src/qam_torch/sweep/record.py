@@ -119,6 +119,6 @@ class Record:
     def read(cls, path: Path) -> Record:
         """Read a record; raises QamError if the file is not one."""
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError):
             raise QamError(f"'{path}' is no record of a sweep's run: remove it") from None

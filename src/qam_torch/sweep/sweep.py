@@ -68,7 +68,7 @@ class Sweep:
             raise
         except Exception as error:  # of a launcher or sweeper; the outcomes are reported anyway
             stopped = True
-            (self.directory / "error.log").write_text(traceback.format_exc())
+            (self.directory / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             print(f"qam-train: the launcher stopped ({reason}), see {self.directory}/error.log", file=sys.stderr)
             self._wait_for_runs()

@@ -23,10 +23,13 @@ from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
+from qam_torch.system.signals import Ending, Terminated, termination_raises
+from qam_torch.system.streams import standard_streams
 from qam_torch.training.announcement import announce_data, announce_finished, announce_plan
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.duration import DurationCallback
+from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.metrics import MetricsCallback
 from qam_torch.training.callbacks.progress_bar import ProgressBarCallback
@@ -37,6 +40,7 @@ from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
+from qam_torch.training.schedule import Schedule
 from qam_torch.training.settings import RunSettings
 from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
@@ -96,7 +100,14 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
             (all before anything is computed, where possible), or training diverged.
+        Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
     """
+    with standard_streams(lasting=True), termination_raises():
+        return _prepared(settings, additions)
+
+
+def _prepared(settings: RunSettings, additions: Additions) -> RunResult:
+    """Check the configuration, prepare the run directory, and make the run unless it is finished."""
     quiet_lightning()
     additions.check()
     paths = RunPaths(settings.directory)
@@ -168,9 +179,11 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
         if isinstance(logger, Resumable):
             logger.resume_at(start.step)
     divergence = DivergenceCallback(schedule)
-    evaluation = EvaluationCallback(schedule, evaluator, wall_time)
-    checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description)
+    ending = Ending()
+    evaluation = EvaluationCallback(schedule, evaluator, wall_time, ending)
+    checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description, ending)
     trainer.callbacks += [  # type: ignore[attr-defined]
+        EndingCallback(ending),
         divergence,
         evaluation,
         MetricsCallback(schedule, evaluation, divergence, metrics, additions.loggers, wall_time, collector.statistics),
@@ -189,10 +202,10 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             method.name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             settings.evaluation.compare_behavior, additions.plots,
         )  # fmt: skip
+    except Terminated as signal:
+        raise Terminated(signal.number, f"saved {_describe_saved(paths, schedule, checkpoints)}") from None
     except (DivergedError, EnvironmentFailure) as error:
-        kept = "none was saved yet"
-        if checkpoints.saved_step is not None:
-            kept = f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"
+        kept = _describe_saved(paths, schedule, checkpoints)
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -228,3 +241,10 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
     }
     names = ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")
     return describe(algorithm, arguments, run, {name: settings.values[name] for name in names})
+
+
+def _describe_saved(paths: RunPaths, schedule: Schedule, checkpoints: CheckpointCallback) -> str:
+    """The last checkpoint."""
+    if checkpoints.saved_step is None:
+        return "none was saved yet"
+    return f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"

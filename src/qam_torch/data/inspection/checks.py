@@ -76,7 +76,7 @@ def _checksum(path: Path) -> Iterator[Finding]:
     """The recorded SHA-256, whatever tool wrote it, against the file's bytes."""
     record = record_path(path)
     try:
-        text = record.read_text(errors="replace")
+        text = record.read_text(encoding="utf-8", errors="replace")
         actual = file_hash(path)
     except FileNotFoundError:
         yield Finding("checksum", "note", f"none recorded in a {record.suffix} file beside it")
