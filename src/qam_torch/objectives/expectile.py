@@ -6,7 +6,13 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["expectile_loss"]
+__all__ = ["expectile_error", "expectile_loss"]
+
+
+def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
+    """|kappa - 1(error < 0)| error^2, of any shape; kappa is a number, or broadcastable, in (0, 1)."""
+    weight = (kappa - (error < 0).to(error.dtype)).abs()
+    return weight * error.square()
 
 
 def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
@@ -19,9 +25,7 @@ def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Ten
 
     Source: Kostrikov et al. 2022 (IQL), eq. 5; Li & Levine 2026 for IFQL.
     """
-    error = q - value
-    weight = (kappa - (error < 0).to(error.dtype)).abs()
-    loss = (weight * error.square()).mean(-1)
+    loss = expectile_error(q - value, kappa).mean(-1)
 
     def metrics() -> dict[str, Tensor]:
         v = value.detach()

@@ -152,11 +152,12 @@ def _fit(config: DictConfig, paths: RunPaths, additions: Additions) -> RunResult
             schedule,
             collector,
             paths,
-            Replay(config.buffer_size, config.replay_mode),
+            Replay(config.buffer_size, config.replay_mode, algorithm.windows),
             algorithm.members,
             (data.observation_dim, data.action_dim),
             horizon_length,
         ),
+        window_rule=algorithm.windows,
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     environments = environments_for(algorithm.members, config.eval_episodes, config.eval_environments)

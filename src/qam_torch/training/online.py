@@ -10,8 +10,8 @@ from tqdm import tqdm
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.data.online_phase import OnlinePhase
-from qam_torch.data.replay_buffer import ReplayWindows
 from qam_torch.data.replay_log import ReplayLog
+from qam_torch.data.window_rules import RULES
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.rollout.pools import make_pool
 from qam_torch.rundir.paths import RunPaths
@@ -26,10 +26,12 @@ class Replay(NamedTuple):
     Attributes:
         size: transitions kept per member, the oldest are overwritten; >= 1.
         mode: see `data.replay_buffer.MODES`.
+        window_rule: see `data.window_rules.RULES`.
     """
 
     size: int
     mode: str
+    window_rule: str = "qam"
 
     def capacity(self, schedule: Schedule, horizon_length: int) -> int:
         """Transitions kept of each environment: what the size allows, but no more than the run collects."""
@@ -88,7 +90,7 @@ def build_online_phase(
         collector=collector,
         log=ReplayLog(paths.replay_log, members, schedule.num_envs, *sizes),
         make_windows=partial(
-            ReplayWindows,
+            RULES[replay.window_rule].replay,
             members=members,
             streams=schedule.num_envs,
             capacity=replay.capacity(schedule, horizon_length),
