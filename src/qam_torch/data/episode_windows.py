@@ -19,7 +19,7 @@ class EpisodeTable(WindowTable):
         batch = super().gather(starts)
         return batch._replace(valid=(self._offsets() < batch.valid[..., None]).to(batch.valid.dtype))
 
-    def _chunks(self, starts: Tensor) -> Tensor:
+    def _actions_at(self, starts: Tensor) -> Tensor:
         lasts = self.columns[1].index_select(0, starts.reshape(-1)).long() - 1
         places = starts.reshape(-1, 1) + torch.minimum(self._offsets(), lasts[:, None])
         actions = self.actions.index_select(0, places.reshape(-1))

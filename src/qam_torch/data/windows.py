@@ -50,11 +50,16 @@ class WindowTable:
         else:
             places = (starts + self.own * self.columns.shape[1]).reshape(-1)
             rewards = self.columns[2:].view(-1).index_select(0, places).reshape(starts.shape)
-        return Batch(states[0], self._chunks(starts), rewards, columns[0], columns[1], states[1])
+        return Batch(states[0], self._actions_at(starts), rewards, columns[0], columns[1], states[1])
 
-    def _chunks(self, starts: Tensor) -> Tensor:
-        """The windows' actions, time-major: (..., h A)."""
-        chunks = chunks_of(self.actions, self.horizon_length)
+    @property
+    def chunks(self) -> Tensor:
+        """Actions of every window, time-major, see `chunks_of`: (R - h + 1, h A)."""
+        return chunks_of(self.actions, self.horizon_length)
+
+    def _actions_at(self, starts: Tensor) -> Tensor:
+        """Actions of the windows at starts (...): (..., h A)."""
+        chunks = self.chunks
         return chunks.index_select(0, starts.reshape(-1)).reshape(*starts.shape, chunks.shape[1])
 
 
