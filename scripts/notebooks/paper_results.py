@@ -3,9 +3,10 @@
 #
 # The success rates of [Li & Levine 2026](https://arxiv.org/abs/2601.14234) are shipped with the package: all
 # methods on the fifty tasks of ten domains, every 50 000 steps, twelve seeds each, derived from the authors' released
-# experiment data. Here are their tables and curves, and how to lay runs of one's own over them. The results of RQL, from
-# [another paper](https://arxiv.org/abs/2606.17551), are shipped too. Third parties transcribed them, `Curve.doubts` states
-# why they may be wrong, and they are left out here.
+# experiment data. Here are their tables and curves, and how to lay runs of one's own over them.
+#
+# The results of RQL, from [another paper](https://arxiv.org/abs/2606.17551), are shipped too, and left out here. Third
+# parties transcribed them; `Curve.doubts` states why they may be wrong.
 
 # %%
 import csv

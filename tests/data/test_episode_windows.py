@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.episode_windows import EpisodeWindows
 from qam_torch.data.sampler import ChunkSampler
+from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.window_rules import RULES
 from qam_torch.data.windows import ChunkWindows
@@ -154,17 +156,24 @@ def test_without_an_episode_of_two_there_is_nothing_to_draw() -> None:
         EpisodeWindows(episodes([1, 1]), 1, 0.9)
 
 
-def test_the_data_module_takes_the_rule_that_a_method_declares() -> None:
+@pytest.mark.parametrize(("name", "dims"), [("qam", 3), ("rql", 4)])
+def test_the_data_module_takes_the_rule_that_a_method_declares(name: str, dims: int, tmp_path: Path) -> None:
     assert tuple(RULES) == WINDOW_RULES
-    for name, dims in (("qam", 3), ("rql", 4)):
+    files = [tmp_path / "0.npz", tmp_path / "1.npz"]
+    for file in files:
+        file.touch()
+    for source in (episodes([5, 6]), Shards(files, lambda path: episodes([5, 6 + int(path.stem)]), shard_every=2)):
         module = TrainingData(
-            transitions=episodes([5, 6]),
+            transitions=source,
             horizon_length=2,
             discount=0.9,
             batch_size=4,
             seeds=(1,),
-            plan=lambda done: 1,
+            plan=lambda done: 3,
             num_steps=1,
             window_rule=name,
         )
-        assert isinstance(module.sampler.windows, RULES[name].dataset) and module.draw(1).valid.ndim == dims
+        batch = module.draw(3)  # of two files, where there are several
+        assert isinstance(module.sampler.windows, RULES[name].dataset)
+        assert batch.valid.shape == (3, 1, 4, 2)[:dims] and batch.actions.shape == (3, 1, 4, 4)
+        module.close()

@@ -10,7 +10,17 @@ __all__ = ["expectile_error", "expectile_loss"]
 
 
 def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
-    """|kappa - 1(error < 0)| error^2, of any shape; kappa is a number, or broadcastable, in (0, 1)."""
+    """Squared error, weighted by kappa where it is positive and by 1 - kappa where it is negative.
+
+    Args:
+        error: (...), data minus prediction.
+        kappa: the expectile, a number or broadcastable, in (0, 1).
+
+    Returns:
+        |kappa - 1(error < 0)| error^2, shaped like `error`.
+
+    Source: Kostrikov et al. 2022 (IQL), eq. 5.
+    """
     weight = (kappa - (error < 0).to(error.dtype)).abs()
     return weight * error.square()
 

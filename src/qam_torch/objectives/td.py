@@ -58,7 +58,18 @@ def td_loss(
 
 
 def td_metrics(loss: Tensor, q: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """What is reported of an ensemble's loss (P,), its values (P, K, B), and their target (P, B)."""
+    """What is reported of an ensemble of critics.
+
+    Args:
+        loss: (P,).
+        q: (P, K, B), its values.
+        target: (P, B), of these values.
+
+    Returns:
+        Name -> (P,).
+
+    Source: Li & Levine 2026, critic loss.
+    """
     values = q.detach().flatten(-2)
     return {
         "critic/loss": loss.detach(),
