@@ -154,6 +154,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             algorithm,
             (data.observation_dim, data.action_dim),
         ),
+        window_rule=algorithm.windows,
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
