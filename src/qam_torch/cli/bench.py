@@ -118,8 +118,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     from qam_torch.bench.sizes import PRESETS, method_names
 
-    if any(word.partition("=")[0] == "--preset" for word in arguments):
-        raise QamError("unknown option --preset: it is called --size now, so write --size NAME")
     options = _parser().parse_args(arguments)
     known = method_names(options.config_dir)
     options.algo, options.preset = _expand(options.algo, known), _expand(options.preset, list(PRESETS))

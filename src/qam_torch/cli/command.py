@@ -10,14 +10,18 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from qam_torch.system.errors import sentence_of
 from qam_torch.system.signals import Terminated, termination_raises
 from qam_torch.system.streams import drop, standard_streams
 from qam_torch.types import QamError
 
-__all__ = ["ListOf", "Parser", "run_command", "sentence_of"]
+__all__ = ["ListOf", "Parser", "run_command"]
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells report it."""
+
+RENAMED_OPTIONS = {"--preset": "--size"}
+"""Option of an earlier version -> its present name."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,7 +38,8 @@ class Parser(argparse.ArgumentParser):
         """Raise QamError; called by argparse."""
         unknown = message.removeprefix("unrecognized arguments: ").split()
         known = [option for parser in (self, *self._verbs()) for option in parser._option_string_actions]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        given = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(RENAMED_OPTIONS.get(given, given), known, n=1)
         if message.startswith("unrecognized arguments: -") and near:
             message += f", did you mean {near[0]}"
         raise QamError(f"{message}: see `{self.prog} --help`")
@@ -115,22 +120,6 @@ def run_command(
             if not (isinstance(error, BrokenPipeError) and _reader_has_ended()):
                 _complain(f"{name}: {sentence}")
             return _flushed(1)
-
-
-def sentence_of(error: BaseException, memory: str = "use a smaller size") -> str | None:
-    """The sentence for an error that a user can act on; None for a mistake in the library.
-
-    Args:
-        error: of any kind.
-        memory: advice after a full memory.
-    """
-    reason = " ".join(str(error).split())
-    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU.
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if full or (isinstance(error, RuntimeError) and "can't allocate memory" in reason):
-        device = "the GPU's memory" if type(error).__name__ == "OutOfMemoryError" else "the memory"
-        return f"{device} is full{f' ({reason[:120]})' if reason else ''}: {memory}"
-    return str(error) if isinstance(error, (QamError, OSError)) else None
 
 
 def _complain(line: str) -> None:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
+from qam_torch.system.errors import RUN_MEMORY, sentence_of
 from qam_torch.system.machine import is_alive
 from qam_torch.system.signals import termination_raises
-from qam_torch.types import QamError
 
 __all__ = ["GRACE_SECONDS", "main"]
 
@@ -68,7 +68,7 @@ def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
     except KeyboardInterrupt as error:
         return Outcome("interrupted", directory, reason=str(error))
     except Exception as error:  # of any kind: the outcome is recorded
-        if not isinstance(error, (QamError, OSError)):
+        if sentence_of(error, RUN_MEMORY) is None:
             traceback.print_exc()
         outcome = failed_outcome(error, directory)
         print(f"qam-train: {outcome.reason}", file=sys.stderr, flush=True)

@@ -80,8 +80,9 @@ class EvaluationCallback(L.Callback):
             shown = f"{_headline(outcome)} [{evaluation.returns.min():.1f}, {evaluation.returns.max():.1f}]"
         else:
             outcome["success"] = float(evaluation.success_rate().mean())
-            low, high = evaluation.pooled_interval()
-            shown = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
+            interval = None if algorithm.own_values else evaluation.seeds_interval()
+            shown = _headline(outcome) + ("" if interval is None else " [{:.2f}, {:.2f}]".format(*interval))
+            shown += f"   return {outcome['return']:8.1f}"
         shown += "".join(
             f"   {name} {np.nanmean(values):.4g}"
             for name, values in evaluation.custom().items()
