@@ -28,6 +28,4 @@ def test_a_directory_of_the_compiler_that_cannot_be_made_is_dropped(
         variables = {"TORCHINDUCTOR_CACHE_DIR": str(path)}
         prepare_environment(variables)
         assert ("TORCHINDUCTOR_CACHE_DIR" in variables) is kept
-    assert capsys.readouterr().err.endswith(
-        "/file/cache cannot be made (Not a directory): using torch's own directory\n"
-    )
+    assert "/file/cache cannot be made (Not a directory): using torch's own directory" in capsys.readouterr().err
