@@ -34,7 +34,11 @@ COMMANDS = {
     for line in text.splitlines()
 }
 (SCRIPT,) = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
-BRIEF = [*(word for word in TINY if "horizon" not in word), "offline_steps=20", "eval_episodes=1"]
+BRIEF = [
+    *(word for word in TINY if "horizon" not in word and "experiment" not in word),
+    "offline_steps=20",
+    "eval_episodes=1",
+]
 
 
 @pytest.fixture

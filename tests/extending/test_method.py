@@ -41,7 +41,7 @@ FILES = files(PAGE)
 COMMANDS = "".join(text for language, text in blocks(PAGE) if language == "bash").splitlines()
 (SCRIPT,) = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
 BRIEF = ["offline_steps=20", "eval_episodes=1", "precision=float64"]
-SMALL = [*(word for word in TINY if "flow_steps" not in word), *BRIEF]
+SMALL = [*(word for word in TINY if "flow_steps" not in word and "experiment" not in word), *BRIEF]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,7 @@ def _run(command: Command) -> int:
     from omegaconf import OmegaConf, open_dict
 
     failure: Exception | None = None
+    directory = os.getcwd()  # hydra.job.chdir may change it, but relative paths are those of the command
 
     def job(config: DictConfig) -> None:
         nonlocal failure
@@ -49,7 +51,7 @@ def _run(command: Command) -> int:
 
         try:
             OmegaConf.resolve(config)
-            with open_dict(config):
+            with contextlib.chdir(directory), open_dict(config):
                 fit(config)
         except Exception as error:
             if sentence_of(error, RUN_MEMORY) is None:

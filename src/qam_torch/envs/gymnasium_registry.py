@@ -122,10 +122,16 @@ def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
             "only continuous actions are supported"
         )
     assert isinstance(acted, Box)
-    if not (np.isfinite(acted.low) & np.isfinite(acted.high) & (acted.low < acted.high)).all():
+    if not (np.isfinite(acted.low) & np.isfinite(acted.high)).all():
         raise QamError(
             f"environment {name!r} has actions without finite bounds, {_brief(acted)}, which cannot be scaled to "
             "[-1, 1]: register it with a wrapper that bounds them"
+        )
+    if (fixed := acted.low >= acted.high).any():
+        where = int(np.argmax(fixed))
+        raise QamError(
+            f"environment {name!r} has the bounds {acted.low[where]:g} and {acted.high[where]:g} in dimension {where} "
+            "of its actions, which leave nothing to choose: register it with a wrapper that leaves this dimension out"
         )
     return environment
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 from qam_torch.envs.step_metrics import Step, StepMetric
+from qam_torch.envs.verdict import verdict_of
 from qam_torch.system.worker_process import answer_messages
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
@@ -44,8 +45,8 @@ class ChunkResult(NamedTuple):
         observations: (n, O) float32, state after the chunk, or the last known state.
         rewards: (n,) float64, sum of the rewards of the steps taken.
         steps: (n,) int64, steps taken, at most h.
-        success: (n,) bool, whether info["success"] or info["is_success"] was true at any of these steps.
-        judged: (n,) bool, whether info had either key at any of these steps; most Gymnasium environments have none.
+        success: (n,) bool, whether info reported success at any of these steps, see `envs.verdict`.
+        judged: (n,) bool, whether info reported success or its absence; most Gymnasium environments report neither.
         terminated: (n,) bool, the episode has terminated.
         truncated: (n,) bool, the episode has reached its time limit.
         positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
@@ -130,9 +131,9 @@ class Host:
                         reward = paid if isinstance(paid, float) else self._one_number(row, paid)
                         rewards[row] += reward
                         steps[row] += 1
-                        word = info.get("success", info.get("is_success"))
-                        success[row] |= bool(word)
-                        judged[row] |= word is not None
+                        verdict = verdict_of(info)
+                        success[row] |= bool(verdict)
+                        judged[row] |= verdict is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if self._metrics:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,9 +44,11 @@ def read_bench(path: Path) -> Bench:
         results = [with_current_keys({key: result[key] for key in KEYS}) for result in content["results"]]
         return Bench(content["machine"]["device"], results)
     except FileNotFoundError:
-        raise QamError(f"no file '{path}': write it with qam-bench --json {path}") from None
+        raise QamError(f"no file '{path}': write it with qam-bench --json {shlex.quote(str(path))}") from None
     except (OSError, ValueError, LookupError, TypeError):
-        raise QamError(f"'{path}' is no file of qam-bench: write it with qam-bench --json {path}") from None
+        raise QamError(
+            f"'{path}' is no file of qam-bench: write it with qam-bench --json {shlex.quote(str(path))}"
+        ) from None
 
 
 def estimate(settings: RunSettings, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:

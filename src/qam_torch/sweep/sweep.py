@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from qam_torch.config.groups import quoted
+from qam_torch.config.literals import quoted
 from qam_torch.config.overrides import common_words
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Record

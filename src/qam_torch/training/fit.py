@@ -25,9 +25,10 @@ from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
 from qam_torch.system.signals import Ending, Terminated, termination_raises
 from qam_torch.system.streams import standard_streams
-from qam_torch.training.announcement import announce, announce_finished
+from qam_torch.training.announcement import announce_data, announce_finished, announce_plan
 from qam_torch.training.callbacks.checkpoint import CheckpointCallback
 from qam_torch.training.callbacks.divergence import DivergenceCallback
+from qam_torch.training.callbacks.duration import DurationCallback
 from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.metrics import MetricsCallback
@@ -113,6 +114,7 @@ def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResu
         announce_finished(finished, paths)
         return RunResult(paths.directory, finished, None)
     prepare_directory(paths.directory)
+    announce_plan(settings)
     method, update = settings.method, settings.update
     threads = computing_threads(update.num_threads, method.hidden_widths, method.members * update.batch_size)
     with _exclusive(paths), threads:
@@ -150,6 +152,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             algorithm,
             (data.observation_dim, data.action_dim),
         ),
+        window_rule=algorithm.windows,
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
@@ -186,9 +189,10 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
         *additions.callbacks,
         checkpoints,
         ProgressBarCallback(schedule, evaluation),
+        DurationCallback(schedule),
     ]
 
-    announce(settings, data, algorithm, device, schedule, start)
+    announce_data(data, module, algorithm, device, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
         if module.step < schedule.steps:

@@ -96,8 +96,8 @@ class Method(NamedTuple):
         taken, options = annotations_of(self.kind), self.options
         if options.get("fql_alpha") and options.get("edit_scale"):
             raise QamError(
-                f"got fql_alpha={options['fql_alpha']} and edit_scale={options['edit_scale']}, which exclude each "
-                "other: use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
+                f"got algo.fql_alpha={options['fql_alpha']} and algo.edit_scale={options['edit_scale']}, which exclude "
+                "each other: use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
             )
         for name, value in options.items():
             if name not in taken:

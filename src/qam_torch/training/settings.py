@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.config.groups import config_directory
 from qam_torch.suites import Request, suite_named
+from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
 from qam_torch.training.finished_run import uses_earlier_run
 from qam_torch.training.method import Method
@@ -118,7 +119,7 @@ def read_settings(config: DictConfig) -> RunSettings:
     _check_data(values["data"])
     require("logger.csv", settings.csv in (True, False), settings.csv, "true or false")
     if values["logger"].get("wandb") and importlib.util.find_spec("wandb") is None:
-        raise QamError("logger=wandb requires the wandb package: pip install 'qam-torch[wandb]'")
+        raise QamError(f"logger=wandb requires the wandb package: {install_command('wandb')}")
     settings.method.check()
     return settings
 
@@ -173,7 +174,7 @@ def _check_online(settings: RunSettings) -> None:
     if replay.buffer_size // streams < 2 * chunk:
         raise QamError(
             f"buffer_size={replay.buffer_size} is too small for num_envs={streams}: expected at least twice "
-            f"horizon_length={chunk} for each of them"
+            f"algo.horizon_length={chunk} for each of them"
         )
     if schedule.online_steps < schedule.start_training:
         raise QamError(
