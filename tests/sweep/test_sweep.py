@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,13 +16,12 @@ from qam_torch.config import command_line as command
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import common_words, jobs, name_of, parsed
-from qam_torch.sweep import run_process, slurm
+from qam_torch.sweep import slurm
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Outcome, Record
 from qam_torch.sweep.resources import Share, environment_variables, slot
 from qam_torch.sweep.table import exit_status, print_table, read_records
 from qam_torch.system.locks import alone
-from qam_torch.system.signals import Terminated
 from qam_torch.training import fit as run
 from qam_torch.training.fit import RunResult
 from qam_torch.training.settings import read_settings
@@ -173,14 +171,6 @@ def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
     found = read_records(tmp_path, frozenset())
     assert [record.outcome.ending for record in found] == ["finished", "failed", "resumed", "failed"]
     assert "0001.json' is no record of a sweep's run" in found[1].outcome.reason
-
-
-def test_a_terminated_run_is_interrupted_and_its_record_names_the_checkpoint() -> None:
-    def run() -> Outcome:
-        raise Terminated(signal.SIGTERM, "saved last.ckpt (update 5)")
-
-    outcome = run_process._outcome(run, "runs/a")
-    assert outcome == Outcome("interrupted", "runs/a", reason="terminated by SIGTERM; saved last.ckpt (update 5)")
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed", "running"])

@@ -147,7 +147,7 @@ def test_a_terminated_run_leaves_a_checkpoint_and_continues_bit_for_bit(
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(kind, method, Signal(getattr(kind, method), call))
-        with pytest.raises(Terminated, match=rf"by SIGTERM; saved .*last.ckpt \(update {saved}\)"):
+        with pytest.raises(Terminated, match=rf"by SIGTERM; last checkpoint: .*last.ckpt \(update {saved}\)"):
             tiny_fit(tmp_path / "run", *options)
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (tmp_path / "run" / "summary.json").exists()

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from qam_torch.system.before_torch import prepare_environment
 from qam_torch.system.errors import sentence_of
 from qam_torch.system.signals import Terminated, termination_raises
 from qam_torch.system.streams import drop, standard_streams
@@ -100,6 +101,7 @@ def run_command(
         after SIGHUP.
     """
     with standard_streams(lasting=outlives_reader), termination_raises():
+        prepare_environment()
         try:
             status = command()
             sys.stdout.flush()

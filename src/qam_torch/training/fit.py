@@ -40,7 +40,6 @@ from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
-from qam_torch.training.schedule import Schedule
 from qam_torch.training.settings import RunSettings
 from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
@@ -103,11 +102,10 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
     """
     with standard_streams(lasting=True), termination_raises():
-        return _prepared(settings, additions)
+        return _fit_unless_finished(settings, additions)
 
 
-def _prepared(settings: RunSettings, additions: Additions) -> RunResult:
-    """Check the configuration, prepare the run directory, and make the run unless it is finished."""
+def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
     quiet_lightning()
     additions.check()
     paths = RunPaths(settings.directory)
@@ -204,9 +202,9 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             settings.evaluation.compare_behavior, additions.plots,
         )  # fmt: skip
     except Terminated as signal:
-        raise Terminated(signal.number, f"saved {_describe_saved(paths, schedule, checkpoints)}") from None
+        raise Terminated(signal.number, f"last checkpoint: {checkpoints.describe_saved()}") from None
     except (DivergedError, EnvironmentFailure) as error:
-        kept = _describe_saved(paths, schedule, checkpoints)
+        kept = checkpoints.describe_saved()
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -242,10 +240,3 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
     }
     names = ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")
     return describe(algorithm, arguments, run, {name: settings.values[name] for name in names})
-
-
-def _describe_saved(paths: RunPaths, schedule: Schedule, checkpoints: CheckpointCallback) -> str:
-    """The last checkpoint."""
-    if checkpoints.saved_step is None:
-        return "none was saved yet"
-    return f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"
