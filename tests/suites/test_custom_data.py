@@ -293,7 +293,7 @@ def test_a_mistake_is_one_sentence(
     small = [word for word in TINY if word.split("=")[0] not in {given.split("=")[0] for given in words}]
     assert train(*small, "run_dir=run", *words) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err) and captured.out == ""
+    assert told in one_sentence(captured.err) and captured.out.count("\n") <= 1
     assert not (here / "run" / "config.yaml").exists()
 
 

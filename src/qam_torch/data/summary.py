@@ -25,7 +25,7 @@ def data_summary(windows: ChunkWindows) -> Iterator[str]:
     low, high = data.rewards.min(), data.rewards.max()
     shares = ((data.actions.amax(dim=0) - data.actions.amin(dim=0)) / 2).tolist()
     shown = ", ".join(f"{share:.0%}" if share >= NARROW else f"{100 * share:.2g}%" for share in shares)
-    yield f"rewards {low:g} to {high:g}; actions use {shown} of the environment's range"
+    yield f"rewards {low:.4g} to {high:.4g}; actions use {shown} of the environment's range"
     narrow = [str(dimension) for dimension, share in enumerate(shares) if share < NARROW]
     if narrow:
         yield (
