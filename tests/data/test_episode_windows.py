@@ -38,7 +38,7 @@ def example() -> Transitions:
 
 def test_the_example_of_the_rule() -> None:
     starts = torch.arange(5)
-    windows = EpisodeWindows(example(), 3, 0.9, allow_short_episodes=True)
+    windows = EpisodeWindows(example(), 3, 0.9)
     batch = windows(starts)
     assert batch.rewards.tolist() == pytest.approx([-1.81, -1.71, -2.71, -2.71, -1.90])
     assert batch.masks.tolist() == [1, 1, 1, 1, 1]
@@ -46,7 +46,7 @@ def test_the_example_of_the_rule() -> None:
     assert batch.valid.tolist() == [[1, 1, 1]] * 4 + [[1, 1, 0]]
     places = (1000 * batch.actions).round().long().tolist()
     assert places == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5], [4, 5, 5]]
-    other = ChunkWindows(example(), 3, 0.9, allow_short_episodes=True)(starts)
+    other = ChunkWindows(example(), 3, 0.9)(starts)
     assert torch.equal(other.rewards, batch.rewards) and torch.equal(other.valid, batch.valid[:, -1])
     assert other.masks.tolist() == [0, 0, 1, 1, 1]
     assert other.next_observations.flatten().tolist() == [3, 4, 5, 6, 6]
@@ -90,7 +90,7 @@ def test_windows_equal_the_slow_reference(lengths: list[int], horizon: int, seed
     data = episodes(lengths, seed)
     data.terminals[-1] = finished
     horizon = min(horizon, data.num_transitions)
-    windows = EpisodeWindows(data, horizon, 0.9, allow_short_episodes=True)
+    windows = EpisodeWindows(data, horizon, 0.9)
     starts = windows.drawn_starts
     assert starts.tolist() == [i for i in range(data.num_transitions) if i != int(data.episode_ends[i])]
     batch, steps = windows(starts), windows.steps(starts)
@@ -114,7 +114,7 @@ def test_members_get_rewards_of_their_own_discounts() -> None:
 
 def drawn(lengths: list[int], rows: int, updates: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Starts (U, B), and the episode of each."""
-    windows = EpisodeWindows(episodes(lengths), 2, 0.9, allow_short_episodes=True)
+    windows = EpisodeWindows(episodes(lengths), 2, 0.9)
     starts = windows.draw(updates, rows, torch.Generator().manual_seed(1))
     bounds = torch.tensor(lengths).cumsum(0)
     return starts, torch.bucketize(starts, bounds, right=True)
@@ -153,7 +153,7 @@ def test_a_member_draws_the_same_in_any_population_and_grouping(rows: int) -> No
 
 def test_without_an_episode_of_two_there_is_nothing_to_draw() -> None:
     with pytest.raises(QamError, match=r"^every episode has a single transition, but algo\.windows=rql needs two"):
-        EpisodeWindows(episodes([1, 1]), 1, 0.9)
+        EpisodeWindows(episodes([1, 1]), 1, 0.9).check_usable()
 
 
 @pytest.mark.parametrize(("name", "dims"), [("qam", 3), ("rql", 4)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -45,6 +44,9 @@ class TrainingData(LightningDataModule):
         num_steps: trainer steps of the whole run, from step 0: the length of its one epoch.
         online: the online phase after the offline phase, or None.
         window_rule: one of `window_rules.RULES`, as the method declares it.
+
+    Raises:
+        QamError: an argument is out of range, or no window of the dataset or of a file is usable.
     """
 
     def __init__(
@@ -62,7 +64,12 @@ class TrainingData(LightningDataModule):
     ) -> None:
         super().__init__()
         require("num_steps", num_steps >= 1, num_steps, "an integer >= 1")
-        windows = partial(RULES[window_rule].dataset, horizon_length=horizon_length, discount=discount)
+
+        def windows(one: Transitions) -> ChunkWindows:
+            made = RULES[window_rule].dataset(one, horizon_length, discount)
+            made.check_usable()
+            return made
+
         self.rotation: Rotation | None = None
         if isinstance(transitions, Shards):
             self.rotation = Rotation(transitions, windows)

@@ -41,10 +41,9 @@ class EpisodeWindows(ChunkWindows):
         transitions: see `ChunkWindows`.
         horizon_length: see `ChunkWindows`.
         discount: see `ChunkWindows`.
-        allow_short_episodes: see `ChunkWindows`.
 
     Raises:
-        QamError: as of `ChunkWindows`, or no episode has two transitions.
+        QamError: as of `ChunkWindows`.
 
     Source: Oberai, Park & Levine 2026, the sampler of the authors' code.
     """
@@ -54,6 +53,9 @@ class EpisodeWindows(ChunkWindows):
         ends = self.transitions.episode_ends.unique_consecutive()
         lengths = torch.diff(ends, prepend=ends.new_tensor([-1]))
         self.firsts, self.lengths = (ends - lengths + 1)[lengths > 1], lengths[lengths > 1]
+
+    def check_usable(self) -> None:
+        """Raise QamError where no episode has two transitions."""
         if len(self.firsts) == 0:
             raise QamError(
                 "every episode has a single transition, but algo.windows=rql needs two: give longer episodes, or "

@@ -59,7 +59,7 @@ class ReplayWindows:
         if capacity < 2 * steps:
             raise QamError(
                 f"a replay buffer of {capacity} transitions per environment is too small: expected at least twice "
-                f"horizon_length={steps}, so raise buffer_size or lower num_envs"
+                f"algo.horizon_length={steps}, so raise buffer_size or lower num_envs"
             )
         self.horizon_length, self.discounts = steps, offline.discounts
         self.members, self.streams, self.capacity, self.mode = members, streams, capacity, mode
@@ -140,7 +140,7 @@ class ReplayWindows:
             return uniform(0, end, batch_size)
         if split == end:
             raise QamError(
-                f"replay_mode=balanced has only {self.size} collected transitions, less than horizon_length="
+                f"replay_mode=balanced has only {self.size} collected transitions, less than algo.horizon_length="
                 f"{self.horizon_length}: raise start_training"
             )
         half = batch_size // 2

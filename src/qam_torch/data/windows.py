@@ -81,10 +81,12 @@ class ChunkWindows:
         transitions: the dataset.
         horizon_length: h, steps in a chunk, at least 1.
         discount: per step, in [0, 1]; a sequence has one discount per member.
-        allow_short_episodes: accept episodes shorter than h (all their windows have valid = 0).
+
+    Attributes:
+        short_episodes: number of episodes shorter than h, of which no window is valid.
 
     Raises:
-        QamError: h is below 1 or longer than the shortest episode, or a discount is out of range.
+        QamError: h is below 1 or longer than the dataset, or a discount is out of range.
 
     Source: Li & Levine 2026, the reference's sampler of action sequences.
     """
@@ -94,24 +96,18 @@ class ChunkWindows:
         transitions: Transitions,
         horizon_length: int,
         discount: float | Sequence[float],
-        allow_short_episodes: bool = False,
     ) -> None:
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
         given = [discount] if isinstance(discount, (int, float)) else list(discount)
         require("discount", all(0.0 <= one <= 1.0 for one in given), discount, "a number in [0, 1]")
-        shortest = transitions.shortest_episode
-        if horizon_length > shortest and not allow_short_episodes:
-            raise QamError(
-                f"horizon_length={horizon_length} exceeds the shortest episode ({shortest} steps): "
-                "lower it or drop short episodes"
-            )
         if transitions.num_transitions < horizon_length:
             raise QamError(
                 f"{transitions.num_transitions} transitions are fewer than one window of "
-                f"horizon_length={horizon_length}: lower it or use more data"
+                f"algo.horizon_length={horizon_length}: lower it or use more data"
             )
         self.transitions = transitions
         self.horizon_length = horizon_length
+        self.short_episodes = int((transitions.episode_lengths < horizon_length).sum())
         self.discounts = list(dict.fromkeys(given))
         several = len(self.discounts) > 1
         own = [[self.discounts.index(one)] for one in given]
@@ -123,6 +119,15 @@ class ChunkWindows:
     def device(self) -> torch.device:
         """Device of the windows."""
         return self.transitions.device
+
+    def check_usable(self) -> None:
+        """Raise QamError where no window can be used in a loss."""
+        longest = self.transitions.longest_episode
+        if longest < self.horizon_length:
+            raise QamError(
+                f"algo.horizon_length={self.horizon_length} exceeds the longest episode ({longest} steps): "
+                f"use {longest} or less"
+            )
 
     def _count_starts(self) -> int:
         return self.transitions.num_transitions - self.horizon_length + 1

@@ -28,7 +28,6 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
         _transitions(report.under("data/")),
         case["horizon_length"],
         case["config"]["discount"],
-        allow_short_episodes=True,
     )
     starts = torch.as_tensor(report.take("starts"))
     if not torch.equal(starts, torch.arange(windows.num_starts)):
@@ -40,7 +39,7 @@ def _verify_episode_sampler(case: dict[str, Any], report: Report) -> None:
     """Every window that RQL's sampler can draw, and the rows that the sampler returns."""
     data = _transitions(report.under("data/"))
     steps, discount = case["horizon_length"], case["config"]["discount"]
-    windows = EpisodeWindows(data, steps, discount, allow_short_episodes=True)
+    windows = EpisodeWindows(data, steps, discount)
     starts = torch.as_tensor(report.take("starts"))
     if not torch.equal(starts, windows.drawn_starts):
         raise QamError("the case's starts are not every possible window start: expected all but the episodes' ends")
@@ -89,7 +88,7 @@ def check_agent_batch(report: Report, u: int, horizon_length: int, discount: flo
     arrays["terminals"] = np.isin(np.arange(lengths.sum()), ends)
     # Not read, because these windows end in the state of a row.
     arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
-    windows = EpisodeWindows(_transitions(arrays), horizon_length, discount, allow_short_episodes=True)
+    windows = EpisodeWindows(_transitions(arrays), horizon_length, discount)
     starts = torch.as_tensor(ends - lengths + 1)
     for name, steps in windows.steps(starts).items():
         report.compare("windows", steps.numpy(), report.arrays[f"batch{u}/{name}"])

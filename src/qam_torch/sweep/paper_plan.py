@@ -6,11 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from omegaconf import DictConfig
-
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import parsed
 from qam_torch.rundir.result_keys import NEUTRAL, is_in
+from qam_torch.training.settings import RunSettings, read_settings
 from qam_torch.types import QamError
 
 __all__ = ["DOMAINS", "METHODS", "SEEDS", "Plan"]
@@ -88,11 +87,12 @@ class Plan(NamedTuple):
             f"task={','.join(self.tasks)}",
         ]
 
-    def configs(self) -> Iterator[tuple[str, str, DictConfig]]:
-        """Yield method, domain and configuration of one run of each; the cost does not depend on the task."""
+    def settings(self) -> Iterator[tuple[str, str, RunSettings]]:
+        """Yield method, domain and settings of one run of each; the cost does not depend on the task."""
         for method, domain in itertools.product(self.methods, self.domains):
             words = [word for word in self._common() if not parsed(word).key_or_group.startswith("hydra")]
-            yield method, domain, compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
+            config = compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])
+            yield method, domain, read_settings(config)
 
     def _common(self) -> list[str]:
         own = {parsed(word).key_or_group for word in self.neutral}
