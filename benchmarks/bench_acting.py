@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qam_torch.bench.workload import PRESETS, Workload
 from qam_torch.algorithms.core.acting import CollectingActor, PopulationActor
+from qam_torch.bench.workload import PRESETS, Workload
 
 METHODS = ("qam", "qam_f", "qam_e", "dsrl", "qsm")
 
