@@ -25,7 +25,7 @@ help: ## this list
 
 install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that test and lint need
 
-quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze (three minutes)
+quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze
 	@$(BIN)/qam-train
 
 test: $(VENV)/.installed-test ## install, then run the fast tests (four minutes on two cores)

@@ -23,7 +23,7 @@ from qam_torch.flows import node_sigmas
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.plotting.mazes import draw_maze, trajectories_figure
 from qam_torch.suites import load_data
-from qam_torch.training.request import request_of
+from qam_torch.training.settings import read_settings
 
 config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chunking=false", "algo.flow_steps=5"])
 
@@ -35,7 +35,7 @@ config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chun
 # position, the action a push in x and y.
 
 # %%
-data = load_data(request_of(config), torch.device("cpu"))
+data = load_data(read_settings(config).request, torch.device("cpu"))
 transitions, layout = data.transitions, data.layout
 print(f"{transitions.num_transitions} transitions in {transitions.num_episodes} episodes")
 

@@ -2,8 +2,8 @@
 # # A sweep over inv_temp as one population
 #
 # `inv_temp` weighs the critic against the data, and is the number to tune first. Three values times two seeds are six
-# runs, and here they are one: six members of a population, trained in one process, each exactly what it would be
-# alone. [Populations](../docs/populations.md) says in what else members may differ.
+# runs, and here they are one: six members of a population, trained in one process. Each equals a run of its own, up to
+# rounding. [Populations](../docs/populations.md) lists what else members may differ in.
 
 # %%
 import csv

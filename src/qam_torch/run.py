@@ -1,6 +1,6 @@
 """A run as configured: `qam-train` and sweeps call `fit`, and in Python it is `qam_torch.fit`.
 
-This is where Hydra's `_target_`s become objects. `training.fit` receives them and does not depend on Hydra.
+This is where Hydra's `_target_`s and keys become objects. `training.fit` receives them and does not depend on Hydra.
 """
 
 from __future__ import annotations
@@ -45,12 +45,15 @@ def fit(
         QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
             belongs to another run (all before anything is computed, where possible), or training diverged.
     """
-    from qam_torch.training.fit import fit as train_and_evaluate  # imports torch and Lightning
+    from qam_torch.training.fit import Additions  # imports torch and Lightning
+    from qam_torch.training.fit import fit as train_and_evaluate
+    from qam_torch.training.settings import read_settings
 
-    return train_and_evaluate(
-        config,
+    settings = read_settings(config)
+    additions = Additions(
         callbacks=[*instances(config, "callbacks"), *callbacks],
         loggers=[*instances(config, "logger"), *loggers],
-        evaluation_metrics=[*functions(config, "evaluation_metrics"), *evaluation_metrics],
-        plots=[*functions(config, "plots"), *plots],
+        evaluation_metrics=[*functions(config.get("evaluation_metrics"), "evaluation_metrics"), *evaluation_metrics],
+        plots=[*functions(config.get("plots"), "plots"), *plots],
     )
+    return train_and_evaluate(settings, additions)

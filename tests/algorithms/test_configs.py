@@ -14,8 +14,7 @@ from qam_torch.algorithms import Algorithm, NamedNoise
 from qam_torch.algorithms.core.signatures import annotations_of, arguments_of_member
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.plotting.metric_panels import group_metrics
-from qam_torch.training.build_algorithm import build_algorithm, method_of
-from qam_torch.training.validation import check
+from qam_torch.training.settings import read_settings
 from qam_torch.types import Batch
 
 ALGOS = sorted(path.stem for path in (config_directory() / "algo").glob("*.yaml"))
@@ -40,23 +39,21 @@ def test_every_method_has_a_config_and_every_config_a_comment() -> None:
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_config_names_all_that_its_class_takes(algo: str) -> None:
-    config = compose([f"algo={algo}", "experiment=default", *SMALL])
-    check(config)
-    kind = method_of(config)
+    method = read_settings(compose([f"algo={algo}", "experiment=default", *SMALL])).method
     taken = {
         name
-        for base in kind.__mro__
+        for base in method.kind.__mro__
         if issubclass(base, Algorithm) and "__init__" in vars(base)
         for name, one in inspect.signature(base.__init__).parameters.items()
         if one.kind is not inspect.Parameter.VAR_KEYWORD
     }
-    assert set(map(str, config.algo)) - {"_target_"} == taken - GIVEN
+    assert method.options.keys() == taken - GIVEN
 
 
 @pytest.mark.parametrize("algo", ALGOS)
 def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
     config = compose([f"algo={algo}", "experiment=default", "seeds=[1,2]", "env=cube-single-play", *SMALL])
-    algorithm, arguments = build_algorithm(config, observation_dim=3, action_dim=2)
+    algorithm, arguments = read_settings(config).method.build(observation_dim=3, action_dim=2)
     assert all(p.dtype == torch.float32 for p in algorithm.parameters())
     algorithm.capture = False
     algorithm.configure_optimizers()
@@ -76,8 +73,8 @@ def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
 
 def test_arguments_of_a_member_are_its_own() -> None:
     config = compose(["algo=qsm", "experiment=default", "seeds=[1,2]", "algo.bc_alpha=[3,4]", *SMALL])
-    kind = method_of(config)
+    method = read_settings(config).method
+    kind = method.kind
     assert annotations_of(kind)["inv_temp"] == annotations_of(kind)["bc_alpha"] == "float | Sequence[float]"
-    arguments = {**OmegaConf.to_container(config.algo), "seeds": [1, 2]}  # type: ignore[dict-item]
-    assert arguments_of_member(kind, arguments, 1)["bc_alpha"] == 4
-    assert arguments_of_member(kind, arguments, 1)["inv_temp"] == 1.0
+    alone = arguments_of_member(kind, method.arguments(), 1)
+    assert alone["bc_alpha"] == 4 and alone["inv_temp"] == 1.0

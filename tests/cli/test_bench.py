@@ -6,14 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from qam_torch.bench import benchmark
-from qam_torch.bench.table import REFERENCE_MS
 from qam_torch.bench.workload import Workload, method_names
 from qam_torch.cli.bench import main
 from qam_torch.types import QamError
@@ -73,33 +71,9 @@ def test_figures_agree_with_one_another(
         assert result["best_ms_per_update"] == min(result["blocks_ms_per_update"]) <= result["ms_per_update"]
         assert len(result["blocks_ms_per_update"]) == 2
         assert result["size"]["hidden"] == [8, 8]
-        assert "reference" not in result  # other sizes than the preset's
         assert sum(part["gflop"] for part in result["parts"].values()) == pytest.approx(result["gflop_per_update"])
     printed = capsys.readouterr().out
     assert printed.count("small*") == 2 and "lean adjoint" in printed
-
-
-def test_the_reference_stands_beside_its_own_workload_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fake_peaks(monkeypatch, *[1e12] * 9)
-    monkeypatch.setattr(benchmark, "measure", lambda *_: {**dict.fromkeys(FIGURES, 1.0), "ms_per_update": 2.0})
-    monkeypatch.setattr(
-        benchmark, "Workload", lambda algo, size, p, *_, **__: SimpleNamespace(algo=algo, size=size, population=p)
-    )
-    path = tmp_path / "bench.json"
-    assert (
-        main(["--algo", "qam", "qam_f", "--population", "1,2", "--size", "paper", "medium", "--json", str(path)]) == 0
-    )
-    results = json.loads(path.read_text())["results"]
-    assert len(results) == 8
-    referred = {r["preset"]: r["reference"] for r in results if "reference" in r}
-    assert sum("reference" in r for r in results) == 2
-    for preset in ("paper", "medium"):
-        assert referred[preset]["ms"] == list(REFERENCE_MS[preset])
-        assert referred[preset]["speedup"] == pytest.approx(REFERENCE_MS[preset][0] / 2)
-        assert referred[preset]["label"] == "reference (JAX, 2 cores)"
-    assert "285.00 x as fast" in capsys.readouterr().out
 
 
 def test_every_method_has_a_row_with_what_its_config_says(
@@ -192,7 +166,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),
-        ("--preset small", "unknown option --preset: it is called --size now, so write --size NAME"),
+        ("--preset small", "unrecognized arguments: --preset small, did you mean --size: see `qam-bench --help`"),
         ("--population 1,x", "argument --population: invalid value '1,x'"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -75,7 +76,7 @@ def test_a_list_has_spaces_or_commas(words: list[str]) -> None:
 
 
 COMMAND = """
-import os, signal, subprocess, sys, time
+import subprocess, sys
 from qam_torch.cli.command import run_command
 def many():
     for number in range(100_000):
@@ -85,10 +86,6 @@ def many():
 def child():
     print("out", flush=True)
     return subprocess.run([sys.executable, "-c", "import sys; sys.exit(None in (sys.stdout, sys.stderr))"]).returncode
-def told():
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(60)
-    return 0
 def broken():
     raise BrokenPipeError("of another process")
 """
@@ -113,9 +110,14 @@ def test_a_pipe_to_another_process_is_no_reader() -> None:
     assert (ended("broken").returncode, ended("broken").stderr) == (1, "qam-x: of another process\n")
 
 
-def test_sigterm_is_one_line() -> None:
-    process = ended("told, again='the same command continues'", stdout=subprocess.DEVNULL)
-    assert (process.returncode, process.stderr) == (143, "qam-x: terminated; the same command continues\n")
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_is_one_line(number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def told() -> int:
+        signal.raise_signal(number)
+        return 0
+
+    assert run_command("qam-x", told, again="the same command continues") == status
+    assert capsys.readouterr().err == f"qam-x: terminated by {number.name}; the same command continues\n"
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -45,6 +45,7 @@ MISTAKES = {
     "--member=seed=9": "got seed=9, which no member has",
     "--workers=-1": "--workers=-1 is out of range",
     "--policy=other": "argument --policy: invalid choice: 'other' (choose from 'policy', 'behavior')",
+    "--metrics=nowhere.metric": "--metrics=nowhere.metric cannot be found (ModuleNotFoundError: No module named",
     "--device=tpu": "--device tpu cannot be used here",
     "--video=film.avi": "--video=film.avi is out of range: expected a name that ends in .mp4 or .gif",
     "--video-episodes=0": "--video-episodes=0 is out of range",

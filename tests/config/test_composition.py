@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 import qam_torch
 from qam_torch.config.composition import compose
-from qam_torch.config.overrides import jobs, with_default_experiment, with_quoted_paths
+from qam_torch.config.overrides import jobs
 from qam_torch.types import QamError
 
 MISTAKES = {
@@ -56,13 +56,21 @@ def test_composing_after_a_mistake_works() -> None:
     assert compose(["seed=3"]).seed == 3
 
 
-def test_nothing_runs_the_quickstart_and_so_does_what_changes_no_result() -> None:
-    for words in ([], ["resume=auto"], ["trainer=cpu"], ["logger=none", "runs_root=/x"], ["data.directory=/x"]):
-        assert compose(words).run_name.startswith("quickstart/"), words
-        assert compose(words).offline_steps == 10_000
-    for words in (["seed=3"], ["algo=qam_f"], ["experiment=default"], ["offline_steps=3"], ["data.path=/x.npz"]):
-        assert not compose(words).run_name.startswith("quickstart/"), words
-        assert with_default_experiment(words) == words
+def test_the_quickstart_is_small_whatever_else_is_given_until_another_experiment_is_named() -> None:
+    """Of an environment that is named, chunk length, discount and rho are used."""
+    quick = compose()
+    for words in (["seeds=[1,2,3]"], ["algo=qam_f"], ["env=humanoidmaze-large-navigate"], ["env=npz"]):
+        config = compose(words)
+        assert config.run_name.startswith("quickstart/"), words
+        for key in ("offline_steps", "batch_size", "algo.num_qs", "algo.lr", "algo.value_hidden_dims"):
+            assert OmegaConf.select(config, key) == OmegaConf.select(quick, key), (words, key)
+    far = compose(["env=humanoidmaze-large-navigate"]).algo
+    assert (far.horizon_length, far.discount, far.rho) == (1, 0.995, 0.0)
+    assert compose(["env=cube-single-play"]).algo.horizon_length == 5
+    assert compose(["experiment=finetune"]).algo.horizon_length == quick.algo.horizon_length
+    whole = compose(["experiment=default", "seed=3"])
+    assert (whole.offline_steps, whole.algo.num_qs, whole.algo.horizon_length) == (1_000_000, 10, 1)
+    assert whole.run_name.startswith("default/")
 
 
 def test_the_config_is_resolved_and_has_nothing_of_hydras() -> None:
@@ -72,7 +80,7 @@ def test_the_config_is_resolved_and_has_nothing_of_hydras() -> None:
     assert "${" not in OmegaConf.to_yaml({name: value for name, value in config.items() if name not in late})
     assert config.logger.tensorboard.save_dir == config.run_dir
     assert (config.algo.inv_temp, config.algo.horizon_length, config.algo.rho) == (3, 5, 0.5)
-    assert Path(config.run_dir) == Path("runs/default/cube-triple-play-task2/qam_e/algo.inv_temp=3/seed10001")
+    assert Path(config.run_dir) == Path("runs/quickstart/cube-triple-play-task2/qam_e/algo.inv_temp=3/seed10001")
     assert Path(qam_torch.compose(["seeds=[1,2]", "algo=qam_f"]).run_dir).name == "seeds1-2"
 
 
@@ -100,21 +108,3 @@ def test_a_multirun_is_the_product_of_its_choices() -> None:
     assert [run[0] for run in jobs(["env=glob(cube-*-noisy)"])] == [
         f"env=cube-{size}-noisy" for size in ("double", "octuple", "quadruple", "single", "triple")
     ]
-
-
-@pytest.mark.parametrize(
-    "path",
-    ["runs/x/algo.inv_temp=3,seeds=[1,2]/seed0/checkpoints/last.ckpt", "a (copy).ckpt", "C:/x.ckpt", "it's=mine.ckpt"],
-)
-def test_a_path_is_taken_as_it_stands(path: str) -> None:
-    words = ["algo=qam", f"init_from={path}", "online_steps=10", f"data.path={path}"]
-    config = compose(words)
-    assert (config.init_from, config.data.path) == (path, path)
-    (run,) = jobs(with_quoted_paths(words))
-    assert compose(run).run_dir == config.run_dir and "'" not in config.run_dir.replace("it's", "")
-
-
-def test_paths_that_are_quoted_or_several_stay_what_they_are() -> None:
-    for word in ("init_from='a=b.ckpt'", "data.path=a.npz,b.npz", "data.path=glob(*)", "init_from=null", "algo.lr=3"):
-        assert with_quoted_paths([word]) == [word]
-    assert len(jobs(with_quoted_paths(["data.path=a.npz,b.npz"]))) == 2

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qam_torch.data.action_scaling import unit_actions
-from qam_torch.data.custom_npz import custom_transitions
+from qam_torch.data.custom_npz import custom_steps
+from qam_torch.data.npz import HDF5_SIGNATURE
 from qam_torch.data.transitions import ACTION_LIMIT, Transitions
 from qam_torch.types import QamError
 
@@ -34,9 +35,13 @@ def arrays(rows: int = 8, **changes: Any) -> dict[str, Any]:
     return {name: array for name, array in made.items() if array is not None}
 
 
+def read(path: Path) -> Transitions:
+    return custom_steps(path).transitions(LOW, HIGH, f"data file {path}")
+
+
 def load(directory: Path, **changes: Any) -> Transitions:
     np.savez(directory / "own.npz", **arrays(**changes))
-    return custom_transitions(directory / "own.npz", LOW, HIGH)
+    return read(directory / "own.npz")
 
 
 def steps(data: Transitions) -> list[tuple[float, float, float, bool]]:
@@ -87,10 +92,10 @@ def test_any_flags_against_an_obvious_reader(tmp_path_factory: pytest.TempPathFa
     path = tmp_path_factory.mktemp("own") / "own.npz"
     np.savez(path, **cut_to)
     if expected:
-        assert steps(custom_transitions(path, LOW, HIGH)) == expected
+        assert steps(read(path)) == expected
     else:
         with pytest.raises(QamError, match="no row has a next one"):
-            custom_transitions(path, LOW, HIGH)
+            read(path)
 
 
 def test_truncations_are_timeouts_and_no_flags_are_one_episode(tmp_path: Path) -> None:
@@ -133,7 +138,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "a required array is missing": ({"rewards": None}, "has no 'rewards': expected observations, actions, rewards"),
     "two names of one thing": ({"truncations": np.zeros(8, bool)}, "both 'timeouts' and 'truncations'"),
     "one axis of observations": ({"observations": np.zeros(8)}, r"'observations' has shape \(8,\), expected \(N, O\)"),
-    "two axes of rewards": ({"rewards": np.zeros((8, 1))}, r"'rewards' has shape \(8, 1\), expected \(N,\)"),
+    "two axes of rewards": (
+        {"rewards": np.zeros((8, 1))},
+        r"'rewards' has shape \(8, 1\), expected \(N,\): drop the last axis, e.g. array.reshape\(-1\)",
+    ),
     "no axis of actions": ({"actions": np.float64(3)}, r"'actions' has shape \(\), expected \(N, A\)"),
     "no rows": (dict.fromkeys(arrays(), np.zeros((0,))) | {"observations": np.zeros((0, 1))}, r"has shape \(0, 1\)"),
     "fewer rows": ({"rewards": np.zeros(7)}, "'rewards' has 7 rows but 'observations' has 8"),
@@ -157,3 +165,13 @@ def test_what_is_wrong_is_told(changes: dict[str, Any], told: str, tmp_path: Pat
     with pytest.raises(QamError, match=told) as error:
         load(tmp_path, **changes)
     assert str(error.value).startswith(f"data file {tmp_path}/own.npz") and "\n" not in str(error.value)
+
+
+def test_an_hdf5_file_is_named_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "own.npz"
+    path.write_bytes(HDF5_SIGNATURE + bytes(100))
+    with pytest.raises(QamError, match=f"data file {path} is an HDF5 file, not an npz file: train with env=hdf5 path="):
+        read(path)
+    path.write_bytes(b"PK" + bytes(100))
+    with pytest.raises(QamError, match="is truncated or damaged"):
+        read(path)

@@ -17,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.data.shards import Shards
 from qam_torch.data.transitions import Transitions
+from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import QamError, Work
 
 UPDATES = 23
@@ -235,3 +236,15 @@ def test_no_thread_outlives_training(tmp_path: Path, end: str) -> None:
     finally:
         signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored
     assert threading.active_count() == before
+
+
+def test_short_episodes_are_counted_and_refused_only_where_there_are_no_others() -> None:
+    module = data(transitions(201))  # episodes of 100, 100 and 1 steps
+    windows = module.sampler.windows
+    assert isinstance(windows, ChunkWindows)
+    assert windows.short_episodes == 1 and windows(torch.arange(199)).valid.sum() == 2 * 98
+    short = transitions(4)
+    short.terminals[1] = True
+    with pytest.raises(QamError, match=r"algo.horizon_length=3 exceeds the longest episode \(2 steps\): use 2 or less"):
+        data(Transitions(short.states, short.state_rows, short.next_rows, short.actions, short.rewards, short.masks,
+                         short.terminals))  # fmt: skip

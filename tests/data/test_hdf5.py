@@ -158,11 +158,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(QamError, match="env.obs_keys=.*is for robomimic's layout"):
         hdf5_steps(path, ["a"])
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(QamError, match="truncated or not an HDF5 file"):
+    with pytest.raises(QamError, match=r"is truncated or damaged \(.*\): fetch it again"):
         hdf5_steps(path)
     path.write_text("no such format")
-    with pytest.raises(QamError, match="truncated or not an HDF5 file"):
+    with pytest.raises(QamError, match="is not an HDF5 file: give one"):
         hdf5_steps(path)
+    np.savez(tmp_path / "steps.npz", a=np.zeros(3))
+    with pytest.raises(QamError, match="is an npz file, not an HDF5 file: train with env=npz path="):
+        hdf5_steps(tmp_path / "steps.npz")
     with pytest.raises(QamError, match="does not exist"):
         hdf5_steps(tmp_path / "none.hdf5")
     with pytest.raises(QamError, match="is not a file"):

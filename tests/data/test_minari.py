@@ -11,16 +11,26 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium.spaces import Box, Dict
 
+from qam_torch.config.composition import compose
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
 from qam_torch.data.transitions import ACTION_LIMIT
+from qam_torch.suites.minari import Minari
+from qam_torch.training.settings import read_settings
 from qam_torch.types import QamError
 
 minari = pytest.importorskip("minari")
 
 LOW, HIGH = np.array([-2.0]), np.array([2.0])
 VECTOR, ACTION = Box(-100, 100, (2,), np.float32), Box(-2, 2, (1,), np.float32)
+
+
+class Vector(gymnasium.Env):
+    """An environment of the spaces of these datasets."""
+
+    observation_space, action_space = VECTOR, ACTION
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +111,7 @@ def test_what_cannot_be_trained_on_is_told() -> None:
     with pytest.raises(QamError, match="are not supported"):
         minari_transitions(other, LOW, HIGH)
     broken = dataset("test/broken-v0", episode([np.full(2, np.nan, np.float32)] * 3, True, False, 2))
-    with pytest.raises(QamError, match="'test/broken-v0': states has NaN"):
+    with pytest.raises(QamError, match="'test/broken-v0': 'observations' has NaN"):
         minari_transitions(broken, LOW, HIGH)
     with pytest.raises(QamError, match="'test/three-v0': 'actions' leaves the environment's bounds, first in row 2"):
         minari_transitions(dataset("test/three-v0", *three()), LOW, HIGH / 3)
@@ -116,8 +126,6 @@ def test_the_environment_is_the_one_for_evaluation_where_there_is_one() -> None:
     shorter = gymnasium.make("Pendulum-v1", max_episode_steps=50).spec
     evaluated = dataset("test/evaluated-v0", *given, env="Pendulum-v1", eval_env=shorter)
     assert json.loads(environment_spec(evaluated))["max_episode_steps"] == 50
-    with pytest.raises(QamError, match="environment of Minari dataset 'test/three-v0' cannot be made"):
-        environment_spec(dataset("test/three-v0", *three()))
 
 
 def test_the_hash_is_that_of_the_content() -> None:
@@ -143,5 +151,22 @@ def test_a_damaged_dataset(directory: Path) -> None:
 
 def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "minari", None)
-    with pytest.raises(QamError, match=r"pip install 'qam-torch\[minari\]'"):
+    with pytest.raises(QamError, match=r"require the minari package: pip install 'minari\[hdf5,hf\]>="):
         open_minari("test/three-v0")
+
+
+def test_a_dataset_that_names_no_environment_takes_one(tmp_path: Path) -> None:
+    """`environment_spec` names the key, which the suite accepts and gives to the environment and its checkpoints."""
+    anonymous = dataset("test/anonymous-v0", *three())
+    with pytest.raises(QamError, match="names no environment: .* with env_id=..., e.g. env_id=Pendulum-v1"):
+        environment_spec(anonymous)
+    gymnasium.register("qam_tests/Vector-v0", Vector)
+    config = compose(["env=minari", "dataset=test/anonymous-v0", "env_id=qam_tests/Vector-v0"])
+    request = read_settings(config).request
+    Minari().check(request)
+    found = Minari().load(request, torch.device("cpu"), torch.float32)
+    assert (found.environment["env_name"], found.environment["env_spec"]) == ("qam_tests/Vector-v0",) * 2
+    assert config.run_dir.endswith("/minari-test_anonymous-v0_qam_tests_Vector-v0/qam/seed0")
+    request.env["env_id"] = 3  # type: ignore[index]
+    with pytest.raises(QamError, match="env_id=3 is out of range: expected a registered name"):
+        Minari().check(request)

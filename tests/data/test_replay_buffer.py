@@ -81,7 +81,7 @@ def transitions(steps: Stream, dtype: torch.dtype = torch.float32) -> Transition
 
 
 def chunk_windows(steps: Stream, horizon: int, dtype: torch.dtype = torch.float32) -> ChunkWindows:
-    return ChunkWindows(transitions(steps, dtype), horizon, 0.9, allow_short_episodes=True)
+    return ChunkWindows(transitions(steps, dtype), horizon, 0.9)
 
 
 def windows_of_all(windows: ReplayWindows) -> Batch:
@@ -269,7 +269,7 @@ def test_by_hand_an_episode_that_goes_on_and_is_given_up() -> None:
     for t, reward in enumerate(rewards):
         episode = float(t >= 4)  # the first one ends nowhere: the second one begins, that is all
         own[t] = Step([0, 0, episode, t], [0, t / 1024], reward, float(t != 6), t in (0, 4), [0, 0, episode, t + 1])
-    windows = ReplayWindows(ChunkWindows(transitions(stream(rng, DATA, 0, 9)), 3, 0.5, True), 1, 1, 6)
+    windows = ReplayWindows(ChunkWindows(transitions(stream(rng, DATA, 0, 9)), 3, 0.5), 1, 1, 6)
 
     def last_columns() -> list[list[float]]:
         batch = windows_of_all(windows)
@@ -309,7 +309,7 @@ def test_members_get_rewards_of_their_own_discounts(ticks: int) -> None:
     data, streams = transitions(stream(rng, DATA, 0, 23)), streams_of(rng, 3, 2, ticks)
 
     def windows(discount: float | list[float], members: list[list[Stream]]) -> ReplayWindows:
-        made = ReplayWindows(ChunkWindows(data, 4, discount, allow_short_episodes=True), len(members), 2, 17)
+        made = ReplayWindows(ChunkWindows(data, 4, discount), len(members), 2, 17)
         made.add(experience(members, 0, ticks))
         return made
 

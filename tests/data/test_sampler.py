@@ -107,7 +107,6 @@ def test_state_of_another_run_is_refused(changes: dict[str, Any], sentence: str)
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"horizon_length": 5}, r"^horizon_length=5 exceeds the shortest episode \(3 steps\): lower it or drop short"),
         ({"batch_size": 0}, "batch_size=0 is out of range"),
         ({"seeds": []}, "seeds is empty"),
         ({"seeds": [-1]}, "seed=-1 is negative"),

@@ -163,10 +163,10 @@ def test_what_goes_wrong_in_the_background_is_raised_at_the_swap(files: list[Pat
 
 
 def test_every_shard_must_hold_whole_chunks_of_the_first_ones_sizes(files: list[Path]) -> None:
-    data = offline(Shards(files, load, shard_every=5), horizon_length=7)  # shard 2 has an episode of 5 steps
-    data.draw(10)
+    data = offline(Shards(files, load, shard_every=5), horizon_length=8)  # shard 1 has none of 8 steps
+    data.draw(5)
     with pytest.raises(
-        QamError, match=r"data file .*2\.npz: horizon_length=7 exceeds the shortest episode \(5 steps\)"
+        QamError, match=r"data file .*1\.npz: algo.horizon_length=8 exceeds the longest episode \(7 steps\)"
     ):
         data.draw(1)
 

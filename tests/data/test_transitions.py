@@ -47,7 +47,7 @@ def test_raw_file_by_hand() -> None:
     assert torch.allclose(data.actions, data.states[data.state_rows] / 20.0)
     assert len(data.states) == 7  # every state once
     assert (data.num_transitions, data.observation_dim, data.action_dim) == (5, 1, 1)
-    assert (data.num_episodes, data.shortest_episode, data.longest_episode) == (2, 2, 3)
+    assert (data.num_episodes, data.episode_lengths.tolist(), data.longest_episode) == (2, [3, 2], 3)
     assert data.episode_ends.tolist() == [2, 2, 2, 4, 4]
 
 
@@ -91,8 +91,8 @@ def test_actions_are_clipped_as_the_reference_does() -> None:
 def test_unfinished_last_episode() -> None:
     data = Transitions.from_arrays(**regular(terminals=np.array([0, 0, 1, 0, 0])))
     assert data.episode_ends.tolist() == [2, 2, 2, 4, 4]
-    assert data.shortest_episode == 3
-    assert Transitions.from_arrays(**regular(terminals=np.zeros(5))).shortest_episode == 5
+    assert data.episode_lengths.tolist() == [3, 2]
+    assert Transitions.from_arrays(**regular(terminals=np.zeros(5))).longest_episode == 5
 
 
 @pytest.mark.parametrize("layout", ["raw", "regular"])

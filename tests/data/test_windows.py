@@ -54,7 +54,7 @@ def test_windows_equal_the_slow_reference(
     data = episodes(lengths, seed)
     data.terminals[-1] = finished
     horizon = min(horizon, data.num_transitions)
-    windows = ChunkWindows(data, horizon, discount, allow_short_episodes=True)
+    windows = ChunkWindows(data, horizon, discount)
     starts = torch.arange(data.num_transitions - horizon + 1)
     assert windows.num_starts == len(starts)
     batch, steps = windows(starts), windows.steps(starts)
@@ -107,7 +107,7 @@ def test_golden_case() -> None:
         dtype=torch.float64,
         clip_actions=False,
     )
-    windows = ChunkWindows(data, 5, 0.99, allow_short_episodes=True)
+    windows = ChunkWindows(data, 5, 0.99)
     starts = torch.as_tensor(case["starts"])
     assert windows.num_starts == len(starts)
     expected = {key.removeprefix("window/"): array for key, array in case.items() if key.startswith("window/")}
@@ -128,10 +128,9 @@ def test_golden_case() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"horizon_length": 5}, r"^horizon_length=5 exceeds the shortest episode \(3 steps\): lower it or drop short"),
+        ({"horizon_length": 8}, "7 transitions are fewer than one window"),
         ({"horizon_length": 0}, "horizon_length=0 is out of range"),
         ({"discount": 1.1}, "discount=1.1 is out of range"),
-        ({"horizon_length": 8, "allow_short_episodes": True}, "7 transitions are fewer than one window"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], sentence: str) -> None:

@@ -101,6 +101,11 @@ def test_a_goal_is_observed_after_the_observation() -> None:
         ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions are supported"),
         ("Table", {"action_space": Box(0, 1, (2, 2))}, "expected a Box of real numbers with one axis"),
         ("Unbounded", {"action_space": LIMIT}, "actions without finite bounds"),
+        (
+            "Fixed",
+            {"action_space": Box(np.array([-1, 0], np.float32), np.array([1, 0], np.float32))},
+            "bounds 0 and 0 in dimension 1 of its actions, which leave nothing to choose",
+        ),
         ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flattens them"),
         ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flattens them"),
     ],

@@ -43,6 +43,7 @@ class Toy(gymnasium.Env):
         number = np.nan if self.t == 2 and self.trouble == "nan" else np.random.rand()
         number = np.random.randn() if self.trouble == "gauss" else number
         reward = -np.inf if self.t == 2 and self.trouble == "inf" else float(action[0])
+        reward = {"array": np.array([reward]), "pair": np.zeros(2)}.get(self.trouble, reward)
         done = self.t == self.last
         info = {"success": float(done and self.success)}
         return np.array([self.t, number]), reward, done, False, info
@@ -200,7 +201,12 @@ def test_positions_are_the_start_and_every_step() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
     ("trouble", "told"),
-    [("raise", "the gripper fell off"), ("nan", "non-finite observation"), ("inf", "non-finite reward")],
+    [
+        ("raise", "the gripper fell off"),
+        ("nan", "non-finite observation"),
+        ("inf", "non-finite reward"),
+        ("pair", "gave the reward array.*expected one number"),
+    ],
 )
 def test_failures_come_back_as_one_sentence_and_close_the_pool(
     make: Make, workers: int, trouble: str, told: str
@@ -212,6 +218,12 @@ def test_failures_come_back_as_one_sentence_and_close_the_pool(
         assert_ended(pool)
         with pytest.raises(QamError, match="closed"):
             pool.reset([1, 2])
+
+
+def test_an_array_of_one_number_is_a_reward(make: Make) -> None:
+    with EnvironmentPool(partial(make, "array"), 1) as pool:
+        pool.reset([1])
+        assert pool.step_chunk(np.full((1, 3, 1), 0.5)).rewards.tolist() == [1.5]
 
 
 def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> None:

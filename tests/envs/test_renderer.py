@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,13 +10,10 @@ from qam_torch.types import QamError
 
 
 @pytest.fixture(autouse=True)
-def bare_linux(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def bare_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MUJOCO_GL", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    rendering._first_working.cache_clear()
-    yield
-    rendering._first_working.cache_clear()
 
 
 def working(monkeypatch: pytest.MonkeyPatch, *backends: str) -> list[str]:
@@ -31,15 +27,28 @@ def working(monkeypatch: pytest.MonkeyPatch, *backends: str) -> list[str]:
     return tried
 
 
-def test_a_set_variable_is_respected_without_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    tried = working(monkeypatch)
-    monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    assert rendering.choose_renderer() == "osmesa" and tried == []
+def test_a_set_variable_is_respected_where_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = working(monkeypatch, "egl", "osmesa")
+    monkeypatch.setenv("MUJOCO_GL", "OSMesa")
+    assert rendering.choose_renderer() == "osmesa" and tried == ["osmesa"]
 
 
-def test_headless_tries_egl_then_osmesa_once_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [("osmesa", "apt-get install libosmesa6"), ("egl", "apt-get install libegl1"), ("glfw", "display"), ("x", "egl")],
+)
+def test_a_set_variable_that_does_not_work_says_what_is_missing(
+    name: str, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working(monkeypatch)
+    monkeypatch.setenv("MUJOCO_GL", name)
+    with pytest.raises(QamError, match=f"the renderer {name} draws nothing on this machine.*{remedy}"):
+        rendering.choose_renderer()
+
+
+def test_headless_tries_egl_then_osmesa(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = working(monkeypatch, "osmesa", "glfw")
-    assert [rendering.choose_renderer() for _ in range(2)] == ["osmesa", "osmesa"]
+    assert rendering.choose_renderer() == "osmesa"
     assert tried == ["egl", "osmesa"]
 
 

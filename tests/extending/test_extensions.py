@@ -34,7 +34,11 @@ COMMANDS = {
     for line in text.splitlines()
 }
 (SCRIPT,) = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
-BRIEF = [*(word for word in TINY if "horizon" not in word), "offline_steps=20", "eval_episodes=1"]
+BRIEF = [
+    *(word for word in TINY if "horizon" not in word and "experiment" not in word),
+    "offline_steps=20",
+    "eval_episodes=1",
+]
 
 
 @pytest.fixture
@@ -127,7 +131,9 @@ def test_a_callback_is_a_class_and_a_config_file(run: Callable[..., str]) -> Non
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
-def test_an_evaluation_metric_is_one_function(run: Callable[..., str], workers: int, project: Path) -> None:
+def test_an_evaluation_metric_is_one_function(
+    run: Callable[..., str], workers: int, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = run("metric", f"eval_workers={workers}", "eval_episodes=2", "seeds=[1,2]")
     rows, found = results("metric")
     by_seed = [float(row["evaluation/effort"]) for row in rows if row["step"] == "20"]
@@ -140,6 +146,12 @@ def test_an_evaluation_metric_is_one_function(run: Callable[..., str], workers: 
     assert report_main(["runs/metric", "--out", "report"]) == 0
     assert "effort" in Path("report/report.md").read_text()
     assert np.isfinite(read_metrics("runs/metric/metrics.csv", training=False)["evaluation/effort"]).sum() == 2
+    capsys.readouterr()
+    words = ["runs/metric/checkpoints/last.ckpt", "--episodes=1", f"--workers={workers}", "--json=effort.json"]
+    assert evaluate_main([*words, "--metrics", "my_metrics.effort"]) == 0
+    again = json.loads(Path("effort.json").read_text())["effort"]
+    _, heading, *members = capsys.readouterr().out.splitlines()
+    assert heading.split()[-1] == "effort" and [row.split()[-1] for row in members] == [f"{one:.4g}" for one in again]
 
 
 def test_a_plot_is_one_function(run: Callable[..., str], project: Path) -> None:

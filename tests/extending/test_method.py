@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import open_dict
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
@@ -28,8 +27,9 @@ from qam_torch.config.overrides import jobs
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.system.import_path import include_working_directory
 from qam_torch.training import summary
-from qam_torch.training.build_algorithm import wants_compilation
 from qam_torch.training.description import describe
+from qam_torch.training.settings import read_settings
+from qam_torch.training.update import wants_compilation
 from qam_torch.types import Batch, QamError
 from tests.helpers.docs_pages import blocks, files, write_files
 from tests.helpers.runs import TINY, Command, one_sentence, uncaptured
@@ -41,7 +41,7 @@ FILES = files(PAGE)
 COMMANDS = "".join(text for language, text in blocks(PAGE) if language == "bash").splitlines()
 (SCRIPT,) = [text for language, text in blocks(PAGE) if language == "python" and text not in FILES.values()]
 BRIEF = ["offline_steps=20", "eval_episodes=1", "precision=float64"]
-SMALL = [*(word for word in TINY if "flow_steps" not in word), *BRIEF]
+SMALL = [*(word for word in TINY if "flow_steps" not in word and "experiment" not in word), *BRIEF]
 
 
 @pytest.fixture
@@ -244,10 +244,10 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
         qam_torch.load_policy("awac.ckpt")
 
 
-def test_a_method_without_layer_widths_counts_as_small(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("awac")
+def test_a_method_without_layer_widths_counts_as_small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "g++")
-    config = compose(["algo=awac", "experiment=default"], config_dir="conf")
-    assert not wants_compilation(config, torch.device("cpu"), 5000)
-    with open_dict(config):
-        del config.algo.actor_hidden_dims, config.algo.value_hidden_dims
-    assert wants_compilation(config, torch.device("cpu"), 5000)
+    method = read_settings(compose(["algo=awac", "experiment=default"], config_dir="conf")).method
+    narrow = {name: value for name, value in method.options.items() if not name.endswith("hidden_dims")}
+    for one, compiled in ((method, False), (method._replace(options=narrow), True)):
+        assert wants_compilation("auto", one.hidden_widths, torch.device("cpu"), 5000) == compiled

@@ -209,5 +209,5 @@ def parity(experiment: str) -> dict[str, Any]:
 
 METHODS = (
     "bam", "cgql", "cgql_linex", "cgql_mse", "dac", "dsrl", "fawac", "fbrac", "fedit", "fql", "ifql", "qam", "qam_e",
-    "qam_f", "qsm", "rebrac", "rlpd",
+    "qam_f", "qsm", "rebrac", "rlpd", "rql",
 )  # fmt: skip

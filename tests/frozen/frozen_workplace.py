@@ -23,6 +23,7 @@ from tests.helpers.processes import die_with_parent, end_session, session_ends
 DATA_SET = "pointmaze-medium-navigate-v0"
 TRANSITIONS = 2000
 TINY = (
+    "experiment=default",
     "algo.actor_hidden_dims=[16,16]",
     "algo.value_hidden_dims=[16,16]",
     "algo.num_qs=2",

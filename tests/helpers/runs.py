@@ -21,6 +21,7 @@ from qam_torch.training.fit import RunResult
 ROOT = Path(__file__).resolve().parents[2]
 TRANSITIONS = 2000
 TINY = (
+    "experiment=default",
     "algo.actor_hidden_dims=[16,16]",
     "algo.value_hidden_dims=[16,16]",
     "algo.num_qs=2",

@@ -35,6 +35,10 @@ PAPER = {
 }
 
 
+STRUCTURAL = {"defaults", "data", "_target_", "algo_name", "env_name", "experiment_name", "run_name", "run_dir"}
+"""Keys that a user does not set."""
+
+
 def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
     """The same for any data set, by the paper's rules."""
     arm, humanoid = data.family in ("cube", "scene", "puzzle"), data.family == "humanoidmaze"
@@ -158,7 +162,7 @@ def test_the_papers_domains_are_among_them() -> None:
 def test_environments_follow_the_protocol_through_to_the_algorithm() -> None:
     algos = itertools.cycle(options("algo"))
     for (env, (horizon_length, discount, rho, reward)), algo in zip(PROTOCOL.items(), algos, strict=False):
-        config = composed(f"env={env}", f"algo={algo}")
+        config = composed("experiment=default", f"env={env}", f"algo={algo}")
         expected = {"horizon_length": horizon_length, "discount": discount, "rho": rho}
         assert config["env"] == {"source": "ogbench", "dataset": f"{env}-v0", "reward": reward, **expected}
         assert {key: config["algo"][key] for key in expected} == expected
@@ -170,7 +174,7 @@ def test_other_sources_have_the_ordinary_protocol_and_no_task(env: str, words: l
     config = composed(f"env={env}", *words)
     named = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     expected = {"horizon_length": 1, "discount": 0.99, "rho": 0.5}
-    optional = {"obs_keys": None} if env == "hdf5" else {}
+    optional = {"hdf5": {"obs_keys": None}, "minari": {"env_id": None}}.get(env, {})
     assert config["env"] == {"source": env, **named, **optional, **expected}
     assert {key: config["algo"][key] for key in expected} == expected
     assert config["task"] is None
@@ -185,10 +189,16 @@ def test_ogbench_registers_every_task_of_every_data_set() -> None:
 
 
 def test_the_defaults_are_the_reference_protocol() -> None:
-    base, paper = composed("algo.inv_temp=0.3"), composed("experiment=paper", "algo.inv_temp=0.3")
+    base, paper = (composed(f"experiment={name}", "algo.inv_temp=0.3") for name in ("default", "paper"))
     assert paper["seed"] == 10001
     differing = {key for key in base if base[key] != paper[key]}
-    assert differing == {"seed", "run_name", "run_dir", "logger"}  # the loggers' directory is that of the run
+    assert differing == {
+        "seed",
+        "experiment_name",
+        "run_name",
+        "run_dir",
+        "logger",
+    }  # the loggers' directory is that of the run
     expected = {"offline_steps": 1_000_000, "eval_every": 50_000, "eval_episodes": 50, "batch_size": 256}
     assert {key: paper[key] for key in expected} == expected
     algo = {"num_qs": 10, "flow_steps": 10, "lr": 3e-4, "target_update_rate": 0.005, "best_of_n": 1, "inv_temp": 0.3}
@@ -196,15 +206,17 @@ def test_the_defaults_are_the_reference_protocol() -> None:
     assert paper["algo"]["actor_hidden_dims"] == paper["algo"]["value_hidden_dims"] == [512] * 4
 
 
-def test_the_quickstart_is_small_and_does_not_leak_into_other_runs() -> None:
+def test_the_quickstart_is_small_and_does_not_leak_into_other_experiments() -> None:
     quick = composed("experiment=quickstart")
-    expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 0.5}
+    expected = {"inv_temp": 3.0, "horizon_length": 5, "num_qs": 2, "flow_steps": 5, "lr": 1e-3, "rho": 3.0}
     assert {key: quick["algo"][key] for key in expected} == expected
     assert quick["algo"]["actor_hidden_dims"] == quick["algo"]["value_hidden_dims"] == [128, 128]
     assert (quick["offline_steps"], quick["batch_size"], quick["compare_behavior"]) == (10_000, 128, True)
     assert (quick["env_name"], quick["task"], quick["algo_name"]) == ("pointmaze-medium-navigate", 1, "qam")
 
-    other = composed("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001", "algo.inv_temp=3")
+    other = composed(
+        "experiment=default", "algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001", "algo.inv_temp=3"
+    )
     assert other["algo"]["value_hidden_dims"] == [512] * 4
     assert (other["offline_steps"], other["batch_size"], other["algo"]["inv_temp"]) == (1_000_000, 256, 3)
     assert (other["algo"]["horizon_length"], other["algo"]["edit_scale"]) == (5, 0.1)
@@ -230,12 +242,12 @@ def test_only_the_variants_own_keys_are_known_to_them() -> None:
 
 def test_a_run_directory_is_named_after_the_command_and_nothing_else() -> None:
     command = ("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001")
-    assert run_dir(*command) == "runs/default/cube-triple-play-task2/qam_e/seed10001"
+    assert run_dir(*command) == "runs/quickstart/cube-triple-play-task2/qam_e/seed10001"
     tuned = (*command, "algo.inv_temp=3", "algo.edit_scale=0.2")
-    expected = "runs/default/cube-triple-play-task2/qam_e/algo.edit_scale=0.2,algo.inv_temp=3/seed10001"
+    expected = "runs/quickstart/cube-triple-play-task2/qam_e/algo.edit_scale=0.2,algo.inv_temp=3/seed10001"
     assert run_dir(*tuned) == expected
     assert run_dir(*reversed(tuned)) == expected
-    assert run_dir("experiment=quickstart") == "runs/quickstart/pointmaze-medium-navigate-task1/qam/seed0"
+    assert run_dir() == "runs/quickstart/pointmaze-medium-navigate-task1/qam/seed0"
 
 
 @pytest.mark.parametrize(
@@ -274,7 +286,7 @@ def test_every_key_says_what_it_means() -> None:
         text = path.read_text().split("\nhydra:\n")[0]
         for line in text.splitlines():
             key, colon, value = line.partition(":")
-            structural = key in {"defaults", "data", "_target_", "algo_name", "env_name", "run_name", "run_dir"}
+            structural = key in STRUCTURAL
             bare = "#" in line or line.lstrip().startswith("-") or not colon or structural
             if not bare and value.strip():
                 silent.append(f"{path.relative_to(CONF)}: {line}")

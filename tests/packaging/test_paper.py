@@ -1,7 +1,8 @@
 """`experiment=paper` is the published run of every method on every task: the authors' tuned values and nothing else.
 
 paper_hyperparameters.csv holds those values under the reference's own names (Li & Levine 2026, arXiv 2601.14234;
-derived from the authors' released experiment data, MIT licence).
+derived from the authors' released experiment data, MIT licence), rql_hyperparameters.csv those of RQL (Oberai, Park &
+Levine 2026, arXiv 2606.17551; from the authors' released commands).
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from omegaconf import OmegaConf, open_dict
 
 from qam_torch import compose
 from qam_torch.paper import ALGOS
-from qam_torch.training.validation import check
+from qam_torch.training.settings import read_settings
 from qam_torch.types import QamError
 from tests.packaging.test_conf import CONF, PAPER, composed, options
 
-NAMES = {"fql": {"alpha": "fql_alpha"}, "fbrac": {"alpha": "fbrac_alpha"}} | dict.fromkeys(
-    ("qsm", "dac"), {"alpha": "bc_alpha"}
-)
+NAMES = {
+    "fql": {"alpha": "fql_alpha"},
+    "fbrac": {"alpha": "fbrac_alpha"},
+    "rql": {"alpha": "bc_alpha", "expectile": "kappa"},
+} | dict.fromkeys(("qsm", "dac"), {"alpha": "bc_alpha"})
 
 SAID_BY_THE_CLASS = {
     "cgql": {"mode": "simple"},
@@ -59,9 +62,10 @@ def hydra() -> Iterator[None]:
 def table() -> dict[tuple[str, str], dict[str, str]]:
     """(method, domain) -> parameter -> value, in the reference's words."""
     rows: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
-    with open(Path(__file__).parent / "paper_hyperparameters.csv", newline="") as file:
-        for row in csv.DictReader(file):
-            rows[ALGOS[row["method"]], row["domain"]][row["parameter"]] = row["value"]
+    for name in ("paper", "rql"):
+        with open(Path(__file__).parent / f"{name}_hyperparameters.csv", newline="") as file:
+            for row in csv.DictReader(file):
+                rows[ALGOS[row["method"]], row["domain"]][row["parameter"]] = row["value"]
     return rows
 
 
@@ -98,7 +102,7 @@ def test_the_table_has_every_method_on_every_domain() -> None:
 @pytest.mark.parametrize("algo", options("tuned/paper"))
 def test_every_value_of_the_published_runs(algo: str) -> None:
     """Also that the methods take these values, zeros among them."""
-    defaults = composed(f"algo={algo}")["algo"]
+    defaults = composed("experiment=default", f"algo={algo}")["algo"]
     for (method, domain), values in table().items():
         if method != algo:
             continue
@@ -113,7 +117,7 @@ def test_every_value_of_the_published_runs(algo: str) -> None:
             run = {"task": task, "seed": 20002, **PHASES[algo == "rlpd"]}
             assert {key: config[key] for key in run} == run
             assert config["run_dir"] == f"runs/paper/{domain}-task{task}/{algo}/seed20002"
-        check(OmegaConf.create(config))
+        read_settings(OmegaConf.create(config))
 
 
 @pytest.mark.parametrize("algo", ["qam", "dsrl"])

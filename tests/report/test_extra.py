@@ -35,4 +35,5 @@ def test_without_the_extra_a_sentence_names_it(tmp_path: Path, missing: str) -> 
     code = f"import sys; sys.modules['{missing}'] = None; from qam_torch.cli.report import main; sys.exit(main())"
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == f"qam-report: the report requires {missing}: pip install 'qam-torch[report]'\n"
+    packages = "'jinja2>=3.1' 'pandas>=2.2' 'pyarrow>=15'"
+    assert done.stderr == f"qam-report: the report requires {missing}: pip install {packages}\n"

@@ -11,6 +11,7 @@ from qam_torch.paper import published
 from qam_torch.report.blocks import Text
 from qam_torch.report.collection import Collection, collect
 from qam_torch.report.document import document
+from qam_torch.report.number_format import format_published
 from qam_torch.report.published_settings import departures
 from qam_torch.report.results import ALL, Result
 from qam_torch.report.tables import improvement
@@ -119,6 +120,22 @@ def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: 
         published().curve("QAM", ENV, task).at(200_000) for task in range(1, 6)
     ]
     assert "stops after 200k updates; the published runs go on, to 0.64 after 1M updates" in notes(collection)
+
+
+def test_transcribed_figures_are_marked_and_have_no_interval_to_compare(tmp_path: Path) -> None:
+    for task in range(1, 6):
+        make_run(tmp_path, "rql", task=task, offline=1_000_000, every=500_000)
+    collection = collect([tmp_path])
+    results = of_domain(collection)
+    assert [result.published and result.published.success for result in results] == [0.23]
+    assert results[0].overlap is None and results[0].difference == pytest.approx(0.27)
+    assert format_published(results[0]) == "0.23 (transcribed)"
+    words = "\n".join(words for block in document(collection) if isinstance(block, Text) for words in block.paragraphs)
+    assert "**Published figures of RQL** are those of Oberai" in words and "released commands" in words
+    make_run(tmp_path / "other")
+    words = "\n".join(words for block in document(collect([tmp_path / "other"])) if isinstance(block, Text)
+                      for words in block.paragraphs)  # fmt: skip
+    assert "RQL" not in words
 
 
 def test_intervals_that_touch_overlap_and_one_seed_has_none(tmp_path: Path) -> None:

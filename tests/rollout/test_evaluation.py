@@ -5,15 +5,13 @@ from functools import partial
 import gymnasium
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from qam_torch.envs.maze import maze_layout
 from qam_torch.envs.ogbench import make_environment
 from qam_torch.envs.pool import EnvironmentFailure, EnvironmentPool
 from qam_torch.envs.step_metrics import Step
 from qam_torch.rollout.evaluation import Evaluation, episode_seeds, evaluate
-from qam_torch.stats.wilson import wilson_interval
+from qam_torch.stats.success import wilson_interval
 from qam_torch.types import QamError
 
 
@@ -39,36 +37,6 @@ class Countdown(gymnasium.Env):
 
 def countdown(limit: int = 100) -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(Countdown(), limit)
-
-
-@pytest.mark.parametrize(
-    ("successes", "trials", "level", "expected"),
-    [
-        (50, 50, 0.95, (0.928652, 1.0)),  # 50 / (50 + 1.959964^2)
-        (0, 50, 0.95, (0.0, 0.071348)),
-        (25, 50, 0.95, (0.366445, 0.633555)),
-        (1, 10, 0.95, (0.017876, 0.404150)),
-        (0, 1, 0.99, (0.0, 0.869023)),
-    ],
-)
-def test_wilson_interval_has_its_known_values(
-    successes: int, trials: int, level: float, expected: tuple[float, float]
-) -> None:
-    assert wilson_interval(successes, trials, level) == pytest.approx(expected, abs=2e-6)
-
-
-@given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.99))
-def test_wilson_interval_holds_the_rate_and_mirrors(case: tuple[int, int], level: float) -> None:
-    k, n = case
-    low, high = wilson_interval(k, n, level)
-    assert 0 <= low <= k / n <= high <= 1 and high > low
-    assert wilson_interval(n - k, n, level) == pytest.approx((1 - high, 1 - low), abs=1e-12)
-
-
-@pytest.mark.parametrize(("successes", "trials", "level"), [(3, 2, 0.95), (-1, 2, 0.95), (0, 0, 0.95), (1, 2, 1.0)])
-def test_wilson_interval_refuses_nonsense(successes: int, trials: int, level: float) -> None:
-    with pytest.raises(QamError):
-        wilson_interval(successes, trials, level)
 
 
 def test_episode_seeds_do_not_depend_on_their_number() -> None:
@@ -100,7 +68,7 @@ def test_counted_episodes(chunked: bool) -> None:
     assert np.array_equal(first.lengths, second.lengths) and np.array_equal(first.returns, second.returns)
 
     assert first.interval()[0] == pytest.approx(wilson_interval(6, 6))
-    assert first.pooled_interval(0.9) == wilson_interval(6, 12, 0.9)
+    assert first.seeds_interval() is None, "two seeds"
 
 
 def test_chunks_are_open_loop() -> None:
@@ -152,7 +120,7 @@ def test_an_environment_that_knows_no_success_has_returns_only() -> None:
     with EnvironmentPool(partial(Reworded, None), 4) as pool:
         result = evaluate(lambda o: np.ones((2, 2, 3)), pool, 2, 2, 3, 1, seed=0)
     assert result.success is None and (result.returns > 0).all()
-    for asked in (result.success_rate, result.interval, result.pooled_interval):
+    for asked in (result.success_rate, result.interval, result.seeds_interval):
         with pytest.raises(QamError, match="does not report whether an episode succeeded: compare the returns"):
             asked()
 
@@ -191,7 +159,8 @@ def test_a_summary_holds_every_metric_over_all_members_and_by_member() -> None:
     }  # fmt: skip
     summary = outcome.summary()
     assert (summary["success"], summary["return"], summary["length"]) == (0.75, 2.0, 5.0)
-    assert summary["success_95"] == list(wilson_interval(6, 8)) and summary["return_range"] == [0.0, 6.0]
+    assert summary["success_95"] is None and summary["return_range"] == [0.0, 6.0]
+    assert outcome.of([0]).summary()["success_95"] == list(wilson_interval(2, 4))
     assert (summary["success_by_seed"], summary["return_by_seed"]) == ([0.5, 1.0], [3.0, 1.0])
     assert summary["success_95_by_seed"][0] == pytest.approx(wilson_interval(2, 4))
     unjudged = Evaluation(plain, seconds=1.0)

@@ -50,7 +50,11 @@ def told(*names: str) -> dict[str, Key]:
 )
 def test_every_key_of_a_method_is_told_with_its_value(algo: str) -> None:
     keys = told(f"algo/{algo}")
-    expected = {name: value for name, value in composed(f"algo={algo}").items() if name.startswith("algo.")}
+    expected = {
+        name: value
+        for name, value in composed("experiment=default", f"algo={algo}").items()
+        if name.startswith("algo.")
+    }
     del expected["algo._target_"]
     assert {name: yaml.safe_load(key.value) for name, key in keys.items()} == expected
     assert [name for name, key in keys.items() if not key.comment] == []

@@ -15,11 +15,11 @@ from qam_torch.cli import train
 from qam_torch.cli.reproduce import main
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose
-from qam_torch.paper import published
+from qam_torch.paper import ALGOS, published
 from qam_torch.sweep.bench_times import estimate, read_bench
 from qam_torch.sweep.paper_cost import cost_of, environment_sizes, file_bytes
 from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
-from qam_torch.training.validation import check
+from qam_torch.training.settings import read_settings
 from tests.helpers.runs import TINY, Fit
 
 PART = ["paper", "--methods", "qam,fql", "--domains", "scene-play", "--tasks", "1", "3"]
@@ -39,9 +39,10 @@ def bench_file(path: Path, **changes: Any) -> Path:
 
 
 def test_the_runs_are_those_of_the_published_figures() -> None:
-    assert len(METHODS) == 17 and set(DOMAINS) == set(published().domains)
+    assert set(METHODS) == set(ALGOS.values()) and set(DOMAINS) == set(published().domains)
     plan = Plan.of(["all"], ["all"], ["all"], False, ())
-    assert plan.runs == 17 * 10 * 5 and len(set(SEEDS)) == 12
+    assert set(plan.methods) == set(METHODS) - {"rql"}, "its paper has no online phase"
+    assert plan.runs == len(plan.methods) * 10 * 5 and len(set(SEEDS)) == 12
 
 
 @pytest.mark.slow
@@ -51,7 +52,7 @@ def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.Captur
     assert "2 x 1 x 2 = 4, each of 12 seeds: 48 of the paper's" in out
     words = command_in(out)
     assert words[:2] == ["qam-train", "-m"]
-    command = parse_command_line(words[1:], check)
+    command = parse_command_line(words[1:], read_settings)
     assert command.runs is not None and len(command.runs) == 4
     configs = [compose(run) for run in command.runs]
     assert [(c.algo_name, c.env_name, c.task) for c in configs] == [
@@ -65,7 +66,7 @@ def test_what_is_printed_is_a_command_that_qam_train_takes(capsys: pytest.Captur
 def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PART, "--offline"]) == 0
     assert compose([word for word in command_in(capsys.readouterr().out)[2:] if "," not in word]).online_steps == 0
-    assert "rlpd" not in Plan.of(["all"], ["all"], ["all"], True, ()).methods
+    assert set(Plan.of(["all"], ["all"], ["all"], True, ()).methods) == set(METHODS) - {"rlpd"}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,7 @@ def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
         "--tasks 6": "--tasks 6 is not of the paper: choose from 1, 2, 3, 4, 5",
         "--methods ,": "argument --methods: expected at least one value",
         "--methods rlpd --offline": "rlpd has no offline phase",
+        "--methods qam,rql": "--methods rql has no published online phase: give --offline",
         "algo.lr=3": "algo.lr=3 would make other runs than the published ones",
         "seeds=[1]": "would make other runs",
         "--bench /nowhere": "no file '/nowhere': write it with qam-bench --json",
@@ -107,11 +109,11 @@ def test_hours_come_from_a_measurement_only(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize("change", [{"population": 1}, {"precision": "bf16-mixed"}, {"algo": "bam"}])
 def test_a_measurement_of_something_else_does_not_count(change: dict[str, Any], tmp_path: Path) -> None:
     plan = Plan.of(["qam"], ["scene-play"], ["1"], False, ())
-    ((_, _, config),) = plan.configs()
+    ((_, _, settings),) = plan.settings()
     bench = read_bench(bench_file(tmp_path / "bench.json"))
-    found = estimate(config, bench, (46, 5), 1_000_000)
+    found = estimate(settings, bench, (46, 5), 1_000_000)
     assert found is not None and math.isclose(found.hours, 1.0) and found.note == ""
-    assert estimate(config, read_bench(bench_file(tmp_path / "other.json", **change)), (46, 5), 1_000_000) is None
+    assert estimate(settings, read_bench(bench_file(tmp_path / "other.json", **change)), (46, 5), 1_000_000) is None
 
 
 @pytest.mark.slow
@@ -119,13 +121,13 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")
     size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
-    told = cost_of(compose(["experiment=quickstart", *TINY, *words])).checkpoint
+    told = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
     assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
 
 
 def test_costs_are_those_of_the_records_the_networks_and_the_dataset() -> None:
     costs = [
-        cost_of(compose(["experiment=quickstart", *TINY, f"online_steps={steps}", f"seeds={seeds}"]))
+        cost_of(read_settings(compose([*TINY, "experiment=quickstart", f"online_steps={steps}", f"seeds={seeds}"])))
         for steps, seeds in ((0, [1]), (3_000_000, [1]), (3_000_000, [1, 2]))
     ]
     assert [one.replay for one in costs] == [0, 37 * 3_000_000, 2 * 37 * 3_000_000]

@@ -40,6 +40,16 @@ def test_one_answer_per_message(module: str) -> None:
     assert not is_alive(worker.pid)
 
 
+def test_a_module_in_the_working_directory_replaces_none_of_pythons(
+    module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "types.py").write_text("raise ImportError('of the user')")
+    monkeypatch.chdir(tmp_path)
+    with WorkerProcess(module) as worker:
+        worker.send(1)
+        assert worker.receive() == 2
+
+
 def test_a_killed_worker_is_reported(module: str) -> None:
     with WorkerProcess(module) as worker:
         os.kill(worker.pid, signal.SIGKILL)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 import qam_torch
 from qam_torch.rundir.paths import RunPaths
@@ -14,16 +15,17 @@ from qam_torch.training.finished_run import finished_run
 from qam_torch.types import QamError
 
 
-def config_of(*words: str) -> DictConfig:
-    return qam_torch.compose(["resume=auto", "seed=1", *words])
+def values_of(*words: str) -> dict[str, Any]:
+    values = OmegaConf.to_container(qam_torch.compose(["resume=auto", "seed=1", *words]), resolve=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
 
 
 @pytest.fixture
 def earlier(tmp_path: Path) -> RunPaths:
     """A finished run of a version without callbacks, custom metrics and plots."""
     paths = RunPaths(tmp_path)
-    before = OmegaConf.to_container(config_of(), resolve=True)
-    assert isinstance(before, dict)
+    before = values_of()
     for name in ("callbacks", "evaluation_metrics", "plots"):
         del before[name]
     before["logger"] = {"tensorboard": True, "csv": True, "wandb": False, "wandb_project": "qam_torch"}
@@ -34,11 +36,10 @@ def earlier(tmp_path: Path) -> RunPaths:
 
 @pytest.mark.parametrize("words", [[], ["logger=none"], ["plots=[my.plot]"], ["evaluation_metrics=[my.metric]"]])
 def test_what_changes_no_result_may_differ(earlier: RunPaths, words: list[str]) -> None:
-    assert finished_run(earlier, config_of(*words)) is not None
+    assert finished_run(earlier, values_of(*words)) is not None
 
 
 def test_callbacks_may_change_the_result(earlier: RunPaths) -> None:
-    config = config_of()
-    config.callbacks = {"watch": {"_target_": "my.Watch"}}
+    values = {**values_of(), "callbacks": {"watch": {"_target_": "my.Watch"}}}
     with pytest.raises(QamError, match="callbacks.watch._target_=None but this run callbacks.watch._target_=my.W"):
-        finished_run(earlier, config)
+        finished_run(earlier, values)

@@ -162,8 +162,7 @@ ALGORITHMS = ("qam", "qam_f", "qam_e")
 )
 def test_every_config_takes_a_step(algo: str, env: str) -> None:
     """With tiny layers and the sizes of no environment: the environments themselves are the tests' of `rollout`."""
-    from qam_torch.training.build_algorithm import build_algorithm
-    from qam_torch.training.validation import check
+    from qam_torch.training.settings import read_settings
     from qam_torch.types import Batch
 
     small = ["algo.actor_hidden_dims=[4]", "algo.value_hidden_dims=[4]", "algo.flow_steps=2", "algo.num_qs=2"]
@@ -173,8 +172,7 @@ def test_every_config_takes_a_step(algo: str, env: str) -> None:
         "hdf5": ["path=my.hdf5", "env_id=Pendulum-v1"],
     }
     config = qam_torch.compose([f"algo={algo}", f"env={env}", "seeds=[1,2]", *small, *named.get(env, [])])
-    check(config)
-    algorithm, _ = build_algorithm(config, observation_dim=3, action_dim=2)
+    algorithm, _ = read_settings(config).method.build(observation_dim=3, action_dim=2)
     algorithm.configure_optimizers()
     algorithm.capture = False
     before = [parameter.clone() for parameter in algorithm.networks.parameters()]

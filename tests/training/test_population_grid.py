@@ -12,7 +12,7 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms import Algorithm, DivergedError
-from qam_torch.algorithms.core.addresses import Member, describe_seeds, find_member
+from qam_torch.algorithms.core.addresses import Member, find_member
 from qam_torch.cli.evaluate import main
 from qam_torch.inference import episodes
 from qam_torch.inference.evaluate import evaluate
@@ -21,9 +21,8 @@ from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import fit as run
-from qam_torch.training.build_algorithm import build_algorithm
 from qam_torch.training.fit import RunResult
-from qam_torch.training.validation import check
+from qam_torch.training.settings import read_settings
 from qam_torch.types import Batch, Noise, QamError
 from tests.helpers import runs as small_runs
 from tests.helpers.runs import Fit
@@ -111,8 +110,7 @@ def test_large_seeds_are_told_apart() -> None:
 @pytest.mark.slow
 def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", "algo.lr=[1e-3,1e-4]", "population.inv_temp=[1,3]"]
-    algorithm, _ = build_algorithm(qam_torch.compose(words), observation_dim=1, action_dim=1)
-    assert describe_seeds(algorithm) == "1, 2 in each of 2 cells of inv_temp"
+    algorithm, _ = read_settings(qam_torch.compose(words)).method.build(observation_dim=1, action_dim=1)
     assert algorithm.own_values["lr"] == [1e-3, 1e-4] * 2
 
 
@@ -210,7 +208,7 @@ MISTAKES = {
 @pytest.mark.parametrize("word", list(MISTAKES))
 def test_a_grid_that_makes_no_sense(word: str) -> None:
     with pytest.raises(QamError, match=MISTAKES[word]):
-        check(qam_torch.compose(["experiment=quickstart", word]))
+        read_settings(qam_torch.compose(["experiment=quickstart", word]))
 
 
 @pytest.mark.slow
@@ -241,7 +239,7 @@ def test_a_list_for_the_seeds_and_a_grid(values: str, told: str) -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", f"algo.lr={values}"]
     grid = "population.inv_temp=[1,3]" if "1,2,3" in values else "population.lr=[1e-3,1e-4]"
     with pytest.raises(QamError, match=told):
-        check(qam_torch.compose([*words, grid]))
+        read_settings(qam_torch.compose([*words, grid]))
 
 
 # One member is lost

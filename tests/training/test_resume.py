@@ -17,7 +17,11 @@ import torch
 
 import qam_torch
 from qam_torch.config.instantiate import instances
+from qam_torch.data.datamodule import TrainingData
+from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
+from qam_torch.system.signals import Terminated
+from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.forked import Forked, run_forked
@@ -99,6 +103,55 @@ def test_a_killed_run_continues_bit_for_bit(
     assert_same_results(whole.directory, tmp_path / "run")
     assert not list(tmp_path.glob("run.old-*"))
     assert not list((tmp_path / "run" / "checkpoints").glob(".*.tmp"))
+    assert event_steps(tmp_path / "run") == event_steps(whole.directory)
+
+
+class Signal:
+    """Sends SIGTERM to this process at the nth call of a method."""
+
+    def __init__(self, method: Callable[..., Any], call: int) -> None:
+        self.method, self.calls_left = method, call
+
+    def __get__(self, owner: Any, kind: type) -> Callable[..., Any]:
+        def called(*arguments: Any, **options: Any) -> Any:
+            self.calls_left -= 1
+            if self.calls_left == 0:
+                signal.raise_signal(signal.SIGTERM)
+            return self.method(owner, *arguments, **options)
+
+        return called
+
+
+@pytest.mark.parametrize("uninterrupted", ["seed=5"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "method", "call", "saved"),
+    [
+        (TrainingData, "draw", 3, 17),  # in the middle of a trainer step
+        pytest.param(EnvironmentPool, "step_chunk", 5, 20, marks=pytest.mark.slow),  # in the first evaluation
+        pytest.param(Evaluator, "__call__", 2, 40, marks=pytest.mark.slow),  # in that at the last step
+    ],
+)
+def test_a_terminated_run_leaves_a_checkpoint_and_continues_bit_for_bit(
+    kind: type,
+    method: str,
+    call: int,
+    saved: int,
+    uninterrupted: tuple[str, RunResult],
+    tiny_fit: Fit,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds, whole = uninterrupted
+    options = [seeds, "compare_behavior=true", "resume=auto", "checkpoint_every=40"]
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, method, Signal(getattr(kind, method), call))
+        with pytest.raises(Terminated, match=rf"by SIGTERM; last checkpoint: .*last.ckpt \(update {saved}\)"):
+            tiny_fit(tmp_path / "run", *options)
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not (tmp_path / "run" / "summary.json").exists()
+    tiny_fit(tmp_path / "run", *options)
+    assert_same_results(whole.directory, tmp_path / "run")
     assert event_steps(tmp_path / "run") == event_steps(whole.directory)
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from qam_torch.config.composition import compose
-from qam_torch.config.population import seeds_of
-from qam_torch.training.threads import computing_threads, hidden_widths
+from qam_torch.training.settings import read_settings
+from qam_torch.training.threads import computing_threads
 
 QUICK = ("experiment=quickstart",)
 
@@ -26,8 +26,9 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def threads(*words: str) -> AbstractContextManager[None]:
-    config = compose([*QUICK, *words])
-    return computing_threads(config.num_threads, hidden_widths(config), len(seeds_of(config)) * config.batch_size)
+    settings = read_settings(compose([*QUICK, *words]))
+    method, update = settings.method, settings.update
+    return computing_threads(update.num_threads, method.hidden_widths, method.members * update.batch_size)
 
 
 def taken(*words: str) -> int:

@@ -1,4 +1,4 @@
-"""One benchmark: a method's update at one size, beside the machine's matrix peak and the reference's time."""
+"""One benchmark: a method's update at one size, beside the machine's matrix peak."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import torch
 
 from qam_torch.bench.measure import CLOCKS, matrix_peak, measure
 from qam_torch.bench.parts import measure_parts
-from qam_torch.bench.table import REFERENCE_LABEL, reference_ms
 from qam_torch.bench.workload import Size, Workload
 
 __all__ = ["Benchmark"]
@@ -76,10 +75,6 @@ class Benchmark:
         before, after = (peak / 1e9 for peak in self.peaks[-2:])
         result["peak_gflop_per_s"] = {"before": before, "after": after}
         result["share_of_peak"] = result["gflop_per_s"] / max(before, after)
-        known = reference_ms(workload.algo, preset, workload.size, workload.population, self.device)
-        if known is not None and self.clock == "wall":
-            speedup = known[0] / result["ms_per_update"]
-            result["reference"] = {"label": REFERENCE_LABEL, "ms": known, "speedup": speedup}
         return result
 
     def run_parts(self, workload: Workload, updates: int, repeats: int) -> dict[str, dict[str, float]]:

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from qam_torch.bench.sizes import PRESETS, Size
+from qam_torch.bench.sizes import PRESETS
 
-__all__ = ["COLUMNS", "REFERENCE_LABEL", "REFERENCE_MS", "format_parts", "format_row", "reference_ms"]
-
-# The authors' JAX implementation of QAM, jitted, 20 updates a call, on two CPU cores whose matrix peak was measured at
-# 160 GFLOP/s: least and most milliseconds seen for an update of one seed.
-REFERENCE_LABEL = "reference (JAX, 2 cores)"
-REFERENCE_MS = {"small": (4.5, 5.5), "medium": (40.0, 50.0), "paper": (570.0, 640.0)}
+__all__ = ["COLUMNS", "format_parts", "format_row"]
 
 COLUMNS = (
     f"{'algo':10} {'size':12} {'P':>3} {'ms/update':>10} {'best':>9} {'updates/s':>10} {'members/s':>10} "
-    f"{'GFLOP':>8} {'GFLOP/s':>8} {'of peak':>8} {'first s':>8}   {REFERENCE_LABEL}"
+    f"{'GFLOP':>8} {'GFLOP/s':>8} {'of peak':>8} {'first s':>8}"
 )
-
-
-def reference_ms(algo: str, preset: str, size: Size, population: int, device: str) -> tuple[float, float] | None:
-    """The reference's least and most milliseconds for this workload, or None if unknown."""
-    known = (algo, population, device) == ("qam", 1, "cpu") and size == PRESETS[preset]
-    return REFERENCE_MS[preset] if known else None
 
 
 def format_row(result: dict[str, Any]) -> str:
     """One line under COLUMNS."""
-    known = result.get("reference")
     first = result["first_update_s"] + result["first_update_with_metrics_s"]
-    compared = ""
-    if known:
-        compared = f"   {known['ms'][0]:g} to {known['ms'][1]:g} ms, ours {known['speedup']:.2f} x as fast"
     changed = "*" * (result["size"] != PRESETS[result["preset"]]._asdict())
     return (
         f"{result['algo']:10} {result['preset'] + changed:12} {result['population']:3} {result['ms_per_update']:10.3f} "
         f"{result['best_ms_per_update']:9.3f} {result['updates_per_s']:10.1f} {result['member_updates_per_s']:10.1f} "
         f"{result['gflop_per_update']:8.3f} {result['gflop_per_s']:8.1f} {result['share_of_peak']:8.1%} {first:8.2f}"
-        f"{compared}"
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,7 +14,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.sizes import PRESETS, Size, method_names
 from qam_torch.config.composition import compose
-from qam_torch.training.build_algorithm import build_algorithm, configure_update
+from qam_torch.training.settings import RunSettings, read_settings
 from qam_torch.types import Batch, Noise
 
 __all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
@@ -57,7 +56,7 @@ class Workload:
         seeds = ",".join(map(str, range(population)))
         words = [f"algo={algo}", "experiment=default", f"seeds=[{seeds}]", f"precision={precision}"]
         config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
-        self.algorithm = _build(config, size, self.device)
+        self.algorithm = _build(read_settings(config), size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
         self.algorithm.capture = capture
@@ -108,7 +107,7 @@ def count_flops(call: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
-def _build(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
+def _build(settings: RunSettings, size: Size, device: torch.device) -> Algorithm:
     """Build the method as `qam-train` does, at this size."""
     sizes = {
         "horizon_length": size.horizon_length,
@@ -117,9 +116,10 @@ def _build(config: DictConfig, size: Size, device: torch.device) -> Algorithm:
         "actor_hidden_dims": list(size.hidden),
         "value_hidden_dims": list(size.hidden),
     }
-    config.algo.update({name: value for name, value in sizes.items() if name in config.algo})
-    algorithm = build_algorithm(config, size.observation_dim, size.action_dim)[0].to(device)
-    configure_update(algorithm, config, device, updates=0)
+    options = settings.method.options
+    method = settings.method._replace(options={**options, **{k: v for k, v in sizes.items() if k in options}})
+    algorithm = method.build(size.observation_dim, size.action_dim, settings.update.dtype)[0].to(device)
+    settings.update.apply(algorithm, method.hidden_widths, device, updates=0)
     return algorithm
 
 

@@ -65,7 +65,7 @@ def _run(words: Sequence[str]) -> int:
     finally:
         torch.set_num_threads(threads)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
@@ -118,8 +118,6 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """
     from qam_torch.bench.sizes import PRESETS, method_names
 
-    if any(word.partition("=")[0] == "--preset" for word in arguments):
-        raise QamError("unknown option --preset: it is called --size now, so write --size NAME")
     options = _parser().parse_args(arguments)
     known = method_names(options.config_dir)
     options.algo, options.preset = _expand(options.algo, known), _expand(options.preset, list(PRESETS))

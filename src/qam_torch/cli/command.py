@@ -5,25 +5,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import difflib
-import os
 import select
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
-from typing import Any, NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
+from qam_torch.system.before_torch import prepare_environment
+from qam_torch.system.errors import sentence_of
+from qam_torch.system.signals import Terminated, termination_raises
+from qam_torch.system.streams import drop, standard_streams
 from qam_torch.types import QamError
 
-__all__ = ["ListOf", "Parser", "run_command", "sentence_of"]
+__all__ = ["ListOf", "Parser", "run_command"]
 
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit statuses after Ctrl-C and after SIGTERM, as shells report them."""
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells report it."""
 
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised as a kind of Ctrl-C so that everything is cleaned up in the same way."""
+RENAMED_OPTIONS = {"--preset": "--size"}
+"""Option of an earlier version -> its present name."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -40,7 +39,8 @@ class Parser(argparse.ArgumentParser):
         """Raise QamError; called by argparse."""
         unknown = message.removeprefix("unrecognized arguments: ").split()
         known = [option for parser in (self, *self._verbs()) for option in parser._option_string_actions]
-        near = difflib.get_close_matches(unknown[0].partition("=")[0], known, n=1)
+        given = unknown[0].partition("=")[0]
+        near = difflib.get_close_matches(RENAMED_OPTIONS.get(given, given), known, n=1)
         if message.startswith("unrecognized arguments: -") and near:
             message += f", did you mean {near[0]}"
         raise QamError(f"{message}: see `{self.prog} --help`")
@@ -91,15 +91,17 @@ def run_command(
     Args:
         name: of the command.
         command: does the work and returns the exit status.
-        again: printed after "interrupted" or "terminated", such as "the same command continues".
+        again: printed after "interrupted" or "terminated by SIGTERM", such as "the same command continues".
         memory: advice after a full memory.
-        outlives_reader: whether the command continues when the reader of its output ends, as `| head` does; otherwise
-            it ends silently with status 1.
+        outlives_reader: whether the command continues when its output cannot be written any more, as after `| head`;
+            otherwise it ends with status 1, silently where the reader has ended.
 
     Returns:
-        Exit status: that of the command or of SystemExit, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
+        Exit status: that of the command or of SystemExit, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM, 129
+        after SIGHUP.
     """
-    with _streams(outlives_reader), _sigterm_raises():
+    with standard_streams(lasting=outlives_reader), termination_raises():
+        prepare_environment()
         try:
             status = command()
             sys.stdout.flush()
@@ -111,8 +113,8 @@ def run_command(
             return _flushed(ended.code or 0)
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
-            _complain(f"{name}: {'terminated' if terminated else 'interrupted'}{'; ' if again else ''}{again}")
-            return TERMINATED if terminated else INTERRUPTED
+            _complain(f"{name}: {error if terminated else 'interrupted'}{'; ' if again else ''}{again}")
+            return error.status if isinstance(error, Terminated) else INTERRUPTED
         except Exception as error:
             sentence = sentence_of(error, memory)
             if sentence is None:
@@ -120,22 +122,6 @@ def run_command(
             if not (isinstance(error, BrokenPipeError) and _reader_has_ended()):
                 _complain(f"{name}: {sentence}")
             return _flushed(1)
-
-
-def sentence_of(error: BaseException, memory: str = "use a smaller size") -> str | None:
-    """The sentence for an error that a user can act on; None for a mistake in the library.
-
-    Args:
-        error: of any kind.
-        memory: advice after a full memory.
-    """
-    reason = " ".join(str(error).split())
-    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU.
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if full or (isinstance(error, RuntimeError) and "can't allocate memory" in reason):
-        device = "the GPU's memory" if type(error).__name__ == "OutOfMemoryError" else "the memory"
-        return f"{device} is full{f' ({reason[:120]})' if reason else ''}: {memory}"
-    return str(error) if isinstance(error, (QamError, OSError)) else None
 
 
 def _complain(line: str) -> None:
@@ -149,7 +135,7 @@ def _flushed(status: int) -> int:
     try:
         sys.stdout.flush()
     except OSError:
-        _drop(sys.stdout)
+        drop(sys.stdout)
         return status or 1
     return status
 
@@ -160,75 +146,6 @@ def _reader_has_ended() -> bool:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)
         if any(event & select.POLLERR for _, event in poll.poll(0)):
-            _drop(sys.stdout)
+            drop(sys.stdout)
             return True
     return False
-
-
-def _drop(stream: TextIO) -> None:
-    """Send what a stream has still to write, and all that follows, nowhere."""
-    with contextlib.suppress(OSError, ValueError):
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
-
-
-@contextlib.contextmanager
-def _streams(outlives_reader: bool) -> Iterator[None]:
-    """Standard streams that can be used: those that are missing are empty, and a reader may end if that is allowed."""
-    kept = sys.stdin, sys.stdout, sys.stderr
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            stream = open(os.devnull, "r" if name == "stdin" else "w")  # noqa: SIM115 (until the end of the process)
-            os.set_inheritable(stream.fileno(), stream.fileno() <= 2)  # worker processes have the same streams
-            setattr(sys, name, stream)
-        elif outlives_reader and name != "stdin":
-            setattr(sys, name, _WithoutReader(getattr(sys, name)))
-    try:
-        yield
-    finally:
-        if outlives_reader:
-            _, sys.stdout, sys.stderr = kept
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Raise `Terminated` for SIGTERM inside the block, unless something handles or ignores it already."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-
-class _WithoutReader:
-    """A stream that drops what is written once its reader has ended."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def write(self, text: str) -> int:
-        """Write as the stream does."""
-        try:
-            return self._stream.write(text)
-        except BrokenPipeError:
-            _drop(self._stream)
-            return len(text)
-
-    def flush(self) -> None:
-        """Flush as the stream does."""
-        try:
-            self._stream.flush()
-        except BrokenPipeError:
-            _drop(self._stream)

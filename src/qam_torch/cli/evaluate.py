@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qam_torch.cli.command import Parser, run_command
+from qam_torch.cli.command import ListOf, Parser, run_command
 from qam_torch.types import QamError, require
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str]) -> int:
     options = _parse(words)
     # torch only once the options are valid
+    from qam_torch.config.instantiate import functions
     from qam_torch.inference.evaluate import evaluate
     from qam_torch.inference.load_algorithm import member_index
     from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
@@ -53,9 +54,10 @@ def _run(words: Sequence[str]) -> int:
         prepare_directory(options.json.absolute().parent, "directory", "--json")
     if options.renderer is not None:
         os.environ["MUJOCO_GL"] = options.renderer
-    taken = {name: value for name, value in vars(options).items() if name not in ("json", "renderer")}
+    taken = {name: value for name, value in vars(options).items() if name not in ("json", "renderer", "metrics")}
+    metrics = functions(options.metrics, "--metrics")
     try:
-        evaluation = evaluate(**taken)
+        evaluation = evaluate(**taken, evaluation_metrics=metrics)
     except QamError as error:
         raise _as_options(error) from None
     checkpoint = read_checkpoint(options.ckpt)
@@ -109,6 +111,7 @@ def _parser() -> Parser:
         metavar="W",
         help="processes that step the environments; 0: this one (default one per core)",
     )
+    add("--metrics", action=ListOf, metavar="FUNCTION", help="custom metrics of episodes, such as my_module.my_metric")
     add("--device", default="cpu", help="where the policy runs: cpu or cuda (default cpu)")
     add("--json", type=Path, metavar="FILE", help="write the results to this file")
     add("--video", type=Path, metavar="FILE", help="also render episodes to this .mp4 or .gif file")
@@ -168,14 +171,17 @@ def _print_table(evaluation: Evaluation, members: Sequence[dict[str, Any]]) -> N
     """One row per member under one heading."""
     values = _by_member(evaluation)
     columns = [name for name in members[0] if name != "diverged"]
+    custom = [name for name in values if name not in ("success", "success_95", "return", "length")]
     heading = f"  {'success':>7}  95 % interval " if "success" in values else ""
-    print("  " + "  ".join(f"{name:>6}" for name in columns) + f"{heading}  {'return':>8}  {'length':>7}")
+    heading += f"  {'return':>8}  {'length':>7}" + "".join(f"  {name:>8}" for name in custom)
+    print("  " + "  ".join(f"{name:>6}" for name in columns) + heading)
     for p, member in enumerate(members):
         row = "  " + "  ".join(f"{member[name]:>{max(6, len(name))}g}" for name in columns)
         if "success" in values:
             low, high = values["success_95"][p]
             row += f"  {values['success'][p]:7.2f}  [{low:.2f}, {high:.2f}]  "
         row += f"  {values['return'][p]:8.1f}  {values['length'][p]:7.1f}"
+        row += "".join(f"  {values[name][p]:>{max(8, len(name))}.4g}" for name in custom)
         print(row + (f"  diverged at update {member['diverged']:,}" if "diverged" in member else ""))
 
 

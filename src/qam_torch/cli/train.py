@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from qam_torch.cli.command import run_command, sentence_of
+from qam_torch.cli.command import run_command
+from qam_torch.system.errors import RUN_MEMORY, sentence_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -23,8 +25,7 @@ def main() -> None:
     """
     option = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
     again = f"the same command with {option} continues"
-    memory = "lower batch_size, or train fewer members"
-    sys.exit(run_command("qam-train", _main, again=again, memory=memory, outlives_reader=True))
+    sys.exit(run_command("qam-train", _main, again=again, memory=RUN_MEMORY, outlives_reader=True))
 
 
 def _main() -> int:
@@ -42,6 +43,7 @@ def _run(command: Command) -> int:
     from omegaconf import OmegaConf, open_dict
 
     failure: Exception | None = None
+    directory = os.getcwd()  # hydra.job.chdir may change it, but relative paths are those of the command
 
     def job(config: DictConfig) -> None:
         nonlocal failure
@@ -49,10 +51,10 @@ def _run(command: Command) -> int:
 
         try:
             OmegaConf.resolve(config)
-            with open_dict(config):
+            with contextlib.chdir(directory), open_dict(config):
                 fit(config)
         except Exception as error:
-            if sentence_of(error) is None:
+            if sentence_of(error, RUN_MEMORY) is None:
                 raise
             failure = error  # raised outside of Hydra, which prints several lines
 
@@ -68,6 +70,8 @@ def _sweep(command: Command) -> int:
     from qam_torch.system.files import absolute
 
     assert command.sweep is not None
+    # Launchers start Python processes, in which a types.py of the working directory must not replace Python's own.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
     with sweep.reporting():
         _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])
@@ -86,9 +90,11 @@ def _hydra(task: Any, words: list[str]) -> None:
 
 def _check(config: DictConfig) -> None:
     from qam_torch.config.instantiate import check_extensions
-    from qam_torch.training.validation import check  # imports torch, which a command that only shows does not need
+    from qam_torch.training.settings import (
+        read_settings,  # imports torch, which a command that only shows does not need
+    )
 
-    check(config)
+    read_settings(config)
     check_extensions(config)
 
 

@@ -13,15 +13,16 @@ from omegaconf import DictConfig
 
 from qam_torch.config.composition import compose, compose_for_hydra
 from qam_torch.config.groups import with_config_directory
+from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
+    as_given,
     common_words,
     jobs,
     name_of,
     parsed,
-    with_default_experiment,
     with_free_keys,
-    with_quoted_paths,
 )
+from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
 from qam_torch.types import QamError
 
@@ -81,7 +82,7 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
         flags.remove(override)
     if arguments.hydra_help or arguments.shell_completion:
         return Command(list(words), [])
-    overrides = with_free_keys(with_default_experiment(with_quoted_paths(arguments.overrides)))
+    overrides = with_free_keys(with_literals(arguments.overrides, arguments.multirun))
     composed = with_config_directory(overrides, arguments.config_dir)
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
@@ -141,7 +142,7 @@ def _composed_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], 
             if check is not None:
                 check(config)
         except QamError as error:
-            which = f" (in the run {' '.join(run)})" if len(runs) > 1 else ""
+            which = f" (in the run {' '.join(map(as_given, run))})" if len(runs) > 1 else ""
             raise QamError(f"{error}{which}") from None
         configs.append(config)
     return configs
@@ -166,7 +167,7 @@ def _require_extras(overrides: Sequence[str]) -> None:
     """Raise QamError if a launcher or sweeper is chosen whose package is not installed."""
     for choice, (extra, plugin) in EXTRAS.items():
         if choice in overrides and not _is_installed(plugin):
-            raise QamError(f"{choice} needs more packages: pip install 'qam-torch[{extra}]'")
+            raise QamError(f"{choice} requires more packages: {install_command(extra)}")
 
 
 def _is_installed(plugin: str) -> bool:

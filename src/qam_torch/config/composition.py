@@ -18,14 +18,13 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.config import resolvers  # noqa: F401 (registers them)
 from qam_torch.config.groups import GROUPS, SEARCH_PATH, check_groups, config_directory, with_config_directory
+from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
     as_given,
     first_line,
     jobs,
     parsed,
-    with_default_experiment,
     with_free_keys,
-    with_quoted_paths,
 )
 from qam_torch.rundir.renamed_keys import RENAMED_KEYS, RENAMED_VALUES
 from qam_torch.types import PRECISIONS, QamError
@@ -45,14 +44,14 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """
-    words = with_free_keys(with_default_experiment(with_quoted_paths(overrides)))
+    words = with_free_keys(with_literals(overrides))
     words = with_config_directory(words, config_dir)
     runs = jobs(words)
     if len(runs) != 1:
         several = next(word for word in words if parsed(word).is_sweep_override())
         raise QamError(
-            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as key=[1,2], "
-            "or quote the value"
+            f"'{as_given(several)}' gives several values: add -m for one run of each, write a list as "
+            "'key=[1,2]', or quote the value"
         )
     _check_renamed(words)
     check_groups(words)

@@ -11,9 +11,10 @@ from pathlib import Path
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from qam_torch.config.hydra_internals import ConfigRepository, create_config_search_path
+from qam_torch.config.literals import quoted
 from qam_torch.types import QamError
 
-__all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "quoted", "with_config_directory"]
+__all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "with_config_directory"]
 
 GROUPS = ("algo", "env", "trainer", "logger", "callbacks", "experiment")
 
@@ -37,11 +38,6 @@ def with_config_directory(overrides: Sequence[str], directory: str | os.PathLike
     places = [*_added(overrides), f"file://{Path(directory).expanduser().absolute()}"]
     listed = ",".join(map(quoted, places))
     return [*(word for word in overrides if not _names_places(word)), f"{SEARCH_PATH}=[{listed}]"]
-
-
-def quoted(text: str) -> str:
-    """A text in Hydra's grammar, whatever signs are in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def options_of(group: str, overrides: Sequence[str] = ()) -> list[str]:
@@ -79,7 +75,9 @@ def _added(overrides: Sequence[str]) -> list[str]:
     for word in filter(_names_places, overrides):
         places = OverridesParser.create().parse_override(word).value()
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
-            raise QamError(f"{word} is no list of places: give {SEARCH_PATH}=[file://DIRECTORY] or [pkg://PACKAGE]")
+            raise QamError(
+                f"{word} is no list of places: give '{SEARCH_PATH}=[file://DIRECTORY]' or a list of pkg://PACKAGE"
+            )
         return places
     return []
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import hydra.utils
@@ -35,7 +35,7 @@ def check_extensions(config: DictConfig) -> None:
         for name, entry in _entries(config, group):
             _imported(str(entry["_target_"]), f"{group}.{name}._target_")
     for key in FUNCTIONS:
-        functions(config, key)
+        functions(config.get(key), key)
 
 
 def instances(config: DictConfig, group: str) -> list[Any]:
@@ -61,17 +61,17 @@ def instances(config: DictConfig, group: str) -> list[Any]:
     return made
 
 
-def functions(config: DictConfig, key: str) -> list[Callable[..., Any]]:
-    """Import the functions that a key lists.
+def functions(paths: Sequence[str] | None, key: str) -> list[Callable[..., Any]]:
+    """Import the functions that a key or an option lists.
 
     Args:
-        config: of a run.
-        key: "evaluation_metrics" or "plots".
+        paths: such as ["my_module.my_function"].
+        key: as the user types it, e.g. "plots".
 
     Raises:
         QamError: the value is not a list of paths, or a path does not lead to a function.
     """
-    paths = config.get(key) or []
+    paths = paths or []
     listed = not isinstance(paths, str) and all(isinstance(path, str) for path in paths)
     require(key, listed, paths, "a list of functions such as [my_module.my_function]")
     found = [_imported(path, f"{key}={path}") for path in paths]

@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 
 from qam_torch.config.groups import options_of
-from qam_torch.rundir.result_keys import NEUTRAL, is_in
+from qam_torch.config.literals import unquoted
 from qam_torch.types import QamError
 
 __all__ = [
@@ -21,13 +21,8 @@ __all__ = [
     "jobs",
     "name_of",
     "parsed",
-    "with_default_experiment",
     "with_free_keys",
-    "with_quoted_paths",
 ]
-
-PATHS = ("init_from", "data.path", "data.directory", "path", "run_dir", "runs_root")
-"""Keys whose values are paths."""
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
@@ -77,35 +72,14 @@ def parsed(word: str) -> Override:
         raise QamError(f"cannot read '{as_given(word)}' ({first_line(error)}): give key=value, or ~key") from None
 
 
-def with_quoted_paths(overrides: Sequence[str]) -> list[str]:
-    """Paths as they stand, though they contain what Hydra's grammar gives a meaning to, as runs' own directories do."""
-    words = []
-    for word in overrides:
-        key, _, value = word.partition("=")
-        plain = not value or value[0] in "'\"[" or "${" in value or re.match(r"\w+\(", value)
-        if key.lstrip("+") in PATHS and not plain and re.search(r"[=()\[\]{}:]", value):
-            value = "'" + value.replace("'", "\\'") + "'"
-        words.append(f"{key}={value}" if "=" in word else word)
-    return words
-
-
-def with_default_experiment(overrides: Sequence[str]) -> list[str]:
-    """A command line that overrides nothing, or only where and how the run goes, runs the quickstart."""
-    for override in overrides:
-        key = re.split(r"[=@]", override.lstrip("+~"))[0]
-        if not is_in(NEUTRAL, key):
-            return list(overrides)
-    return [*overrides, "experiment=quickstart"]
-
-
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
     """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
     return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
 
 
 def as_given(text: str) -> str:
-    """The reverse, to quote what was given."""
-    return text.replace("++population", "population")
+    """A word as the user wrote it, or Hydra's message with such a word."""
+    return unquoted(text).replace("++population", "population")
 
 
 def first_line(error: Exception) -> str:

@@ -48,7 +48,9 @@ def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
     for override in map(parsed, words):
         if override.key_or_group not in excluded:
             key, value = override.get_key_element(), override.value()
-            written = str(value).lower() if isinstance(value, bool) else override.get_value_element_as_str()
+            written = str(value).lower() if isinstance(value, bool) else value
+            if not isinstance(written, str):
+                written = override.get_value_element_as_str()
             named[key] = key if override.is_delete() else f"{key}={written}"
     return _directory_name(",".join(sorted(named.values())))
 

@@ -14,7 +14,7 @@ from qam_torch.types import QamError
 
 __all__ = [
     "FLAGS", "FLOATS", "INTEGERS", "NUMBERS", "ArraySpec", "Layout",
-    "are_flags", "array_problem", "converted", "layout_problems", "non_finite_row", "read_arrays",
+    "are_flags", "array_problem", "converted", "layout_problems", "non_finite_row", "number_problem", "read_arrays",
 ]  # fmt: skip
 
 FLOATS, INTEGERS, NUMBERS, FLAGS = "f", "iu", "iuf", "biuf"
@@ -55,10 +55,14 @@ class _Described(Protocol):
 
 def array_problem(spec: ArraySpec, array: _Described) -> str:
     """What is wrong with the shape or the dtype of one array, e.g. "has shape (8,), expected (N, O)"; "" if nothing."""
-    empty = any(size == 0 and axis in ("N", "O", "A") for axis, size in zip(spec.axes, array.shape, strict=False))
-    if len(array.shape) != len(spec.axes) or empty:
-        axes = ", ".join(spec.axes) + ("," if len(spec.axes) == 1 else "")
-        return f"has shape {array.shape}, expected ({axes}) without zeros"
+    axes, shape = spec.axes, array.shape
+    expected = f"has shape {shape}, expected ({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+    if len(shape) == len(axes) + 1 and shape[-1] == 1:
+        return f"{expected}: drop the last axis, e.g. array.reshape({'-1' if len(axes) == 1 else 'len(array), -1'})"
+    if len(shape) != len(axes):
+        return f"{expected}: one row per step"
+    if any(size == 0 and axis in ("N", "O", "A") for axis, size in zip(axes, shape, strict=True)):
+        return f"{expected}: it is empty"
     if array.dtype.kind not in spec.kinds or array.dtype.itemsize > 8:
         return f"has dtype {array.dtype}, expected {_KIND_NAMES[spec.kinds]}"
     return ""
@@ -103,6 +107,26 @@ def non_finite_row(array: np.ndarray) -> int | None:
     """The first row (N, ...) with NaN or infinity; None if all numbers are finite."""
     finite = np.isfinite(array)
     return None if finite.all() else int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
+
+
+def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> str:
+    """What is wrong with the numbers of one array (N, ...) that is to have a dtype; "" if nothing.
+
+    Args:
+        array: any numbers.
+        dtype: that it will be converted to, None for its own.
+    """
+    with np.errstate(all="ignore"):
+        row = non_finite_row(array if dtype is None else array.astype(dtype, copy=False))
+    if row is None:
+        return ""
+    if not np.isfinite(array[row]).all():
+        return f"has NaN or infinity, first in row {row}: fix or drop that episode"
+    largest = max(np.ravel(array[row]), key=abs)
+    return (
+        f"has {largest:g} in row {row}, but {np.dtype(dtype)} holds numbers up to {np.finfo(dtype).max:.2g} only: "
+        "rescale it"
+    )
 
 
 def converted(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
@@ -154,7 +178,6 @@ def _checked(path: Path, name: str, array: np.ndarray, spec: ArraySpec) -> np.nd
         if not are_flags(array).all():
             raise QamError(f"data file {path}: '{name}' has values other than 0 and 1: use booleans")
         return array.astype(bool)
-    array = converted(array, spec)
-    if (row := non_finite_row(array)) is not None:
-        raise QamError(f"data file {path}: '{name}' has NaN or infinity, first in row {row}: fix or drop that episode")
-    return array
+    if problem := number_problem(array, spec.dtype):
+        raise QamError(f"data file {path}: '{name}' {problem}")
+    return converted(array, spec)

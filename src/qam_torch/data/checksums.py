@@ -82,12 +82,12 @@ def _stamp(path: Path) -> str:
 
 def _write(path: Path, record: _Record) -> None:
     with atomic_path(record_path(path), shared=True) as temporary:
-        temporary.write_text(f"{record.stamp}\n{record.sha256}  {path.name}\n")
+        temporary.write_text(f"{record.stamp}\n{record.sha256}  {path.name}\n", encoding="utf-8")
 
 
 def _read(path: Path) -> _Record | None:
     try:
-        text = record_path(path).read_text(errors="replace")
+        text = record_path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
     # The comment is missing if the sha256sum program wrote the file.

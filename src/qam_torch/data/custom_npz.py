@@ -13,14 +13,12 @@ from __future__ import annotations
 import os
 
 import numpy as np
-import torch
 
 from qam_torch.data.array_checks import FLAGS, NUMBERS, ArraySpec, Layout, read_arrays
 from qam_torch.data.recorded_steps import RecordedSteps
-from qam_torch.data.transitions import Transitions
 from qam_torch.types import QamError
 
-__all__ = ["CUSTOM_LAYOUT", "custom_transitions"]
+__all__ = ["CUSTOM_LAYOUT", "custom_steps"]
 
 CUSTOM_LAYOUT: Layout = {
     "observations": ArraySpec("NO", NUMBERS),
@@ -33,38 +31,21 @@ CUSTOM_LAYOUT: Layout = {
 }
 
 
-def custom_transitions(
-    path: str | os.PathLike[str],
-    low: np.ndarray,
-    high: np.ndarray,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> Transitions:
-    """Read a user's file, check it, and put it on the device. No Python object is ever unpickled.
-
-    See `RecordedSteps` for files without `next_observations`.
+def custom_steps(path: str | os.PathLike[str]) -> RecordedSteps:
+    """Read a user's file and check it. No Python object is ever unpickled.
 
     Args:
         path: path of the file; arrays that the format does not know are ignored.
-        low: lower bounds of the environment's actions, (A,), finite.
-        high: upper bounds, (A,), finite. Actions are scaled from the bounds to [-1, 1].
-        device: device of the result.
-        dtype: floating-point type of the result.
-
-    Returns:
-        The transitions; masks are 0 where `terminals` is true.
 
     Raises:
-        QamError: the file is missing, damaged or incomplete, has wrong shapes or dtypes, numbers that are not finite,
-            actions out of bounds, or no transition.
+        QamError: the file is missing, damaged or incomplete, has wrong shapes or dtypes, or
+            numbers that are not finite.
     """
-    source = f"data file {path}"
     arrays = read_arrays(path, CUSTOM_LAYOUT)
     if {"timeouts", "truncations"} <= arrays.keys():
-        raise QamError(f"{source} has both 'timeouts' and 'truncations', which mean the same: keep one")
+        raise QamError(f"data file {path} has both 'timeouts' and 'truncations', which mean the same: keep one")
     timeouts = arrays.get("timeouts", arrays.get("truncations", np.zeros_like(arrays["terminals"])))
-    steps = RecordedSteps(
+    return RecordedSteps(
         arrays["observations"], arrays["actions"], arrays["rewards"], arrays["terminals"], timeouts,
         arrays.get("next_observations"),
     )  # fmt: skip
-    return steps.transitions(low, high, source, device, dtype)

@@ -79,8 +79,8 @@ def is_made(entry: CatalogEntry, path: Path, transitions: int) -> bool:
 
 
 def shard_files(directory: Path) -> list[Path]:
-    """The training files in a directory, sorted by name; raises QamError when there are none."""
-    files = sorted(file for file in directory.glob("*.npz") if not file.stem.endswith("-val"))
+    """The training files in a directory, sorted by name, without hidden ones; raises QamError when there are none."""
+    files = sorted(file for file in directory.glob("[!.]*.npz") if not file.stem.endswith("-val"))
     if not files:
         raise QamError(f"directory {directory} has no .npz files to train on: give the directory of the dataset")
     return files
@@ -164,7 +164,7 @@ def _how_to_make(entry: CatalogEntry, made: Path, transitions: int, seed: int) -
     command = ["qam-data", "generate", entry.name, "--transitions", str(transitions), "--output", str(made)]
     if seed:
         command += ["--seed", str(seed)]
-    return f"make one with `{shlex.join(command)}` and train with data.path={made}"
+    return f"make one with `{shlex.join(command)}` and train with {shlex.quote(f'data.path={made}')}"
 
 
 def _suffix(entry: CatalogEntry) -> str:

@@ -29,8 +29,9 @@ from qam_torch.data.array_checks import (
     Layout,
     are_flags,
     layout_problems,
-    non_finite_row,
+    number_problem,
 )
+from qam_torch.data.npz import HDF5_SIGNATURE, NPZ_SIGNATURE
 from qam_torch.data.recorded_steps import RecordedSteps
 from qam_torch.types import QamError
 
@@ -89,9 +90,21 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
     except MemoryError:
         raise QamError(f"data file {path} does not fit into memory: use a smaller dataset") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:  # h5py, on damaged files
-        raise QamError(
-            f"data file {path} is truncated or not an HDF5 file ({' '.join(str(error).split())[:120]}): fetch it again"
-        ) from error
+        raise QamError(f"data file {path} {_not_hdf5(path, ' '.join(str(error).split())[:120])}") from error
+
+
+def _not_hdf5(path: Path, reason: str) -> str:
+    """What is wrong with a file that h5py cannot read, by its first bytes."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(HDF5_SIGNATURE))
+    except OSError as error:
+        return f"cannot be opened ({error.strerror}): check its path and permissions"
+    if start == HDF5_SIGNATURE:
+        return f"is truncated or damaged ({reason}): fetch it again"
+    if start.startswith(NPZ_SIGNATURE):
+        return "is an npz file, not an HDF5 file: train with env=npz path=... env_id=..."
+    return "is not an HDF5 file: give one in the layout of D4RL or robomimic"
 
 
 def _d4rl(path: Path, file: h5py.File) -> RecordedSteps:
@@ -133,7 +146,7 @@ def _demonstration(source: str, group: h5py.Group, obs_keys: Sequence[str] | Non
         raise QamError(f"{source} has no 'obs': expected one array per observation key in it")
     keys = list(obs_keys) if obs_keys is not None else _low_dimensional(group["obs"])
     if not keys:
-        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with env.obs_keys=[...]")
+        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with 'env.obs_keys=[...]'")
     observations, following = (
         _observations(f"{source}/{part}", group[part], keys, steps) if part in group else None
         for part in ("obs", "next_obs")
@@ -188,8 +201,8 @@ def _read(source: str, group: h5py.Group, layout: Layout) -> dict[str, np.ndarra
 
 
 def _require_finite(source: str, name: str, array: np.ndarray) -> None:
-    if (row := non_finite_row(array)) is not None:
-        raise QamError(f"{source}: '{name}' has NaN or infinity, first in row {row}: fix or drop that episode")
+    if problem := number_problem(array):
+        raise QamError(f"{source}: '{name}' {problem}")
 
 
 def _is_array(item: Any) -> bool:

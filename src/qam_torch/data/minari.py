@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from qam_torch.data.action_scaling import unit_actions
+from qam_torch.data.array_checks import number_problem
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.data.transitions import Transitions
+from qam_torch.system.extras import install_command
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ def open_minari(name: str, download: bool = True) -> MinariDataset:
     try:
         import minari
     except ImportError:
-        raise QamError("Minari datasets need the minari package: pip install 'qam-torch[minari]'") from None
+        raise QamError(f"Minari datasets require the minari package: {install_command('minari')}") from None
     try:
         return minari.load_dataset(name, download=download)
     except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same
@@ -65,19 +67,24 @@ def environment_spec(dataset: MinariDataset) -> str:
         an end, for example), otherwise of the environment in which it was recorded.
 
     Raises:
-        QamError: the dataset has no environment, or the environment's package is not installed.
+        QamError: the dataset names no environment, or the environment's package is not installed.
     """
+    named = dataset.storage.metadata.get("eval_env_spec") is not None
+    if not named and dataset.env_spec is None:
+        raise QamError(
+            f"Minari dataset '{dataset.id}' names no environment: give the registered name of its environment with "
+            "env_id=..., e.g. env_id=Pendulum-v1"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about other versions of packages than those of the recording
-            named = dataset.storage.metadata.get("eval_env_spec") is not None
             environment = dataset.recover_environment(eval_env=named, disable_env_checker=True)
             environment.close()
     except Exception as error:  # an environment's constructor can raise anything
         reason = " ".join(str(error).split()).rstrip(".")
         raise QamError(
             f"the environment of Minari dataset '{dataset.id}' cannot be made ({reason}): install the package that "
-            "has it, or export the data for env=npz"
+            "has it, or give another environment with env_id=..."
         ) from error
     assert environment.spec is not None
     return environment.spec.to_json()
@@ -116,6 +123,9 @@ def minari_transitions(
             raise
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise QamError(f"{source} is damaged ({reason}): delete it and fetch or make it again") from error
+    for name, array in (("observations", arrays["states"]), ("rewards", arrays["rewards"])):
+        if problem := number_problem(array, np.dtype(f"f{dtype.itemsize}")):
+            raise QamError(f"{source}: '{name}' {problem}")
     actions = unit_actions(arrays["actions"], low, high, source)
     try:
         return Transitions(

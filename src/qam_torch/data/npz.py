@@ -15,7 +15,10 @@ import numpy as np
 
 from qam_torch.types import QamError
 
-__all__ = ["ArrayHeader", "NpzFile", "open_npz"]
+__all__ = ["HDF5_SIGNATURE", "NPZ_SIGNATURE", "ArrayHeader", "NpzFile", "open_npz"]
+
+NPZ_SIGNATURE, HDF5_SIGNATURE = b"PK", b"\x89HDF\r\n\x1a\n"
+"""The first bytes of a file of each kind."""
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -137,5 +140,16 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
         try:
             npz = NpzFile(path, zipfile.ZipFile(file))
         except Exception as error:  # as many types as above: zipfile reads its directory here
-            raise QamError(f"data file {path} is truncated or not an npz file: fetch or generate it again") from error
+            raise QamError(f"data file {path} {_not_npz(file)}") from error
         yield npz
+
+
+def _not_npz(file: IO[bytes]) -> str:
+    """What is wrong with a file that zipfile cannot read, by its first bytes."""
+    file.seek(0)
+    start = file.read(len(HDF5_SIGNATURE))
+    if start == HDF5_SIGNATURE:
+        return "is an HDF5 file, not an npz file: train with env=hdf5 path=... env_id=..."
+    if start.startswith(NPZ_SIGNATURE):
+        return "is truncated or damaged: fetch or generate it again"
+    return "is not an npz file: fetch or generate it again, or save it with numpy.savez"

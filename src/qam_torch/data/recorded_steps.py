@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from qam_torch.data.action_scaling import unit_actions
+from qam_torch.data.array_checks import number_problem
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import QamError
 
 __all__ = ["RecordedSteps"]
 
+_ROUNDING = 1e-5
+"""Share of a value, and of its mean change in a step, by which equal states may differ after rounding."""
+
+_SAMPLED_ROWS = 100_000
+"""Number of rows from which the mean change in a step is estimated."""
+
 
 class RecordedSteps(NamedTuple):
     """N steps in time order. The last step always ends its episode.
+
+    With next observations, an episode also ends where a step's next observation differs from the next row's
+    observation: the rows do not continue one another, whatever the flags say.
 
     Without next observations, the next state of a step is the next row's. A row at which an episode is cut then has
     no next state and is not a transition; its state is kept as the next state of the step before. A terminal row is
@@ -36,6 +47,47 @@ class RecordedSteps(NamedTuple):
     terminals: np.ndarray
     timeouts: np.ndarray
     next_observations: np.ndarray | None = None
+
+    def breaks(self) -> np.ndarray:
+        """Where the flags let an episode continue, but the next row is of another one.
+
+        Returns:
+            (N,) bool, true at rows without a flag whose next observation differs from the next row's observation by
+            more than rounding.
+        """
+        found = np.zeros(len(self.rewards), bool)
+        if self.next_observations is None:
+            return found
+        states, following = self.observations, self.next_observations
+        differs = (following[:-1] != states[1:]).any(axis=1)
+        rows = np.flatnonzero(differs & ~(self.terminals | self.timeouts)[:-1])
+        sampled = slice(None, None, max(1, len(states) // _SAMPLED_ROWS))
+        change = np.abs(np.subtract(following[sampled], states[sampled], dtype=np.float64)).mean(axis=0)
+        gap = np.abs(np.subtract(following[rows], states[rows + 1], dtype=np.float64))
+        found[rows] = (gap > _ROUNDING * (change + np.abs(following[rows]))).any(axis=1)
+        return found
+
+    def remarks(self) -> Iterator[str]:
+        """What a user should know of the recording, one line each."""
+        if breaks := int(self.breaks().sum()):
+            yield f"{breaks:,} breaks where next_observations differ from the following row: episodes end there"
+        cuts = np.flatnonzero(self.timeouts & ~self.terminals)
+        if self.next_observations is None:
+            ends = np.union1d(cuts, [] if self.terminals[-1] else [len(self.rewards) - 1])
+            if len(ends):
+                yield (
+                    f"{len(ends):,} cuts without a last state, whose steps are left out: record next_observations "
+                    "to keep them"
+                )
+            return
+        cuts = cuts[cuts < len(self.rewards) - 1]
+        resets = int((self.next_observations[cuts] == self.observations[cuts + 1]).all(axis=1).sum())
+        if resets:
+            yield (
+                f"warning: at {resets:,} of {len(cuts):,} cuts, next_observations is the first state of the next "
+                "episode, as a vector environment that resets itself returns it: record the last state of the "
+                "episode, or leave next_observations out"
+            )
 
     def transitions(
         self,
@@ -58,10 +110,14 @@ class RecordedSteps(NamedTuple):
             The transitions; masks are 0 where `terminals` is true.
 
         Raises:
-            QamError: actions are out of bounds, or there is no transition.
+            QamError: actions are out of bounds, numbers are too large for the type, or there is no transition.
         """
+        for name in ("observations", "rewards", "next_observations"):
+            array = getattr(self, name)
+            if array is not None and (problem := number_problem(array, np.dtype(f"f{dtype.itemsize}"))):
+                raise QamError(f"{source}: '{name}' {problem}")
         actions = unit_actions(self.actions, low, high, source)
-        ended, over = self.terminals, self.terminals | self.timeouts
+        ended, over = self.terminals, self.terminals | self.timeouts | self.breaks()
         over[-1] = True
         try:
             if self.next_observations is not None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from ogbench.relabel_utils import relabel_dataset
 
 from qam_torch.data.ogbench_format import kept_rows
 from qam_torch.types import QamError
@@ -50,6 +49,8 @@ class TaskRewards:
         Raises:
             QamError: sizes in the file differ from the environment's.
         """
+        from ogbench.relabel_utils import relabel_dataset  # imports mujoco, as making the environment did
+
         self._check(arrays)
         kept = kept_rows(arrays["terminals"])
         reduced = {key: arrays[key][kept] for key in ("qpos", "button_states") if key in arrays}

@@ -31,6 +31,9 @@ class Transitions:
         terminals: (N,), true at the last transition of each episode; the last transition always ends its episode.
         clip_actions: whether to clip actions to +-ACTION_LIMIT.
 
+    Attributes:
+        episode_lengths: (episodes,) int64 on the CPU, transitions of each episode, an unfinished last one included.
+
     Raises:
         QamError: a shape is wrong, a row is out of range, or a number is not finite.
     """
@@ -57,7 +60,7 @@ class Transitions:
         self._check()
         if clip_actions:
             self.actions = self.actions.clamp(-ACTION_LIMIT, ACTION_LIMIT)
-        self._lengths = self._episode_lengths()
+        self.episode_lengths = self._lengths()
 
     def _check(self) -> None:
         if self.states.ndim != 2 or self.actions.ndim != 2:
@@ -85,7 +88,7 @@ class Transitions:
                 row = int(torch.argmin(finite.reshape(finite.shape[0], -1).all(dim=1).long()))
                 raise QamError(f"{name} has NaN or infinity, first in row {row}: fix or drop that episode")
 
-    def _episode_lengths(self) -> Tensor:
+    def _lengths(self) -> Tensor:
         ends = torch.nonzero(self.terminals).flatten().cpu()
         if len(ends) == 0 or int(ends[-1]) != self.num_transitions - 1:
             ends = torch.cat([ends, torch.tensor([self.num_transitions - 1])])
@@ -196,23 +199,17 @@ class Transitions:
     @property
     def num_episodes(self) -> int:
         """Episodes, an unfinished last one included."""
-        return len(self._lengths)
-
-    @property
-    def shortest_episode(self) -> int:
-        """Transitions of the shortest episode; an unfinished last one counts only if there is no other."""
-        finished = self._lengths if bool(self.terminals[-1]) or self.num_episodes == 1 else self._lengths[:-1]
-        return int(finished.min())
+        return len(self.episode_lengths)
 
     @property
     def longest_episode(self) -> int:
         """Transitions of the longest episode."""
-        return int(self._lengths.max())
+        return int(self.episode_lengths.max())
 
     @property
     def episode_ends(self) -> Tensor:
         """(N,) int64: index of the last transition of each transition's episode."""
-        lengths = self._lengths.to(self.device)
+        lengths = self.episode_lengths.to(self.device)
         return torch.repeat_interleave(torch.cumsum(lengths, 0) - 1, lengths)
 
     @property

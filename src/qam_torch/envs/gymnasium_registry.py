@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box
 
+from qam_torch.system.opengl import renderer_optional
 from qam_torch.types import QamError
 
 __all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
@@ -82,11 +83,13 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about newer versions: the dataset determines the version
-            environment = gymnasium.make(
-                _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
-                max_episode_steps=max_episode_steps,
-                disable_env_checker=True,
-                **options,
+            environment = renderer_optional(
+                lambda: gymnasium.make(
+                    _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
+                    max_episode_steps=max_episode_steps,
+                    disable_env_checker=True,
+                    **options,
+                )
             )
     except QamError:
         raise
@@ -119,10 +122,16 @@ def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
             "only continuous actions are supported"
         )
     assert isinstance(acted, Box)
-    if not (np.isfinite(acted.low) & np.isfinite(acted.high) & (acted.low < acted.high)).all():
+    if not (np.isfinite(acted.low) & np.isfinite(acted.high)).all():
         raise QamError(
             f"environment {name!r} has actions without finite bounds, {_brief(acted)}, which cannot be scaled to "
             "[-1, 1]: register it with a wrapper that bounds them"
+        )
+    if (fixed := acted.low >= acted.high).any():
+        where = int(np.argmax(fixed))
+        raise QamError(
+            f"environment {name!r} has the bounds {acted.low[where]:g} and {acted.high[where]:g} in dimension {where} "
+            "of its actions, which leave nothing to choose: register it with a wrapper that leaves this dimension out"
         )
     return environment
 

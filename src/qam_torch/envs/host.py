@@ -16,6 +16,7 @@ import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
 from qam_torch.envs.step_metrics import Step, StepMetric
+from qam_torch.envs.verdict import verdict_of
 from qam_torch.system.worker_process import answer_messages
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
@@ -44,8 +45,8 @@ class ChunkResult(NamedTuple):
         observations: (n, O) float32, state after the chunk, or the last known state.
         rewards: (n,) float64, sum of the rewards of the steps taken.
         steps: (n,) int64, steps taken, at most h.
-        success: (n,) bool, whether info["success"] or info["is_success"] was true at any of these steps.
-        judged: (n,) bool, whether info had either key at any of these steps; most Gymnasium environments have none.
+        success: (n,) bool, whether info reported success at any of these steps, see `envs.verdict`.
+        judged: (n,) bool, whether info reported success or its absence; most Gymnasium environments report neither.
         terminated: (n,) bool, the episode has terminated.
         truncated: (n,) bool, the episode has reached its time limit.
         positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
@@ -126,18 +127,19 @@ class Host:
                     for action in actions[row]:
                         # Drops a cached Gaussian, so that an episode does not depend on how it is divided into chunks.
                         set_bit_generator(self._generators[row])
-                        observation, reward, end, limit, info = environment.step(action)
-                        rewards[row] += float(reward)
+                        observation, paid, end, limit, info = environment.step(action)
+                        reward = paid if isinstance(paid, float) else self._one_number(row, paid)
+                        rewards[row] += reward
                         steps[row] += 1
-                        word = info.get("success", info.get("is_success"))
-                        success[row] |= bool(word)
-                        judged[row] |= word is not None
+                        verdict = verdict_of(info)
+                        success[row] |= bool(verdict)
+                        judged[row] |= verdict is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if self._metrics:
-                            self._measure(row, Step(observation, action, float(reward), bool(end), bool(limit), info))
+                            self._measure(row, Step(observation, action, reward, bool(end), bool(limit), info))
                         if end or limit:
-                            terminated[row], truncated[row] = end, limit
+                            terminated[row], truncated[row] = bool(end), bool(limit)
                             break
                     self._observations[row] = observation
                     positions[row], frames[row] = trace.positions(), trace.frames()
@@ -178,6 +180,16 @@ class Host:
                     f"evaluation metric '{metric.__name__}' failed ({type(error).__name__}: {error}): it takes the "
                     "value so far, None at first, and a step, and returns a number or None"
                 ) from error
+
+    def _one_number(self, row: int, reward: Any) -> float:
+        """A reward that is no Python float, such as an array of one number."""
+        array = np.asarray(reward)
+        if array.size != 1 or array.dtype.kind not in "biuf":
+            raise HostFailure(
+                f"environment {self.indices[row]} gave the reward {reward!r} in step, expected one number: return it "
+                "from the environment's step, or from a wrapper's"
+            )
+        return float(array.item())
 
     @contextlib.contextmanager
     def _failure_named(self, row: int, doing: str) -> Iterator[None]:

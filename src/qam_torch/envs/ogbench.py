@@ -13,6 +13,7 @@ from typing import Any, SupportsFloat
 
 import gymnasium
 
+from qam_torch.system.opengl import renderer_optional
 from qam_torch.system.temporary_files import temporary_files_removed
 from qam_torch.types import QamError
 
@@ -73,7 +74,7 @@ def make_environment(
         raise QamError(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
     with warnings.catch_warnings(), temporary_files_removed():
         warnings.simplefilter("ignore")  # of GLFW without a display, and about a box cast to float32
-        environment = gymnasium.make(identifier, disable_env_checker=True, **options)
+        environment = renderer_optional(lambda: gymnasium.make(identifier, disable_env_checker=True, **options))
         _keep_action_space(environment)
         if draft:
             _ = environment.observation_space  # manipulation environments build their model at this access

@@ -11,11 +11,17 @@ import os
 import subprocess
 import sys
 
+from qam_torch.system.opengl import SWITCHED_OFF
 from qam_torch.types import QamError
 
 __all__ = ["choose_renderer"]
 
-_OFF = ("disable", "disabled", "off", "false", "0")
+_REMEDIES = {
+    "egl": "install it, for example with `apt-get install libegl1 libgl1`, and the driver of the GPU if there is one",
+    "osmesa": "install it, for example with `apt-get install libosmesa6`",
+    "glfw": "it needs a display: set DISPLAY, or run the command under xvfb-run",
+}
+"""What is missing where a backend renders nothing."""
 
 # Standard deviation of the image: a context that comes up but draws nothing gives one flat colour.
 _PROBE = """
@@ -33,27 +39,33 @@ print("rendered", flush=True)
 
 
 def choose_renderer() -> str:
-    """Find the value for MUJOCO_GL: the one already set, otherwise the first backend that renders an image.
+    """Find the value for MUJOCO_GL: the one already set if it renders an image, otherwise the first backend that does.
 
     With a display, GLFW is tried first, then EGL and OSMesa; each try takes about a second and is made once per
     process. Neither mujoco nor OpenGL is imported into this process.
 
     Returns:
-        "egl", "osmesa", "glfw", a value that the user has set, or "" (not Linux: MuJoCo's own choice is right).
+        "egl", "osmesa", "glfw", or "" (not Linux: MuJoCo's own choice is right).
 
     Raises:
         QamError: rendering is switched off by MUJOCO_GL, or no backend works.
     """
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
-    if chosen in _OFF:
+    if chosen in SWITCHED_OFF:
         raise QamError(f"MUJOCO_GL={chosen} switches rendering off: unset it or set it to egl or osmesa")
-    if chosen or sys.platform != "linux":
+    if sys.platform != "linux":
+        return chosen
+    if chosen:
+        if not _renders(chosen):
+            remedy = _REMEDIES.get(chosen, f"expected {', '.join(_REMEDIES)}")
+            raise QamError(
+                f"the renderer {chosen} draws nothing on this machine: {remedy}, or let it be chosen for you"
+            )
         return chosen
     display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return _first_working(("glfw", "egl", "osmesa") if display else ("egl", "osmesa"))
 
 
-@functools.cache
 def _first_working(backends: tuple[str, ...]) -> str:
     for backend in backends:
         if _renders(backend):
@@ -64,11 +76,12 @@ def _first_working(backends: tuple[str, ...]) -> str:
     )
 
 
+@functools.cache
 def _renders(backend: str) -> bool:
     """Whether a fresh interpreter can render one image with this backend."""
     variables = {**os.environ, "MUJOCO_GL": backend}
     try:
-        probe = subprocess.run([sys.executable, "-c", _PROBE], env=variables, capture_output=True, timeout=60)
+        probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], env=variables, capture_output=True, timeout=60)
     except subprocess.TimeoutExpired:
         return False
     # Not the exit status: drivers are known to crash at exit, after the image was made.

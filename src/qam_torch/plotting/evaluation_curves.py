@@ -18,7 +18,7 @@ from qam_torch.plotting.step_axis import (
     values_by_member,
 )
 from qam_torch.plotting.style import BLUE, INK, colors, set_title, styled
-from qam_torch.stats.wilson import wilson_interval
+from qam_torch.stats.success import FEWEST_SEEDS, seeds_interval
 from qam_torch.types import require
 
 __all__ = ["metrics_figure", "return_figure", "success_figure"]
@@ -32,7 +32,7 @@ def success_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Plot the success rate over steps: mean over seeds, pooled 95% Wilson interval, and each seed if several.
+    """Plot the success rate over steps: mean over seeds, its 95% interval (`stats.success`), and each seed if several.
 
     Args:
         metrics: from `read_metrics`.
@@ -52,9 +52,8 @@ def success_figure(
     updates, rates = values_by_member(metrics, "evaluation/success")
     if not len(updates):
         return None
-    present = np.isfinite(rates)
-    solved = np.where(present, np.rint(rates * episodes), 0).sum(1).astype(int)
-    band = np.array([wilson_interval(int(s), int(n) * episodes) for s, n in zip(solved, present.sum(1), strict=True)])
+    ends_of = [seeds_interval(row[np.isfinite(row)], episodes) for row in rates]
+    band = np.array([(np.nan, np.nan) if ends is None else ends for ends in ends_of])
     sample = _sample(rates, episodes, cells)
 
     figure, axes = _curve(metrics, ylabel="success rate", ylim=(0, 1))
@@ -65,9 +64,10 @@ def success_figure(
         axes.axhline(rate, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, clip_on=False, zorder=2)
         if ends:
             axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
-    interval = f"95 % interval ({sample})"
-    if len(set(cells)) > 1:
-        pass  # one interval over different cells has no meaning
+    source = "episodes" if rates.shape[1] == 1 else "seeds"
+    interval = f"95% interval over {source} ({sample})"
+    if len(set(cells)) > 1 or 1 < rates.shape[1] < FEWEST_SEEDS:
+        pass  # an interval over different cells has no meaning, and of a few seeds none is known
     elif len(updates) > 1:
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
@@ -211,7 +211,7 @@ def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any
             )
     marker = "o" if len(updates) <= FEW_POINTS else ""
     mean = np.nanmean(values, axis=1)
-    label = f"{name}, mean over seeds" if seeds > 1 and name == "policy" else name
+    label = f"{name}, mean over {seeds} seeds" if seeds > 1 and name == "policy" else name
     axes.plot(
         updates, mean, color=color, linewidth=2, marker=marker, markersize=4, label=label, clip_on=False, zorder=4
     )

@@ -161,7 +161,7 @@ class Result:
     @property
     def overlap(self) -> bool | None:
         """Whether the two intervals, rounded to two digits, share a point; None if one is missing."""
-        if self.published is None or not self.mean.bounded:
+        if self.published is None or not self.mean.bounded or np.isnan(self.published.low):
             return None
         ends = (self.mean.low, self.mean.high, self.published.low, self.published.high)
         low, high, their_low, their_high = (round(end, 2) for end in ends)

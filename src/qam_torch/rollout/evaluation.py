@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from qam_torch.envs.pool import EnvironmentPool
-from qam_torch.stats.wilson import wilson_interval
+from qam_torch.stats.success import seeds_interval, wilson_interval
 from qam_torch.types import QamError
 
 __all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
@@ -86,13 +86,9 @@ class Evaluation:
         """Wilson interval of each member's success rate, (P, 2): lower and upper end."""
         return np.array([wilson_interval(int(row.sum()), row.size, level) for row in self._solved()])
 
-    def pooled_interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Wilson interval of the success rate of all members' episodes together.
-
-        It takes the episodes as independent, and therefore does not include the spread between members.
-        """
-        solved = self._solved()
-        return wilson_interval(int(solved.sum()), solved.size, level)
+    def seeds_interval(self) -> tuple[float, float] | None:
+        """95% interval of the success rate over members that differ in their seed only, see `stats.success`."""
+        return seeds_interval(self.success_rate(), self._solved().shape[1])
 
     def by_member(self) -> dict[str, np.ndarray]:
         """Means of every metric over each member's episodes.
@@ -110,8 +106,8 @@ class Evaluation:
         """All metrics as plain values, as summary.json holds them.
 
         Returns:
-            Over all members: "success", its Wilson interval "success_95" of the pooled episodes, "return",
-            "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
+            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members),
+            "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
             "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
             environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
         """
@@ -126,9 +122,10 @@ class Evaluation:
             values[f"{name}_by_seed"] = [_plain(mean) for mean in means.tolist()]
         if self.success is None:
             return values
+        interval = self.seeds_interval()
         return {
             "success": float(self.success_rate().mean()),
-            "success_95": list(self.pooled_interval()),
+            "success_95": None if interval is None else list(interval),
             "success_by_seed": self.success_rate().tolist(),
             "success_95_by_seed": self.interval().tolist(),
             **values,

@@ -14,11 +14,10 @@ import numpy as np
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.envs.renderer import choose_renderer
 from qam_torch.rollout.evaluation import Act, Evaluation, chunk_from, episode_seeds
+from qam_torch.system.extras import install_command
 from qam_torch.types import QamError
 
 __all__ = ["render_episodes"]
-
-_MEND = 'install it with `pip install "qam-torch[video]"`'
 
 
 class _Writer(Protocol):
@@ -150,4 +149,4 @@ def _import(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise QamError(f"writing this film needs {package}, which is not installed: {_MEND}") from error
+        raise QamError(f"writing this film requires the package {package}: {install_command('video')}") from error

@@ -66,7 +66,7 @@ class MetricsFile:
         values = {name: np.asarray(value) for name, value in metrics.items()}
         try:
             self._add_columns([*self.place, *values, *([] if self.columns else EVALUATION_COLUMNS)])
-            with open(self.path, "a", newline="") as file:
+            with open(self.path, "a", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 for p, seed in enumerate(self.seeds):
                     row = {**place, "member": p, "seed": seed, "seconds": round(seconds, 3)}
@@ -88,7 +88,7 @@ class MetricsFile:
 
     def _rows(self) -> list[list[str]]:
         assert self.path is not None
-        with open(self.path, newline="") as file:
+        with open(self.path, encoding="utf-8", newline="") as file:
             return list(csv.reader(file))
 
 

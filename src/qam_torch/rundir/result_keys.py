@@ -31,7 +31,7 @@ NEUTRAL = (
 )
 """Where and how a run is executed. Runs that differ only here have the same directory."""
 
-IDENTITY = ("algo_name", "env_name", "run_name", "seed", "seeds", "task", "population")
+IDENTITY = ("algo_name", "env_name", "experiment_name", "run_name", "seed", "seeds", "task", "population")
 """Which method, environment, task and members a run has. Reports show these as columns of their own."""
 
 EXTENT = (

@@ -40,6 +40,7 @@ class TaskData(NamedTuple):
         environment: plain values from which the suite makes the environment again; stored in checkpoints. The key
             `source` is the value of `env.source`, `env_name` what the environment is called.
         layout: the map, for mazes.
+        remarks: what a user should know of the data and did not ask for, one line each; printed before training.
     """
 
     transitions: Transitions | Shards | None
@@ -48,6 +49,7 @@ class TaskData(NamedTuple):
     source: dict[str, Any]
     environment: dict[str, Any]
     layout: MazeLayout | None = None
+    remarks: tuple[str, ...] = ()
 
     def fraction(self, share: float) -> TaskData:
         """The first part of the data, a share in (0, 1] of its episodes or files, and its size in `source`."""

@@ -10,6 +10,7 @@ from qam_torch.data.hdf5 import hdf5_steps
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
+from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
 from qam_torch.types import QamError, require
 
@@ -30,13 +31,11 @@ class Hdf5(RegisteredSuite):
         listed = keys is None or (isinstance(keys, list) and bool(keys) and all(isinstance(key, str) for key in keys))
         require("env.obs_keys", listed, keys, "a list of names such as [object,robot0_eef_pos], or null")
         if importlib.util.find_spec("h5py") is None:
-            raise QamError("env=hdf5 requires the h5py package: pip install 'qam-torch[hdf5]'")
+            raise QamError(f"env=hdf5 requires the h5py package: {install_command('hdf5')}")
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
         path, name = absolute(request.env["path"]), request.env["env_id"]
         steps = hdf5_steps(path, request.env.get("obs_keys"))
         source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
-        return self.load_registered(
-            name, name, lambda low, high: steps.transitions(low, high, f"data file {path}", device, dtype), source
-        )
+        return self.load_recorded(name, steps, source, device, dtype)

@@ -9,7 +9,8 @@ import torch
 from qam_torch.data.minari import dataset_hash, environment_spec, minari_transitions, open_minari
 from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
-from qam_torch.types import QamError
+from qam_torch.system.extras import install_command
+from qam_torch.types import QamError, require
 
 __all__ = ["Minari"]
 
@@ -23,16 +24,21 @@ class Minari(RegisteredSuite):
     def check(self, request: Request) -> None:
         """See `Suite.check`."""
         super().check(request)
+        env_id = request.env.get("env_id")
+        named = env_id is None or (isinstance(env_id, str) and bool(env_id))
+        require(
+            "env_id", named, env_id, "a registered name such as Pendulum-v1, or null for the dataset's own environment"
+        )
         if importlib.util.find_spec("minari") is None:
-            raise QamError("env=minari needs the minari package: pip install 'qam-torch[minari]'")
+            raise QamError(f"env=minari requires the minari package: {install_command('minari')}")
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
-        name = request.env["dataset"]
+        name, env_id = request.env["dataset"], request.env.get("env_id")
         dataset = open_minari(name, request.data["download"])
         data = self.load_registered(
-            name,
-            environment_spec(dataset),
+            name if env_id is None else env_id,
+            environment_spec(dataset) if env_id is None else env_id,
             lambda low, high: minari_transitions(dataset, low, high, device, dtype),
             {},
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from qam_torch.data.custom_npz import custom_transitions
+from qam_torch.data.custom_npz import custom_steps
 from qam_torch.data.ogbench_format import file_hash
 from qam_torch.suites.base import Request, TaskData
 from qam_torch.suites.registered import RegisteredSuite
@@ -23,8 +23,6 @@ class Npz(RegisteredSuite):
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`."""
         path, name = absolute(request.env["path"]), request.env["env_id"]
-        data = self.load_registered(
-            name, name, lambda low, high: custom_transitions(path, low, high, device, dtype), {}
-        )
+        steps = custom_steps(path)
         source = {"name": path.stem, "path": str(path), "origin": "given", "sha256": file_hash(path)}
-        return data._replace(source=source)
+        return self.load_recorded(name, steps, source, device, dtype)

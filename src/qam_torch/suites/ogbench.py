@@ -42,7 +42,7 @@ class OGBench:
         environment_id(str(request.env["dataset"]), request.task)
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
-        """See `Suite.load`; a directory of several files becomes `Shards`."""
+        """See `Suite.load`; a directory of several files becomes `Shards`, once all their headers are checked."""
         known = {
             "source": "ogbench",
             "env_name": request.env["dataset"],
@@ -63,7 +63,13 @@ class OGBench:
         finally:
             environment.close()
         load = partial(load_file, sizes=sizes, rewards=rewards, device=device, dtype=dtype)
-        transitions = Shards(shard_files(path), load, request.data["shard_every"]) if path.is_dir() else load(path)
+        if path.is_dir():
+            files = shard_files(path)
+            for file in files:
+                read_npz(file, *sizes, only=())
+            transitions: Transitions | Shards = Shards(files, load, request.data["shard_every"])
+        else:
+            transitions = load(path)
         if not sha256:  # only after reading, which refuses pipes and other paths that are not files
             sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
         source = {"name": request.env["dataset"], "path": str(path), "origin": origin, "sha256": sha256}

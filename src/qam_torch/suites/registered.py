@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 
+from qam_torch.data.recorded_steps import RecordedSteps
 from qam_torch.data.transitions import Transitions
 from qam_torch.envs.gymnasium_registry import make_registered
 from qam_torch.suites.base import Request, TaskData
@@ -82,8 +84,35 @@ class RegisteredSuite:
             )
         # Evaluation must end: an environment without a time limit gets the length of the longest episode.
         steps = None if limited else transitions.longest_episode
+        remarks = (
+            ()
+            if steps is None
+            else (
+                f"the environment has no time limit: evaluation episodes end after {steps:,} steps, the length of the "
+                "longest episode in the data",
+            )
+        )
         known = {"source": self.source, "env_name": name, "env_spec": spec, "max_episode_steps": steps}
-        return TaskData(transitions, transitions.observation_dim, transitions.action_dim, dict(source), known)
+        sizes = (transitions.observation_dim, transitions.action_dim)
+        return TaskData(transitions, *sizes, dict(source), known, remarks=remarks)
+
+    def load_recorded(
+        self, name: str, steps: RecordedSteps, source: Mapping[str, Any], device: torch.device, dtype: torch.dtype
+    ) -> TaskData:
+        """The same for recorded steps, with remarks on the recording.
+
+        Args:
+            name: registered name of the environment.
+            steps: as recorded.
+            source: name, path, origin and sha256 of the data.
+            device: of the transitions.
+            dtype: of the transitions.
+        """
+        file = f"data file {source['path']}"
+        data = self.load_registered(
+            name, name, lambda low, high: steps.transitions(low, high, file, device, dtype), source
+        )
+        return data._replace(remarks=(*steps.remarks(), *data.remarks))
 
     def make(self, environment: Mapping[str, Any], video: bool = False) -> partial:
         """See `Suite.make`."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
-
-from qam_torch.config.population import seeds_of
 from qam_torch.rundir.renamed_keys import with_current_keys
+from qam_torch.training.settings import RunSettings
 from qam_torch.types import QamError
 
 __all__ = ["Bench", "Estimate", "estimate", "read_bench"]
@@ -41,20 +40,22 @@ class Estimate(NamedTuple):
 def read_bench(path: Path) -> Bench:
     """Read a file of `qam-bench --json`; raises QamError for any other file."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         results = [with_current_keys({key: result[key] for key in KEYS}) for result in content["results"]]
         return Bench(content["machine"]["device"], results)
     except FileNotFoundError:
-        raise QamError(f"no file '{path}': write it with qam-bench --json {path}") from None
+        raise QamError(f"no file '{path}': write it with qam-bench --json {shlex.quote(str(path))}") from None
     except (OSError, ValueError, LookupError, TypeError):
-        raise QamError(f"'{path}' is no file of qam-bench: write it with qam-bench --json {path}") from None
+        raise QamError(
+            f"'{path}' is no file of qam-bench: write it with qam-bench --json {shlex.quote(str(path))}"
+        ) from None
 
 
-def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
+def estimate(settings: RunSettings, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
     """Estimate the time of a run from a measurement of its method, size and population.
 
     Args:
-        config: of the run.
+        settings: of the run.
         bench: measurements; of several that fit, the one with the nearest shapes is used.
         sizes: (O, A).
         updates: of the whole run.
@@ -62,12 +63,12 @@ def estimate(config: DictConfig, bench: Bench, sizes: tuple[int, int], updates: 
     Returns:
         The estimate, or None if no measurement fits.
     """
-    wanted = (*sizes, config.algo.horizon_length)
+    wanted = (*sizes, settings.method.options["horizon_length"])
 
     def distance(result: Mapping[str, Any]) -> int:
         return sum(abs(one - other) for one, other in zip(_shapes(result), wanted, strict=True))
 
-    nearest = min((result for result in bench.results if _fits(result, config)), key=distance, default=None)
+    nearest = min((result for result in bench.results if _fits(result, settings)), key=distance, default=None)
     if nearest is None:
         return None
     observation, action, chunk = _shapes(nearest)
@@ -80,13 +81,14 @@ def _shapes(result: Mapping[str, Any]) -> tuple[int, int, int]:
     return size["observation_dim"], size["action_dim"], size["horizon_length"]
 
 
-def _fits(result: Mapping[str, Any], config: DictConfig) -> bool:
+def _fits(result: Mapping[str, Any], settings: RunSettings) -> bool:
     """Whether a measurement is of this method, with these networks, batches and members."""
-    size, algo = result["size"], config.algo
+    size, method, update = result["size"], settings.method, settings.update
+    options = method.options
     return (
-        (result["algo"], result["population"]) == (config.algo_name, len(seeds_of(config)))
-        and result["precision"] == config.precision
-        and list(size["hidden"]) == list(algo.value_hidden_dims)
-        and (size["num_qs"], size["batch_size"]) == (algo.num_qs, config.batch_size)
-        and size["flow_steps"] == algo.get("flow_steps", size["flow_steps"])
+        (result["algo"], result["population"]) == (method.name, method.members)
+        and result["precision"] == update.precision
+        and list(size["hidden"]) == list(options["value_hidden_dims"])
+        and (size["num_qs"], size["batch_size"]) == (options["num_qs"], update.batch_size)
+        and size["flow_steps"] == options.get("flow_steps", size["flow_steps"])
     )

@@ -62,8 +62,8 @@ class SweepJob:
         path = Record.path(self.directory, record.number)
         try:
             settings = self._settings(config, share, begun=path.exists())
-            record = replace(record, outcome=Outcome("running", settings.run_dir))
-            summary = finished_run(RunPaths(settings.run_dir), settings)
+            record = replace(record, outcome=Outcome("running", settings["run_dir"]))
+            summary = finished_run(RunPaths(settings["run_dir"]), settings)
             if summary is None:
                 with slot(path.parent, share.at_once, record.number) as place:
                     environment = environment_variables(share, place, self.gpus)
@@ -71,7 +71,7 @@ class SweepJob:
                         record, settings, environment, None if alone else path.with_suffix(".log")
                     )
             else:
-                record = record.with_outcome(Outcome("skipped", settings.run_dir, *score_of(summary)))
+                record = record.with_outcome(Outcome("skipped", settings["run_dir"], *score_of(summary)))
         except Exception as error:  # of any kind: it must not stop the other runs
             record = record.with_outcome(failed_outcome(error, record.outcome.directory))
         record.write(path)
@@ -85,20 +85,19 @@ class SweepJob:
         """Whether the run is already finished, so that calling the job skips it."""
         settings = self._settings(config, Share(), begun=False)
         try:
-            return finished_run(RunPaths(settings.run_dir), settings) is not None
+            return finished_run(RunPaths(settings["run_dir"]), settings) is not None
         except QamError:  # the run itself reports it
             return False
 
-    def _settings(self, config: DictConfig, share: Share, begun: bool) -> DictConfig:
+    def _settings(self, config: DictConfig, share: Share, begun: bool) -> dict[str, Any]:
         """The run's resolved configuration, with its CPU share and the absolute path of its directory."""
-        settings = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
-        assert isinstance(settings, DictConfig)
-        settings.run_dir = str(self.cwd / Path(settings.run_dir).expanduser())
+        settings = _plain(config)
+        settings["run_dir"] = str(self.cwd / Path(settings["run_dir"]).expanduser())
         for name in ("num_threads", "eval_workers"):
             if settings[name] is None:
                 settings[name] = share.threads
         if begun:
-            settings.resume = "auto"
+            settings["resume"] = "auto"
         return settings
 
     def _command_here(self) -> int | None:
@@ -106,7 +105,7 @@ class SweepJob:
         return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
 
     def _run_in_process(
-        self, record: Record, settings: DictConfig, environment: Mapping[str, str], log: Path | None
+        self, record: Record, settings: Mapping[str, Any], environment: Mapping[str, str], log: Path | None
     ) -> Record:
         """Execute the run in its own process, which writes its record unless it dies."""
         path = Record.path(self.directory, record.number)
@@ -116,7 +115,7 @@ class SweepJob:
         with _open_log(log) as output, _start_process(self.cwd, environment, output) as process:
             record = replace(record, host=socket.gethostname(), pid=process.pid)
             record.write(path)
-            request = {"record": record.as_dict(), "path": str(path), "config": OmegaConf.to_container(settings)}
+            request = {"record": record.as_dict(), "path": str(path), "config": settings}
             _send_request(process, {**request, "command": self._command_here()})
             status = process.wait()
         ended = Record.read(path)
@@ -128,8 +127,8 @@ class SweepJob:
         return record.with_outcome(replace(record.outcome, ending="failed", reason=reason, seconds=seconds))
 
 
-def _plain(launcher: DictConfig) -> dict[str, Any]:
-    found = OmegaConf.to_container(launcher, resolve=True)
+def _plain(config: DictConfig) -> dict[str, Any]:
+    found = OmegaConf.to_container(config, resolve=True)
     assert isinstance(found, dict)
     return {str(key): value for key, value in found.items()}
 

@@ -6,14 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+import torch
 
-from qam_torch.config.population import own_seeds, seeds_of
 from qam_torch.data.catalog import catalog_entry
 from qam_torch.data.replay_log import ReplayLog
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.training.build_algorithm import build_algorithm
-from qam_torch.training.schedule import schedule_of
+from qam_torch.training.method import Method
+from qam_torch.training.settings import RunSettings
 
 __all__ = ["CHECKPOINTS", "Cost", "EnvironmentSizes", "cost_of", "environment_sizes", "file_bytes"]
 
@@ -55,26 +54,26 @@ class Cost(NamedTuple):
     device: int
 
 
-def cost_of(config: DictConfig) -> Cost:
-    """Estimate what a run of this configuration takes.
+def cost_of(settings: RunSettings) -> Cost:
+    """Estimate what a run takes.
 
     Args:
-        config: of one run on an OGBench dataset.
+        settings: of one run on an OGBench dataset.
 
     Returns:
         Its cost.
     """
-    clock, members = schedule_of(config), len(seeds_of(config))
-    observation_dim, action_dim, _ = environment_sizes(config.env.dataset)
-    all_bytes, trained_bytes = _parameter_bytes(config, observation_dim, action_dim)
-    record = ReplayLog(Path(), members, config.num_envs, observation_dim, action_dim).record
-    dataset = catalog_entry(config.env.dataset)
+    schedule, members, name = settings.schedule, settings.method.members, settings.request.env["dataset"]
+    observation_dim, action_dim, _ = environment_sizes(name)
+    all_bytes, trained_bytes = _parameter_bytes(settings.method, settings.update.dtype, observation_dim, action_dim)
+    record = ReplayLog(Path(), members, schedule.num_envs, observation_dim, action_dim).record
+    dataset = catalog_entry(name)
     files = min(2, dataset.shards)  # of many files one is in use while the next is read
     transition_bytes = 4 * (observation_dim + action_dim + 2)  # with reward and mask, in float32
     return Cost(
-        updates=clock.updates(clock.steps),
+        updates=schedule.updates(schedule.steps),
         checkpoint=members * (all_bytes + ADAM * trained_bytes),
-        replay=record.itemsize * (clock.online_steps // config.num_envs),
+        replay=record.itemsize * (schedule.online_steps // schedule.num_envs),
         device=members * (all_bytes + (1 + ADAM) * trained_bytes)
         + files * dataset.episodes * dataset.steps * transition_bytes,
     )
@@ -111,10 +110,9 @@ def environment_sizes(dataset: str) -> EnvironmentSizes:
         environment.close()
 
 
-def _parameter_bytes(config: DictConfig, observation_dim: int, action_dim: int) -> tuple[int, int]:
+def _parameter_bytes(method: Method, dtype: torch.dtype, observation_dim: int, action_dim: int) -> tuple[int, int]:
     """Bytes of one member's networks, Polyak copies included, and of the trained ones among them."""
-    alone = OmegaConf.merge(config, {"seeds": None, "seed": own_seeds(config)[0], "population": {}})
-    assert isinstance(alone, DictConfig)
-    algorithm = build_algorithm(alone, observation_dim, action_dim)[0]
+    alone = method._replace(seeds=method.seeds[:1], population={})
+    algorithm, _ = alone.build(observation_dim, action_dim, dtype)
     trained = [value for value in algorithm.networks.parameters() if value.requires_grad]
     return sum(value.nbytes for value in algorithm.state_dict().values()), sum(value.nbytes for value in trained)

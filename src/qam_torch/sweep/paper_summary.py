@@ -51,12 +51,13 @@ def summary_lines(plan: Plan, bench: Bench | None) -> list[str]:
 
 
 def _kinds(plan: Plan, bench: Bench | None) -> Iterator[_Kind]:
-    for method, domain, config in plan.configs():
-        cost, sizes = cost_of(config), environment_sizes(config.env.dataset)
+    for method, domain, settings in plan.settings():
+        dataset = settings.request.env["dataset"]
+        cost, sizes = cost_of(settings), environment_sizes(dataset)
         time = None
         if bench is not None:
-            time = estimate(config, bench, (sizes.observation_dim, sizes.action_dim), cost.updates)
-        yield _Kind(method, domain, config.env.dataset, cost, time)
+            time = estimate(settings, bench, (sizes.observation_dim, sizes.action_dim), cost.updates)
+        yield _Kind(method, domain, dataset, cost, time)
 
 
 def _hours(plan: Plan, kinds: Sequence[_Kind], bench: Bench | None) -> Rows:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from qam_torch.system.errors import RUN_MEMORY, sentence_of
 from qam_torch.system.files import write_json
 from qam_torch.system.machine import is_alive
 from qam_torch.types import QamError
@@ -48,9 +49,8 @@ class Outcome:
 
 def failed_outcome(error: Exception, directory: str) -> Outcome:
     """The outcome of a run that an error ended; the reason names the type of unexpected errors."""
-    words = " ".join(str(error).split())
-    reason = words if isinstance(error, (QamError, OSError)) else f"{type(error).__name__}: {words[:200]}"
-    return Outcome("failed", directory, reason=reason)
+    reason = sentence_of(error, RUN_MEMORY) or f"{type(error).__name__}: {str(error)[:200]}"
+    return Outcome("failed", directory, reason=" ".join(reason.split()))
 
 
 def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
@@ -119,6 +119,6 @@ class Record:
     def read(cls, path: Path) -> Record:
         """Read a record; raises QamError if the file is not one."""
         try:
-            return cls.from_dict(json.loads(path.read_text()))
+            return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError):
             raise QamError(f"'{path}' is no record of a sweep's run: remove it") from None

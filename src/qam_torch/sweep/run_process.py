@@ -1,8 +1,8 @@
 """The process of one run of a sweep, so that a crash or a full memory does not affect other runs.
 
-The request is one line on standard input. When the input is closed, the run is interrupted: the parent stops the run
-in this way, and it also happens when the parent is killed. The run is also interrupted when the command of the sweep
-ends, because workers between that command and this process may outlive it.
+The request is one line on standard input. When the input is closed, the run ends with a checkpoint, as after SIGTERM:
+the parent stops the run in this way, and it also happens when the parent is killed. The run also ends when the command
+of the sweep ends, because workers between that command and this process may outlive it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
+from qam_torch.system.errors import RUN_MEMORY, sentence_of
 from qam_torch.system.machine import is_alive
-from qam_torch.types import QamError
+from qam_torch.system.signals import termination_raises
 
 __all__ = ["GRACE_SECONDS", "main"]
 
@@ -36,14 +37,14 @@ GRACE_SECONDS = 20.0
 
 def main() -> int:
     """Execute the run and write its outcome to its record; returns 0 if it has results, 1 otherwise."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job of a shell ignores it otherwise
     request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_interrupt_when_abandoned, args=(request["command"],), daemon=True).start()
     record, started = Record.from_dict(request["record"]), time.monotonic()
-    outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    seconds = round(time.monotonic() - started, 1)
-    record.with_outcome(replace(outcome, seconds=seconds)).write(Path(request["path"]))
+    with termination_raises():
+        threading.Thread(target=_end_when_abandoned, args=(request["command"],), daemon=True).start()
+        outcome = _outcome(lambda: _fit(request["config"]), record.outcome.directory)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        seconds = round(time.monotonic() - started, 1)
+        record.with_outcome(replace(outcome, seconds=seconds)).write(Path(request["path"]))
     return 0 if outcome.score is not None else 1
 
 
@@ -64,24 +65,24 @@ def _fit(config: dict[str, Any]) -> Outcome:
 def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
     try:
         return run()
-    except KeyboardInterrupt:
-        return Outcome("interrupted", directory)
+    except KeyboardInterrupt as error:
+        return Outcome("interrupted", directory, reason=str(error))
     except Exception as error:  # of any kind: the outcome is recorded
-        if not isinstance(error, (QamError, OSError)):
+        if sentence_of(error, RUN_MEMORY) is None:
             traceback.print_exc()
         outcome = failed_outcome(error, directory)
         print(f"qam-train: {outcome.reason}", file=sys.stderr, flush=True)
         return outcome
 
 
-def _interrupt_when_abandoned(command: int | None) -> None:
-    """Interrupt this process when its input closes or the command ends; kill it after the grace period."""
+def _end_when_abandoned(command: int | None) -> None:
+    """End the run with a checkpoint when its input closes or the command ends; kill it after the grace period."""
     with contextlib.suppress(OSError):
         while command is None or is_alive(command):
             # Not sys.stdin, whose lock would be held when the interpreter ends. Windows can only wait for it.
             if (sys.platform == "win32" or select.select([0], [], [], POLL_SECONDS)[0]) and not os.read(0, 1024):
                 break
-    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(130)
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from qam_torch.config.groups import quoted
+from qam_torch.config.literals import quoted
 from qam_torch.config.overrides import common_words
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Record
@@ -68,7 +68,7 @@ class Sweep:
             raise
         except Exception as error:  # of a launcher or sweeper; the outcomes are reported anyway
             stopped = True
-            (self.directory / "error.log").write_text(traceback.format_exc())
+            (self.directory / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             print(f"qam-train: the launcher stopped ({reason}), see {self.directory}/error.log", file=sys.stderr)
             self._wait_for_runs()

@@ -59,7 +59,7 @@ def print_table(records: Sequence[Record], directory: Path) -> None:
 
 def write_table(records: Sequence[Record], directory: Path) -> None:
     """Write the table as sweep.csv in the sweep's directory."""
-    with open(directory / "sweep.csv", "w", newline="") as file:
+    with open(directory / "sweep.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("number", "run", "ended", "measure", "score", "seconds", "directory", "reason", "overrides"))
         for record in records:

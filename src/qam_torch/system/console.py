@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-__all__ = ["Bars", "readable_size"]
+__all__ = ["Bars", "readable_size", "readable_time"]
 
 
 class Bars:
@@ -52,3 +52,11 @@ def readable_size(size: int) -> str:
         number /= 1000
         units.pop(0)
     return f"{number:.0f} B" if units[0] == "B" else f"{number:.1f} {units[0]}"
+
+
+def readable_time(seconds: float) -> str:
+    """A duration in two digits or more: 4.5 ms, 46 s, 12 min, 3.4 hours, 12 days."""
+    units = {"days": 86400.0, "hours": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001}
+    unit, size = next((one for one in units.items() if seconds >= (1.95 if one[1] > 1 else 1) * one[1]), ("ms", 0.001))
+    number = seconds / size
+    return f"{number:.0f} {unit}" if number >= 9.95 else f"{number:.1f} {unit}"

@@ -31,5 +31,5 @@ def is_alive(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):  # none, or somebody else's by now
         return False
     with contextlib.suppress(OSError, IndexError):  # where nobody asks how it ended, it stays in the table of processes
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     return True

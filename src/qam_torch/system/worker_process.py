@@ -14,7 +14,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
+
+from qam_torch.system.streams import standard_streams
 
 __all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
 
@@ -38,7 +40,8 @@ class WorkerProcess:
     """A fresh interpreter that runs a module's function `serve`, and answers every message with one answer.
 
     The process ends when its input is closed, hence also when its parent is killed. It leads its own process group, so
-    that Ctrl-C reaches only the parent.
+    that Ctrl-C reaches only the parent. It imports nothing from the working directory first (-P), so that a file such
+    as types.py there does not replace a module of Python's.
 
     Args:
         module: module whose `serve()` calls `answer_messages`.
@@ -51,7 +54,7 @@ class WorkerProcess:
 
     def __init__(self, module: str, variables: Mapping[str, str] | None = None, options: tuple[str, ...] = ()) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, *options, "-c", _MAIN.format(module=module)],
+            [sys.executable, "-P", *options, "-c", _MAIN.format(module=module)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **(variables or {})},
@@ -113,7 +116,8 @@ class WorkerProcess:
 def answer_messages(answer: Callable[[Any], Any]) -> None:
     """The main loop of a worker process: one answer per message, until the parent closes the connection or ends.
 
-    Standard output is the connection, so that what a library prints goes to standard error instead.
+    Standard output is the connection, so that what a library prints goes to standard error instead, as long as that
+    can be written.
 
     Args:
         answer: called with each message; returns a picklable answer.
@@ -123,6 +127,11 @@ def answer_messages(answer: Callable[[Any], Any]) -> None:
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    with standard_streams(lasting=True):
+        _answer_all(answer, answers)
+
+
+def _answer_all(answer: Callable[[Any], Any], answers: IO[bytes]) -> None:
     while True:
         try:
             message = pickle.load(sys.stdin.buffer)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.rundir.paths import RunPaths
@@ -17,31 +17,35 @@ from qam_torch.types import QamError
 __all__ = ["finished_run", "uses_earlier_run"]
 
 
-def uses_earlier_run(config: DictConfig) -> bool:
+def uses_earlier_run(values: Mapping[str, Any]) -> bool:
     """Whether files that an earlier run has left in the directory are used."""
-    return bool(config.resume == "auto" or config.skip_completed)
+    return bool(values["resume"] == "auto" or values["skip_completed"])
 
 
-def finished_run(paths: RunPaths, config: DictConfig) -> dict[str, Any] | None:
+def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] | None:
     """The summary of the run that the configuration asks for, if that run is finished and is to be used.
 
     A run that is to be longer than the finished one is continued, and therefore not finished.
+
+    Args:
+        paths: of the run directory.
+        values: the resolved configuration as plain values.
 
     Raises:
         QamError: the finished run had other settings, or its files are damaged.
     """
     path = paths.summary
-    if not uses_earlier_run(config) or not path.is_file():
+    if not uses_earlier_run(values) or not path.is_file():
         return None
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         before = with_current_keys(OmegaConf.to_container(OmegaConf.load(paths.config)))  # type: ignore[arg-type]
     except (OSError, ValueError, YAMLError):
         raise QamError(f"'{path}' or config.yaml beside it is damaged: remove both, or give another run_dir") from None
-    longer = summary.get("offline_steps", summary["updates"]) < config.offline_steps and config.init_from is None
-    if longer or summary.get("online_steps", 0) < config.online_steps:
+    shorter = summary.get("offline_steps", summary["updates"]) < values["offline_steps"]
+    if (shorter and values["init_from"] is None) or summary.get("online_steps", 0) < values["online_steps"]:
         return None
-    for name, old, new in _differences(before, OmegaConf.to_container(config, resolve=True)):
+    for name, old, new in _differences(before, values):
         raise QamError(
             f"the finished run in '{paths.directory}' has {name}={old} but this run {name}={new}: give the same "
             "settings, or another run_dir, or resume=false"

@@ -2,44 +2,52 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from tqdm import tqdm
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.data.online_phase import OnlinePhase
-from qam_torch.data.replay_buffer import ReplayWindows
+from qam_torch.data.replay_buffer import MODES
 from qam_torch.data.replay_log import ReplayLog
+from qam_torch.data.window_rules import RULES
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.rollout.pools import make_pool
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.training.schedule import Schedule
+from qam_torch.types import is_integer, require
 
 __all__ = ["Replay", "build_collector", "build_online_phase"]
 
 
-class Replay(NamedTuple):
+@dataclass(frozen=True)
+class Replay:
     """How collected experience is kept, and how batches are drawn from it.
 
-    Attributes:
-        size: transitions kept per member, the oldest are overwritten; >= 1.
-        mode: see `data.replay_buffer.MODES`.
+    Args:
+        buffer_size: transitions kept per member, the oldest are overwritten; >= 1.
+        replay_mode: see `data.replay_buffer.MODES`.
+
+    Raises:
+        QamError: a value is out of range.
     """
 
-    size: int
-    mode: str
+    buffer_size: int
+    replay_mode: str
+
+    def __post_init__(self) -> None:
+        require("replay_mode", self.replay_mode in MODES, self.replay_mode, " or ".join(MODES))
+        require("buffer_size", is_integer(self.buffer_size, 1), self.buffer_size, "an integer >= 1")
 
     def capacity(self, schedule: Schedule, horizon_length: int) -> int:
         """Transitions kept of each environment: what the size allows, but no more than the run collects."""
         needed = max(schedule.online_steps // schedule.num_envs, 2 * horizon_length)
-        return min(self.size // schedule.num_envs, needed)
+        return min(self.buffer_size // schedule.num_envs, needed)
 
 
-def build_collector(
-    algorithm: Algorithm, make: partial, num_envs: int, workers: int, horizon_length: int
-) -> EnvironmentCollector:
+def build_collector(algorithm: Algorithm, make: partial, num_envs: int, workers: int) -> EnvironmentCollector:
     """The algorithm in environments of each member, which are made when the online phase begins.
 
     Args:
@@ -47,14 +55,13 @@ def build_collector(
         make: makes one environment.
         num_envs: environments of each member, >= 1.
         workers: processes that step them, >= 0.
-        horizon_length: h, steps of a chunk.
     """
     return EnvironmentCollector(
         CollectingActor(algorithm, num_envs),
         lambda: make_pool(make, algorithm.members * num_envs, workers),
         algorithm.seeds,
         num_envs,
-        horizon_length,
+        algorithm.horizon_length,
         tell=tqdm.write,
     )
 
@@ -64,9 +71,8 @@ def build_online_phase(
     collector: EnvironmentCollector,
     paths: RunPaths,
     replay: Replay,
-    members: int,
+    algorithm: Algorithm,
     sizes: tuple[int, int],
-    horizon_length: int,
 ) -> OnlinePhase | None:
     """The online phase, None if the run has none.
 
@@ -75,9 +81,8 @@ def build_online_phase(
         collector: gives the experience.
         paths: of the run directory.
         replay: how experience is kept.
-        members: P.
+        algorithm: of the run.
         sizes: (O, A).
-        horizon_length: h, steps of a chunk.
     """
     if schedule.online_steps == 0:
         return None
@@ -86,12 +91,12 @@ def build_online_phase(
         steps_each=schedule.num_envs,
         updates=schedule.updates,
         collector=collector,
-        log=ReplayLog(paths.replay_log, members, schedule.num_envs, *sizes),
+        log=ReplayLog(paths.replay_log, algorithm.members, schedule.num_envs, *sizes),
         make_windows=partial(
-            ReplayWindows,
-            members=members,
+            RULES[algorithm.windows].replay,
+            members=algorithm.members,
             streams=schedule.num_envs,
-            capacity=replay.capacity(schedule, horizon_length),
-            mode=replay.mode,
+            capacity=replay.capacity(schedule, algorithm.horizon_length),
+            mode=replay.replay_mode,
         ),
     )

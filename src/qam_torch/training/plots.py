@@ -56,7 +56,7 @@ def success(run: RunData) -> Figure | None:
         return None
     rate = None
     if run.behavior is not None and run.behavior.success is not None:
-        rate = (float(run.behavior.success_rate().mean()), *run.behavior.pooled_interval())
+        rate = (float(run.behavior.success_rate().mean()), *(run.behavior.seeds_interval() or ()))
     return success_figure(run.metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
 
 

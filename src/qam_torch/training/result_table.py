@@ -22,8 +22,10 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         summary: content of summary.json.
     """
     final = summary["final"]
-    measure, digits, span = ("success", 2, "95 % interval") if "success" in final else ("return", 1, "mean and range")
-    rows = [(measure, f"{_outcome(final)}  ({span}, {summary['episodes']} episodes a seed)")]
+    seeds = len(summary["members"])
+    measure, digits = ("success", 2) if "success" in final else ("return", 1)
+    sample = f"{summary['episodes']} episodes" + (f" per seed, {seeds} seeds" if seeds > 1 else "")
+    rows = [(measure, f"{_outcome(final)}  ({_span(final, seeds)}{sample})")]
 
     def by_seed(part: dict[str, Any]) -> str:
         values = zip(part["seeds"], part[f"{measure}_by_seed"], strict=True)
@@ -57,7 +59,17 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         print(f"  {name:{width}} {value}")
 
 
+def _span(part: dict[str, Any], seeds: int) -> str:
+    """What the brackets of `_outcome` hold, if it has any."""
+    if "success" not in part:
+        return "mean and range, "
+    if part["success_95"] is None:
+        return ""
+    return f"95% interval over {'seeds' if seeds > 1 else 'episodes'}, "
+
+
 def _outcome(part: dict[str, Any]) -> str:
     if "success" in part:
-        return "{:.2f} [{:.2f}, {:.2f}]".format(part["success"], *part["success_95"])
+        interval = "" if part["success_95"] is None else " [{:.2f}, {:.2f}]".format(*part["success_95"])
+        return f"{part['success']:.2f}{interval}"
     return "{:.1f} [{:.1f}, {:.1f}]".format(part["return"], *part["return_range"])

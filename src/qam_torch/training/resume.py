@@ -39,7 +39,7 @@ class ResumedStart:
         self.trainer_steps = trainer_steps_in(self._content)
         made: int = section["offline_steps"]
         # The offline phase of a run that began from another run's checkpoint is that checkpoint's.
-        self.offline_steps = made if warm else None
+        self.offline_steps: int = made if warm else offline_steps
         online, updates = self.step - made, min(self.step, made)
         if not warm and updates > offline_steps:
             raise QamError(

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from omegaconf import DictConfig
-
 from qam_torch.types import QamError, is_integer, require
 
-__all__ = ["Due", "Schedule", "schedule_of"]
+__all__ = ["Due", "Schedule"]
 
 
 class Due(NamedTuple):
@@ -82,6 +80,10 @@ class Schedule:
         """ "offline" or "online": the phase that the last of `step` steps belongs to."""
         return "offline" if step <= self.offline_steps else "online"
 
+    def place(self, step: int) -> str:
+        """Describe the position after `step` steps, e.g. "update 300" or "online step 20"."""
+        return f"update {step:,}" if self.phase(step) == "offline" else f"online step {self.online(step):,}"
+
     def updates(self, step: int) -> int:
         """Gradient updates made after `step` steps; online, there are `utd_ratio` per step from `start_training` on."""
         trained = max(0, self.online(step) - self.start_training + 1)
@@ -116,28 +118,3 @@ class Schedule:
             return step % every == 0
         made = self.online(step)
         return made // every > (made - self.num_envs) // every
-
-
-def schedule_of(config: DictConfig, offline_steps: int | None = None) -> Schedule:
-    """The schedule that a configuration asks for.
-
-    Args:
-        config: of the run.
-        offline_steps: length of the offline phase of a run that starts from another run's checkpoint.
-    """
-    return Schedule(
-        offline_steps=config.offline_steps if offline_steps is None else offline_steps,
-        **{
-            name: config[name]
-            for name in (
-                "online_steps",
-                "updates_per_step",
-                "num_envs",
-                "start_training",
-                "utd_ratio",
-                "log_every",
-                "eval_every",
-                "checkpoint_every",
-            )
-        },
-    )

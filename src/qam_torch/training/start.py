@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from omegaconf import DictConfig
-
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.system.files import absolute
-from qam_torch.training.finished_run import uses_earlier_run
 from qam_torch.training.fresh_directory import move_earlier_run_aside
 from qam_torch.training.resume import ResumedStart
+from qam_torch.training.schedule import Schedule
 from qam_torch.training.warm_start import WarmStart
 
 __all__ = ["FreshStart", "Start", "choose_start"]
@@ -27,13 +25,13 @@ class Start(Protocol):
         resumed: whether the run continues an earlier one in the same directory.
         step: steps made before.
         trainer_steps: trainer steps made before.
-        offline_steps: length of the offline phase, None where the configuration decides.
+        offline_steps: length of the offline phase.
     """
 
     resumed: bool
     step: int
     trainer_steps: int
-    offline_steps: int | None
+    offline_steps: int
 
     def begin(
         self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
@@ -56,12 +54,18 @@ class Start(Protocol):
 
 
 class FreshStart:
-    """Start from newly initialized networks; an earlier run in the directory is kept beside it."""
+    """Start from newly initialized networks; an earlier run in the directory is kept beside it.
+
+    Args:
+        offline_steps: of the configuration.
+    """
 
     resumed = False
     step = 0
     trainer_steps = 0
-    offline_steps: int | None = None
+
+    def __init__(self, offline_steps: int) -> None:
+        self.offline_steps = offline_steps
 
     def begin(
         self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
@@ -71,14 +75,20 @@ class FreshStart:
         return None
 
 
-def choose_start(config: DictConfig, paths: RunPaths) -> Start:
+def choose_start(paths: RunPaths, schedule: Schedule, init_from: str | None, continues: bool) -> Start:
     """How a run starts; reads the checkpoint where there is one.
+
+    Args:
+        paths: of the run directory.
+        schedule: as configured.
+        init_from: the checkpoint of another run to start from.
+        continues: whether a checkpoint that an earlier run has left in the directory is used.
 
     Raises:
         QamError: the checkpoint cannot be used.
     """
-    if uses_earlier_run(config) and paths.last_checkpoint.is_file():
-        return ResumedStart(paths, config.offline_steps, config.online_steps, warm=config.init_from is not None)
-    if config.init_from is not None:
-        return WarmStart(absolute(config.init_from))
-    return FreshStart()
+    if continues and paths.last_checkpoint.is_file():
+        return ResumedStart(paths, schedule.offline_steps, schedule.online_steps, warm=init_from is not None)
+    if init_from is not None:
+        return WarmStart(absolute(init_from))
+    return FreshStart(schedule.offline_steps)

@@ -7,17 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
-from omegaconf import DictConfig
 
-__all__ = ["computing_threads", "hidden_widths", "one_is_faster", "threads_sleep"]
+__all__ = ["computing_threads", "one_is_faster", "threads_sleep"]
 
 FEW_ROWS, NARROW = 512, 256
 """Rows of all members' batches, and widest hidden layer, up to which one thread beats two that have to be woken up."""
-
-
-def hidden_widths(config: DictConfig) -> list[int]:
-    """The widths of all hidden layers of the configured method."""
-    return [width for name, value in config.algo.items() if str(name).endswith("hidden_dims") for width in value]
 
 
 def threads_sleep() -> bool:

@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import lightning as L
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from qam_torch.algorithms import Algorithm
@@ -42,7 +43,8 @@ def build_trainer(accelerator: str, devices: int | list[int] | str) -> L.Trainer
             accelerator=accelerator,
             devices=devices,
             precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
-            plugins=[AtomicCheckpointIO()],
+            # One process, also under Slurm, where Lightning would queue the job again by itself.
+            plugins=[AtomicCheckpointIO(), LightningEnvironment()],
             max_epochs=1,
             max_steps=-1,  # the data module ends the run
             logger=False,
@@ -57,7 +59,7 @@ def build_trainer(accelerator: str, devices: int | list[int] | str) -> L.Trainer
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
-    """Run Lightning's fit; an interrupt stays an interrupt instead of ending the process with status 1."""
+    """Run Lightning's fit; an interrupt or a signal is raised instead of ending the process with Lightning's status."""
     main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main_thread else None
     try:

@@ -40,7 +40,7 @@ class WarmStart:
     def __init__(self, path: Path) -> None:
         self._content = read_checkpoint(path)
         self.step: int = self._content["global_step"]
-        self.offline_steps: int | None = self.step
+        self.offline_steps = self.step
         self.trainer_steps = trainer_steps_in(self._content)
 
     def begin(

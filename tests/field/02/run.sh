@@ -8,9 +8,9 @@ PY
 qam-train env=npz path=d.npz env_id=fieldenvs:Field/Plain-v0 runs_root=runs run_name=a $TINY algo.horizon_length=5 >out.txt 2>&1; rc=$?; cat out.txt
 python - <<'PY' || told=no
 import numpy as np, torch
-from qam_torch.data.custom_npz import custom_transitions
+from qam_torch.data.custom_npz import custom_steps
 from qam_torch.data.windows import ChunkWindows
-d = np.load("d.npz"); t = custom_transitions("d.npz", -np.ones(2), np.ones(2)); w = ChunkWindows(t, 5, 0.99)
+d = np.load("d.npz"); t = custom_steps("d.npz").transitions(-np.ones(2), np.ones(2), "d.npz"); w = ChunkWindows(t, 5, 0.99)
 jump = (d["next_observations"][:-1] != d["observations"][1:]).any(1)
 bad = [i for i in range(w.num_starts) if jump[i:i + 4].any() and float(w.table.columns[1][i]) > 0]
 print(f"{len(bad)} of {w.num_starts} windows count as valid though their states do not continue; {int(jump.sum())} breaks, {t.num_episodes} episodes seen")

@@ -14,7 +14,7 @@ from qam_torch.algorithms.core.members import address_of
 from qam_torch.algorithms.core.signatures import PER_MEMBER, annotations_of
 from qam_torch.types import QamError, require
 
-__all__ = ["Member", "describe_seeds", "find_member", "members_of"]
+__all__ = ["Member", "find_member", "members_of"]
 
 
 class Member(NamedTuple):
@@ -54,15 +54,6 @@ def members_of(kind: type[Algorithm], arguments: Mapping[str, Any]) -> list[Memb
     lists = {name: values for name, values in given.items() if isinstance(values, (list, tuple))}
     seeds = enumerate(arguments["seeds"])
     return [Member(seed, {name: float(values[p]) for name, values in lists.items()}) for p, seed in seeds]
-
-
-def describe_seeds(algorithm: Algorithm) -> str:
-    """Describe the seeds, e.g. "1, 2", or for a grid "1, 2 in each of 6 cells of inv_temp x edit_scale"."""
-    seeds = ", ".join(map(str, dict.fromkeys(algorithm.seeds)))
-    count = len(set(algorithm.seeds))
-    cells = algorithm.members // count
-    grid = [name for name, values in algorithm.own_values.items() if len(set(values[:count])) == 1]  # not one a seed
-    return f"{seeds} in each of {cells} cells of {' x '.join(grid)}" if cells > 1 else seeds
 
 
 def find_member(members: Sequence[Member], member: int | str | None, address: Mapping[str, float] | None = None) -> int:

@@ -35,6 +35,7 @@ class Training(MemberValues, L.LightningModule):
         self.seeds = tuple(seeds)
         self.common_values, self.own_values = {}, {}
         self.noise: NamedNoise | None = None
+        self._saved_noise: dict[str, Any] | None = None
         self.metrics: dict[str, Tensor] = {}
         self.divergence = Divergence(len(seeds))
 
@@ -122,7 +123,9 @@ class Training(MemberValues, L.LightningModule):
         """Add the noise generators to the checkpoint, and who has diverged; raises DivergedError as `require_sound`."""
         self.require_sound()
         checkpoint["divergence"] = self.divergence.saved()
-        if self.noise is not None:
+        if self._saved_noise is not None:  # saved again before the first update after it was loaded
+            checkpoint["noise"] = self._saved_noise
+        elif self.noise is not None:
             checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -137,7 +140,7 @@ class Training(MemberValues, L.LightningModule):
 
     def on_train_start(self) -> None:
         """Restore the noise generators of a continued run."""
-        saved = getattr(self, "_saved_noise", None)
+        saved = self._saved_noise
         if saved is not None:
             self.prepare_noise(saved["rows"])
             assert self.noise is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -67,5 +68,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"{path} is there already: remove it to make it again")
     else:
         raise QamError(f"{path} is there already, and nothing says what it is: remove it, or give another --output")
-    print(f"train on it with: qam-train env={entry.name.removesuffix('-v0')} data.path={path}")
+    command = ["qam-train", f"env={entry.name.removesuffix('-v0')}", f"data.path={path}"]
+    print(f"train on it with: {shlex.join(command)}")
     return 0

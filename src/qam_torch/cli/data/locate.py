@@ -91,5 +91,5 @@ def _at(root: Path) -> list[Path]:
     from qam_torch.data.ogbench_format import validation_path
 
     if root.is_dir():
-        return sorted(root.glob("*.npz"))
+        return sorted(root.glob("[!.]*.npz"))
     return [file for file in (root, validation_path(root)) if file.exists()]

@@ -61,7 +61,7 @@ class Partial:
         self._about = target.with_name(f".{target.name}.part.json")
         self._version: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):  # cut short by a kill: no version known, so it starts again
-            self._version = dict(json.loads(self._about.read_text()))
+            self._version = dict(json.loads(self._about.read_text(encoding="utf-8")))
 
     @property
     def size(self) -> int:
@@ -89,7 +89,7 @@ class Partial:
             "total": int(length) if length and length.isdecimal() else None,
         }
         self.path.write_bytes(b"")
-        self._about.write_text(json.dumps(self._version))
+        self._about.write_text(json.dumps(self._version), encoding="utf-8")
 
     def discard(self) -> None:
         """Remove the partial file and its version."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium
 
+from qam_torch.system.opengl import renderer_optional
 from qam_torch.system.temporary_files import temporary_files_removed
 
 __all__ = ["make_world"]
@@ -25,4 +26,5 @@ def make_world(environment: str, **options: Any) -> Any:
     with temporary_files_removed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of GLFW without a display, and of gymnasium about a cast to float32
         importlib.import_module("ogbench")  # registers the environments
-        return gymnasium.make(environment, terminate_at_goal=False, disable_env_checker=True, **options).unwrapped
+        options |= {"terminate_at_goal": False, "disable_env_checker": True}
+        return renderer_optional(lambda: gymnasium.make(environment, **options)).unwrapped

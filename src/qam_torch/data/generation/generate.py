@@ -137,7 +137,7 @@ def _make_shard(shard: Shard, kept: EpisodeFiles, workers: int, count: _Counter)
     for file in (shard.validation, shard.training):  # where the training file exists, both exist
         write_npz_atomic(file.path, _joined(kept, file.episodes))
     with contextlib.suppress(OSError):  # then the shard is made twice if the work is interrupted later
-        record.write_text(" ".join(file_hash(file.path) for file in shard))
+        record.write_text(" ".join(file_hash(file.path) for file in shard), encoding="utf-8")
     shutil.rmtree(kept.directory, ignore_errors=True)
 
 

@@ -76,7 +76,7 @@ def _checksum(path: Path) -> Iterator[Finding]:
     """The recorded SHA-256, whatever tool wrote it, against the file's bytes."""
     record = record_path(path)
     try:
-        text = record.read_text(errors="replace")
+        text = record.read_text(encoding="utf-8", errors="replace")
         actual = file_hash(path)
     except FileNotFoundError:
         yield Finding("checksum", "note", f"none recorded in a {record.suffix} file beside it")
@@ -115,14 +115,16 @@ def _layout(known: Arrays) -> Iterator[Finding]:
 
 def _numbers(arrays: Arrays) -> Iterator[Finding]:
     damaged = False
-    for name, array in arrays.items():
-        array = converted(array, OGBENCH_LAYOUT[name])  # as training would
+    for name, given in arrays.items():
+        array = converted(given, OGBENCH_LAYOUT[name])  # as training would
         if (first := non_finite_row(array)) is not None:
             damaged = True
-            nan, wrong = int(np.isnan(array).sum()), int((~np.isfinite(array)).sum())
-            yield Finding(
-                "numbers", "error", f"'{name}' has {nan:,} NaN and {wrong - nan:,} infinite, first in row {first}"
+            nan, infinite = int(np.isnan(given).sum()), int(np.isinf(given).sum())
+            large = int((~np.isfinite(array)).sum()) - nan - infinite
+            kinds = f"{nan:,} NaN and {infinite:,} infinite" + (
+                f" and {large:,} beyond float32's range" if large else ""
             )
+            yield Finding("numbers", "error", f"'{name}' has {kinds}, first in row {first}")
     if arrays and not damaged:
         yield Finding("numbers", "ok", "all finite")
 

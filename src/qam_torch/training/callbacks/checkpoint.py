@@ -15,6 +15,7 @@ from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
+from qam_torch.system.signals import Ending, Terminated
 from qam_torch.training.callbacks.divergence import require_finite_parameters
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.step import current_step
@@ -35,6 +36,7 @@ class CheckpointCallback(L.Callback):
         metrics: metrics.csv, whose rows after a checkpoint are dropped when the run resumes from it.
         wall_time: of the run.
         description: of the run, see `rundir.checkpoints.require_same_run`.
+        ending: a signal that ends the run, which happens after the checkpoint.
 
     Attributes:
         saved_step: step of the last checkpoint, None before there is one.
@@ -48,24 +50,36 @@ class CheckpointCallback(L.Callback):
         metrics: MetricsFile,
         wall_time: WallTime,
         description: Mapping[str, Any],
+        ending: Ending,
     ) -> None:
         self.schedule, self.evaluation, self.paths = schedule, evaluation, paths
         self.metrics, self.wall_time, self.description = metrics, wall_time, dict(description)
+        self.ending = ending
         self.saved_step: int | None = None
+        self._repeats_evaluation = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the policy that the run starts with, if it was evaluated."""
+        """Save the policy that the run starts with, if it was evaluated; and that an evaluation was repeated."""
         self._save_best(trainer, pl_module)
+        if self._repeats_evaluation:
+            self._save(trainer, pl_module, self.paths.last_checkpoint)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due, and where another callback has just stopped the run."""
+        """Save what is due, where another callback has just stopped the run, and where a signal ends it."""
         self._save_best(trainer, pl_module)
         step = current_step(trainer)
-        if self.schedule.due_at(step).checkpoint or trainer.should_stop:
+        if self.schedule.due_at(step).checkpoint or trainer.should_stop or self.ending.due:
             self._save(trainer, pl_module, self.paths.last_checkpoint)
             self.saved_step = step
+        self.ending.check()
+
+    def describe_saved(self) -> str:
+        """The last checkpoint, for messages."""
+        if self.saved_step is None:
+            return "none was saved yet"
+        return f"{self.paths.last_checkpoint} ({self.schedule.place(self.saved_step)})"
 
     def _save_best(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self.evaluation.improved_at == current_step(trainer):
@@ -78,13 +92,12 @@ class CheckpointCallback(L.Callback):
         trainer.save_checkpoint(path)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Save where an environment failed, which happens between two updates.
+        """Save where an environment failed or a signal ended an evaluation, which happens between two updates.
 
-        A run whose evaluation failed continues from the checkpoint before, if there is one, so that the evaluation is
-        repeated.
+        A run that continues from a checkpoint that is saved during an evaluation repeats the evaluation.
         """
-        repeat_evaluation = self.evaluation.running and self.saved_step is not None
-        if isinstance(exception, EnvironmentFailure) and not repeat_evaluation:
+        terminated = isinstance(exception, Terminated) and self.evaluation.running
+        if isinstance(exception, EnvironmentFailure) or terminated:
             with contextlib.suppress(QamError):  # the failure itself is reported
                 self._save(trainer, pl_module, self.paths.last_checkpoint)
                 self.saved_step = current_step(trainer)
@@ -106,5 +119,6 @@ class CheckpointCallback(L.Callback):
         section = checkpoint[SECTION]
         self.wall_time.start(section["seconds"])
         self.saved_step = section["step"]
+        self._repeats_evaluation = section.get("evaluating", False)
         self.metrics.restart(section["step"])
         continue_after_last_batch(checkpoint)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from qam_torch.algorithms import Algorithm
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rundir.checkpoints import SECTION
+from qam_torch.system.signals import Ending
 from qam_torch.training.callbacks.step import current_step
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.schedule import Schedule
@@ -23,23 +24,25 @@ __all__ = ["EvaluationCallback"]
 class EvaluationCallback(L.Callback):
     """Runs episodes where the schedule asks for them, prints one line, and remembers the best outcome.
 
-    A run that starts with the online phase evaluates the policy that it starts with.
+    A run that starts with the online phase evaluates the policy that it starts with. A run that continues from a
+    checkpoint that was saved during an evaluation repeats that evaluation first.
 
     Args:
         schedule: of the run.
         evaluator: runs the episodes.
         wall_time: of the run.
+        ending: a signal that ends the run does not wait for the end of the episodes.
 
     Attributes:
         latest: the last evaluation, None before the first.
         evaluated_at, improved_at: steps of the last evaluation, and of the last one that was the best so far.
         best, after_offline: step, update, return and success of the best evaluation, and of that at the end of the
             offline phase; empty before there is one.
-        running: whether episodes are being run now.
+        running: whether episodes are being run now, or were when the run was interrupted.
     """
 
-    def __init__(self, schedule: Schedule, evaluator: Evaluator, wall_time: WallTime) -> None:
-        self.schedule, self.evaluator, self.wall_time = schedule, evaluator, wall_time
+    def __init__(self, schedule: Schedule, evaluator: Evaluator, wall_time: WallTime, ending: Ending) -> None:
+        self.schedule, self.evaluator, self.wall_time, self.ending = schedule, evaluator, wall_time, ending
         self.latest: Evaluation | None = None
         self.evaluated_at: int | None = None
         self.improved_at: int | None = None
@@ -49,11 +52,11 @@ class EvaluationCallback(L.Callback):
         self.running = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; evaluate first where the run starts with the online phase."""
+        """Start the clock; evaluate first where the run starts with the online phase, or was evaluating."""
         self.wall_time.start()
         if self.best:
             self.headline = f"best {_headline(self.best)}"
-        elif current_step(trainer) == self.schedule.offline_steps:
+        if self.running or (not self.best and current_step(trainer) == self.schedule.offline_steps):
             assert isinstance(pl_module, Algorithm)
             self._evaluate(trainer, pl_module)
 
@@ -68,7 +71,8 @@ class EvaluationCallback(L.Callback):
     def _evaluate(self, trainer: L.Trainer, algorithm: Algorithm) -> None:
         step = current_step(trainer)
         self.running = True
-        self.latest = evaluation = self.evaluator(algorithm, step)
+        with self.ending.at_once():
+            self.latest = evaluation = self.evaluator(algorithm, step)
         self.running = False
         self.evaluated_at = step
         outcome = {"step": step, "update": trainer.global_step, "return": float(evaluation.returns.mean())}
@@ -76,8 +80,9 @@ class EvaluationCallback(L.Callback):
             shown = f"{_headline(outcome)} [{evaluation.returns.min():.1f}, {evaluation.returns.max():.1f}]"
         else:
             outcome["success"] = float(evaluation.success_rate().mean())
-            low, high = evaluation.pooled_interval()
-            shown = f"{_headline(outcome)} [{low:.2f}, {high:.2f}]   return {outcome['return']:8.1f}"
+            interval = None if algorithm.own_values else evaluation.seeds_interval()
+            shown = _headline(outcome) + ("" if interval is None else " [{:.2f}, {:.2f}]".format(*interval))
+            shown += f"   return {outcome['return']:8.1f}"
         shown += "".join(
             f"   {name} {np.nanmean(values):.4g}"
             for name, values in evaluation.custom().items()
@@ -93,14 +98,17 @@ class EvaluationCallback(L.Callback):
             self.best, self.improved_at = outcome, step
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the best outcome, and that after the offline phase."""
-        outcomes = {"best": dict(self.best), "after_offline": dict(self.after_offline)}
+        """Add the best outcome, that after the offline phase, and whether an evaluation has to be repeated."""
+        outcomes: dict[str, Any] = {"best": dict(self.best), "after_offline": dict(self.after_offline)}
+        if self.running:
+            outcomes["evaluating"] = True
         checkpoint.setdefault(SECTION, {}).update(outcomes)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue from the outcomes in the checkpoint."""
         section = checkpoint[SECTION]
         self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
+        self.running = section.get("evaluating", False)
 
 
 def _headline(outcome: Mapping[str, float]) -> str:

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.training.callbacks.divergence import DivergenceCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
@@ -57,7 +58,7 @@ class MetricsCallback(L.Callback):
         self.collection_statistics = collection_statistics
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write a row where the run has started with an evaluation."""
+        """Write a row where the run has started with an evaluation, or with repeating one."""
         assert isinstance(pl_module, Algorithm)
         step = current_step(trainer)
         if self.evaluation.evaluated_at == step:
@@ -97,6 +98,18 @@ class MetricsCallback(L.Callback):
         except OSError as error:  # TensorBoard's writer reports it a step later
             self.loggers = ()
             raise QamError(f"could not write the logger's events ({error}): free some disk space") from error
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Keep the metrics of the last update where their row waits for the end of an evaluation."""
+        assert isinstance(pl_module, Algorithm)
+        if self.evaluation.running:
+            kept = {name: value.detach().clone() for name, value in pl_module.metrics.items()}
+            checkpoint.setdefault(SECTION, {})["metrics"] = kept
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Restore the metrics that were kept."""
+        assert isinstance(pl_module, Algorithm)
+        pl_module.metrics = dict(checkpoint[SECTION].get("metrics", {}))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Finish the loggers' files."""

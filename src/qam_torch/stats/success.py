@@ -1,10 +1,37 @@
-"""The interval of a success rate."""
+"""Intervals of success rates, of one seed and of several."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from qam_torch.stats.bootstrap import task_mean
 from qam_torch.types import QamError
 
-__all__ = ["wilson_interval"]
+__all__ = ["FEWEST_SEEDS", "seeds_interval", "wilson_interval"]
+
+FEWEST_SEEDS = 5
+"""With fewer seeds, but more than one, a mean over seeds has no interval."""
+
+
+def seeds_interval(rates: np.ndarray, episodes: int) -> tuple[float, float] | None:
+    """95% interval of the mean success rate over seeds.
+
+    Episodes of one seed share its policy and are not independent of each other. Therefore only the seeds are resampled.
+
+    Args:
+        rates: (P,), success rate of each seed, in [0, 1].
+        episodes: int >= 1, episodes of each rate.
+
+    Returns:
+        Lower and upper end: percentiles of a bootstrap over seeds with `FEWEST_SEEDS` seeds or more, the Wilson
+        interval of the episodes with one seed, and None with two to four seeds.
+    """
+    if len(rates) == 1:
+        return wilson_interval(round(rates[0] * episodes), episodes)
+    if len(rates) < FEWEST_SEEDS:
+        return None
+    mean = task_mean([rates])
+    return mean.low, mean.high
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:

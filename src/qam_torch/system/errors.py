@@ -1,0 +1,26 @@
+"""The sentence for an error that a user can act on."""
+
+from __future__ import annotations
+
+from qam_torch.types import QamError
+
+__all__ = ["RUN_MEMORY", "sentence_of"]
+
+RUN_MEMORY = "lower batch_size, or train fewer members"
+"""Advice where the memory is full during a run."""
+
+
+def sentence_of(error: BaseException, memory: str) -> str | None:
+    """The sentence for an error that a user can act on; None for a mistake in the library.
+
+    Args:
+        error: of any kind.
+        memory: advice after a full memory.
+    """
+    reason = " ".join(str(error).split())
+    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU.
+    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if full or (isinstance(error, RuntimeError) and "can't allocate memory" in reason):
+        device = "the GPU's memory" if type(error).__name__ == "OutOfMemoryError" else "the memory"
+        return f"{device} is full{f' ({reason[:120]})' if reason else ''}: {memory}"
+    return str(error) if isinstance(error, (QamError, OSError)) else None

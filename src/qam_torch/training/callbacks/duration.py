@@ -1,0 +1,69 @@
+"""How long a run will take, printed once its first updates are timed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+from tqdm import tqdm
+
+from qam_torch.system.console import readable_time
+from qam_torch.training.callbacks.step import current_step
+from qam_torch.training.schedule import Schedule
+
+__all__ = ["DurationCallback"]
+
+TIMED = 2.0
+"""Seconds of training from which the duration is estimated."""
+
+SHORT = 10.0
+"""Seconds of a run that is too short for an estimate."""
+
+
+class DurationCallback(L.Callback):
+    """Times trainer steps, prints one line, and then does nothing more. It acts after all other callbacks.
+
+    The first trainer step with updates, in which the update is recorded or compiled, does not count, nor does one with
+    an evaluation or a checkpoint, nor one without updates.
+
+    Args:
+        schedule: of the run.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.told = False
+        self._since: tuple[float, int, int] | None = None
+        self._seconds, self._updates, self._steps = 0.0, 0, 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Time the trainer step that ends, and print the estimate when enough was timed."""
+        if self.told:
+            return
+        before, now = self._since, (time.perf_counter(), trainer.global_step, current_step(trainer))
+        self._since, due = now, self.schedule.due_at(now[2])
+        if before is None or before[1] in (0, now[1]) or due.evaluation or due.checkpoint:
+            return
+        self._seconds += now[0] - before[0]
+        self._updates += now[1] - before[1]
+        self._steps += now[2] - before[2]
+        if self._seconds >= TIMED:
+            self.told = True
+            self._tell(now[2])
+
+    def _tell(self, step: int) -> None:
+        """Print the estimate: for all updates, or for the steps of a run that is in its online phase."""
+        schedule, besides = self.schedule, "evaluations"
+        if schedule.phase(step) == "offline":
+            count, each, what = schedule.updates(schedule.steps), self._seconds / self._updates, "updates"
+            besides += " and steps in the environment" if schedule.online_steps else ""
+        else:
+            count, each, what = schedule.online_steps, self._seconds / self._steps, "online steps"
+        if count * each >= SHORT:
+            tqdm.write(
+                f"duration: about {readable_time(count * each)} for {count:,} {what} of {readable_time(each)}, "
+                f"{besides} not included"
+            )

@@ -1,0 +1,188 @@
+"""The composed configuration as typed objects, checked; no other module of training reads it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from qam_torch.algorithms.core.lookup import method_named
+from qam_torch.config.groups import config_directory
+from qam_torch.suites import Request, suite_named
+from qam_torch.system.extras import install_command
+from qam_torch.system.files import absolute
+from qam_torch.training.finished_run import uses_earlier_run
+from qam_torch.training.method import Method
+from qam_torch.training.online import Replay
+from qam_torch.training.schedule import Schedule
+from qam_torch.training.update import UpdateSettings
+from qam_torch.types import QamError, is_integer, is_number, require
+
+__all__ = ["EvaluationSettings", "RunSettings", "read_settings"]
+
+Part = TypeVar("Part", Schedule, UpdateSettings, Replay, "EvaluationSettings")
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How the policy is evaluated: the keys of these names, checked.
+
+    Raises:
+        QamError: a value is out of range.
+    """
+
+    eval_episodes: int
+    eval_environments: int
+    eval_workers: int | None
+    compare_behavior: bool
+
+    def __post_init__(self) -> None:
+        for name in ("eval_episodes", "eval_environments"):
+            require(name, is_integer(getattr(self, name), 1), getattr(self, name), "an integer >= 1")
+        workers = self.eval_workers
+        require("eval_workers", workers is None or is_integer(workers, 0), workers, "an integer >= 0, or null")
+
+
+class RunSettings(NamedTuple):
+    """A run as configured, checked.
+
+    Attributes:
+        values: the whole configuration as plain values: the content of config.yaml.
+        method: what is trained.
+        request: the data and their environment.
+        schedule: when things happen; a start from another run's checkpoint replaces the offline phase.
+        update: how an update is computed.
+        evaluation: how the policy is evaluated.
+        replay: how experience of the online phase is kept.
+        online_workers: processes that step the environments of the online phase.
+        init_from: the checkpoint of another run to start from, None for a run of its own.
+        continues: whether files that an earlier run has left in the directory are used.
+        directory: the run directory.
+        accelerator: Lightning's name of the device.
+        devices: their number, or a list of one index.
+        csv: whether metrics.csv is written.
+    """
+
+    values: Mapping[str, Any]
+    method: Method
+    request: Request
+    schedule: Schedule
+    update: UpdateSettings
+    evaluation: EvaluationSettings
+    replay: Replay
+    online_workers: int
+    init_from: str | None
+    continues: bool
+    directory: Path
+    accelerator: str
+    devices: int | list[int] | str
+    csv: bool
+
+
+def read_settings(config: DictConfig) -> RunSettings:
+    """Read a composed configuration.
+
+    Args:
+        config: from `qam_torch.compose`.
+
+    Raises:
+        QamError: a value is invalid, alone or together with others.
+    """
+    _check_complete(config)
+    values = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
+    for name in ("algo", "env", "data", "trainer", "logger", "callbacks", "population"):
+        require(name, isinstance(values[name], dict), values[name], f"its keys, e.g. {name}.KEY=VALUE")
+    settings = RunSettings(
+        values=values,
+        method=_method(values),
+        request=Request(values["env"], values["data"], values["task"]),
+        schedule=_part(Schedule, values),
+        update=_part(UpdateSettings, values),
+        evaluation=_part(EvaluationSettings, values),
+        replay=_part(Replay, values),
+        online_workers=values["online_workers"],
+        init_from=values["init_from"],
+        continues=uses_earlier_run(values),
+        directory=absolute(values["run_dir"]),
+        accelerator=values["trainer"]["accelerator"],
+        devices=values["trainer"]["devices"],
+        csv=values["logger"].get("csv", True),
+    )
+    suite_named(settings.request.env.get("source")).check(settings.request)
+    _check_online(settings)
+    require("resume", values["resume"] in (False, "auto"), values["resume"], "false or auto")
+    require("skip_completed", isinstance(values["skip_completed"], bool), values["skip_completed"], "true or false")
+    _check_data(values["data"])
+    require("logger.csv", settings.csv in (True, False), settings.csv, "true or false")
+    if values["logger"].get("wandb") and importlib.util.find_spec("wandb") is None:
+        raise QamError(f"logger=wandb requires the wandb package: {install_command('wandb')}")
+    settings.method.check()
+    return settings
+
+
+def _method(values: Mapping[str, Any]) -> Method:
+    options = dict(values["algo"])
+    target = options.pop("_target_", None)
+    require("algo._target_", isinstance(target, str), target, "the method's class, such as my_module.MyMethod")
+    seeds = values["seeds"]
+    require("seeds", seeds is None or isinstance(seeds, list), seeds, "a list such as [1,2,3]")
+    kind = method_named(target, f"algo._target_={target}")
+    own_seeds = [values["seed"]] if seeds is None else seeds
+    return Method(values["algo_name"], kind, options, own_seeds, values["population"])
+
+
+def _part(kind: type[Part], values: Mapping[str, Any]) -> Part:
+    """The object whose attributes are keys of the configuration."""
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
+
+
+def _check_complete(config: DictConfig) -> None:
+    """Require that no key of train.yaml was removed by ~key."""
+    whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
+    assert isinstance(whole, dict)
+    for name in map(str, whole.keys() - {"defaults", "hydra"}):
+        parts = whole[name] if isinstance(whole[name], dict) and OmegaConf.is_dict(config.get(name)) else {}
+        gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
+        if gone:
+            raise QamError(f"~{gone[0]} removes a key that every run needs: give it a value instead")
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    """Check the keys `data.*` that do not depend on the suite."""
+    for name, least in (("generate_transitions", 1), ("seed", 0), ("shard_every", 1)):
+        require(f"data.{name}", is_integer(data[name], least), data[name], f"an integer >= {least}")
+    fraction, mirrors = data["fraction"], data["mirrors"]
+    require("data.fraction", is_number(fraction) and 0 < fraction <= 1, fraction, "a number in (0, 1]")
+    require("data.download", isinstance(data["download"], bool), data["download"], "true or false")
+    listed = mirrors is None or (isinstance(mirrors, list) and all(isinstance(url, str) for url in mirrors))
+    require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
+
+
+def _check_online(settings: RunSettings) -> None:
+    """Check the online phase together with what it depends on."""
+    schedule, replay, start = settings.schedule, settings.replay, settings.init_from
+    require("online_workers", is_integer(settings.online_workers, 0), settings.online_workers, "an integer >= 0")
+    require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
+    if schedule.online_steps == 0:
+        require("init_from", start is None, start, "null without an online phase: give online_steps=...")
+        return
+    chunk, streams = settings.method.options["horizon_length"], schedule.num_envs
+    if replay.buffer_size // streams < 2 * chunk:
+        raise QamError(
+            f"buffer_size={replay.buffer_size} is too small for num_envs={streams}: expected at least twice "
+            f"algo.horizon_length={chunk} for each of them"
+        )
+    if schedule.online_steps < schedule.start_training:
+        raise QamError(
+            f"start_training={schedule.start_training} exceeds online_steps={schedule.online_steps}, so that no update "
+            "would be made: lower it, or give more steps"
+        )
+    if replay.replay_mode == "balanced":
+        batch, least = settings.update.batch_size, chunk * streams
+        require("batch_size", batch % 2 == 0, batch, "an even number with replay_mode=balanced")
+        require("start_training", schedule.start_training >= least, schedule.start_training,
+                f"at least {least} with replay_mode=balanced, so that there is a chunk to draw")  # fmt: skip

@@ -1,0 +1,114 @@
+"""How the update runs: precision, compilation, divergence."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.types import PRECISIONS, QamError, is_integer, require
+
+__all__ = ["UpdateSettings", "wants_compilation"]
+
+WORTH_COMPILING = 5000
+"""Number of updates from which compiling, which takes half a minute, saves time."""
+
+WIDEST_COMPILED = 256
+"""Width of the hidden layers up to which compiling helps; the time of wider updates is that of matrix products."""
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """How an update is computed: the keys of these names, checked.
+
+    Raises:
+        QamError: a value is out of range.
+    """
+
+    batch_size: int
+    precision: str
+    compile: bool | str
+    num_threads: int | None
+    on_divergence: str
+
+    def __post_init__(self) -> None:
+        require("batch_size", is_integer(self.batch_size, 1), self.batch_size, "an integer >= 1")
+        require("precision", self.precision in PRECISIONS, self.precision, ", ".join(PRECISIONS))
+        require("compile", self.compile in (True, False, "auto"), self.compile, "true, false or auto")
+        threads = self.num_threads
+        require("num_threads", threads is None or is_integer(threads, 1), threads, "an integer >= 1, or null")
+        require("on_divergence", self.on_divergence in ("stop", "freeze"), self.on_divergence, "stop or freeze")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of networks and data."""
+        found: torch.dtype = getattr(torch, PRECISIONS[self.precision])
+        return found
+
+    def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
+        """Choose whether the update is compiled, the precision of its matrix products, and what happens to divergence.
+
+        Args:
+            algorithm: to configure.
+            widths: of its hidden layers.
+            device: that the algorithm is trained on.
+            updates: that the run makes.
+
+        Raises:
+            QamError: compile=true where nothing can be compiled.
+        """
+        if self.on_divergence == "freeze":
+            algorithm.freeze_diverged()
+        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile()
+        algorithm.mixed_precision = self.precision == "bf16-mixed"
+        if device.type == "cuda" and self.dtype == torch.float32:
+            torch.set_float32_matmul_precision("high")  # TensorFloat-32
+
+    def _can_compile(self) -> bool:
+        """Whether torch.compile works here; if not, print why, or raise QamError with compile=true."""
+        problem = compilation_problem()
+        if problem is None:
+            return True
+        if self.compile is True:
+            raise QamError(f"compile=true, but torch.compile fails here ({problem}): give compile=false")
+        print(f"the update is not compiled, because torch.compile fails here: {problem}")
+        return False
+
+
+@functools.cache
+def compilation_problem() -> str | None:
+    """Compile, load and call a trivial function; returns why that fails, or None where it works.
+
+    What is needed for it, such as the compiler's precompiled headers, is kept for the update.
+    """
+    try:
+        torch.compile(torch.sin, fullgraph=True, dynamic=False)(torch.zeros(8))
+    except Exception as error:  # of torch, the compiler, or the file system of its cache
+        return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+    return None
+
+
+def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:
+    """Whether to compile the update: on a CPU with a C++ compiler, for long runs of small networks.
+
+    Args:
+        choice: the key `compile`: True, False or "auto".
+        widths: of the hidden layers.
+        device: that the algorithm is trained on.
+        updates: that the run makes.
+
+    Raises:
+        QamError: compile=true without a compiler.
+    """
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if choice is True and compiler is None:
+        raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
+    pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
+    if choice is not True and (compiler is None or not pays):
+        return False
+    return choice is not False and device.type == "cpu"
