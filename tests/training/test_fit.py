@@ -132,26 +132,6 @@ def test_trainer_cpu_runs_on_the_cpu(finished: RunResult) -> None:
     assert finished.algorithm.device.type == "cpu"
 
 
-@pytest.mark.slow
-def test_multirun_makes_a_directory_for_each_run(
-    tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from qam_torch.algorithms import Algorithm
-    from tests.helpers.runs import uncaptured
-
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
-    monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
-    words = [word for word in tiny("") if not word.startswith("run_dir")]
-    more = ["offline_steps=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
-    assert train("-m", *words, *more, "algo=qam,qam_f", "seed=1,2") == 0
-    summaries = sorted((tmp_path / "runs").rglob("summary.json"))
-    assert [(path.parent.parent.parent.name, path.parent.name) for path in summaries] == [
-        ("qam", "seed1"), ("qam", "seed2"), ("qam_f", "seed1"), ("qam_f", "seed2")
-    ]  # fmt: skip
-    for path in summaries:
-        assert json.loads(path.read_text())["seeds"] == [int(path.parent.name[-1])]
-
-
 def test_a_multirun_is_checked_before_any_run(
     tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

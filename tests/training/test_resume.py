@@ -7,8 +7,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +24,8 @@ from qam_torch.system.signals import Terminated
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
-from tests.helpers.runs import Command, Fit, environment, one_sentence
+from tests.helpers.forked import Forked, run_forked
+from tests.helpers.runs import ROOT, Fit, environment, one_sentence
 
 Overrides = Callable[..., list[str]]
 
@@ -90,11 +89,11 @@ def uninterrupted(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factor
     indirect=["uninterrupted"],
 )
 def test_a_killed_run_continues_bit_for_bit(
-    moment: str, uninterrupted: tuple[str, RunResult], tiny: Overrides, tiny_fit: Fit, command: Command, tmp_path: Path
+    moment: str, uninterrupted: tuple[str, RunResult], tiny: Overrides, tiny_fit: Fit, tmp_path: Path
 ) -> None:
     seeds, whole = uninterrupted
     options = [seeds, "compare_behavior=true", "resume=auto"]
-    killed = command("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options))
+    killed = run_forked("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options), folder=tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "run" / "summary.json").exists()
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
@@ -184,22 +183,17 @@ def test_events_of_a_run_continued_at_once_are_read_in_order(
 
 @pytest.mark.slow
 def test_the_command_is_killed_at_a_random_moment(tiny: Overrides, tiny_fit: Fit, tmp_path: Path) -> None:
-    longer = ["offline_steps=600", "eval_every=300", "checkpoint_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
-    words = tiny(tmp_path / "run", *longer)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qam_torch.train", *words],
-        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
+    longer = ["offline_steps=160", "eval_every=160", "checkpoint_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
+    words = ["qam-train", *tiny(tmp_path / "run", *longer)]
+    process = Forked(words, tmp_path / "out", tmp_path / "err", ROOT, environment())
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     until = time.monotonic() + 120
     while not last.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(random.uniform(0, 0.2))
-    process.kill()
-    process.wait()
-    assert last.exists(), process.stderr.read()
-    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.err.read_text()
+    assert last.exists()
     tiny_fit(tmp_path / "run", *longer)
     tiny_fit(tmp_path / "whole", *longer)
     assert_same_results(tmp_path / "whole", tmp_path / "run")
