@@ -240,12 +240,17 @@ def test_a_custom_metric_that_fails_is_named() -> None:
         evaluate(lambda o: np.ones((1, 1, 1)), pool, 1, 1, 1, 1, seed=0)
 
 
+def seeds(so_far: float | None, step: Step) -> float:
+    return 1.0
+
+
 @pytest.mark.parametrize(
     ("metrics", "told"),
     [
         ([partial(highest)], "has no name"),
         ([lambda so_far, step: 1.0], "has no name"),
         ([highest, highest], "named 'highest', which is taken"),
+        ([seeds], "named 'seeds', which is taken"),
     ],
 )
 def test_custom_metrics_have_names_of_their_own(metrics: list, told: str) -> None:

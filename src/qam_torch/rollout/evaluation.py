@@ -110,8 +110,9 @@ class Evaluation:
         Returns:
             Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
             grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
-            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
-            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where
+            the environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
+            value.
         """
         values = {
             "return": float(self.returns.mean()),
