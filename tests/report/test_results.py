@@ -159,7 +159,7 @@ def test_transcribed_figures_are_marked_and_have_no_interval_to_compare(tmp_path
     assert results[0].overlap is None and results[0].difference == pytest.approx(0.27)
     assert format_published(results[0]) == "0.23 (transcribed)"
     words = "\n".join(words for block in document(collection) if isinstance(block, Text) for words in block.paragraphs)
-    assert "**Published figures of RQL** are those of Oberai" in words and "released commands" in words
+    assert "**Published results of RQL** are those of Oberai" in words and "released commands" in words
     make_run(tmp_path / "other")
     words = "\n".join(words for block in document(collect([tmp_path / "other"])) if isinstance(block, Text)
                       for words in block.paragraphs)  # fmt: skip
