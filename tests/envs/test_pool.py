@@ -26,7 +26,11 @@ import gymnasium, numpy as np
 
 class Toy(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    made = 0
     def __init__(self, trouble=None):
+        Toy.made += 1
+        if trouble == "third" and Toy.made == 3:
+            raise OSError("no licence")
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
         self.trouble = trouble
     def reset(self, seed=None, options=None):
@@ -236,6 +240,17 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
     with pytest.raises(QamError, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_environments_are_closed_if_a_later_one_cannot_be_made(make: Make, workers: int) -> None:
+    import toy_environment
+
+    closed = []
+    toy_environment.Toy.close = lambda self: closed.append(self)
+    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no licence\)$"):
+        EnvironmentPool(partial(make, "third"), 3, workers)
+    assert len(closed) == 2 * (workers == 0), "the worker has its own class"
 
 
 def test_vector_spaces_are_required() -> None:

@@ -54,10 +54,14 @@ def success(run: RunData) -> Figure | None:
     """Success rate over steps, where the environment reports success."""
     if not run.metrics or run.final.success is None:
         return None
+    solved, evaluated = run.metrics["evaluation/success"], np.isfinite(run.metrics["evaluation/return"])
+    # Evaluations before any episode reported success have no value.
+    metrics = {**run.metrics, "evaluation/success": np.where(evaluated & np.isnan(solved), 0.0, solved)}
     rate = None
     if run.behavior is not None and run.behavior.success is not None:
-        rate = (float(run.behavior.success_rate().mean()), *(run.behavior.seeds_interval() or ()))
-    return success_figure(run.metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
+        interval = None if len(set(run.cells)) > 1 else run.behavior.seeds_interval()
+        rate = (float(run.behavior.success_rate().mean()), *(interval or ()))
+    return success_figure(metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
 
 
 def return_(run: RunData) -> Figure | None:
