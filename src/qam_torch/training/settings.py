@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.config.groups import config_directory
+from qam_torch.rollout.pools import environments_for
 from qam_torch.suites import Request, suite_named
 from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
@@ -81,6 +82,12 @@ class RunSettings(NamedTuple):
     accelerator: str
     devices: int | list[int] | str
     csv: bool
+
+    @property
+    def environments(self) -> int:
+        """Environments of an evaluation, of all members together."""
+        evaluation = self.evaluation
+        return environments_for(self.method.members, evaluation.eval_episodes, evaluation.eval_environments)
 
 
 def read_settings(config: DictConfig) -> RunSettings:
