@@ -201,6 +201,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     announce_data(data, module, algorithm, device, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
+        ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(
