@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.datamodule import TrainingData
+from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
-from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rollout.pools import make_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
@@ -78,13 +79,19 @@ class Additions(NamedTuple):
     evaluation_metrics: Sequence[StepMetric] = ()
     plots: Sequence[Plot] = ()
 
-    def check(self) -> None:
-        """Raise QamError for objects of another kind."""
+    def check(self, workers: int) -> None:
+        """Raise QamError for objects of another kind, and for metrics that workers cannot import.
+
+        Args:
+            workers: processes that step the environments of an evaluation; 0 for this process.
+        """
         for name, kind in (("callbacks", L.Callback), ("loggers", Logger)):
             for given in getattr(self, name):
                 if not isinstance(given, kind):
                     raise QamError(f"{name} contain a {type(given).__name__}: expected objects of Lightning's {kind}")
         metric_names(self.evaluation_metrics)
+        if workers:
+            pickled_metrics(self.evaluation_metrics, "give eval_workers=0")
         for plot in self.plots:
             plot_name(plot)
 
@@ -107,7 +114,7 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
 
 def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
     quiet_lightning()
-    additions.check()
+    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
@@ -156,9 +163,8 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
-    environments = environments_for(algorithm.members, episodes, settings.evaluation.eval_environments)
     evaluator = Evaluator(
-        lambda: make_pool(make, environments, workers, additions.evaluation_metrics),
+        lambda: make_pool(make, settings.environments, workers, additions.evaluation_metrics),
         episodes,
         data.action_dim,
     )
@@ -195,6 +201,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     announce_data(data, module, algorithm, device, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
+        ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(

@@ -102,7 +102,8 @@ PLOTS: list[Plot] = [success, return_, evaluation_metrics, losses, trajectories]
 def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[str]:
     """Draw and save the plots of every run, then custom ones.
 
-    A custom plot that raises is reported on standard error, and the run's results are complete without it.
+    A custom plot that raises, or is not a figure, is reported on standard error, and the run's results are complete
+    without it.
 
     Args:
         folder: for the pictures; made if it does not exist.
@@ -111,17 +112,20 @@ def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[s
 
     Returns:
         Names of all pictures in the folder, relative to the run directory.
+
+    Raises:
+        QamError: a picture cannot be written.
     """
     folder.mkdir(exist_ok=True)
     for plot in PLOTS:
         save_figure(plot(run), folder / f"{plot_name(plot)}.png")
     for plot in plots:
         try:
-            figure = plot(run)
+            save_figure(plot(run), folder / f"{plot_name(plot)}.png")
+        except QamError:
+            raise
         except Exception as error:
             print(f"plot {plot_name(plot)} is left out ({type(error).__name__}: {error})", file=sys.stderr)
-            continue
-        save_figure(figure, folder / f"{plot_name(plot)}.png")
     return sorted(f"{folder.name}/{path.name}" for path in folder.glob("*.png"))
 
 
