@@ -22,7 +22,7 @@ def test_every_evaluation_is_a_row(written: Path) -> None:
     assert len(rows) == 5 * 30 * 3 + 14 * 2 + 3
     one = [row for row in rows if row["method"] == "qam" and row["task"] == "2" and row["seed"] == "3"][-1]
     expected = {
-        "status": "finished", "counted": "True", "experiment": "quickstart", "env": "cube-double-play-v0",
+        "status": "finished", "counted": "True", "experiment": "default", "env": "cube-double-play-v0",
         "domain": "cube-double-play", "cell": "qam", "phase": "online", "step": "1500000", "offline_updates": "1000000",
         "online_steps": "500000", "updates": "1500000.0", "success": "0.81", "return": "-1.0", "episodes": "50",
     }  # fmt: skip
