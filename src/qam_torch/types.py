@@ -28,6 +28,7 @@ __all__ = [
     "Pullback",
     "QamError",
     "Velocity",
+    "WINDOW_RULES",
     "Work",
     "is_integer",
     "is_number",
@@ -44,6 +45,9 @@ class QamError(ValueError):
 
 PRECISIONS = {"float32": "float32", "bf16-mixed": "float32", "float64": "float64"}
 """Value of the key `precision` -> name of the torch type of networks and data."""
+
+WINDOW_RULES = ("qam", "rql")
+"""Names of the rules by which consecutive transitions become a row of a batch; `data/window_rules.py` has the rules."""
 
 
 def require(name: str, condition: bool, got: Any, expected: str) -> None:
@@ -74,6 +78,10 @@ class Batch(NamedTuple):
     masks              (..., B)     0 where any step of the chunk reached success (no bootstrap), else 1
     valid              (..., B)     0 where the window ran over the episode's end before its last step, else 1
     next_observations  (..., B, O)  state after the chunk's last step inside the episode
+
+    Of a method whose `windows` are "rql", valid has one entry per step, (..., B, h), 1 for the steps inside the
+    episode, so that its last entry is the valid of the other rule; masks is that of the last step inside the episode
+    alone, next_observations the state of transition min(i + h, e), and actions repeat the last one past the end.
     """
 
     observations: Tensor
@@ -167,14 +175,16 @@ class Draw(NamedTuple):
 
     shape     shape of one member's draw, e.g. (B, D)
     uniform   uniform on [0, 1) instead of standard normal
-    integers  uniform on 1, 2, ..., integers instead, as floating-point numbers
+    integers  uniform on first, ..., integers instead, as floating-point numbers
     stream    draws of another stream than "" do not shift what else is drawn: what a member may be without
+    first     the least of the integers
     """
 
     shape: tuple[int, ...]
     uniform: bool = False
     integers: int | None = None
     stream: str = ""
+    first: int = 1
 
 
 Noise = Mapping[str, "Tensor"]

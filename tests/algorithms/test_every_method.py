@@ -184,8 +184,9 @@ def test_n_step_mode_learns_from_the_chunks_first_action(method: type[Algorithm]
 
 
 def test_targets_start_as_copies_and_move_before_the_optimiser(method: type[Algorithm]) -> None:
-    options = {"target_update_every": 1} if "target_update_every" in annotations_of(method) else {}
-    algorithm = make(method, target_update_rate=0.25, **options)
+    options = {"target_update_every": 1, "ema": 0.75}
+    taken = {name: value for name, value in options.items() if name in annotations_of(method)}
+    algorithm = make(method, target_update_rate=0.25, **taken)
     algorithm.capture = False
     online = {name: p.clone() for name, p in algorithm.networks.named_parameters()}
     for name, target in algorithm.targets.named_parameters():

@@ -32,6 +32,7 @@ OWN: dict[str, dict[str, tuple[float, float]]] = {
     "ReBRAC": {"alpha_actor": (0.01, 1.0), "actor_noise": (0.0, 0.2), "actor_noise_clip": (0.5, 0.1)},
     "QSM": {"inv_temp": (1.0, 10.0), "bc_alpha": (1.0, 30.0)},
     "DAC": {"bc_alpha": (0.3, 3.0)},
+    "RQL": {"bc_alpha": (1.0, 10.0), "kappa": (0.5, 0.9), "ema": (0.999, 0.9)},
     "RLPD": {"bc_alpha": (0.0, 0.3), "target_entropy_multiplier": (0.5, 1.0)},
 }
 EVERY_METHOD = {name: {**COMMON, **numbers} for name, numbers in OWN.items()}

@@ -13,6 +13,7 @@ from qam_torch.cli.verify import main
 from qam_torch.parity.names import METHODS
 from qam_torch.parity.replay import verify_case
 from tests.helpers.plain_qam import fresh_case, replay
+from tests.helpers.plain_rql import fresh_rql_case, replay_rql
 
 GOLDEN = sorted((Path(__file__).parents[1] / "golden").glob("*.npz"))
 QAM_FAMILY = [path for path in GOLDEN if path.stem.startswith("qam")]
@@ -34,8 +35,8 @@ def golden(name: str) -> dict[str, np.ndarray]:
 
 def test_every_golden_case_passes(capsys: pytest.CaptureFixture[str]) -> None:
     recorded = {"qam", "qam_bc", "qam_e", "qam_f", "qam_nstep", "qam_options", "qam_residual"}
-    assert {path.stem for path in GOLDEN} == recorded | (METHODS.keys() - {"qam_e", "qam_f"}) | {"sampler"}
-    assert len(GOLDEN) == 22
+    others = {"sampler", "rql_h1", "rql_sampler"}
+    assert {path.stem for path in GOLDEN} == recorded | (METHODS.keys() - {"qam_e", "qam_f"}) | others
     assert main([str(path) for path in GOLDEN]) == 0
     out = capsys.readouterr().out
     assert f"{len(GOLDEN)} of {len(GOLDEN)} cases" in out
@@ -80,6 +81,33 @@ def test_cases_of_other_sizes_and_seeds_pass(number: int, changes: dict[str, Any
     assert report.passed(1e-9), (dict(report.errors), report.unchecked)
 
 
+@pytest.mark.parametrize("name", ["rql", "rql_h1"])
+def test_the_obvious_implementation_reproduces_rql(name: str) -> None:
+    arrays = golden(name)
+    computed = replay_rql(json.loads(str(arrays["case_json"])), arrays)
+    inputs = ("params0/", "agent_batch", "draw", "act/obs", "act/noise", "act_online/obs", "act_online/noise", "case_")
+    recorded = {key for key in arrays if not key.startswith(inputs)}
+    assert recorded <= computed.keys()
+    for key in recorded:
+        scale = max(np.abs(arrays[key]).max(), 1e-300)
+        assert np.abs(computed[key].reshape(arrays[key].shape) - arrays[key]).max() / scale < 1e-9, key
+
+
+FRESH_RQL: dict[str, dict[str, Any]] = {
+    "rql": {},
+    "one flow step, one step": {"flow_steps": 1, "horizon_length": 1, "batch_size": 2},
+    "other sizes": {"flow_steps": 7, "ensemble_ct": 5, "horizon_length": 6, "obs_dim": 5, "action_dim": 3},
+    "deep": {"actor_hidden_dims": [5, 6, 7], "value_hidden_dims": [9], "actor_layer_norm": True, "layer_norm": False},
+    "other numbers": {"expectile": 0.5, "rho": 0.0, "discount": 1.0, "alpha": 0.0, "ema": 0.0, "tau": 1.0},
+}
+
+
+@pytest.mark.parametrize(("number", "changes"), enumerate(FRESH_RQL.values()), ids=list(FRESH_RQL))
+def test_cases_of_rql_of_other_sizes_and_seeds_pass(number: int, changes: dict[str, Any], tmp_path: Path) -> None:
+    report = verify_case(save(tmp_path / "fresh.npz", fresh_rql_case("fresh", seed=200 + number, **changes)))
+    assert report.passed(1e-9), (dict(report.errors), report.unchecked)
+
+
 DAMAGED = [
     ("qam", "params0/critic.value_net.Dense_1.kernel"),
     ("qam", "params0/target_critic.value_net.LayerNorm_0.scale"),
@@ -117,6 +145,23 @@ DAMAGED = [
     ("qsm", "params0/actor.FourierFeatures_0.kernel"),
     ("rebrac", "params2/target_actor.mean_net.bias"),
     ("rlpd", "info0/actor/bc_loss"),
+    ("rql", "params0/target_value.value_net.Dense_0.kernel"),
+    ("rql", "params2/actor.log_std_net.kernel"),
+    ("rql", "params3/target_actor.mean_net.bias"),
+    ("rql", "agent_batch1/actions"),
+    ("rql", "batch0/masks"),
+    ("rql", "batch2/valid"),
+    ("rql", "draw0/reverse_d_uniform"),
+    ("rql", "draw1/reverse_d_integers"),
+    ("rql", "info1/total_loss"),
+    ("rql", "trace0/fs"),
+    ("rql", "trace0/td_target"),
+    ("rql", "act/actions"),
+    ("rql", "act_online/noise"),
+    ("rql_sampler", "data/masks"),
+    ("rql_sampler", "starts"),
+    ("rql_sampler", "window/valid"),
+    ("rql_sampler", "agent_window/observations"),
     ("sampler", "data/rewards"),
     ("sampler", "data/terminals"),
     ("sampler", "starts"),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
 
 from qam_torch.sweep.record import Outcome
 from qam_torch.sweep.run_process import _outcome
+from qam_torch.system.signals import Terminated
 from qam_torch.types import QamError
 
 FULL = "the memory is full (DefaultCPUAllocator: can't allocate memory): lower batch_size, or train fewer members"
 
 
-def raiser(error: Exception) -> Callable[[], Outcome]:
+def raiser(error: BaseException) -> Callable[[], Outcome]:
     def run() -> Outcome:
         raise error
 
@@ -36,3 +38,9 @@ def test_an_expected_error_is_one_sentence(error: Exception, reason: str, capsys
 def test_an_unexpected_error_has_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert _outcome(raiser(KeyError("mistake")), "runs/a").reason == "KeyError: 'mistake'"
     assert capsys.readouterr().err.startswith("Traceback (most recent call last)")
+
+
+def test_a_terminated_run_is_interrupted_and_its_record_names_the_checkpoint() -> None:
+    outcome = _outcome(raiser(Terminated(signal.SIGTERM, "last checkpoint: a.ckpt (update 5)")), "runs/a")
+    reason = "terminated by SIGTERM; last checkpoint: a.ckpt (update 5)"
+    assert outcome == Outcome("interrupted", "runs/a", reason=reason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,13 +17,12 @@ from qam_torch.config import command_line as command
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import common_words, jobs, name_of, parsed
-from qam_torch.sweep import run_process, slurm
+from qam_torch.sweep import slurm, sweep
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Outcome, Record
 from qam_torch.sweep.resources import Share, environment_variables, slot
 from qam_torch.sweep.table import exit_status, print_table, read_records
 from qam_torch.system.locks import alone
-from qam_torch.system.signals import Terminated
 from qam_torch.training import fit as run
 from qam_torch.training.fit import RunResult
 from qam_torch.training.settings import read_settings
@@ -175,14 +174,6 @@ def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
     assert "0001.json' is no record of a sweep's run" in found[1].outcome.reason
 
 
-def test_a_terminated_run_is_interrupted_and_its_record_names_the_checkpoint() -> None:
-    def run() -> Outcome:
-        raise Terminated(signal.SIGTERM, "saved last.ckpt (update 5)")
-
-    outcome = run_process._outcome(run, "runs/a")
-    assert outcome == Outcome("interrupted", "runs/a", reason="terminated by SIGTERM; saved last.ckpt (update 5)")
-
-
 @pytest.mark.parametrize("ending", ["finished", "failed", "running"])
 def test_what_a_run_came_to_counts_though_its_job_is_lost(ending: str, tmp_path: Path) -> None:
     job = SimpleNamespace(results=raiser(RuntimeError("node failed_outcome")), job_id="7")
@@ -212,6 +203,13 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
     assert parse_command_line(words, read_settings).elsewhere is elsewhere
+
+
+def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2, 3, 4, 5)))
+    assert [sweep._make_directory(tmp_path).name for _ in range(3)] == [
+        "2026-01-02_03-04-05", "2026-01-02_03-04-05-2", "2026-01-02_03-04-05-3"
+    ]  # fmt: skip
 
 
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

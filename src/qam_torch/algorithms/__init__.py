@@ -16,6 +16,7 @@ from qam_torch.algorithms.ifql import IFQL
 from qam_torch.algorithms.qam import QAM, QAME, QAMF
 from qam_torch.algorithms.rebrac import ReBRAC
 from qam_torch.algorithms.rlpd import RLPD
+from qam_torch.algorithms.rql import RQL
 
 __all__ = [
     "BAM",
@@ -32,6 +33,7 @@ __all__ = [
     "QAMF",
     "QSM",
     "RLPD",
+    "RQL",
     "ActorCritic",
     "Algorithm",
     "CGQLLinex",

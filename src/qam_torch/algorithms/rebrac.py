@@ -86,10 +86,10 @@ class ReBRAC(ActorCritic):
             LossTerm(self.member_value("alpha_actor") * distance, metrics, ("actor",)),
         ]
 
-    def polyak_rate(self) -> float | Tensor:
-        """target_update_rate at every target_update_every-th update, else 0; without reading the host."""
+    def polyak_rate(self, name: str) -> float | Tensor:
+        """The rate at every target_update_every-th update, else 0; without reading the host."""
         due = self.phase == self.target_update_every - 1
-        return due.to(self.dtype_of_values) * super().polyak_rate()
+        return due.to(self.dtype_of_values) * super().polyak_rate(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from qam_torch.data.online_phase import OnlinePhase
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.shards import Rotation, Shards
 from qam_torch.data.transitions import Transitions
+from qam_torch.data.window_rules import RULES
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, QamError, Work, require
 
@@ -43,9 +43,10 @@ class TrainingData(LightningDataModule):
         plan: steps made -> number of steps in the next trainer step; 0 when the run is finished.
         num_steps: trainer steps of the whole run, from step 0: the length of its one epoch.
         online: the online phase after the offline phase, or None.
+        window_rule: one of `window_rules.RULES`, as the method declares it.
 
     Raises:
-        QamError: an argument is out of range, or no episode of the dataset or of a file is as long as a chunk.
+        QamError: an argument is out of range, or no window of the dataset or of a file is usable.
     """
 
     def __init__(
@@ -59,10 +60,16 @@ class TrainingData(LightningDataModule):
         plan: Plan,
         num_steps: int,
         online: OnlinePhase | None = None,
+        window_rule: str = "qam",
     ) -> None:
         super().__init__()
         require("num_steps", num_steps >= 1, num_steps, "an integer >= 1")
-        windows = partial(_usable_windows, horizon_length=horizon_length, discount=discount)
+
+        def windows(one: Transitions) -> ChunkWindows:
+            made = RULES[window_rule].dataset(one, horizon_length, discount)
+            made.check_usable()
+            return made
+
         self.rotation: Rotation | None = None
         if isinstance(transitions, Shards):
             self.rotation = Rotation(transitions, windows)
@@ -205,13 +212,3 @@ class ChunkLoader:
 
 def _is_filled(batch: Batch) -> bool:
     return len(batch.rewards) > 0
-
-
-def _usable_windows(transitions: Transitions, horizon_length: int, discount: float | Sequence[float]) -> ChunkWindows:
-    """The windows of a dataset; raises QamError where none of them is valid."""
-    longest = transitions.longest_episode
-    if longest < horizon_length:
-        raise QamError(
-            f"algo.horizon_length={horizon_length} exceeds the longest episode ({longest} steps): use {longest} or less"
-        )
-    return ChunkWindows(transitions, horizon_length, discount)

@@ -13,16 +13,18 @@ exist yet or have been overwritten.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from qam_torch.data.windows import ChunkWindows, WindowTable, chunks_of
+from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, Experience, QamError, require
 
-__all__ = ["MODES", "ReplayWindows"]
+__all__ = ["MODES", "ReplayWindows", "episode_ends", "steps_of"]
 
 MODES = ("append", "balanced")
 
@@ -47,6 +49,9 @@ class ReplayWindows:
 
     Source: Li & Levine 2026, the reference's replay buffer; balanced sampling: Ball et al. 2023 (RLPD).
     """
+
+    ends_after: ClassVar[int] = 1
+    """1 if a window ends in the state after its last step, 0 if in the state of that step."""
 
     def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
         steps, data = offline.horizon_length, offline.transitions
@@ -73,7 +78,7 @@ class ReplayWindows:
         self._actions[: self._data_size] = data.actions
         rows = torch.zeros(2, size, dtype=torch.int64, device=device)
         columns = torch.zeros(2 + len(self.discounts), size, dtype=data.dtype, device=device)
-        self.table = WindowTable(states, rows, columns, chunks_of(self._actions, steps), offline.table.own)
+        self.table = replace(offline.table, states=states, rows=rows, columns=columns, actions=self._actions)
         parts = self._data_size + part * np.arange(members)[:, None]
         self._bases = parts + tip + self._stride * np.arange(streams)
         self._parts = torch.as_tensor(parts, device=device)
@@ -103,6 +108,11 @@ class ReplayWindows:
         return self.table.states.device
 
     @property
+    def looks_ahead(self) -> int:
+        """Number of later steps that a window depends on."""
+        return self.horizon_length - self.ends_after
+
+    @property
     def size(self) -> int:
         """Transitions kept per stream."""
         return min(self.ticks, self.capacity)
@@ -119,7 +129,7 @@ class ReplayWindows:
 
     # Reading
 
-    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
         """Draw starts (U, B) of one member's batches: those below `data_starts` are in the dataset."""
 
         def uniform(low: int, high: int, count: int) -> Tensor:
@@ -166,7 +176,7 @@ class ReplayWindows:
         slots = places[:, None, None] + self._bases
         states = self._first_state + 2 * (slots - self._data_size)
         index = self._index(slots)
-        following = np.take_along_axis(states, lasts, axis=0) + 1
+        following = np.take_along_axis(states, lasts, axis=0) + self.ends_after
         self.table.columns.index_copy_(1, index, self._to_device(columns.reshape(len(columns), -1)))
         self.table.rows.index_copy_(1, index, self._index(np.stack([states, following])).reshape(2, -1))
 
@@ -177,27 +187,31 @@ class ReplayWindows:
         if again.any():
             self._put(self._actions, slots[tip:][again] + self.capacity, new.actions[again])
         self.ticks += len(new.rewards)
-        self._tip = [field[max(0, len(field) - self.horizon_length + 1) :] for field in self._tip]
+        self._tip = [field[max(0, len(field) - self.looks_ahead) :] for field in self._tip]
 
     def _window_columns(
         self, rewards: np.ndarray, masks: np.ndarray, begins: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Windows over arrays (n, ...) in order of time: columns of a `WindowTable`, and index of the last step."""
-        count = len(rewards)
-        total, least = np.zeros((len(self.discounts), *rewards.shape)), np.ones(masks.shape, masks.dtype)
-        lasts = np.zeros(rewards.shape, np.int64) + np.arange(count).reshape(-1, *(1,) * (rewards.ndim - 1))
-        inside = np.ones(rewards.shape, bool)
+        count, starts, ends = len(rewards), steps_of(begins), episode_ends(begins)
+        least = np.ones(masks.shape, masks.dtype)
         for k in range(min(self.horizon_length, count)):
-            if k:
-                inside = inside[:-1] & ~begins[k:]
-                lasts[: count - k] += inside
+            inside = starts[: count - k] + k <= ends[: count - k]
+            least[: count - k] = np.where(inside, np.minimum(least[: count - k], masks[k:]), least[: count - k])
+        full = starts + self.horizon_length - 1
+        lasts = np.minimum(full, ends)
+        valid = (lasts == full).astype(masks.dtype)
+        return np.concatenate([least[None], valid[None], self._discounted_sums(rewards, begins)]), lasts
+
+    def _discounted_sums(self, rewards: np.ndarray, begins: np.ndarray) -> np.ndarray:
+        """Discounted rewards (G, n, ...) of the windows, up to their episodes' ends."""
+        count, starts, ends = len(rewards), steps_of(begins), episode_ends(begins)
+        total = np.zeros((len(self.discounts), *rewards.shape))
+        for k in range(min(self.horizon_length, count)):
+            inside = starts[: count - k] + k <= ends[: count - k]
             for one, discount in zip(total, self.discounts, strict=True):
                 one[: count - k] += np.where(inside, discount**k * rewards[k:], 0.0)
-            least[: count - k] = np.where(inside, np.minimum(least[: count - k], masks[k:]), least[: count - k])
-        valid = np.zeros(masks.shape, masks.dtype)
-        if count >= self.horizon_length:
-            valid[: count - self.horizon_length + 1] = inside
-        return np.concatenate([least[None], valid[None], total]), lasts
+        return total
 
     def _put(self, where: Tensor, rows: np.ndarray, values: np.ndarray) -> None:
         """Write values (..., F) to rows (...)."""
@@ -208,3 +222,15 @@ class ReplayWindows:
 
     def _to_device(self, values: np.ndarray) -> Tensor:
         return torch.as_tensor(values).to(self.device, self.table.states.dtype)
+
+
+def steps_of(begins: np.ndarray) -> np.ndarray:
+    """Index of each step, along the first axis of (n, ...)."""
+    return np.zeros(begins.shape, np.int64) + np.arange(len(begins)).reshape(-1, *(1,) * (begins.ndim - 1))
+
+
+def episode_ends(begins: np.ndarray) -> np.ndarray:
+    """Index of the last step of each step's episode, the last one where no later episode has begun: (n, ...)."""
+    next_begins = np.where(begins, steps_of(begins), len(begins))
+    later = np.concatenate([next_begins[1:], np.full_like(next_begins[:1], len(begins))])
+    return np.minimum.accumulate(later[::-1])[::-1] - 1

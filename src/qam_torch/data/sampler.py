@@ -18,7 +18,7 @@ _STREAM = 0x5A3B1E
 
 
 class Windows(Protocol):
-    """The windows that a sampler draws from: `ChunkWindows` of a dataset, or `ReplayWindows` that grow."""
+    """The windows that a sampler draws from: those of a dataset, or of a replay buffer, which grow."""
 
     horizon_length: int
 
@@ -27,8 +27,8 @@ class Windows(Protocol):
         """Device of the batches."""
         ...
 
-    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
-        """Starts (U, B) of one member's batches."""
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
+        """Starts (U, B) of one member's batches; `member` is its index."""
         ...
 
     def gather(self, starts: Tensor) -> Batch:
@@ -37,7 +37,7 @@ class Windows(Protocol):
 
 
 class ChunkSampler:
-    """Draws windows uniformly, with one generator per member of a population.
+    """Draws windows by their own rule, with one generator per member of a population.
 
     Args:
         windows: what is drawn from; the attribute may be replaced between two draws, by windows on the same device.
@@ -68,7 +68,8 @@ class ChunkSampler:
         does not depend on how updates are grouped into calls.
         """
         require("updates", updates >= 1, updates, "an integer >= 1")
-        draws = [self.windows.draw(updates, self.batch_size, generator) for generator in self.generators]
+        rows = self.batch_size
+        draws = [self.windows.draw(updates, rows, generator, p) for p, generator in enumerate(self.generators)]
         return self.windows.gather(torch.stack(draws, dim=1))
 
     def nothing(self) -> Batch:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import Batch, QamError, require
@@ -14,21 +15,24 @@ from qam_torch.types import Batch, QamError, require
 __all__ = ["ChunkWindows", "WindowTable", "chunks_of"]
 
 
-class WindowTable(NamedTuple):
+@dataclass(frozen=True)
+class WindowTable:
     """Everything that a batch needs of a window, for S starts.
 
     Attributes:
         states: (M, O), every state once.
         rows: (2, S), rows of the first and the last state of a window.
         columns: (2 + G, S), its mask, its validity, and its reward for each of G discounts.
-        chunks: (S, h A), its actions, time-major; see `chunks_of`.
+        actions: (R, A), contiguous; a window at start i has rows i, ..., i + h - 1.
+        horizon_length: h, steps in a chunk.
         own: (P, 1), index of each member's discount; None if all members have the same.
     """
 
     states: Tensor
     rows: Tensor
     columns: Tensor
-    chunks: Tensor
+    actions: Tensor
+    horizon_length: int
     own: Tensor | None = None
 
     def gather(self, starts: Tensor) -> Batch:
@@ -41,13 +45,22 @@ class WindowTable(NamedTuple):
         states = self.states.index_select(0, rows).reshape(2, *starts.shape, self.states.shape[1])
         common = self.columns if self.own is None else self.columns[:2]
         columns = common.index_select(1, index).reshape(len(common), *starts.shape)
-        actions = self.chunks.index_select(0, index).reshape(*starts.shape, self.chunks.shape[1])
         if self.own is None:
             rewards = columns[2]
         else:
             places = (starts + self.own * self.columns.shape[1]).reshape(-1)
             rewards = self.columns[2:].view(-1).index_select(0, places).reshape(starts.shape)
-        return Batch(states[0], actions, rewards, columns[0], columns[1], states[1])
+        return Batch(states[0], self._actions_at(starts), rewards, columns[0], columns[1], states[1])
+
+    @property
+    def chunks(self) -> Tensor:
+        """Actions of every window, time-major, see `chunks_of`: (R - h + 1, h A)."""
+        return chunks_of(self.actions, self.horizon_length)
+
+    def _actions_at(self, starts: Tensor) -> Tensor:
+        """Actions of the windows at starts (...): (..., h A)."""
+        chunks = self.chunks
+        return chunks.index_select(0, starts.reshape(-1)).reshape(*starts.shape, chunks.shape[1])
 
 
 def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
@@ -99,31 +112,51 @@ class ChunkWindows:
         several = len(self.discounts) > 1
         own = [[self.discounts.index(one)] for one in given]
         self._own = torch.tensor(own, device=transitions.device) if several else None
-        self.num_starts = transitions.num_transitions - horizon_length + 1
-        self._precompute()
+        self.num_starts = self._count_starts()
+        self.table = self._tabulate()
 
     @property
     def device(self) -> torch.device:
         """Device of the windows."""
         return self.transitions.device
 
-    def _precompute(self) -> None:
+    def check_usable(self) -> None:
+        """Raise QamError where no window can be used in a loss."""
+        longest = self.transitions.longest_episode
+        if longest < self.horizon_length:
+            raise QamError(
+                f"algo.horizon_length={self.horizon_length} exceeds the longest episode ({longest} steps): "
+                f"use {longest} or less"
+            )
+
+    def _count_starts(self) -> int:
+        return self.transitions.num_transitions - self.horizon_length + 1
+
+    def _tabulate(self) -> WindowTable:
         """Compute the table of all windows."""
         data, steps, last = self.transitions, self.horizon_length, self.num_starts
         starts = torch.arange(last, device=data.device)
         ends = data.episode_ends[:last]
-        rewards = torch.zeros(len(self.discounts), last, dtype=torch.float64, device=data.device)
         masks = torch.ones(last, dtype=data.dtype, device=data.device)
+        for k in range(steps):
+            smaller = torch.minimum(masks, data.masks[k : last + k])
+            masks = torch.where(starts + k <= ends, smaller, masks)
+        final = torch.minimum(starts + steps - 1, ends)
+        valid = (final == starts + steps - 1).to(data.dtype)
+        columns = torch.cat([masks[None], valid[None], self._discounted_sums(starts, ends)])
+        rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
+        return WindowTable(data.states, rows, columns, data.actions.contiguous(), steps, self._own)
+
+    def _discounted_sums(self, starts: Tensor, ends: Tensor) -> Tensor:
+        """Discounted rewards (G, S) of windows whose episodes end at `ends` (S,), for each discount."""
+        data, steps = self.transitions, self.horizon_length
+        rewards = torch.zeros(len(self.discounts), len(starts), dtype=torch.float64, device=data.device)
+        later = F.pad(data.rewards, (0, steps))
         for k in range(steps):
             inside = starts + k <= ends
             for total, discount in zip(rewards, self.discounts, strict=True):
-                total += torch.where(inside, discount**k * data.rewards[k : last + k].double(), 0.0)
-            masks = torch.where(inside, torch.minimum(masks, data.masks[k : last + k]), masks)
-        final = torch.minimum(starts + steps - 1, ends)
-        valid = (final == starts + steps - 1).to(data.dtype)
-        columns = torch.cat([masks[None], valid[None], rewards.to(data.dtype)])
-        rows = torch.stack([data.state_rows[:last], data.next_rows[final]])
-        self.table = WindowTable(data.states, rows, columns, chunks_of(data.actions.contiguous(), steps), self._own)
+                total += torch.where(inside, discount**k * later[k : k + len(starts)].double(), 0.0)
+        return rewards.to(data.dtype)
 
     def __call__(self, starts: Tensor) -> Batch:
         """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
@@ -133,7 +166,7 @@ class ChunkWindows:
         """The same for starts that are in range and on the device, without synchronizing with the host."""
         return self.table.gather(starts)
 
-    def draw(self, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
+    def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
         """Draw starts (U, B) of one member's batches, uniformly over all starts."""
         return torch.randint(self.num_starts, (updates, batch_size), generator=generator, device=generator.device)
 
@@ -146,21 +179,26 @@ class ChunkWindows:
             the first member.
         """
         starts, data = self._checked(starts), self.transitions
-        offsets = torch.arange(self.horizon_length, device=data.device)
-        raw = starts[..., None] + offsets
+        raw = starts[..., None] + torch.arange(self.horizon_length, device=data.device)
         steps = torch.minimum(raw, data.episode_ends[starts][..., None])
-        inside = (raw == steps).to(data.dtype)
+        return {
+            "observations": data.states[data.state_rows[starts]],
+            "actions": data.actions[raw],
+            "masks": torch.cummin(data.masks[steps], dim=-1).values,
+            "next_observations": data.states[data.next_rows[steps]],
+            **self._running(steps, (raw == steps).to(data.dtype)),
+        }
+
+    def _running(self, steps: Tensor, inside: Tensor) -> dict[str, Tensor]:
+        """The columns of `steps` that all rules have in common; `inside` is 1 for the steps inside the episode."""
+        data = self.transitions
         discounts = torch.tensor(
             [self.discounts[0] ** k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
         )
         return {
-            "observations": data.states[data.state_rows[starts]],
-            "actions": data.actions[raw],
             "rewards": torch.cumsum(discounts * data.rewards[steps] * inside, dim=-1),
-            "masks": torch.cummin(data.masks[steps], dim=-1).values,
             "valid": inside,
             "terminals": data.terminals[steps].to(data.dtype),
-            "next_observations": data.states[data.next_rows[steps]],
         }
 
     def _checked(self, starts: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.envs.verdict import verdict_of
 from qam_torch.system.worker_process import answer_messages
+from qam_torch.types import QamError
 
 __all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
 
@@ -86,8 +87,14 @@ class Host:
         self._values: list[list[float | None]] = [[None] * len(self._metrics) for _ in self.indices]
         with _numpy_state_kept():
             set_bit_generator(np.random.MT19937(0))
-            self.environments = [make() for _ in self.indices]
-        self.spaces = _spaces(self.environments[0])
+            self.environments: list[gymnasium.Env] = []
+            try:
+                for index in self.indices:
+                    self.environments.append(_made(make, index))
+                self.spaces = _spaces(self.environments[0])
+            except BaseException:
+                self.close()
+                raise
         self._generators = [np.random.MT19937(0) for _ in self.indices]
         self._taken = [0] * len(self.indices)
         self._observations = np.zeros((len(self.indices), self.spaces.observation_dim), np.float32)
@@ -250,6 +257,15 @@ def _physics(environment: gymnasium.Env) -> dict[str, np.ndarray]:
     named = {name: getattr(data, name, None) for name in ("time", "qpos", "qvel", "act")}
     named["buttons"] = getattr(base, "_cur_button_states", None)  # of OGBench's puzzles and scene
     return {name: np.array(value) for name, value in named.items() if isinstance(value, (float, np.ndarray))}
+
+
+def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
+    try:
+        return make()
+    except (HostFailure, QamError):
+        raise
+    except Exception as error:
+        raise HostFailure(f"environment {index} cannot be made ({type(error).__name__}: {error})") from error
 
 
 def _spaces(environment: gymnasium.Env) -> Spaces:

@@ -14,6 +14,7 @@ from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochas
 from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
 from qam_torch.flows.ode import integrate, integrate_path, sample_flow
 from qam_torch.flows.path import flow_matching_loss, interpolate
+from qam_torch.flows.reversal import reverse_flow, reverse_path, step_forward
 
 __all__ = [
     "MemorylessPath",
@@ -31,10 +32,13 @@ __all__ = [
     "node_sigmas",
     "posterior_step",
     "predict_clean",
+    "reverse_flow",
+    "reverse_path",
     "sample_diffusion",
     "sample_flow",
     "sample_memoryless",
     "solve_lean_adjoint",
+    "step_forward",
     "stochastic_control_loss",
     "terminal_adjoint",
     "value_gradient",

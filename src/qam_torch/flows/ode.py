@@ -17,7 +17,7 @@ from torchdiffeq import odeint
 from qam_torch.flows.torchdiffeq_internals import FIXED_GRID_METHODS, SOLVER_NAMES, fixed_grid_solver
 from qam_torch.types import QamError, Velocity, require
 
-__all__ = ["FIXED_GRID_METHODS", "integrate", "integrate_path", "sample_flow"]
+__all__ = ["FIXED_GRID_METHODS", "Field", "integrate", "integrate_path", "sample_flow"]
 
 Field = Callable[[float, Tensor], Tensor]
 

@@ -8,9 +8,12 @@ from qam_torch.objectives.denoising import denoising_loss, score_ascent_loss, sc
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
 from qam_torch.objectives.expectile import expectile_loss
+from qam_torch.objectives.expectile_td import expectile_td_loss
 from qam_torch.objectives.linex import linex_loss
 from qam_torch.objectives.path_control import path_control_loss
 from qam_torch.objectives.regression import value_regression
+from qam_torch.objectives.step_matching import step_matching_loss
+from qam_torch.objectives.step_value import step_value_loss
 from qam_torch.objectives.td import pessimistic_value, td_loss, td_target
 from qam_torch.objectives.value_maximization import normalized_value_maximization, value_maximization
 
@@ -23,6 +26,7 @@ __all__ = [
     "distillation_loss",
     "entropy_loss",
     "expectile_loss",
+    "expectile_td_loss",
     "likelihood_loss",
     "linex_loss",
     "matching_targets",
@@ -32,6 +36,8 @@ __all__ = [
     "score_ascent_loss",
     "score_matching_loss",
     "squared_distance_loss",
+    "step_matching_loss",
+    "step_value_loss",
     "td_loss",
     "td_target",
     "temperature_loss",

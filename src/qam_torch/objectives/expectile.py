@@ -6,7 +6,23 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["expectile_loss"]
+__all__ = ["expectile_error", "expectile_loss"]
+
+
+def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
+    """Squared error, weighted by kappa where it is positive and by 1 - kappa where it is negative.
+
+    Args:
+        error: (...), data minus prediction.
+        kappa: the expectile, a number or broadcastable, in (0, 1).
+
+    Returns:
+        |kappa - 1(error < 0)| error^2, shaped like `error`.
+
+    Source: Kostrikov et al. 2022 (IQL), eq. 5.
+    """
+    weight = (kappa - (error < 0).to(error.dtype)).abs()
+    return weight * error.square()
 
 
 def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
@@ -19,9 +35,7 @@ def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Ten
 
     Source: Kostrikov et al. 2022 (IQL), eq. 5; Li & Levine 2026 for IFQL.
     """
-    error = q - value
-    weight = (kappa - (error < 0).to(error.dtype)).abs()
-    loss = (weight * error.square()).mean(-1)
+    loss = expectile_error(q - value, kappa).mean(-1)
 
     def metrics() -> dict[str, Tensor]:
         v = value.detach()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from qam_torch.types import Critic, Metrics
 
-__all__ = ["pessimistic_value", "td_loss", "td_target"]
+__all__ = ["pessimistic_value", "td_loss", "td_metrics", "td_target"]
 
 
 def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
@@ -54,16 +54,29 @@ def td_loss(
     q = critic(observations, actions)
     loss = (valid.unsqueeze(-2) * (q - target.unsqueeze(-2)).square()).mean((-2, -1))
 
-    def metrics() -> dict[str, Tensor]:
-        values = q.detach().flatten(-2)
-        return {
-            "critic/loss": loss.detach(),
-            "critic/q_mean": values.mean(-1),
-            "critic/q_max": values.amax(-1),
-            "critic/q_min": values.amin(-1),
-            "critic/target_mean": target.mean(-1),
-            "critic/target_max": target.amax(-1),
-            "critic/target_min": target.amin(-1),
-        }
+    return loss, lambda: td_metrics(loss, q, target)
 
-    return loss, metrics
+
+def td_metrics(loss: Tensor, q: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """What is reported of an ensemble of critics.
+
+    Args:
+        loss: (P,).
+        q: (P, K, B), its values.
+        target: (P, B), of these values.
+
+    Returns:
+        Name -> (P,).
+
+    Source: Li & Levine 2026, critic loss.
+    """
+    values = q.detach().flatten(-2)
+    return {
+        "critic/loss": loss.detach(),
+        "critic/q_mean": values.mean(-1),
+        "critic/q_max": values.amax(-1),
+        "critic/q_min": values.amin(-1),
+        "critic/target_mean": target.mean(-1),
+        "critic/target_max": target.amax(-1),
+        "critic/target_min": target.amin(-1),
+    }

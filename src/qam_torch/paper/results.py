@@ -1,7 +1,13 @@
-"""The success rates of Li & Levine 2026: all methods on fifty tasks of ten domains, every 50,000 steps.
+"""Published success rates: of Li & Levine 2026 and, second-hand, of RQL, on fifty tasks of ten domains.
 
-paper_results.csv.gz is derived from the authors' released experiment data (MIT license). The result of a domain is the
-mean of its five tasks, that of "all" the mean of fifty; intervals are 95% bootstrap intervals over twelve seeds.
+paper_results.csv.gz has the methods of Li & Levine every 50,000 steps, derived from the authors' released experiment
+data (MIT license). The result of a domain is the mean of its five tasks, that of "all" the mean of fifty; intervals are
+95% bootstrap intervals over twelve seeds.
+
+rql_results.csv has the final results of RQL, as third parties transcribed them from a table of Oberai, Park & Levine
+2026: integer percents without intervals. Domains: BASELINES.md of github.com/ChristianLin0420/treewm (a399892); tasks:
+report_dql111.py of github.com/ChristianLin0420/rql- (0fd0a2c), by the same person; "all": the mean of the domains. The
+means of the tasks agree with the domains to within rounding, and a note by another person has 0.56 for all domains.
 """
 
 from __future__ import annotations
@@ -19,22 +25,32 @@ import numpy as np
 
 from qam_torch.types import QamError, require
 
-__all__ = ["ALGOS", "CITATION", "Curve", "Figure", "Published", "domain_of", "published"]
+__all__ = ["ALGOS", "CITATION", "RQL_CITATION", "Curve", "Figure", "Published", "domain_of", "published"]
 
 CITATION = 'Li & Levine, "Q-learning with Adjoint Matching", 2026 (arXiv 2601.14234)'
+RQL_CITATION = 'Oberai, Park & Levine, "Reversal Q-Learning", 2026 (arXiv 2606.17551)'
+
+RQL_DOUBTS = (
+    "transcribed by third parties from the paper's appendix, in integer percents without intervals, and not checked "
+    "against the paper or its data. According to them the runs have 4 seeds and 2,000,000 updates, but the released "
+    "commands of the authors make 1,000,000, where the figures are placed here. The other methods have 12 seeds and "
+    "1,000,000 updates"
+)
 
 ALGOS = {
     "QAM": "qam", "QAM-F": "qam_f", "QAM-E": "qam_e", "BAM": "bam", "CGQL": "cgql", "CGQL-M": "cgql_mse",
     "CGQL-L": "cgql_linex", "DAC": "dac", "DSRL": "dsrl", "FAWAC": "fawac", "FBRAC": "fbrac", "FEdit": "fedit",
     "FQL": "fql", "IFQL": "ifql", "QSM": "qsm", "ReBRAC": "rebrac", "RLPD": "rlpd",
+    "RQL": "rql",
 }  # fmt: skip
 """The paper's name of a method -> its algo=NAME here."""
 
-_FILE = "paper_results.csv.gz"
+_RQL_UPDATES = 1_000_000
+"""Updates of the authors' released commands for RQL."""
 
 
 class Figure(NamedTuple):
-    """A published success rate with its 95% interval, after these many updates offline and steps online."""
+    """A published success rate after these many updates offline and steps online, with its 95% interval or NaN."""
 
     offline_updates: int
     online_steps: int
@@ -52,9 +68,11 @@ class Curve(NamedTuple):
         offline_updates: (n,), int, gradient updates before the online phase.
         online_steps: (n,), int, environment steps; 0 while offline.
         success: (n,), in [0, 1].
-        low: (n,), lower end of the 95% bootstrap interval over seeds.
+        low: (n,), lower end of the 95% bootstrap interval over seeds; NaN if no interval is published.
         high: (n,), upper end.
         seeds: number of seeds.
+        citation: whose results these are.
+        doubts: why the numbers may be wrong, such as a transcription by third parties; empty for the authors' own data.
     """
 
     method: str
@@ -65,6 +83,8 @@ class Curve(NamedTuple):
     low: np.ndarray
     high: np.ndarray
     seeds: int
+    citation: str = CITATION
+    doubts: str = ""
 
     @property
     def steps(self) -> np.ndarray:
@@ -149,13 +169,19 @@ def domain_of(dataset: str) -> str:
 
 @cache
 def published() -> Published:
-    """Load the success rates of Li & Levine 2026, arXiv 2601.14234."""
-    with resources.files("qam_torch.paper").joinpath(_FILE).open("rb") as file:
-        rows = list(csv.reader(gzip.decompress(file.read()).decode().splitlines()))[1:]
+    """Load the success rates of Li & Levine 2026 (arXiv 2601.14234) and of RQL (arXiv 2606.17551).
+
+    Those of RQL were transcribed by third parties, see `Curve.doubts`.
+    """
+    files = resources.files("qam_torch.paper")
+    rows = list(csv.reader(gzip.decompress(files.joinpath("paper_results.csv.gz").read_bytes()).decode().splitlines()))
     grouped: dict[tuple[str, str], list[list[str]]] = {}
-    for _, name, method, *numbers in rows:
+    for _, name, method, *numbers in rows[1:]:
         grouped.setdefault((method, name), []).append(numbers)
-    return Published({key: _curve(*key, numbers) for key, numbers in grouped.items()})
+    curves = {key: _curve(*key, numbers) for key, numbers in grouped.items()}
+    for row in csv.DictReader(files.joinpath("rql_results.csv").read_text().splitlines()):
+        curves["RQL", row["name"]] = _transcribed(row["name"], float(row["success"]), int(row["seeds"]))
+    return Published(curves)
 
 
 def _curve(method: str, name: str, rows: list[list[str]]) -> Curve:
@@ -163,6 +189,13 @@ def _curve(method: str, name: str, rows: list[list[str]]) -> Curve:
     table = table[np.lexsort((table[:, 1], table[:, 0]))]
     steps, rates = table[:, :2].astype(np.int64), table[:, 2:5]
     return Curve(method, name, steps[:, 0], steps[:, 1], rates[:, 0], rates[:, 1], rates[:, 2], int(table[0, 5]))
+
+
+def _transcribed(name: str, success: float, seeds: int) -> Curve:
+    """RQL's only result on a task or domain."""
+    steps, rates = np.array([_RQL_UPDATES]), np.array([success])
+    unknown = np.full(1, np.nan)
+    return Curve("RQL", name, steps, 0 * steps, rates, unknown, unknown, seeds, RQL_CITATION, RQL_DOUBTS)
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from qam_torch import algorithms as ours
 from qam_torch.algorithms import Algorithm
 from qam_torch.types import QamError
 
-__all__ = ["CONSTANT_MODULES", "ONE_DRAW_MORE", "Names", "algorithm_for", "names_for"]
+__all__ = ["ONE_DRAW_MORE", "Names", "algorithm_for", "names_for"]
 
 PARTS = (
     (r"(?:mlp|value_net)\.(.*)", r"mlp.\1"),
@@ -66,7 +66,9 @@ class Names(NamedTuple):
         metrics: metric -> the library's; "-" before one of opposite sign, " + " between several.
         totals: metric -> networks; the metric is the sum of the losses that train them.
         constants: metric -> its value, which no draw or parameter changes.
-        parts: patterns of parameter names inside a module, applied before the shared ones.
+        parts: patterns of parameter names inside a module, applied before the shared ones. In a replacement, <depth> is
+            the number of the actor's hidden layers.
+        idle: parts of modules that the reference never uses; the library does not have them.
         unused: options that the method has in the reference and does not read.
         built_in: options that have one value here -> that value.
     """
@@ -78,6 +80,7 @@ class Names(NamedTuple):
     totals: Mapping[str, tuple[str, ...]] = {}
     constants: Mapping[str, float] = {}
     parts: tuple[tuple[str, str], ...] = ()
+    idle: frozenset[str] = frozenset()
     unused: frozenset[str] = frozenset()
     built_in: Mapping[str, Any] = {}
 
@@ -89,6 +92,11 @@ class Names(NamedTuple):
         for pattern, replacement in (*self.parts, *PARTS, *LEAVES):
             rest = re.sub(pattern, replacement, rest)
         return f"{root}.{network}.{rest}"
+
+    def is_constant(self, reference: str) -> bool:
+        """Whether a parameter never moves in the reference, where nothing uses it; the library does not have it."""
+        module, part, *_ = reference.split(".")
+        return module in CONSTANT_MODULES or part in self.idle
 
     def metric(self, reference: str, reported: Mapping[str, Any]) -> Any:
         """The value of a metric, given all that the algorithm reports: its metrics, and `loss/<i>/<network>`."""
@@ -241,6 +249,29 @@ METHODS = {
         unused=frozenset({"target_entropy"}),
         built_in={"init_temp": 1.0},
     ),
+    "rql": Names(
+        ours.RQL,
+        {"actor": "f_theta", "value": "critic"},
+        options={
+            "alpha": "bc_alpha",
+            "expectile": "kappa",
+            "ensemble_ct": "num_qs",
+            "layer_norm": "value_layer_norm",
+            "h": "horizon_length",
+        },  # fmt: skip
+        metrics={
+            "critic_loss": "critic/loss",
+            "bc_loss": "behavior/loss",
+            "actor_loss": "policy/q_loss",
+            "q": "critic/q_mean",
+            **{f"q_{which}": f"critic/q_{which}" for which in ("mean", "max", "min")},
+            **{f"q_pe_{which}": f"policy/q_{which}" for which in ("mean", "max", "min")},
+        },
+        totals={"total_loss": ("critic", "f_theta")},
+        parts=((r"actor_net\.(.*)", r"mlp.\1"), (r"mean_net\.(.*)", r"mlp.Dense_<depth>.\1")),
+        idle=frozenset({"log_std_net"}),
+        unused=frozenset({"q_agg"}),
+    ),
 }
 """Method -> its names; the method of a case is its agent, or chosen by `VARIANTS`."""
 
@@ -258,7 +289,8 @@ def names_for(case: Mapping[str, Any]) -> Names:
     name = VARIANTS[agent](case["config"]) if agent in VARIANTS else agent
     if name not in METHODS:
         raise QamError(f"the case's method '{name}' is unknown: expected one of {', '.join(METHODS)}")
-    return METHODS[name]
+    names, depth = METHODS[name], str(len(case["config"]["actor_hidden_dims"]))
+    return names._replace(parts=tuple((old, new.replace("<depth>", depth)) for old, new in names.parts))
 
 
 def algorithm_for(case: Mapping[str, Any]) -> Algorithm:

@@ -7,7 +7,6 @@ results.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -16,63 +15,12 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.data.transitions import Transitions
-from qam_torch.data.windows import ChunkWindows
-from qam_torch.parity.names import CONSTANT_MODULES, ONE_DRAW_MORE, Names, algorithm_for, names_for
-from qam_torch.types import Batch, Draw, QamError
+from qam_torch.parity.names import ONE_DRAW_MORE, Names, algorithm_for, names_for
+from qam_torch.parity.report import TOLERANCE, Report
+from qam_torch.parity.samplers import SAMPLERS, check_agent_batch
+from qam_torch.types import Batch, Draw, Policy, QamError
 
 __all__ = ["TOLERANCE", "Report", "verify_case"]
-
-TOLERANCE = 1e-8
-
-
-class Report:
-    """Relative errors by group, and which of the file's arrays have been read.
-
-    Args:
-        arrays: of the file, by key.
-    """
-
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
-        self.arrays = arrays
-        self.errors: dict[str, float] = defaultdict(float)
-        self.seen: set[str] = {"case_json"}
-
-    def take(self, key: str) -> np.ndarray:
-        """An input of the replay, marked as read; raises QamError if it is missing."""
-        if key not in self.arrays:
-            raise QamError(f"the case lacks '{key}': record it again, or give a complete file")
-        self.seen.add(key)
-        return self.arrays[key]
-
-    def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """All arrays below a prefix, by the rest of their names, marked as read."""
-        keys = [key for key in self.arrays if key.startswith(prefix)]
-        return {key.removeprefix(prefix): self.take(key) for key in keys}
-
-    def check(self, group: str, key: str, value: Any) -> None:
-        """Compare a computed quantity with the recorded one."""
-        expected = np.asarray(self.take(key), dtype=np.float64)
-        got = np.asarray(value.detach().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
-        if got.size != expected.size:
-            raise QamError(f"'{key}' has shape {expected.shape} but the replay gives {got.shape}: sizes do not match")
-        self.compare(group, got, expected)
-
-    def compare(self, group: str, got: np.ndarray, expected: np.ndarray) -> None:
-        """Update a group's error with that between two arrays of equal size."""
-        scale = np.abs(expected).max(initial=0.0)
-        error = np.abs(got.reshape(expected.shape) - expected).max(initial=0.0) / (scale if scale > 0 else 1.0)
-        # A NaN anywhere counts as infinitely wrong.
-        self.errors[group] = max(self.errors[group], float(error) if np.isfinite(error) else float("inf"))
-
-    @property
-    def unchecked(self) -> list[str]:
-        """Arrays of the file that nothing has read."""
-        return sorted(set(self.arrays) - self.seen)
-
-    def passed(self, tolerance: float = TOLERANCE) -> bool:
-        """Whether every error is within the tolerance, something was checked, and no array is unread."""
-        return bool(self.errors) and max(self.errors.values()) <= tolerance and not self.unchecked
 
 
 def _load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -96,7 +44,7 @@ def _load_parameters(algorithm: Algorithm, names: Names, recorded: dict[str, np.
     own = dict(algorithm.named_parameters())
     given = {}
     for name, array in recorded.items():
-        if name.split(".")[0] not in CONSTANT_MODULES:
+        if not names.is_constant(name):
             given[names.parameter(name)] = _as_tensor(array)
     if own.keys() != given.keys():
         difference = ", ".join(sorted(own.keys() ^ given.keys())[:3])
@@ -106,15 +54,18 @@ def _load_parameters(algorithm: Algorithm, names: Names, recorded: dict[str, np.
             own[name].copy_(value.reshape(own[name].shape))
 
 
-def _batch(report: Report, u: int) -> Batch:
-    """Training uses the last column of each field, which already holds the chunk's sum; actions are flattened."""
+def _batch(report: Report, u: int, every_step: bool) -> Batch:
+    """Training uses the last column of each field, which already holds the chunk's sum; actions are flattened.
+
+    Where windows have a mask per step, all columns of `valid` are used.
+    """
     fields = {name: _as_tensor(array) for name, array in report.under(f"batch{u}/").items()}
     return Batch(
         observations=fields["observations"][None],
         actions=fields["actions"].flatten(1)[None],
         rewards=fields["rewards"][None, :, -1],
         masks=fields["masks"][None, :, -1],
-        valid=fields["valid"][None, :, -1],
+        valid=fields["valid"][None] if every_step else fields["valid"][None, :, -1],
         next_observations=fields["next_observations"][None, :, -1],
     )
 
@@ -154,7 +105,9 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
     algorithm.configure_optimizers()
     batch_size = case["batch_size"]
     for u in range(case["updates"]):
-        batch = _batch(report, u)
+        batch = _batch(report, u, every_step=algorithm.windows == "rql")
+        if f"agent_batch{u}/terminals" in report.arrays:  # recorded where the agent computes the windows itself
+            check_agent_batch(report, u, case["horizon_length"], case["config"]["discount"])
         noise = _noise(algorithm, report.under(f"draw{u}/"), batch_size)
         if u == 0:
             for name, trace in algorithm.traces(batch, noise).items():
@@ -175,43 +128,24 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
             report.check("targets moved", f"full_update{u}", moved)
         for key in [key for key in report.arrays if key.startswith(f"params{u + 1}/")]:
             name = key.removeprefix(f"params{u + 1}/")
-            constant = name.split(".")[0] in CONSTANT_MODULES
+            constant = names.is_constant(name)
             value = report.arrays[f"params0/{name}"] if constant else own[names.parameter(name)]
             report.check("constants" if constant else "parameters", key, value)
-    acting = report.under("act/")
+    _verify_acting(report, "act", algorithm, algorithm.policy)
+    if "act_online/actions" in report.arrays:  # recorded where another policy collects data
+        _verify_acting(report, "act_online", algorithm, algorithm.collection_policy or algorithm.policy)
+
+
+def _verify_acting(report: Report, group: str, algorithm: Algorithm, policy: Policy) -> None:
+    acting = report.under(f"{group}/")
     expected = acting.pop("actions")
     observations = _as_tensor(acting.pop("observations"))[None]
-    shapes = algorithm.policy.draws(observations.shape[1])
+    shapes = policy.draws(observations.shape[1])
     noise = {name: _draw(name, shapes[name], array) for name, array in acting.items()}
-    report.check("actions", "act/actions", algorithm.act(observations, noise))
+    with torch.no_grad():
+        report.check("actions", f"{group}/actions", policy(observations, noise))
     if expected.shape[-1] != algorithm.chunk_dim:
         raise QamError(f"the case acts with {expected.shape[-1]} numbers, the method with {algorithm.chunk_dim}")
-
-
-def _verify_sampler(case: dict[str, Any], report: Report) -> None:
-    data = {name: _as_tensor(array) for name, array in report.under("data/").items()}
-    transitions = Transitions.from_arrays(
-        data["observations"],
-        data["actions"],
-        data["rewards"],
-        data["masks"],
-        data["terminals"],
-        data["next_observations"],
-        dtype=torch.float64,
-        clip_actions=False,
-    )
-    windows = ChunkWindows(transitions, case["horizon_length"], case["config"]["discount"])
-    starts = torch.as_tensor(report.take("starts"))
-    if not torch.equal(starts, torch.arange(windows.num_starts)):
-        raise QamError("the case's starts are not every possible window start: expected 0, 1, ..., N - h")
-    batch = windows(starts)
-    for name, steps in windows.steps(starts).items():
-        report.check("every step", f"window/{name}", steps)
-    for name in ("rewards", "masks", "valid", "next_observations"):
-        last = report.arrays[f"window/{name}"][:, -1]
-        report.compare("windows", getattr(batch, name).numpy(), last)
-    report.check("windows", "window/observations", batch.observations)
-    report.check("windows", "window/actions", batch.actions)
 
 
 def verify_case(path: str | Path) -> Report:
@@ -229,7 +163,7 @@ def verify_case(path: str | Path) -> Report:
     case, arrays = _load(Path(path))
     report = Report(arrays)
     try:
-        (_verify_sampler if case["agent"] == "sampler" else _verify_algorithm)(case, report)
+        SAMPLERS.get(case["agent"], _verify_algorithm)(case, report)
     except KeyError as error:
         raise QamError(f"'{path}' is not a case this version can replay: {error} is missing or unknown") from None
     except (RuntimeError, TypeError, ValueError, IndexError, AttributeError) as error:

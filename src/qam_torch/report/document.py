@@ -33,7 +33,9 @@ def document(collection: Collection) -> list[Block]:
         blocks += _domain(domain, groups)
     if overview:
         blocks += [Heading("Settings"), settings_table(collection)]
-    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), Text(how_measured())]
+    curves = [group.curve for group in overview if group.curve is not None and group.curve.doubts]
+    measured = Text(how_measured(list({curve.method: curve for curve in curves}.values())))
+    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), measured]
 
 
 def run_counts(collection: Collection) -> str:

@@ -33,11 +33,11 @@ def format_estimate(estimate: Estimate, digits: int = 2) -> str:
 
 
 def format_published(result: Result) -> str:
-    """The published result, with its step if it differs."""
-    figure = result.published
-    if figure is None:
+    """The published result, with its step if it differs; marked if it was transcribed by third parties."""
+    figure, curve = result.published, result.group.curve
+    if figure is None or curve is None:
         return "–"
-    text = format_estimate(Estimate(*figure[2:]))
+    text = format_estimate(Estimate(*figure[2:])) + " (transcribed)" * bool(curve.doubts)
     return text if result.same_step else f"{text} at {format_step(figure[:2])}"
 
 

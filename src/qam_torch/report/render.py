@@ -9,9 +9,10 @@ from functools import cache
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 
-from qam_torch.paper import CITATION
+from qam_torch.paper import CITATION, Curve
 from qam_torch.report.blocks import Block, Table
 from qam_torch.report.figures import svg
+from qam_torch.stats.success import FEWEST_SEEDS
 
 __all__ = ["escaped", "how_measured", "html", "latex", "markdown", "spans"]
 
@@ -65,9 +66,14 @@ def html(blocks: Sequence[Block], title: str) -> str:
     return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
 
 
-def how_measured() -> list[str]:
-    """The paragraphs on how a report's results are computed and compared."""
-    return _templates().get_template("how_measured.md.j2").render(citation=CITATION).splitlines()
+def how_measured(transcribed: Sequence[Curve] = ()) -> list[str]:
+    """The paragraphs on how a report's results are computed and compared.
+
+    Args:
+        transcribed: a published curve of each method in the report whose results were transcribed by third parties.
+    """
+    template = _templates().get_template("how_measured.md.j2")
+    return template.render(citation=CITATION, fewest_seeds=FEWEST_SEEDS, transcribed=transcribed).splitlines()
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -65,18 +65,17 @@ class Evaluation:
         """Further episodes of the same members, in the order of the parts."""
         if len(parts) == 1:
             return parts[0]
-        names = max((part.metrics for part in parts), key=len)  # only success can be missing, where none was reported
+        if any(part.success is not None for part in parts):
+            parts = [part.with_success() for part in parts]
+        metrics = {name: np.concatenate([part.metrics[name] for part in parts], axis=1) for name in parts[0].metrics}
         paths = [path for part in parts for path in part.trajectories or ()]
-        return cls(
-            {
-                name: np.concatenate(
-                    [part.metrics.get(name, np.zeros(part.returns.shape, bool)) for part in parts], axis=1
-                )
-                for name in names
-            },
-            sum(part.seconds for part in parts),
-            tuple(paths) or None,
-        )
+        return cls(metrics, sum(part.seconds for part in parts), tuple(paths) or None)
+
+    def with_success(self) -> Evaluation:
+        """The same for an environment that is known to report success: episodes without a report are not solved."""
+        if self.success is not None:
+            return self
+        return replace(self, metrics={"success": np.zeros(self.returns.shape, bool), **self.metrics})
 
     def success_rate(self) -> np.ndarray:
         """Share of solved episodes of each member, (P,) in [0, 1]; QamError where success is not reported."""
@@ -102,14 +101,18 @@ class Evaluation:
         """Means of the custom metrics alone, as `by_member`."""
         return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, grid: bool = False) -> dict[str, Any]:
         """All metrics as plain values, as summary.json holds them.
 
+        Args:
+            grid: whether the members differ in hyperparameters: an interval over these has no meaning.
+
         Returns:
-            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members),
-            "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
-            "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
-            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
+            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
+            grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where
+            the environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
+            value.
         """
         values = {
             "return": float(self.returns.mean()),
@@ -122,7 +125,7 @@ class Evaluation:
             values[f"{name}_by_seed"] = [_plain(mean) for mean in means.tolist()]
         if self.success is None:
             return values
-        interval = self.seeds_interval()
+        interval = None if grid else self.seeds_interval()
         return {
             "success": float(self.success_rate().mean()),
             "success_95": None if interval is None else list(interval),

@@ -1,4 +1,4 @@
-"""The runs behind the published results of Li & Levine 2026."""
+"""The runs behind the published results of Li & Levine 2026, and those of RQL on the same tasks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ DOMAINS = (
     "scene-play", "puzzle-3x3-play", "puzzle-4x4-play", "cube-double-play", "cube-triple-play", "cube-quadruple-play",
     "antmaze-large-navigate", "antmaze-giant-navigate", "humanoidmaze-medium-navigate", "humanoidmaze-large-navigate",
 )  # fmt: skip
-"""Domains of Li & Levine 2026, the source of the tasks, seeds and steps below too."""
+"""Domains of Li & Levine 2026, the source of the tasks, seeds and steps below too; RQL's runs have 4 seeds."""
 
 TASKS = ("1", "2", "3", "4", "5")
 SEEDS = tuple(10_001 * number for number in range(1, 13))
 ONLINE_STEPS = 500_000
 ONLINE_ONLY = ("rlpd",)
+OFFLINE_ONLY = ("rql",)
+"""Its paper, Oberai, Park & Levine 2026, has the same tasks and no online phase."""
+
 METHODS = tuple(sorted(path.stem for path in (config_directory() / "tuned" / "paper").glob("*.yaml")))
 
 
@@ -55,10 +58,13 @@ class Plan(NamedTuple):
     ) -> Plan:
         """Check the names, among them "all"; raises QamError for anything outside the protocol."""
         chosen = _chosen("--methods", methods, METHODS)
-        if offline and "all" in methods:
-            chosen = tuple(name for name in chosen if name not in ONLINE_ONLY)
+        left_out = ONLINE_ONLY if offline else OFFLINE_ONLY
+        if "all" in methods:
+            chosen = tuple(name for name in chosen if name not in left_out)
         if offline and set(chosen) & set(ONLINE_ONLY):
             raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
+        if not offline and set(chosen) & set(OFFLINE_ONLY):
+            raise QamError(f"--methods {','.join(OFFLINE_ONLY)} has no published online phase: give --offline")
         for word in overrides:
             if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
                 raise QamError(f"{word} would make other runs than the published ones: leave it out, or use qam-train")

@@ -19,11 +19,16 @@ class Evaluator:
         make_pool: makes the environments when they are first needed.
         episodes: per member, >= 1.
         action_dim: A.
+
+    Attributes:
+        reports_success: whether an evaluation has reported success. All later ones then do: many environments report
+            success only when an episode succeeds.
     """
 
     def __init__(self, make_pool: Callable[[], EnvironmentPool], episodes: int, action_dim: int) -> None:
         self.make_pool, self.episodes, self.action_dim = make_pool, episodes, action_dim
         self.pool: EnvironmentPool | None = None
+        self.reports_success = False
 
     def __call__(
         self, algorithm: Algorithm, step: int, policy: str = "policy", record_positions: bool = False
@@ -35,9 +40,11 @@ class Evaluator:
         if self.pool is None:
             self.pool = self.make_pool()
         stream = f"evaluation/{policy}/{step}"
-        return evaluate_members(
+        evaluation = evaluate_members(
             algorithm, self.pool, self.episodes, self.action_dim, step, stream, policy, record_positions
         )
+        self.reports_success |= evaluation.success is not None
+        return evaluation.with_success() if self.reports_success else evaluation
 
     def close(self) -> None:
         """End the processes of the environments."""

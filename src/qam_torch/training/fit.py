@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.datamodule import TrainingData
+from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
-from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rollout.pools import make_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
@@ -40,7 +41,6 @@ from qam_torch.training.loggers import Resumable
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
-from qam_torch.training.schedule import Schedule
 from qam_torch.training.settings import RunSettings
 from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
@@ -79,13 +79,19 @@ class Additions(NamedTuple):
     evaluation_metrics: Sequence[StepMetric] = ()
     plots: Sequence[Plot] = ()
 
-    def check(self) -> None:
-        """Raise QamError for objects of another kind."""
+    def check(self, workers: int) -> None:
+        """Raise QamError for objects of another kind, and for metrics that workers cannot import.
+
+        Args:
+            workers: processes that step the environments of an evaluation; 0 for this process.
+        """
         for name, kind in (("callbacks", L.Callback), ("loggers", Logger)):
             for given in getattr(self, name):
                 if not isinstance(given, kind):
                     raise QamError(f"{name} contain a {type(given).__name__}: expected objects of Lightning's {kind}")
         metric_names(self.evaluation_metrics)
+        if workers:
+            pickled_metrics(self.evaluation_metrics, "give eval_workers=0")
         for plot in self.plots:
             plot_name(plot)
 
@@ -103,13 +109,12 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
     """
     with standard_streams(lasting=True), termination_raises():
-        return _prepared(settings, additions)
+        return _fit_unless_finished(settings, additions)
 
 
-def _prepared(settings: RunSettings, additions: Additions) -> RunResult:
-    """Check the configuration, prepare the run directory, and make the run unless it is finished."""
+def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
     quiet_lightning()
-    additions.check()
+    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
@@ -154,12 +159,12 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             algorithm,
             (data.observation_dim, data.action_dim),
         ),
+        window_rule=algorithm.windows,
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
-    environments = environments_for(algorithm.members, episodes, settings.evaluation.eval_environments)
     evaluator = Evaluator(
-        lambda: make_pool(make, environments, workers, additions.evaluation_metrics),
+        lambda: make_pool(make, settings.environments, workers, additions.evaluation_metrics),
         episodes,
         data.action_dim,
     )
@@ -196,6 +201,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     announce_data(data, module, algorithm, device, schedule, start)
     try:
         train(trainer, algorithm, module, checkpoint)
+        ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(
@@ -203,9 +209,9 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
             settings.evaluation.compare_behavior, additions.plots,
         )  # fmt: skip
     except Terminated as signal:
-        raise Terminated(signal.number, f"saved {_describe_saved(paths, schedule, checkpoints)}") from None
+        raise Terminated(signal.number, f"last checkpoint: {checkpoints.describe_saved()}") from None
     except (DivergedError, EnvironmentFailure) as error:
-        kept = _describe_saved(paths, schedule, checkpoints)
+        kept = checkpoints.describe_saved()
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
@@ -241,10 +247,3 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
     }
     names = ("num_envs", "start_training", "utd_ratio", "replay_mode", "buffer_size")
     return describe(algorithm, arguments, run, {name: settings.values[name] for name in names})
-
-
-def _describe_saved(paths: RunPaths, schedule: Schedule, checkpoints: CheckpointCallback) -> str:
-    """The last checkpoint."""
-    if checkpoints.saved_step is None:
-        return "none was saved yet"
-    return f"{paths.last_checkpoint} ({schedule.place(checkpoints.saved_step)})"

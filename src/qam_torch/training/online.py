@@ -10,8 +10,9 @@ from tqdm import tqdm
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.data.online_phase import OnlinePhase
-from qam_torch.data.replay_buffer import MODES, ReplayWindows
+from qam_torch.data.replay_buffer import MODES
 from qam_torch.data.replay_log import ReplayLog
+from qam_torch.data.window_rules import RULES
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.rollout.pools import make_pool
 from qam_torch.rundir.paths import RunPaths
@@ -92,7 +93,7 @@ def build_online_phase(
         collector=collector,
         log=ReplayLog(paths.replay_log, algorithm.members, schedule.num_envs, *sizes),
         make_windows=partial(
-            ReplayWindows,
+            RULES[algorithm.windows].replay,
             members=algorithm.members,
             streams=schedule.num_envs,
             capacity=replay.capacity(schedule, algorithm.horizon_length),

@@ -41,7 +41,7 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         if f"{name}_by_seed" in final and name not in STANDARD and value is not None:
             rows.append((name, f"{value:.4g}"))
     if summary["after_offline"]:
-        rows.append(("after offline", f"{summary['after_offline'][measure]:.{digits}f}"))
+        rows.append(("after offline", f"{summary['after_offline'].get(measure, 0.0):.{digits}f}"))
     if summary["behavior"] is not None:
         rows.append(("behaviour flow", _outcome(summary["behavior"])))
     rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))

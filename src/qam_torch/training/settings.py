@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.config.groups import config_directory
+from qam_torch.rollout.pools import environments_for
 from qam_torch.suites import Request, suite_named
 from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
@@ -63,7 +64,7 @@ class RunSettings(NamedTuple):
         continues: whether files that an earlier run has left in the directory are used.
         directory: the run directory.
         accelerator: Lightning's name of the device.
-        devices: their number, or a list of one index.
+        devices: 1, or a list of one index.
         csv: whether metrics.csv is written.
     """
 
@@ -79,8 +80,14 @@ class RunSettings(NamedTuple):
     continues: bool
     directory: Path
     accelerator: str
-    devices: int | list[int] | str
+    devices: int | list[int]
     csv: bool
+
+    @property
+    def environments(self) -> int:
+        """Environments of an evaluation, of all members together."""
+        evaluation = self.evaluation
+        return environments_for(self.method.members, evaluation.eval_episodes, evaluation.eval_environments)
 
 
 def read_settings(config: DictConfig) -> RunSettings:
@@ -117,6 +124,7 @@ def read_settings(config: DictConfig) -> RunSettings:
     require("resume", values["resume"] in (False, "auto"), values["resume"], "false or auto")
     require("skip_completed", isinstance(values["skip_completed"], bool), values["skip_completed"], "true or false")
     _check_data(values["data"])
+    _check_trainer(settings)
     require("logger.csv", settings.csv in (True, False), settings.csv, "true or false")
     if values["logger"].get("wandb") and importlib.util.find_spec("wandb") is None:
         raise QamError(f"logger=wandb requires the wandb package: {install_command('wandb')}")
@@ -160,6 +168,15 @@ def _check_data(data: Mapping[str, Any]) -> None:
     require("data.download", isinstance(data["download"], bool), data["download"], "true or false")
     listed = mirrors is None or (isinstance(mirrors, list) and all(isinstance(url, str) for url in mirrors))
     require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
+
+
+def _check_trainer(settings: RunSettings) -> None:
+    """Check the keys `trainer.*`; whether this machine has the device is only known when it is used."""
+    name, devices = settings.accelerator, settings.devices
+    require("trainer.accelerator", isinstance(name, str), name, "auto, cpu or gpu")
+    one = devices[0] if isinstance(devices, list) and len(devices) == 1 else None
+    chosen = is_integer(one, 0) or (is_integer(devices, 1) and devices == 1)
+    require("trainer.devices", chosen, devices, "1, or a list of one GPU's index such as [1]: a run takes one device")
 
 
 def _check_online(settings: RunSettings) -> None:

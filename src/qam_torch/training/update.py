@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 from collections.abc import Sequence
@@ -59,14 +60,37 @@ class UpdateSettings:
             updates: that the run makes.
 
         Raises:
-            QamError: compile=true without a compiler.
+            QamError: compile=true where nothing can be compiled.
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
-        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates)
+        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile()
         algorithm.mixed_precision = self.precision == "bf16-mixed"
         if device.type == "cuda" and self.dtype == torch.float32:
             torch.set_float32_matmul_precision("high")  # TensorFloat-32
+
+    def _can_compile(self) -> bool:
+        """Whether torch.compile works here; if not, print why, or raise QamError with compile=true."""
+        problem = compilation_problem()
+        if problem is None:
+            return True
+        if self.compile is True:
+            raise QamError(f"compile=true, but torch.compile fails here ({problem}): give compile=false")
+        print(f"the update is not compiled, because torch.compile fails here: {problem}")
+        return False
+
+
+@functools.cache
+def compilation_problem() -> str | None:
+    """Compile, load and call a trivial function; returns why that fails, or None where it works.
+
+    What is needed for it, such as the compiler's precompiled headers, is kept for the update.
+    """
+    try:
+        torch.compile(torch.sin, fullgraph=True, dynamic=False)(torch.zeros(8))
+    except Exception as error:  # of torch, the compiler, or the file system of its cache
+        return next(iter(str(error).splitlines()), type(error).__name__)[:300]
+    return None
 
 
 def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:

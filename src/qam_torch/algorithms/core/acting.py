@@ -78,11 +78,16 @@ class CollectingActor:
         self.algorithm, self.streams = algorithm, streams
         self._saved: Mapping[str, Any] | None = None
 
+    @property
+    def policy(self) -> Policy:
+        """The method's policy for collection, or else the one that acts everywhere."""
+        return self.algorithm.collection_policy or self.algorithm.policy
+
     @cached_property
     def noise(self) -> NamedNoise:
         """On the algorithm's device, which is known when it is first asked to act: after a checkpoint is loaded."""
         parameter = next(self.algorithm.networks.parameters())
-        draws = self.algorithm.policy.draws(self.streams)
+        draws = self.policy.draws(self.streams)
         noise = NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
         if self._saved is not None:
             noise.load_state_dict(self._saved)
@@ -91,7 +96,7 @@ class CollectingActor:
     @cached_property
     def _recorded(self) -> Callable[..., torch.Tensor]:
         def act(states: torch.Tensor, *draws: torch.Tensor) -> torch.Tensor:
-            return self.algorithm.policy(states, dict(zip(self.noise.draws, draws, strict=True)))
+            return self.policy(states, dict(zip(self.noise.draws, draws, strict=True)))
 
         shapes = [(self.streams, self.algorithm.observation_dim), *(draw.shape for draw in self.noise.draws.values())]
         parameter = next(self.algorithm.networks.parameters())

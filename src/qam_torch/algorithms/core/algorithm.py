@@ -22,7 +22,7 @@ from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
 from qam_torch.algorithms.core.noise import member_generators
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.networks import polyak_copy, polyak_update
-from qam_torch.types import Batch, Draw, Noise, Policy, require
+from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Policy, require
 
 __all__ = ["Algorithm", "LossTerm"]
 
@@ -54,7 +54,9 @@ class Algorithm(Training):
     """
 
     policy: Policy
+    collection_policy: Policy | None = None  # acts where experience is collected online; None: `policy`
     behavior_policy: Policy | None = None
+    windows: str = WINDOW_RULES[0]  # the rule by which data become batches
 
     def __init__(
         self,
@@ -72,7 +74,7 @@ class Algorithm(Training):
         require("seeds", len(seeds) >= 1, seeds, "at least one seed")
         super().__init__(seeds)
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
-        self.observation_dim, self.horizon_length = observation_dim, horizon_length
+        self.observation_dim, self.action_dim, self.horizon_length = observation_dim, action_dim, horizon_length
         self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
         self.set_member_value("discount", discount, UP_TO_ONE)
         self.derive_member_value("chunk_discount", "discount", lambda one: one**horizon_length)
@@ -81,6 +83,7 @@ class Algorithm(Training):
         self.clip_grad = clip_grad
         self.networks = nn.ModuleDict()
         self.targets = nn.ModuleDict()
+        self.rates_of_targets: dict[str, str] = {}
         self.capture = True
         self.compile_update = False
         self.mixed_precision = False
@@ -90,7 +93,10 @@ class Algorithm(Training):
     # What a method defines
 
     def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
-        """Add an online network, initialised for each member from its seed and the network's name alone."""
+        """Add an online network, initialised for each member from its seed and the network's name alone.
+
+        Its Polyak copy moves at `target_update_rate`, unless `rates_of_targets` names another registered number.
+        """
         network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
         self.networks[name] = network
         if polyak:
@@ -157,9 +163,12 @@ class Algorithm(Training):
             p.grad = g
         return terms
 
-    def polyak_rate(self) -> float | Tensor:
-        """How far the targets move in this update: a number, or a tensor (P,) where members or updates differ."""
-        return self.member_value("target_update_rate")
+    def polyak_rate(self, name: str) -> float | Tensor:
+        """How far targets move in this update: a number, or a tensor (P,) where members or updates differ.
+
+        name  of their rate, "target_update_rate" or another one of `rates_of_targets`
+        """
+        return self.member_value(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
@@ -171,11 +180,12 @@ class Algorithm(Training):
         gradients = [p.grad for p in self._online if p.grad is not None]
         norm = member_norms(gradients)
         self.divergence.judge(norm)
-        sources: Sequence[Tensor] = self._sources
-        if self.divergence.freezes:  # a frozen member's copies go where they are; its parameters may be infinite
-            pairs = zip(self._sources, self._averages, strict=True)
-            sources = [torch.where(self.divergence.alive_like(average), source, average) for source, average in pairs]
-        polyak_update(self._averages, sources, self.polyak_rate())
+        for name, (averages, parameters) in self._copies.items():
+            sources: Sequence[Tensor] = parameters
+            if self.divergence.freezes:  # a frozen member's copies go where they are; its parameters may be infinite
+                pairs = zip(parameters, averages, strict=True)
+                sources = [torch.where(self.divergence.alive_like(copy), source, copy) for source, copy in pairs]
+            polyak_update(averages, sources, self.polyak_rate(name))
         if self.clip_grad:
             scale_members(gradients, norm.clamp(min=1).reciprocal())
         self.adam.step()
@@ -224,8 +234,12 @@ class Algorithm(Training):
         """One Adam over all online networks; it is elementwise, so members do not mix."""
         # Listed once: walking the modules at every update would take longer than moving a small network.
         self._online = list(self.networks.parameters())
-        self._averages = [p for target in self.targets.values() for p in target.parameters()]
-        self._sources = [p for name in self.targets for p in self.networks[name].parameters()]
+        self._copies: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
+        for name, target in self.targets.items():
+            rate = self.rates_of_targets.get(name, "target_update_rate")
+            averages, parameters = self._copies.setdefault(rate, ([], []))
+            averages += target.parameters()
+            parameters += self.networks[name].parameters()
         adam: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "capturable": self.device.type == "cuda"}
         self.adam: torch.optim.Adam
         rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)

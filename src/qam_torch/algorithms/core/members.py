@@ -11,7 +11,17 @@ from torch import Tensor, nn
 
 from qam_torch.types import require
 
-__all__ = ["ANY", "BELOW_ONE", "NOT_NEGATIVE", "POSITIVE", "UP_TO_ONE", "MemberValues", "Range", "address_of"]
+__all__ = [
+    "ANY",
+    "BELOW_ONE",
+    "NOT_NEGATIVE",
+    "POSITIVE",
+    "UP_TO_ONE",
+    "ZERO_TO_ONE",
+    "MemberValues",
+    "Range",
+    "address_of",
+]
 
 
 class Range(NamedTuple):
@@ -25,6 +35,7 @@ POSITIVE = Range(lambda v: 0 < v < math.inf, "a number > 0")
 NOT_NEGATIVE = Range(lambda v: 0 <= v < math.inf, "a number >= 0")
 UP_TO_ONE = Range(lambda v: 0 < v <= 1, "a number in (0, 1]")
 BELOW_ONE = Range(lambda v: 0 < v < 1, "a number in (0, 1)")
+ZERO_TO_ONE = Range(lambda v: 0 <= v < 1, "a number in [0, 1)")
 ANY = Range(math.isfinite, "a finite number")
 
 

@@ -91,7 +91,9 @@ class NamedNoise:
         for (name, draw), flat in zip(draws.items(), out.split(sizes, dim=-1), strict=True):
             drawn = flat.unflatten(-1, draw.shape)
             # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
-            named[name] = drawn if draw.integers is None else (drawn * draw.integers).floor() + 1
+            named[name] = drawn
+            if draw.integers is not None:
+                named[name] = (drawn * (draw.integers - draw.first + 1)).floor() + draw.first
         return named
 
     def state_dict(self) -> dict[str, Any]:

@@ -75,6 +75,12 @@ class CheckpointCallback(L.Callback):
             self.saved_step = step
         self.ending.check()
 
+    def describe_saved(self) -> str:
+        """The last checkpoint, for messages."""
+        if self.saved_step is None:
+            return "none was saved yet"
+        return f"{self.paths.last_checkpoint} ({self.schedule.place(self.saved_step)})"
+
     def _save_best(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if self.evaluation.improved_at == current_step(trainer):
             self._save(trainer, module, self.paths.best_checkpoint)

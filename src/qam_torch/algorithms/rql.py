@@ -1,0 +1,132 @@
+"""RQL: Reversal Q-Learning, where every step of the flow counts as an action.
+
+Source: Oberai, Park & Levine 2026, "Reversal Q-Learning", arXiv 2606.17551.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.core.actor_critic import FlowActorCritic
+from qam_torch.algorithms.core.algorithm import LossTerm
+from qam_torch.algorithms.core.members import BELOW_ONE, NOT_NEGATIVE, ZERO_TO_ONE
+from qam_torch.flows import interpolate, reverse_flow, reverse_path, step_forward
+from qam_torch.networks import TimedCriticEnsemble
+from qam_torch.objectives import expectile_td_loss, pessimistic_value, step_matching_loss, step_value_loss
+from qam_torch.policies import FlowPolicy
+from qam_torch.scopes import scope
+from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Velocity, require
+
+__all__ = ["RQL"]
+
+
+class RQL(FlowActorCritic):
+    """One flow f_theta, and critics Q(s, x_t, t) of the points on the way to an action, where Q(s, a, 1) is Q(s, a).
+
+    The data's actions are run backward through the flow to such points, whose values are learned by TD; the next
+    state's value is that of fresh noise, Q(s', x_0, 0). A single step of the flow is moved up the critics. The flow's
+    slow average acts in evaluation, the flow itself where experience is collected.
+
+    Args:
+        bc_alpha: weight of flow matching against the critics, >= 0; or one per member.
+        kappa: expectile of the critics' loss, in (0, 1); or one per member.
+        ema: share of the slow average that each update keeps, in [0, 1); or one per member.
+        windows: rule by which data become batches, one of `types.WINDOW_RULES`.
+        **flow: see `FlowActorCritic`.
+
+    Source: Oberai, Park & Levine 2026, with the choices of the authors' code where it differs from the paper.
+    """
+
+    flow_name = "f_theta"
+    flow_copy = True
+    critic_class = TimedCriticEnsemble
+
+    def __init__(
+        self,
+        *,
+        bc_alpha: float | Sequence[float] = 1.0,
+        kappa: float | Sequence[float] = 0.5,
+        ema: float | Sequence[float] = 0.999,
+        windows: str = "rql",
+        **flow: Any,
+    ) -> None:
+        require("windows", windows in WINDOW_RULES, windows, " or ".join(WINDOW_RULES))
+        super().__init__(**flow)
+        self.windows = windows
+        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
+        self.set_member_value("kappa", kappa, BELOW_ONE)
+        self.set_member_value("ema", ema, ZERO_TO_ONE)
+        self.derive_member_value("ema_rate", "ema", lambda one: 1 - one)
+        self.rates_of_targets["f_theta"] = "ema_rate"
+        self.collection_policy = self.policy
+        self.act_with(FlowPolicy(self.target("f_theta").bind, self.chunk_dim, self.flow_steps))
+
+    def draws(self, batch_size: int) -> dict[str, Draw]:
+        """Noise at s', how far each row's flow is reversed, and noise and times of flow matching."""
+        half = batch_size // 2
+        return {
+            **super().draws(batch_size),
+            "next_noise": Draw((batch_size, self.chunk_dim)),
+            "reverse_d_uniform": Draw((batch_size - half,), uniform=True),
+            "reverse_d_integers": Draw((half,), integers=self.flow_steps, first=0),
+        }
+
+    def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
+        """Expectile TD loss of the critics + bc_alpha * flow matching - value of one step of the flow."""
+        observations, critic = batch.observations, self.network("critic")
+        target = self.critic_target(batch, noise)
+        with scope("reversed flow"):
+            point = reverse_flow(self.constant_flow(batch), batch.actions, self.depths(noise), self.flow_steps)
+        weight = self.step_weights(batch)
+        valid = weight[..., -1]
+        kappa = self.member_value("kappa", ndim=3)
+        learned = expectile_td_loss(critic(observations, *point), target, valid, kappa)
+        x_0, t = noise["flow_x0"], noise["flow_t"]
+        x_t = interpolate(x_0, batch.actions, t)
+        velocity = self.network("f_theta").bind(observations)(x_t, t)
+        steps = self.chunk_dim // self.action_dim
+        matching, metrics = step_matching_loss(velocity, x_0, batch.actions, weight[..., :steps])
+        # This step starts on the straight paths of flow matching, not at the reversed points: as in the authors' code.
+        climb = step_value_loss(critic(observations, *step_forward(velocity, x_t, t, self.flow_steps)), valid)
+        return [
+            LossTerm(*learned, ("critic",)),
+            LossTerm(self.member_value("bc_alpha") * matching, metrics, ("f_theta",)),
+            LossTerm(*climb, ("f_theta",)),
+        ]
+
+    def next_value(self, batch: Batch, noise: Noise) -> Tensor:
+        """(mean_k - rho std_k) Q_target(s', x_0, 0) of fresh noise x_0: (P, B)."""
+        next_q = self.target("critic")(batch.next_observations, noise["next_noise"], 0.0)
+        return pessimistic_value(next_q, self.rho)
+
+    def constant_flow(self, batch: Batch) -> Velocity:
+        """f_theta(s, ., .) as a constant of its parameters."""
+        with torch.no_grad():
+            return self.network("f_theta").bind(batch.observations)
+
+    def depths(self, noise: Noise) -> Tensor:
+        """How far each row's flow is reversed: anywhere in the batch's first half, to one of T + 1 nodes in the other.
+
+        Returns:
+            (P, B, 1), in [0, 1].
+        """
+        return torch.cat([noise["reverse_d_uniform"], noise["reverse_d_integers"] / self.flow_steps], -1).unsqueeze(-1)
+
+    def step_weights(self, batch: Batch) -> Tensor:
+        """Weight of each step in flow matching, the last of which is the whole window's: (P, B, h).
+
+        With the windows of another rule, which have no mask per step, (P, B, 1).
+        """
+        return batch.valid if batch.valid.ndim > batch.rewards.ndim else batch.valid.unsqueeze(-1)
+
+    @torch.no_grad()
+    def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
+        """Points xs (T + 1, P, B, D) and times fs of the reversed flow, values (P, K, B) at its end, the TD target."""
+        batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
+        xs, fs = reverse_path(self.constant_flow(batch), batch.actions, self.depths(noise), self.flow_steps)
+        values = self.network("critic")(batch.observations, xs[-1], fs[-1])
+        return {"xs": xs, "fs": fs, "values": values, "td_target": self.critic_target(batch, noise)}

@@ -1,0 +1,70 @@
+"""A flow run backward from its end, and a single step of it forward."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from qam_torch.flows.ode import Field, integrate, integrate_path
+from qam_torch.types import Velocity
+
+__all__ = ["reverse_flow", "reverse_path", "step_forward"]
+
+
+def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
+    """Run a flow backward from t = 1 to 1 - depth, by T Euler steps of size depth / T.
+
+    Every row makes all T steps, whatever its depth. So the nodes are those of the forward flow only where depth is 1,
+    and even there the velocity is taken at the other end of each step.
+
+    Args:
+        velocity: v(x, t), a constant or differentiable.
+        x_1: (..., D), where the flow ends, an action.
+        depth: (..., 1) in [0, 1], how far each row is reversed; 0 returns the row itself.
+        flow_steps: T, at least 1.
+
+    Returns:
+        x_t (..., D), not clipped, and its time t = 1 - depth (..., 1).
+
+    Source: Oberai, Park & Levine 2026, reversed flow.
+    """
+    return integrate(_backward(velocity, depth), x_1, flow_steps), 1 - depth
+
+
+def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
+    """As `reverse_flow`, but with every node.
+
+    Args:
+        velocity: see `reverse_flow`.
+        x_1: see `reverse_flow`.
+        depth: see `reverse_flow`.
+        flow_steps: see `reverse_flow`.
+
+    Returns:
+        xs (T + 1, ..., D), the first of which is x_1, and their times (T + 1, ..., 1).
+    """
+    xs = integrate_path(_backward(velocity, depth), x_1, flow_steps)
+    return xs, torch.stack([1 - depth * (i / flow_steps) for i in range(flow_steps + 1)])
+
+
+def _backward(velocity: Velocity, depth: Tensor) -> Field:
+    """The flow backward at speed `depth`, over a time that runs from 0 to 1 for every row."""
+    return lambda elapsed, x: -depth * velocity(x, 1 - depth * elapsed)
+
+
+def step_forward(velocity: Tensor, x_t: Tensor, t: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
+    """One Euler step of size 1 / T, shortened where it would pass t = 1.
+
+    Args:
+        velocity: (..., D), v(x_t, t).
+        x_t: (..., D).
+        t: (..., 1) in [0, 1].
+        flow_steps: T, at least 1.
+
+    Returns:
+        The next point (..., D) and its time (..., 1).
+
+    Source: Oberai, Park & Levine 2026, value maximization by one step.
+    """
+    dt = (1 - t).clamp(max=1 / flow_steps)
+    return x_t + dt * velocity, (t + 1 / flow_steps).clamp(max=1)

@@ -1,0 +1,36 @@
+"""Move the next point of a flow up an ensemble of critics."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from qam_torch.types import Metrics
+
+__all__ = ["step_value_loss"]
+
+
+def step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
+    """Minus the mean over rows of valid mean_k Q.
+
+    Args:
+        q: (P, K, B), values of the points after one step of the flow, differentiable in these points.
+        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+
+    Returns:
+        The loss (P,), and its metrics; those of the values include the rows that are dropped.
+
+    Source: Oberai, Park & Levine 2026, value maximization by one step.
+    """
+    value = q.mean(-2)
+    loss = -(valid * value).mean(-1)
+
+    def metrics() -> dict[str, Tensor]:
+        values = value.detach()
+        return {
+            "policy/q_loss": loss.detach(),
+            "policy/q_mean": values.mean(-1),
+            "policy/q_max": values.amax(-1),
+            "policy/q_min": values.amin(-1),
+        }
+
+    return loss, metrics

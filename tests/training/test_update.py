@@ -1,0 +1,68 @@
+"""How the update runs: compiled where torch.compile works."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from qam_torch.training.update import WORTH_COMPILING, UpdateSettings, compilation_problem
+from qam_torch.types import QamError
+
+
+@pytest.fixture
+def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exception | None], None]]:
+    """compiler(error): torch.compile gives functions that raise the error when they are first called."""
+
+    def use(error: Exception | None) -> None:
+        def compile(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+            def called(*arguments: Any) -> Any:
+                if error is not None:
+                    raise error
+                return function(*arguments)
+
+            return called
+
+        monkeypatch.setattr(torch, "compile", compile)
+
+    monkeypatch.setenv("CXX", "g++")
+    compilation_problem.cache_clear()
+    yield use
+    compilation_problem.cache_clear()
+
+
+def compiles(choice: bool | str) -> bool:
+    algorithm: Any = SimpleNamespace()
+    settings = UpdateSettings(64, "float32", choice, None, "stop")
+    settings.apply(algorithm, [128], torch.device("cpu"), WORTH_COMPILING)
+    return bool(algorithm.compile_update)
+
+
+def test_compiled_where_that_works(compiler: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+    compiler(None)
+    assert compiles("auto") and compiles(True)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/dev/null/cache"), "Not a directory: '/dev/null/cache'"),
+        (RuntimeError("failed to map segment\n\nSet TORCHDYNAMO_VERBOSE=1"), "failed to map segment"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_not_compiled_where_that_fails(
+    error: Exception, told: str, compiler: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiler(error)
+    assert not compiles("auto")
+    out = capsys.readouterr().out
+    assert out.startswith("the update is not compiled") and out.endswith(f"{told}\n")
+    with pytest.raises(QamError, match="compile=true, but torch.compile fails here .*: give compile=false"):
+        compiles(True)
+    assert not compiles(False)
