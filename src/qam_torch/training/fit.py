@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,12 +96,12 @@ class Additions(NamedTuple):
             plot_name(plot)
 
 
-def fit(settings: RunSettings, additions: Additions) -> RunResult:
+def fit(settings: RunSettings, additions: Callable[[], Additions]) -> RunResult:
     """Train and evaluate with what is passed and nothing else; `qam_torch.run.fit` adds what is configured.
 
     Args:
         settings: of the run, from `training.settings.read_settings`.
-        additions: callbacks, loggers, metrics and plots.
+        additions: makes callbacks, loggers, metrics and plots; not called where the run is already finished.
 
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
@@ -112,14 +112,15 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         return _fit_unless_finished(settings, additions)
 
 
-def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
+def _fit_unless_finished(settings: RunSettings, make_additions: Callable[[], Additions]) -> RunResult:
     quiet_lightning()
-    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
         announce_finished(finished, paths)
         return RunResult(paths.directory, finished, None)
+    additions = make_additions()
+    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     prepare_directory(paths.directory)
     announce_plan(settings)
     method, update = settings.method, settings.update
