@@ -16,13 +16,14 @@ from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
-from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rollout.pools import evaluation_pool
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
+from qam_torch.system.machine import return_garbage
 from qam_torch.system.signals import Ending, Terminated, termination_raises
 from qam_torch.system.streams import standard_streams
 from qam_torch.training.announcement import announce_data, announce_finished, announce_plan
@@ -37,6 +38,7 @@ from qam_torch.training.description import describe
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.finished_run import finished_run
 from qam_torch.training.loggers import Resumable
+from qam_torch.training.memory import announce_memory, needed_memory
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
@@ -116,12 +118,13 @@ def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResu
     prepare_directory(paths.directory)
     announce_plan(settings)
     method, update = settings.method, settings.update
-    threads = computing_threads(update.num_threads, method.hidden_widths, method.members * update.batch_size)
-    with _exclusive(paths), threads:
-        return _fit(settings, paths, additions)
+    rows = method.members * update.batch_size * method.options.get("num_qs", 1)
+    threads = computing_threads(update.num_threads, method.hidden_widths, rows)
+    with _exclusive(paths), threads, contextlib.ExitStack() as held:
+        return _fit(settings, paths, additions, held)
 
 
-def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunResult:
+def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: contextlib.ExitStack) -> RunResult:
     # What is trained, and for how long
     method, update = settings.method, settings.update
     trainer = build_trainer(settings.accelerator, settings.devices)
@@ -129,6 +132,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     start = choose_start(paths, settings.schedule, settings.init_from, settings.continues)
     schedule = replace(settings.schedule, offline_steps=start.offline_steps)
     data = load_data(settings.request, device, update.dtype)
+    return_garbage()  # of the environment that reading the data needs, and of the files' arrays
     algorithm, arguments = method.build(data.observation_dim, data.action_dim, update.dtype)
     update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
 
@@ -156,12 +160,9 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
-    environments = environments_for(algorithm.members, episodes, settings.evaluation.eval_environments)
-    evaluator = Evaluator(
-        lambda: make_pool(make, environments, workers, additions.evaluation_metrics),
-        episodes,
-        data.action_dim,
-    )
+    most, own_metrics = settings.evaluation.eval_environments, additions.evaluation_metrics
+    pool = held.enter_context(evaluation_pool(make, algorithm.members, episodes, most, workers, own_metrics))
+    evaluator = Evaluator(pool, episodes, data.action_dim)
 
     # The run directory
     description = _describe(settings, data, algorithm, arguments)
@@ -193,6 +194,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     ]
 
     announce_data(data, module, algorithm, device, schedule, start)
+    announce_memory(needed_memory(module, algorithm, pool, schedule, settings.replay))
     try:
         train(trainer, algorithm, module, checkpoint)
         if module.step < schedule.steps:
@@ -208,8 +210,6 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
-    finally:
-        evaluator.close()
     print_results(paths, summary)
     return RunResult(paths.directory, summary, algorithm, start.resumed)
 
