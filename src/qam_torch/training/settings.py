@@ -46,15 +46,15 @@ class EvaluationSettings:
     """
 
     eval_episodes: int
-    eval_environments: int
+    eval_environments: int | None
     eval_workers: int | None
     compare_behavior: bool
 
     def __post_init__(self) -> None:
-        for name in ("eval_episodes", "eval_environments"):
-            require(name, is_integer(getattr(self, name), 1), getattr(self, name), "an integer >= 1")
-        workers = self.eval_workers
-        require("eval_workers", workers is None or is_integer(workers, 0), workers, "an integer >= 0, or null")
+        require("eval_episodes", is_integer(self.eval_episodes, 1), self.eval_episodes, "an integer >= 1")
+        for name, least in (("eval_environments", 1), ("eval_workers", 0)):
+            value = getattr(self, name)
+            require(name, value is None or is_integer(value, least), value, f"an integer >= {least}, or null")
         compare = self.compare_behavior
         require("compare_behavior", isinstance(compare, bool), compare, "true or false")
 
