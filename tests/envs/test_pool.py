@@ -224,6 +224,22 @@ def test_failures_come_back_as_one_sentence_and_close_the_pool(
             pool.reset([1, 2])
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_pool_that_has_grown_is_like_one_that_was_made_so(make: Make, workers: int) -> None:
+    seeds = [5, 2, 8, 3, 4]
+    with EnvironmentPool(make, 5, workers) as pool:
+        expected = episodes(pool, seeds, 2, 3)
+    with EnvironmentPool(make, 3, workers) as pool:
+        pool.try_out()
+        pool.grow(5)
+        assert equal(episodes(pool, seeds, 2, 3), expected)
+
+
+def test_trying_shows_what_is_wrong(make: Make) -> None:
+    with EnvironmentPool(partial(make, "pair"), 1) as pool, pytest.raises(QamError, match="gave the reward array"):
+        pool.try_out()
+
+
 def test_an_array_of_one_number_is_a_reward(make: Make) -> None:
     with EnvironmentPool(partial(make, "array"), 1) as pool:
         pool.reset([1])

@@ -206,7 +206,6 @@ MISTAKES = {
     ),
     ("callbacks=watch", "callbacks.watch._target_=builtins.dict"): "callbacks contain a dict: expected objects of",
     ("callbacks=watch", "~callbacks.watch.metric"): "callbacks.watch cannot be made (TypeError: ",
-    ("logger.tensorboard=true",): "logger.tensorboard=True is out of range: expected keys with a _target_, or false",
     ("evaluation_metrics=my_metrics.effort",): "expected a list of functions such as [my_module.my_function]",
     ("evaluation_metrics=[my_metrics.efort]",): "has no attribute 'efort'",
     ("evaluation_metrics=[my_metrics.effort,my_metrics.effort]",): "named 'effort', which is taken",

@@ -71,6 +71,37 @@ def test_counted_episodes(chunked: bool) -> None:
     assert first.seeds_interval() is None, "two seeds"
 
 
+@pytest.mark.parametrize("environments", [2, 5, 8])
+def test_fewer_environments_than_episodes(environments: int) -> None:
+    """Episodes begin in order where others have ended, and each is as long as its seed says."""
+    members, episodes, h = 2, 11, 2
+    lengths = 3 + episode_seeds(9, episodes) % 6
+    begun: list[list[int]] = [[], []]
+    steps = []
+
+    def begin(numbers: np.ndarray) -> None:
+        for p in range(members):
+            begun[p] += [number for number in numbers[p].tolist() if number >= 0]
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        assert observations.shape[1] == environments // members
+        steps.append(int((observations > 0).sum()))
+        return np.broadcast_to(np.array([1.0, 0.25])[:, None, None], (members, environments // members, h))
+
+    with EnvironmentPool(countdown, environments, metrics=[last_seen]) as pool:
+        result = evaluate(act, pool, members, episodes, h, 1, seed=9, begin=begin)
+    assert begun == [list(range(episodes))] * 2
+    assert result.lengths.tolist() == [lengths.tolist()] * 2
+    assert result.returns.tolist() == [lengths.tolist(), (0.25 * lengths).tolist()]
+    assert result.success_rate().tolist() == [1.0, 0.0]
+    assert result.metrics["last_seen"].tolist() == np.zeros((members, episodes)).tolist()
+    assert np.mean(steps) > 0.6 * (environments // members * members), "most environments are busy"
+
+
+def last_seen(value: float | None, step: Step) -> float:
+    return float(step.observation[0])
+
+
 def test_chunks_are_open_loop() -> None:
     """A chunk is made of what was seen at its start: the second action repeats the first observation's answer."""
     with EnvironmentPool(countdown, 1) as pool:
@@ -144,7 +175,7 @@ def test_a_grid_has_no_interval_over_its_members() -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"episodes": 5}, "pool of 4"),
+        ({"members": 5}, "pool of 4"),
         ({"members": 0}, "at least 1"),
         ({"action_dim": 3}, "takes 1"),
         ({"horizon_length": 9}, r"expected \(1, 4, 9\)"),
@@ -225,8 +256,6 @@ def test_a_summary_holds_custom_metrics_and_null_for_no_value() -> None:
     summary = outcome.summary()
     assert (summary["height"], summary["height_by_seed"]) == (1.0, [1.0, None])
     assert np.isnan(outcome.by_member()["height"]).tolist() == [False, True]
-    joined = Evaluation.joined([outcome, outcome])
-    assert joined.metrics["height"].shape == (2, 4) and joined.summary()["height_by_seed"] == [1.0, None]
     assert outcome.of([1]).summary()["height"] is None
 
 

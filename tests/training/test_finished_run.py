@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 import qam_torch
 from qam_torch.rundir.paths import RunPaths
@@ -48,6 +48,14 @@ def test_a_run_of_an_earlier_version_is_recognized(tmp_path: Path) -> None:
     assert finished_run(paths, values_of("experiment=finetune")) is not None
     with pytest.raises(QamError, match="has algo.horizon_length=5 but this run algo.horizon_length=4"):
         finished_run(paths, values_of("experiment=finetune", "algo.horizon_length=4"))
+
+
+def test_nothing_is_made_for_a_finished_run(earlier: RunPaths) -> None:
+    config = qam_torch.compose(["resume=auto", "seed=1", f"run_dir={earlier.directory}", "logger=none"])
+    with open_dict(config):
+        config.logger.mine = {"_target_": "builtins.open", "file": str(earlier.directory / "made"), "mode": "w"}
+    assert qam_torch.fit(config).algorithm is None
+    assert not (earlier.directory / "made").exists()
 
 
 def test_callbacks_may_change_the_result(earlier: RunPaths) -> None:

@@ -110,10 +110,12 @@ def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> No
     assert float(last["evaluation/return"]) == finished.summary["final"]["return"]
 
 
-def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path) -> None:
+def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_fit(tmp_path / "run", "logger=none", "offline_steps=10", "eval_episodes=1", plots=True)
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"config.yaml", "versions.json", "summary.json", "checkpoints", "plots"}
+    out = capsys.readouterr().out
+    assert "summary.json  config.yaml  versions.json\n" in out and "checkpoints/" in out
 
 
 def test_the_terminal_says_where_everything_is(
@@ -126,6 +128,7 @@ def test_the_terminal_says_where_everything_is(
     assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):
         assert name in out
+    assert "tensorboard" not in out
 
 
 def test_a_metric_that_workers_cannot_import_is_refused_before_anything_is_written(

@@ -71,8 +71,8 @@ def functions(paths: Sequence[str] | None, key: str) -> list[Callable[..., Any]]
     Raises:
         QamError: the value is not a list of paths, or a path does not lead to a function.
     """
-    paths = paths or []
-    listed = not isinstance(paths, str) and all(isinstance(path, str) for path in paths)
+    paths = [] if paths is None else paths
+    listed = isinstance(paths, Sequence) and not isinstance(paths, str) and all(isinstance(path, str) for path in paths)
     require(key, listed, paths, "a list of functions such as [my_module.my_function]")
     found = [_imported(path, f"{key}={path}") for path in paths]
     for path, function in zip(paths, found, strict=True):

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import gymnasium
 
-from qam_torch.envs.host import Host, HostFailure
+from qam_torch.envs.host import Host
+from qam_torch.envs.recording import HostFailure
 from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.system.worker_process import WorkerDied, WorkerProcess
 from qam_torch.types import QamError

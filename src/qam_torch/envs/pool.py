@@ -10,9 +10,11 @@ from typing import Any, Self
 import gymnasium
 import numpy as np
 
-from qam_torch.envs.host import RECORDS, ChunkResult, HostFailure
+from qam_torch.envs.host import ChunkResult
 from qam_torch.envs.host_process import HostHandle, LocalHost, RemoteHost
+from qam_torch.envs.recording import RECORDS, HostFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
+from qam_torch.system.machine import resident_bytes
 from qam_torch.types import QamError
 
 __all__ = ["EnvironmentFailure", "EnvironmentPool"]
@@ -45,6 +47,7 @@ class EnvironmentPool:
 
     Attributes:
         metric_names: their names.
+        environment_bytes: memory of one environment, 0 where it is not known, as before `try_out`.
 
     Raises:
         EnvironmentFailure: the environments cannot be made, or the factory or a metric cannot be sent to a process.
@@ -63,10 +66,10 @@ class EnvironmentPool:
             raise QamError(f"count={count} and workers={workers}: expected count >= 1 and workers >= 0")
         self.count, self.metric_names = count, metric_names(metrics)
         self.workers = min(workers, count)
-        hosts = max(self.workers, 1)
-        self._rows = [np.arange(first, count, hosts) for first in range(hosts)]
+        self._rows = self._rows_of(count)
         self._hosts: list[HostHandle] = []
         self._closed = False
+        self.environment_bytes = 0
         try:
             for rows in self._rows:
                 numbers = rows.tolist()
@@ -84,6 +87,24 @@ class EnvironmentPool:
         self.action_low: np.ndarray = spaces.action_low
         self.action_high: np.ndarray = spaces.action_high
         self.max_episode_steps: int | None = spaces.max_episode_steps
+
+    def try_out(self) -> None:
+        """Reset every environment and step it once, so that what is wrong with them shows; and measure their size.
+
+        Raises:
+            EnvironmentFailure: one fails.
+        """
+        self.environment_bytes = max(self._exchange("try_out", [() for _ in self._rows]))
+
+    def grow(self, count: int) -> None:
+        """Make more environments, so that there are `count`; no episode may be running."""
+        rows = self._rows_of(count)
+        self._exchange("extend", [(new[len(old) :].tolist(),) for old, new in zip(self._rows, rows, strict=True)])
+        self.count, self._rows = count, rows
+
+    def memory(self) -> int:
+        """Bytes of the worker processes."""
+        return sum(resident_bytes(host.pid) for host in self._hosts if isinstance(host, RemoteHost))
 
     def reset(self, seeds: Sequence[int] | np.ndarray, active: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes.
@@ -156,6 +177,11 @@ class EnvironmentPool:
     def __del__(self) -> None:
         if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
             self.close()
+
+    def _rows_of(self, count: int) -> list[np.ndarray]:
+        """The environments of each host, out of this number."""
+        hosts = max(self.workers, 1)
+        return [np.arange(first, count, hosts) for first in range(hosts)]
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send one message to every host, then receive one answer from each; any error closes the pool."""

@@ -47,9 +47,10 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
     rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))
     if summary["online_steps"]:
         rows.append(("online steps", f"{summary['online_steps']:,} a seed"))
+    files = (paths.summary, paths.metrics, paths.config, paths.versions, paths.tensorboard)
     rows += [
         ("results", f"{paths.directory}/"),
-        ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
+        ("", "  ".join(path.name + "/" * path.is_dir() for path in files if path.exists())),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
         ("watch again", f"qam-eval {shlex.quote(str(paths.last_checkpoint))} --video episodes.mp4"),
     ]
