@@ -85,6 +85,7 @@ MISTAKES = {
     "data.generate_transitions=0": "data.generate_transitions=0 is out of range",
     "data.seed=-1": "data.seed=-1 is out of range",
     "trainer.accelerator=tpux": "trainer.accelerator=tpux cannot be used here",
+    "trainer.devices=[0]": "trainer.accelerator=cpu cannot be used here",
     "dtype=float64": "unknown key 'dtype': it is called precision now, so write precision=float64",
     "trainer.precision=half": "unknown key 'trainer.precision': it is called precision now, so write precision=float32",
     "precision=full": "unknown value precision=full: write precision=float32",

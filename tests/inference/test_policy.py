@@ -61,16 +61,30 @@ def test_chunks_are_bit_for_bit_the_policys_whatever_the_updates(
 
 
 @pytest.mark.parametrize(("kind", "options"), [*CASES.values(), (DAC, {"best_of_n": 2})], ids=[*CASES, "diffusion"])
-def test_a_block_of_episodes_gets_the_noise_that_it_gets_among_all(
+def test_an_episode_gets_the_noise_that_it_gets_among_all_whenever_it_begins(
     kind: type[Algorithm], options: dict[str, Any]
 ) -> None:
+    """Two rows, in which the E = 3 episodes of two members begin at different calls."""
     algorithm = make(kind, (5, 1), **options)
-    together = PopulationActor(algorithm)
-    blocks = [PopulationActor(algorithm, block=block) for block in ((0, 1, E), (1, E, E))]
-    for step in range(2):
-        states = observations(2, seed=step)
-        parts = [actor(states[:, actor.block[0] : actor.block[1]]) for actor in blocks]  # type: ignore[index]
-        np.testing.assert_allclose(np.concatenate(parts, axis=1), together(states), rtol=1e-12, atol=1e-14)
+    together, turns = PopulationActor(algorithm), PopulationActor(algorithm, episodes=E)
+    states = [observations(2, seed=step) for step in range(4)]
+    expected = [together(one) for one in states]
+    begun = {(p, e): None for p in range(2) for e in range(E)}
+    running, calls = np.full((2, 2), -1), np.zeros((2, 2), int)
+    for begins in ([[0, 1], [1, 0]], [[-1, -1], [-1, -1]], [[2, -1], [-1, 2]], [[-1, -1], [-1, -1]]):
+        new = np.array(begins) >= 0
+        running[new], calls[new] = np.array(begins)[new], 0
+        if new.any():
+            turns.begin(np.array(begins))
+        seen = [[states[calls[p, s]][p, running[p, s]] for s in range(2)] for p in range(2)]
+        chunks = turns(np.array(seen))
+        for p, s in np.ndindex(2, 2):
+            begun.pop((p, int(running[p, s])), None)
+            np.testing.assert_allclose(
+                chunks[p, s], expected[calls[p, s]][p, running[p, s]], rtol=1e-12, atol=1e-14
+            )  # fmt: skip
+        calls += 1
+    assert not begun
 
 
 def test_an_update_shows_in_the_next_chunk() -> None:

@@ -71,6 +71,37 @@ def test_counted_episodes(chunked: bool) -> None:
     assert first.seeds_interval() is None, "two seeds"
 
 
+@pytest.mark.parametrize("environments", [2, 5, 8])
+def test_fewer_environments_than_episodes(environments: int) -> None:
+    """Episodes begin in order where others have ended, and each is as long as its seed says."""
+    members, episodes, h = 2, 11, 2
+    lengths = 3 + episode_seeds(9, episodes) % 6
+    begun: list[list[int]] = [[], []]
+    steps = []
+
+    def begin(numbers: np.ndarray) -> None:
+        for p in range(members):
+            begun[p] += [number for number in numbers[p].tolist() if number >= 0]
+
+    def act(observations: np.ndarray) -> np.ndarray:
+        assert observations.shape[1] == environments // members
+        steps.append(int((observations > 0).sum()))
+        return np.broadcast_to(np.array([1.0, 0.25])[:, None, None], (members, environments // members, h))
+
+    with EnvironmentPool(countdown, environments, metrics=[last_seen]) as pool:
+        result = evaluate(act, pool, members, episodes, h, 1, seed=9, begin=begin)
+    assert begun == [list(range(episodes))] * 2
+    assert result.lengths.tolist() == [lengths.tolist()] * 2
+    assert result.returns.tolist() == [lengths.tolist(), (0.25 * lengths).tolist()]
+    assert result.success_rate().tolist() == [1.0, 0.0]
+    assert result.metrics["last_seen"].tolist() == np.zeros((members, episodes)).tolist()
+    assert np.mean(steps) > 0.6 * (environments // members * members), "most environments are busy"
+
+
+def last_seen(value: float | None, step: Step) -> float:
+    return float(step.observation[0])
+
+
 def test_chunks_are_open_loop() -> None:
     """A chunk is made of what was seen at its start: the second action repeats the first observation's answer."""
     with EnvironmentPool(countdown, 1) as pool:
@@ -125,10 +156,26 @@ def test_an_environment_that_knows_no_success_has_returns_only() -> None:
             asked()
 
 
+def test_success_that_some_episodes_report_is_kept_when_episodes_are_joined() -> None:
+    found = {"success": np.array([[True], [False]]), "return": np.array([[1.0], [2.0]]), "length": np.ones((2, 1), int)}
+    silent = {name: values for name, values in found.items() if name != "success"}
+    joined = Evaluation.joined([Evaluation(silent, 1.0), Evaluation(found, 2.0)])
+    assert joined.success is not None and joined.success.tolist() == [[False, True], [False, False]]
+    assert joined.returns.tolist() == [[1, 1], [2, 2]] and joined.seconds == 3
+    assert Evaluation.joined([Evaluation(silent, 1.0)] * 2).success is None
+
+
+def test_a_grid_has_no_interval_over_its_members() -> None:
+    found = {"success": np.eye(5, dtype=bool), "return": np.ones((5, 5)), "length": np.ones((5, 5), int)}
+    assert Evaluation(found, 1.0).summary()["success_95"] is not None
+    grid = Evaluation(found, 1.0).summary(grid=True)
+    assert grid["success_95"] is None and len(grid["success_95_by_seed"]) == 5 and grid["success"] == 0.2
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"episodes": 5}, "pool of 4"),
+        ({"members": 5}, "pool of 4"),
         ({"members": 0}, "at least 1"),
         ({"action_dim": 3}, "takes 1"),
         ({"horizon_length": 9}, r"expected \(1, 4, 9\)"),
@@ -209,8 +256,6 @@ def test_a_summary_holds_custom_metrics_and_null_for_no_value() -> None:
     summary = outcome.summary()
     assert (summary["height"], summary["height_by_seed"]) == (1.0, [1.0, None])
     assert np.isnan(outcome.by_member()["height"]).tolist() == [False, True]
-    joined = Evaluation.joined([outcome, outcome])
-    assert joined.metrics["height"].shape == (2, 4) and joined.summary()["height_by_seed"] == [1.0, None]
     assert outcome.of([1]).summary()["height"] is None
 
 
@@ -224,12 +269,17 @@ def test_a_custom_metric_that_fails_is_named() -> None:
         evaluate(lambda o: np.ones((1, 1, 1)), pool, 1, 1, 1, 1, seed=0)
 
 
+def seeds(so_far: float | None, step: Step) -> float:
+    return 1.0
+
+
 @pytest.mark.parametrize(
     ("metrics", "told"),
     [
         ([partial(highest)], "has no name"),
         ([lambda so_far, step: 1.0], "has no name"),
         ([highest, highest], "named 'highest', which is taken"),
+        ([seeds], "named 'seeds', which is taken"),
     ],
 )
 def test_custom_metrics_have_names_of_their_own(metrics: list, told: str) -> None:

@@ -14,7 +14,8 @@ import torch
 from omegaconf import OmegaConf
 
 import qam_torch
-from qam_torch.training.fit import RunResult
+from qam_torch.envs.step_metrics import Step
+from qam_torch.training.fit import Additions, RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import TRANSITIONS, Command, Fit, one_sentence
 
@@ -108,10 +109,12 @@ def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> No
     assert float(last["evaluation/return"]) == finished.summary["final"]["return"]
 
 
-def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path) -> None:
+def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_fit(tmp_path / "run", "logger=none", "offline_steps=10", "eval_episodes=1", plots=True)
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"config.yaml", "versions.json", "summary.json", "checkpoints", "plots"}
+    out = capsys.readouterr().out
+    assert "summary.json  config.yaml  versions.json\n" in out and "checkpoints/" in out
 
 
 def test_the_terminal_says_where_everything_is(
@@ -124,6 +127,20 @@ def test_the_terminal_says_where_everything_is(
     assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):
         assert name in out
+    assert "tensorboard" not in out
+
+
+def test_a_metric_that_workers_cannot_import_is_refused_before_anything_is_written(
+    tiny: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    def local(value: float | None, step: Step) -> float:
+        return step.reward
+
+    config = qam_torch.compose(tiny(tmp_path / "run", "eval_workers=2"))
+    with pytest.raises(QamError, match="an evaluation metric cannot be sent .*eval_workers=0"):
+        qam_torch.fit(config, evaluation_metrics=[local])
+    assert not (tmp_path / "run").exists()
+    Additions(evaluation_metrics=[local]).check(workers=0)
 
 
 def test_trainer_cpu_runs_on_the_cpu(finished: RunResult) -> None:

@@ -12,15 +12,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 
 import qam_torch
+from qam_torch.algorithms import Algorithm
 from qam_torch.config.instantiate import instances
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
 from qam_torch.system.signals import Terminated
+from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
@@ -153,6 +156,19 @@ def test_a_terminated_run_leaves_a_checkpoint_and_continues_bit_for_bit(
     tiny_fit(tmp_path / "run", *options)
     assert_same_results(whole.directory, tmp_path / "run")
     assert event_steps(tmp_path / "run") == event_steps(whole.directory)
+
+
+def test_a_signal_after_the_last_batch_ends_the_run(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(trainer: L.Trainer, algorithm: Algorithm, *_: object) -> None:
+        callback = next(one for one in trainer.callbacks if isinstance(one, EndingCallback))  # type: ignore[attr-defined]
+        callback.on_train_start(trainer, algorithm)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("qam_torch.training.fit.train", train)
+    with pytest.raises(Terminated, match="by SIGTERM; last checkpoint: none"):
+        tiny_fit(tmp_path / "run")
 
 
 def event_steps(directory: Path) -> dict[str, list[tuple[int, float]]]:

@@ -1,4 +1,4 @@
-"""How many CPU threads a run takes."""
+"""How many CPU threads a run takes: one where a second does not help, torch's own choice elsewhere."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ QUICK = ("experiment=quickstart",)
 
 
 @pytest.fixture(autouse=True)
-def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -28,7 +26,8 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def threads(*words: str) -> AbstractContextManager[None]:
     settings = read_settings(compose([*QUICK, *words]))
     method, update = settings.method, settings.update
-    return computing_threads(update.num_threads, method.hidden_widths, method.members * update.batch_size)
+    rows = method.members * update.batch_size * method.options["num_qs"]
+    return computing_threads(update.num_threads, method.hidden_widths, rows)
 
 
 def taken(*words: str) -> int:
@@ -38,32 +37,29 @@ def taken(*words: str) -> int:
     return inside
 
 
-def test_one_where_waking_the_others_takes_longer(capsys: pytest.CaptureFixture[str]) -> None:
-    assert taken() == taken("seeds=[1,2,3,4]") == 1
-    assert "one CPU thread: OMP_WAIT_POLICY=passive" in capsys.readouterr().out
+SLEEPING, SPINNING = {"OMP_WAIT_POLICY": "PASSIVE"}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "spinning", "sleeping"),
     [
-        ["num_threads=2"],
-        ["seeds=[1,2,3,4,5]"],
-        ["seeds=[1,2]", "population.inv_temp=[1,2,3]"],
-        ["batch_size=1024"],
-        ["algo.value_hidden_dims=[512,512]"],
+        ([], 1, 1),
+        (["num_threads=2"], 2, 2),
+        (["seeds=[1,2,3,4]"], 2, 1),
+        (["batch_size=256", "algo.num_qs=10"], 2, 1),
+        (["seeds=[1,2,3,4]", "population.inv_temp=[1,2,3,4]"], 2, 2),
+        (["algo.value_hidden_dims=[512,512]"], 2, 2),
     ],
 )
-def test_torchs_own_choice_for_larger_updates_and_as_configured(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+def test_one_where_a_second_does_not_help(
+    words: list[str], spinning: int, sleeping: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert taken(*words) == 2
-    assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize(("name", "value"), [("OMP_WAIT_POLICY", "active"), ("GOMP_SPINCOUNT", "1000")])
-def test_threads_that_do_not_sleep_are_used(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, value)
-    assert taken() == 2
+    for variables, count in (({}, spinning), (SPINNING, spinning), (SLEEPING, sleeping)):
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert taken(*words) == count, variables
 
 
 def test_as_before_after_an_error() -> None:

@@ -103,8 +103,8 @@ def _parser() -> Parser:
     add("--policy", choices=("policy", "behavior"), default="policy",
         help="what acts: the method's policy, or its behavior flow f_beta alone (default policy)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="S", help="of episodes and noise of the policy, >= 0 (default 0)")
-    add("--environments", type=int, default=100, metavar="N",
-        help="most environments at a time, of all members together, >= 1 (default 100)")  # fmt: skip
+    add("--environments", type=int, metavar="N", help="most environments at a time, of all members together, >= 1 "
+        "(default 100, or three per process where one takes more than 20 MB)")  # fmt: skip
     add(
         "--workers",
         type=int,

@@ -7,7 +7,6 @@ files: reading the file after next starts when the previous file has been releas
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import os
 import sys
@@ -20,6 +19,7 @@ import torch
 from qam_torch.data.ogbench_format import content_mark
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
+from qam_torch.system.machine import return_freed_memory
 from qam_torch.types import QamError, require
 
 __all__ = ["Rotation", "Shards"]
@@ -171,7 +171,7 @@ class _Reader(threading.Thread):
     def run(self) -> None:
         if sys.platform == "linux":
             _lower_priority()
-            _return_freed_memory()
+            return_freed_memory()  # the last shard's smaller arrays
         try:
             self._windows = self._make(self.file)
         except BaseException as error:  # `result` raises it where the windows are needed
@@ -189,9 +189,3 @@ def _lower_priority() -> None:
     """Lower this thread's priority; on Linux a thread has its own."""
     with contextlib.suppress(OSError):  # the priority was lower already
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-
-
-def _return_freed_memory() -> None:
-    """Return the last shard's smaller arrays to the system: glibc keeps freed memory below 32 MB per allocation."""
-    with contextlib.suppress(AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)

@@ -15,17 +15,14 @@ import gymnasium
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
+from qam_torch.envs.recording import HostFailure, Trace, physics_of
 from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.envs.verdict import verdict_of
+from qam_torch.system.machine import resident_bytes, return_garbage
 from qam_torch.system.worker_process import answer_messages
+from qam_torch.types import QamError
 
-__all__ = ["RECORDS", "ChunkResult", "Host", "HostFailure", "Spaces", "serve"]
-
-RECORDS = ("positions", "frames")
-
-
-class HostFailure(RuntimeError):
-    """An environment failed; the message says which and how, and the pool raises a QamError from it."""
+__all__ = ["ChunkResult", "Host", "Spaces", "serve"]
 
 
 class Spaces(NamedTuple):
@@ -82,15 +79,47 @@ class Host:
     def __init__(
         self, make: Callable[[], gymnasium.Env], indices: Sequence[int], metrics: Sequence[StepMetric] = ()
     ) -> None:
-        self.indices, self._metrics = list(indices), tuple(metrics)
-        self._values: list[list[float | None]] = [[None] * len(self._metrics) for _ in self.indices]
+        self._make, self._metrics = make, tuple(metrics)
+        self.indices: list[int] = []
+        self.environments: list[gymnasium.Env] = []
+        self._made_bytes = 0
+        self.extend(indices)
+
+    def extend(self, indices: Sequence[int]) -> None:
+        """Make more environments; the others are kept, between episodes."""
+        self.indices += indices
+
+        def make_one(index: int) -> None:
+            self.environments.append(_made(self._make, index))
+
         with _numpy_state_kept():
             set_bit_generator(np.random.MT19937(0))
-            self.environments = [make() for _ in self.indices]
-        self.spaces = _spaces(self.environments[0])
-        self._generators = [np.random.MT19937(0) for _ in self.indices]
-        self._taken = [0] * len(self.indices)
-        self._observations = np.zeros((len(self.indices), self.spaces.observation_dim), np.float32)
+            try:
+                self._made_bytes = _bytes_of_each(make_one, indices)
+                self.spaces = _spaces(self.environments[0])
+            except BaseException:
+                self.close()
+                raise
+        count = len(self.indices)
+        self._values: list[list[float | None]] = [[None] * len(self._metrics) for _ in range(count)]
+        self._generators = [np.random.MT19937(0) for _ in range(count)]
+        self._taken = [0] * count
+        self._observations = np.zeros((count, self.spaces.observation_dim), np.float32)
+
+    def try_out(self) -> int:
+        """Reset every environment and step it once.
+
+        Returns:
+            Bytes that an environment takes, without the libraries that the first one brings; 0 if there is only one.
+        """
+        rows = np.arange(len(self.indices))
+        middle = ((self.spaces.action_low + self.spaces.action_high) / 2).astype(np.float32)
+
+        def try_one(row: int) -> None:
+            self.reset(np.zeros(len(rows), np.int64), rows == row)
+            self.step_chunk(np.tile(middle, (len(rows), 1, 1)), rows == row)
+
+        return self._made_bytes + _bytes_of_each(try_one, rows.tolist())
 
     def reset(self, seeds: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Start new episodes of the active environments; seeds (m,), active (m,) bool -> observations (m, O)."""
@@ -121,7 +150,7 @@ class Host:
                 environment = self.environments[row]
                 set_bit_generator(self._generators[row])
                 with self._failure_named(row, "step"):
-                    trace = _Trace(environment, record, frame_every)
+                    trace = Trace(environment, record, frame_every)
                     if self._taken[row] == 0:
                         trace.add(0)
                     for action in actions[row]:
@@ -159,7 +188,7 @@ class Host:
 
     def physics(self) -> list[dict[str, np.ndarray]]:
         """Physical states of the environments, as far as they are known; empty dictionaries otherwise."""
-        return [_physics(environment) for environment in self.environments]
+        return [physics_of(environment) for environment in self.environments]
 
     def close(self) -> None:
         """Close all environments."""
@@ -214,42 +243,13 @@ class Host:
                 )
 
 
-class _Trace:
-    """Records positions and frames of one environment during one chunk."""
-
-    def __init__(self, environment: gymnasium.Env, record: Sequence[str], frame_every: int) -> None:
-        self._locate = None
-        if "positions" in record:
-            if not environment.has_wrapper_attr("get_xy"):
-                raise HostFailure(
-                    f"{environment} has no position to record: only mazes have positions, do not record them"
-                )
-            self._locate = environment.get_wrapper_attr("get_xy")
-        self._render = environment.render if "frames" in record else None
-        self._frame_every = frame_every
-        self._positions: list[np.ndarray] = []
-        self._frames: list[np.ndarray] = []
-
-    def add(self, taken: int, last: bool = False) -> None:
-        """Record the current state, after `taken` steps of the episode."""
-        if self._locate is not None:
-            self._positions.append(np.array(self._locate(), np.float64))
-        if self._render is not None and (last or taken % self._frame_every == 0):
-            self._frames.append(np.array(self._render(), np.uint8))
-
-    def positions(self) -> np.ndarray | None:
-        return np.stack(self._positions) if self._positions else None
-
-    def frames(self) -> np.ndarray | None:
-        return np.stack(self._frames) if self._frames else None
-
-
-def _physics(environment: gymnasium.Env) -> dict[str, np.ndarray]:
-    base = environment.unwrapped
-    data = getattr(base, "data", None)
-    named = {name: getattr(data, name, None) for name in ("time", "qpos", "qvel", "act")}
-    named["buttons"] = getattr(base, "_cur_button_states", None)  # of OGBench's puzzles and scene
-    return {name: np.array(value) for name, value in named.items() if isinstance(value, (float, np.ndarray))}
+def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
+    try:
+        return make()
+    except (HostFailure, QamError):
+        raise
+    except Exception as error:
+        raise HostFailure(f"environment {index} cannot be made ({type(error).__name__}: {error})") from error
 
 
 def _spaces(environment: gymnasium.Env) -> Spaces:
@@ -261,6 +261,17 @@ def _spaces(environment: gymnasium.Env) -> Spaces:
     name = "_max_episode_steps"  # of the TimeLimit wrapper, at any depth
     limit = environment.get_wrapper_attr(name) if environment.has_wrapper_attr(name) else None
     return Spaces(observation.shape[0], action.shape[0], action.low.copy(), action.high.copy(), limit)
+
+
+def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
+    """Do the work for each row; the memory that it takes for all but the first, per row."""
+    taken = []
+    for part in (rows[:1], rows[1:]):
+        for row in part:
+            work(row)
+        return_garbage()
+        taken.append(resident_bytes())
+    return max(0, taken[1] - taken[0]) // max(1, len(rows) - 1)
 
 
 @contextlib.contextmanager

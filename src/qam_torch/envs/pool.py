@@ -10,16 +10,18 @@ from typing import Any, Self
 import gymnasium
 import numpy as np
 
-from qam_torch.envs.host import RECORDS, ChunkResult, HostFailure
+from qam_torch.envs.host import ChunkResult
 from qam_torch.envs.host_process import HostHandle, LocalHost, RemoteHost
+from qam_torch.envs.recording import RECORDS, HostFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
+from qam_torch.system.machine import resident_bytes
 from qam_torch.types import QamError
 
 __all__ = ["EnvironmentFailure", "EnvironmentPool"]
 
 
 class EnvironmentFailure(QamError):
-    """An environment raised, its process ended, or it returned a number that is not finite; the message says which."""
+    """An environment could not be made, raised, or returned a number that is not finite, or its process ended."""
 
 
 class EnvironmentPool:
@@ -45,9 +47,11 @@ class EnvironmentPool:
 
     Attributes:
         metric_names: their names.
+        environment_bytes: memory of one environment, 0 where it is not known, as before `try_out`.
 
     Raises:
-        QamError: the environments cannot be made, or the factory cannot be sent to a process.
+        EnvironmentFailure: the environments cannot be made, or the factory or a metric cannot be sent to a process.
+        QamError: another argument is invalid.
     """
 
     def __init__(
@@ -62,19 +66,19 @@ class EnvironmentPool:
             raise QamError(f"count={count} and workers={workers}: expected count >= 1 and workers >= 0")
         self.count, self.metric_names = count, metric_names(metrics)
         self.workers = min(workers, count)
-        hosts = max(self.workers, 1)
-        self._rows = [np.arange(first, count, hosts) for first in range(hosts)]
+        self._rows = self._rows_of(count)
         self._hosts: list[HostHandle] = []
         self._closed = False
+        self.environment_bytes = 0
         try:
             for rows in self._rows:
                 numbers = rows.tolist()
                 host = RemoteHost(make, numbers, variables, metrics) if workers else LocalHost(make, numbers, metrics)
                 self._hosts.append(host)
             spaces = [host.receive() for host in self._hosts][0]
-        except HostFailure as error:
+        except (HostFailure, QamError) as error:
             self.close()
-            raise QamError(str(error)) from error
+            raise EnvironmentFailure(str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -83,6 +87,24 @@ class EnvironmentPool:
         self.action_low: np.ndarray = spaces.action_low
         self.action_high: np.ndarray = spaces.action_high
         self.max_episode_steps: int | None = spaces.max_episode_steps
+
+    def try_out(self) -> None:
+        """Reset every environment and step it once, so that what is wrong with them shows; and measure their size.
+
+        Raises:
+            EnvironmentFailure: one fails.
+        """
+        self.environment_bytes = max(self._exchange("try_out", [() for _ in self._rows]))
+
+    def grow(self, count: int) -> None:
+        """Make more environments, so that there are `count`; no episode may be running."""
+        rows = self._rows_of(count)
+        self._exchange("extend", [(new[len(old) :].tolist(),) for old, new in zip(self._rows, rows, strict=True)])
+        self.count, self._rows = count, rows
+
+    def memory(self) -> int:
+        """Bytes of the worker processes."""
+        return sum(resident_bytes(host.pid) for host in self._hosts if isinstance(host, RemoteHost))
 
     def reset(self, seeds: Sequence[int] | np.ndarray, active: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes.
@@ -155,6 +177,11 @@ class EnvironmentPool:
     def __del__(self) -> None:
         if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
             self.close()
+
+    def _rows_of(self, count: int) -> list[np.ndarray]:
+        """The environments of each host, out of this number."""
+        hosts = max(self.workers, 1)
+        return [np.arange(first, count, hosts) for first in range(hosts)]
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send one message to every host, then receive one answer from each; any error closes the pool."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.envs.pool import EnvironmentPool
@@ -22,7 +20,7 @@ def evaluate_members(
     policy: str = "policy",
     record_positions: bool = False,
 ) -> Evaluation:
-    """Run E episodes of each of P members, P x e of them side by side, where e is what fits into the pool.
+    """Run E episodes of each of P members.
 
     The start and the noise of an episode are functions of its member's seed, its index, `seed` and `stream`. The
     outcome therefore does not depend on the number of environments.
@@ -37,12 +35,6 @@ def evaluate_members(
         policy: "policy" (what the method acts with) or "behavior_policy" (f_beta alone).
         record_positions: keep the first member's paths (mazes only).
     """
-    members = algorithm.members
-    blocks = -(-episodes // min(episodes, pool.count // members))
-    bounds = [episodes * block // blocks for block in range(blocks + 1)]
-    parts = []
-    for first, last in pairwise(bounds):
-        act = PopulationActor(algorithm, policy, stream, block=(first, last, episodes))
-        sizes = (members, last - first, algorithm.horizon_length, action_dim)
-        parts.append(evaluate(act, pool, *sizes, seed, record_positions=record_positions, first=first))
-    return Evaluation.joined(parts)
+    act = PopulationActor(algorithm, policy, stream, episodes=episodes)
+    sizes = (algorithm.members, episodes, algorithm.horizon_length, action_dim)
+    return evaluate(act, pool, *sizes, seed, record_positions, act.begin)

@@ -15,7 +15,7 @@ from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.inference.load_algorithm import load_algorithm, member_index
 from qam_torch.rollout.evaluation import Evaluation
-from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rollout.pools import evaluation_pool
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.suites import suite_of
 from qam_torch.system.files import prepare_directory
@@ -30,7 +30,7 @@ def evaluate(
     member: int | str | None = None,
     policy: str = "policy",
     seed: int = 0,
-    environments: int = 100,
+    environments: int | None = None,
     workers: int | None = None,
     device: str = "cpu",
     video: str | os.PathLike[str] | None = None,
@@ -45,7 +45,8 @@ def evaluate(
         member: one member of a population, by its index or an address such as "seed=2,inv_temp=3"; None evaluates all.
         policy: "policy" or "behavior" (f_beta alone).
         seed: int >= 0, seed of the episodes and of the acting noise.
-        environments: int >= 1, most environments at a time; episodes are run in turns if there are fewer.
+        environments: int >= 1, most environments at a time; episodes are run in turns if there are fewer. None takes
+            100, or three per process where an environment takes more than 20 MB.
         workers: int or None, processes that step the environments; None uses one per core.
         device: where the policy runs.
         video: .mp4 or .gif file for a video of the (first) member; None renders nothing.
@@ -63,10 +64,10 @@ def evaluate(
         ("episodes", episodes, 1),
         ("seed", seed, 0),
         ("video_episodes", video_episodes, 1),
-        ("environments", environments, 1),
     ):
         require(name, is_integer(value, least), value, f"an integer >= {least}")
-    require("workers", workers is None or is_integer(workers, 0), workers, "an integer >= 0, or null")
+    for name, number, least in (("environments", environments, 1), ("workers", workers, 0)):
+        require(name, number is None or is_integer(number, least), number, f"an integer >= {least}, or null")
     known = member is None or isinstance(member, str) or is_integer(member, 0)
     require("member", known, member, "an integer >= 0, or such as seed=2,inv_temp=3, or null")
     require("policy", policy in ("policy", "behavior"), policy, "policy or behavior")
@@ -82,8 +83,8 @@ def evaluate(
     algorithm = _acting_algorithm(checkpoint, chosen, device)
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
-    count = environments_for(algorithm.members, episodes, environments)
-    with make_pool(suite.make(run), count, workers, evaluation_metrics) as pool:
+    members = algorithm.members
+    with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
         outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
     if video is not None:
         from qam_torch.rollout.video import render_episodes  # imageio is an extra

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.rollout.slots import Slots
 from qam_torch.stats.success import seeds_interval, wilson_interval
 from qam_torch.types import QamError
 
 __all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
 
 Act = Callable[[np.ndarray], np.ndarray]
-"""Observations (P, E, O) -> action chunks (P, E, h * A) flattened time-major, or single actions (P, E, A)."""
+"""Observations (P, S, O) -> action chunks (P, S, h * A) flattened time-major, or single actions (P, S, A)."""
 
 BUILT_IN = ("success", "return", "length")
 """Metrics that every evaluation has, success only where the environment reports it."""
@@ -60,23 +61,11 @@ class Evaluation:
         rows = list(members)
         return Evaluation({name: values[rows] for name, values in self.metrics.items()}, self.seconds)
 
-    @classmethod
-    def joined(cls, parts: Sequence[Evaluation]) -> Evaluation:
-        """Further episodes of the same members, in the order of the parts."""
-        if len(parts) == 1:
-            return parts[0]
-        names = max((part.metrics for part in parts), key=len)  # only success can be missing, where none was reported
-        paths = [path for part in parts for path in part.trajectories or ()]
-        return cls(
-            {
-                name: np.concatenate(
-                    [part.metrics.get(name, np.zeros(part.returns.shape, bool)) for part in parts], axis=1
-                )
-                for name in names
-            },
-            sum(part.seconds for part in parts),
-            tuple(paths) or None,
-        )
+    def with_success(self) -> Evaluation:
+        """The same for an environment that is known to report success: episodes without a report are not solved."""
+        if self.success is not None:
+            return self
+        return replace(self, metrics={"success": np.zeros(self.returns.shape, bool), **self.metrics})
 
     def success_rate(self) -> np.ndarray:
         """Share of solved episodes of each member, (P,) in [0, 1]; QamError where success is not reported."""
@@ -102,14 +91,18 @@ class Evaluation:
         """Means of the custom metrics alone, as `by_member`."""
         return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, grid: bool = False) -> dict[str, Any]:
         """All metrics as plain values, as summary.json holds them.
 
+        Args:
+            grid: whether the members differ in hyperparameters: an interval over these has no meaning.
+
         Returns:
-            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members),
-            "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
-            "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
-            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
+            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
+            grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where
+            the environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
+            value.
         """
         values = {
             "return": float(self.returns.mean()),
@@ -122,7 +115,7 @@ class Evaluation:
             values[f"{name}_by_seed"] = [_plain(mean) for mean in means.tolist()]
         if self.success is None:
             return values
-        interval = self.seeds_interval()
+        interval = None if grid else self.seeds_interval()
         return {
             "success": float(self.success_rate().mean()),
             "success_95": None if interval is None else list(interval),
@@ -166,46 +159,71 @@ def evaluate(
     action_dim: int,
     seed: int,
     record_positions: bool = False,
-    first: int = 0,
+    begin: Callable[[np.ndarray], None] | None = None,
 ) -> Evaluation:
-    """Run E episodes of each of P members to their end, chunks open loop.
+    """Run E episodes of each of P members to their end, chunks open loop, S of each member at a time.
 
-    act               one call for all members and episodes. Its rows stay where they are, (P, E, O) throughout: an
-                      episode that is over keeps its last observation and what is answered there is ignored
-    pool              at least P * E environments with a time limit; used members first, and reusable
-    horizon_length    h; `act` answers either whole chunks (P, E, h * A), which are executed to their end, or in
-                      n-step mode single actions (P, E, A)
-    action_dim        A
-    seed              with e it gives episode e's seed, the same for every member: members start alike
-    record_positions  keep the first member's trajectories (mazes only)
-    first             e of the first of these episodes
+    Args:
+        act: one call for all members and slots. An episode stays in its slot; in a slot whose episode is over, the
+            last observation stays, and what is answered there is ignored.
+        pool: at least P environments with a time limit; S = min(E, environments // P). Used members first, reusable.
+        members: P.
+        episodes: E, of each member.
+        horizon_length: h; `act` answers either whole chunks (P, S, h * A), which are executed to their end, or in
+            n-step mode single actions (P, S, A).
+        action_dim: A.
+        seed: gives, with e, the seed of episode e, the same for every member: members start alike.
+        record_positions: keep the first member's trajectories (mazes only).
+        begin: called before `act` where episodes begin, with their numbers (P, S), -1 in the other slots.
 
-    Actions are clipped to the environment's action box. Raises QamError if sizes do not fit together, the policy's
-    actions are not finite, or an environment fails.
+    Actions are clipped to the environment's action box.
+
+    Raises:
+        QamError: sizes do not fit together, or the policy's actions are not finite.
+        EnvironmentFailure: an environment fails.
     """
-    rows = members * episodes
-    if members < 1 or episodes < 1 or horizon_length < 1 or rows > pool.count:
+    if members < 1 or episodes < 1 or horizon_length < 1 or members > pool.count:
         raise QamError(
             f"{members} members with {episodes} episodes and horizon_length={horizon_length} do not fit "
-            f"a pool of {pool.count} environments: expected each at least 1, and an environment for every episode"
+            f"a pool of {pool.count} environments: expected each at least 1, and an environment for every member"
         )
     if action_dim != pool.action_dim:
         raise QamError(f"got action_dim={action_dim}, but the environment takes {pool.action_dim}: use its own")
     if pool.max_episode_steps is None:
         raise QamError("the environment has no time limit, so an episode may never end: wrap it in a TimeLimit")
+    slots = Slots(members, episodes, pool.count)
+    rows, shape = members * slots.size, (members, slots.size)
     record = ("positions",) if record_positions else ()
     returns, lengths = np.zeros(pool.count), np.zeros(pool.count, np.int64)
     success, judged = np.zeros(pool.count, bool), False
-    paths: list[list[np.ndarray]] = [[] for _ in range(episodes)]
-    active = np.arange(pool.count) < rows
-    seeds = np.zeros(pool.count, np.int64)
-    seeds[:rows] = np.tile(episode_seeds(seed, first + episodes)[first:], members)
+    path: list[list[np.ndarray]] = [[] for _ in range(pool.count)]
+    found = {
+        "success": np.zeros((members, episodes), bool),
+        "return": np.zeros((members, episodes)),
+        "length": np.zeros((members, episodes), np.int64),
+        **{name: np.full((members, episodes), np.nan) for name in pool.metric_names},
+    }
+    trajectories: dict[int, np.ndarray] = {}
+    seeds = episode_seeds(seed, episodes)
 
     started = time.perf_counter()
-    observations = pool.reset(seeds, active)
-    while active.any():
-        answer = act(observations[:rows].reshape(members, episodes, -1))
-        actions = chunk_from(answer, (members, episodes), horizon_length, pool)
+    observations = np.zeros((pool.count, pool.observation_dim), np.float32)
+    while True:
+        begins = slots.begin()
+        new = np.zeros(pool.count, bool)
+        new[:rows] = begins.ravel() >= 0
+        if new.any():
+            given = np.zeros(pool.count, np.int64)
+            given[new] = seeds[begins[begins >= 0]]
+            observations = pool.reset(given, new)
+            returns[new], lengths[new], success[new] = 0, 0, False
+            if begin is not None:
+                begin(begins)
+        active = np.zeros(pool.count, bool)
+        active[:rows] = slots.episode.ravel() >= 0
+        if not active.any():
+            break
+        actions = chunk_from(act(observations[:rows].reshape(*shape, -1)), shape, horizon_length, pool)
         padded = np.zeros((pool.count, *actions.shape[1:]), np.float32)
         padded[:rows] = actions
         result = pool.step_chunk(padded, active, record)
@@ -214,23 +232,27 @@ def evaluate(
         lengths += result.steps
         success |= result.success
         judged |= bool(result.judged.any())
-        if result.positions is not None:
-            for path, piece in zip(paths, result.positions, strict=False):
-                if piece is not None:
-                    path.append(piece)
-        active &= ~(result.terminated | result.truncated)
+        for row, piece in enumerate(result.positions or ()):
+            if piece is not None:
+                path[row].append(piece)
+        over = active & (result.terminated | result.truncated)
+        for row in np.flatnonzero(over).tolist():
+            p, e = row // slots.size, int(slots.episode.flat[row])
+            found["success"][p, e], found["return"][p, e], found["length"][p, e] = (
+                success[row], returns[row], lengths[row],
+            )  # fmt: skip
+            if result.metrics is not None:
+                for name, value in zip(pool.metric_names, result.metrics[row], strict=True):
+                    found[name][p, e] = value
+            if record and p == 0:
+                trajectories[e] = np.concatenate(path[row])
+            path[row] = []
+        slots.end(over[:rows].reshape(shape))
 
-    shape = (members, episodes)
-    found = {"success": success, "return": returns, "length": lengths}
     if not judged:
         del found["success"]
-    if result.metrics is not None:
-        found |= dict(zip(pool.metric_names, result.metrics.T, strict=True))
-    return Evaluation(
-        {name: values[:rows].reshape(shape) for name, values in found.items()},
-        time.perf_counter() - started,
-        tuple(np.concatenate(path) for path in paths) if record_positions else None,
-    )
+    seconds = time.perf_counter() - started
+    return Evaluation(found, seconds, tuple(trajectories[e] for e in range(episodes)) if record else None)
 
 
 def chunk_from(answer: np.ndarray, lead: Sequence[int], horizon_length: int, pool: EnvironmentPool) -> np.ndarray:

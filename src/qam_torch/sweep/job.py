@@ -90,12 +90,14 @@ class SweepJob:
             return False
 
     def _settings(self, config: DictConfig, share: Share, begun: bool) -> dict[str, Any]:
-        """The run's resolved configuration, with its CPU share and the absolute path of its directory."""
+        """The run's resolved configuration, with its CPU share and the absolute path of its directory.
+
+        The share of threads is in OMP_NUM_THREADS, so that a run may take fewer.
+        """
         settings = _plain(config)
         settings["run_dir"] = str(self.cwd / Path(settings["run_dir"]).expanduser())
-        for name in ("num_threads", "eval_workers"):
-            if settings[name] is None:
-                settings[name] = share.threads
+        if settings["eval_workers"] is None:
+            settings["eval_workers"] = share.threads
         if begun:
             settings["resume"] = "auto"
         return settings

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
+import sys
 from pathlib import Path
 
-__all__ = ["cpu_cores", "is_alive", "visible_gpus"]
+__all__ = ["cpu_cores", "is_alive", "resident_bytes", "return_freed_memory", "return_garbage", "visible_gpus"]
 
 
 def cpu_cores() -> int:
@@ -22,6 +25,28 @@ def visible_gpus() -> tuple[str, ...]:
     import torch
 
     return tuple(map(str, range(torch.cuda.device_count())))
+
+
+def resident_bytes(pid: int | str = "self") -> int:
+    """Memory of a process that is not swapped out; 0 where the system does not tell."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
+    except (OSError, LookupError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def return_freed_memory() -> None:
+    """Return memory to the system that was freed: glibc keeps it below 32 MB per allocation."""
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def return_garbage() -> None:
+    """Free objects that refer to each other, and return their memory to the system; takes a tenth of a second."""
+    gc.collect()
+    return_freed_memory()
 
 
 def is_alive(pid: int) -> bool:

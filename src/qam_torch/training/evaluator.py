@@ -1,8 +1,6 @@
-"""Evaluation of all members during training, in environments that are made once and kept."""
+"""Evaluation of all members during training, in environments that are made before it and kept."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.envs.pool import EnvironmentPool
@@ -16,14 +14,18 @@ class Evaluator:
     """Evaluates all members of an algorithm side by side.
 
     Args:
-        make_pool: makes the environments when they are first needed.
+        pool: the environments.
         episodes: per member, >= 1.
         action_dim: A.
+
+    Attributes:
+        reports_success: whether an evaluation has reported success. All later ones then do: many environments report
+            success only when an episode succeeds.
     """
 
-    def __init__(self, make_pool: Callable[[], EnvironmentPool], episodes: int, action_dim: int) -> None:
-        self.make_pool, self.episodes, self.action_dim = make_pool, episodes, action_dim
-        self.pool: EnvironmentPool | None = None
+    def __init__(self, pool: EnvironmentPool, episodes: int, action_dim: int) -> None:
+        self.pool, self.episodes, self.action_dim = pool, episodes, action_dim
+        self.reports_success = False
 
     def __call__(
         self, algorithm: Algorithm, step: int, policy: str = "policy", record_positions: bool = False
@@ -32,15 +34,9 @@ class Evaluator:
 
         Noise and episodes are functions of (seeds, step) alone, so that a resumed run repeats the same evaluation.
         """
-        if self.pool is None:
-            self.pool = self.make_pool()
         stream = f"evaluation/{policy}/{step}"
-        return evaluate_members(
+        evaluation = evaluate_members(
             algorithm, self.pool, self.episodes, self.action_dim, step, stream, policy, record_positions
         )
-
-    def close(self) -> None:
-        """End the processes of the environments."""
-        if self.pool is not None:
-            self.pool.close()
-            self.pool = None
+        self.reports_success |= evaluation.success is not None
+        return evaluation.with_success() if self.reports_success else evaluation

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +14,17 @@ from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.datamodule import TrainingData
+from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
-from qam_torch.rollout.pools import environments_for, make_pool
+from qam_torch.rollout.pools import evaluation_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
 from qam_torch.system.locks import alone
+from qam_torch.system.machine import return_garbage
 from qam_torch.system.signals import Ending, Terminated, termination_raises
 from qam_torch.system.streams import standard_streams
 from qam_torch.training.announcement import announce_data, announce_finished, announce_plan
@@ -37,6 +39,7 @@ from qam_torch.training.description import describe
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.finished_run import finished_run
 from qam_torch.training.loggers import Resumable
+from qam_torch.training.memory import announce_memory, needed_memory
 from qam_torch.training.online import build_collector, build_online_phase
 from qam_torch.training.plots import Plot, plot_name
 from qam_torch.training.result_table import print_results
@@ -78,23 +81,29 @@ class Additions(NamedTuple):
     evaluation_metrics: Sequence[StepMetric] = ()
     plots: Sequence[Plot] = ()
 
-    def check(self) -> None:
-        """Raise QamError for objects of another kind."""
+    def check(self, workers: int) -> None:
+        """Raise QamError for objects of another kind, and for metrics that workers cannot import.
+
+        Args:
+            workers: processes that step the environments of an evaluation; 0 for this process.
+        """
         for name, kind in (("callbacks", L.Callback), ("loggers", Logger)):
             for given in getattr(self, name):
                 if not isinstance(given, kind):
                     raise QamError(f"{name} contain a {type(given).__name__}: expected objects of Lightning's {kind}")
         metric_names(self.evaluation_metrics)
+        if workers:
+            pickled_metrics(self.evaluation_metrics, "give eval_workers=0")
         for plot in self.plots:
             plot_name(plot)
 
 
-def fit(settings: RunSettings, additions: Additions) -> RunResult:
+def fit(settings: RunSettings, additions: Callable[[], Additions]) -> RunResult:
     """Train and evaluate with what is passed and nothing else; `qam_torch.run.fit` adds what is configured.
 
     Args:
         settings: of the run, from `training.settings.read_settings`.
-        additions: callbacks, loggers, metrics and plots.
+        additions: makes callbacks, loggers, metrics and plots; not called where the run is already finished.
 
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
@@ -105,23 +114,25 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         return _fit_unless_finished(settings, additions)
 
 
-def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
+def _fit_unless_finished(settings: RunSettings, make_additions: Callable[[], Additions]) -> RunResult:
     quiet_lightning()
-    additions.check()
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
         announce_finished(finished, paths)
         return RunResult(paths.directory, finished, None)
+    additions = make_additions()
+    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     prepare_directory(paths.directory)
     announce_plan(settings)
     method, update = settings.method, settings.update
-    threads = computing_threads(update.num_threads, method.hidden_widths, method.members * update.batch_size)
-    with _exclusive(paths), threads:
-        return _fit(settings, paths, additions)
+    rows = method.members * update.batch_size * method.options.get("num_qs", 1)
+    threads = computing_threads(update.num_threads, method.hidden_widths, rows)
+    with _exclusive(paths), threads, contextlib.ExitStack() as held:
+        return _fit(settings, paths, additions, held)
 
 
-def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunResult:
+def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: contextlib.ExitStack) -> RunResult:
     # What is trained, and for how long
     method, update = settings.method, settings.update
     trainer = build_trainer(settings.accelerator, settings.devices)
@@ -129,6 +140,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     start = choose_start(paths, settings.schedule, settings.init_from, settings.continues)
     schedule = replace(settings.schedule, offline_steps=start.offline_steps)
     data = load_data(settings.request, device, update.dtype)
+    return_garbage()  # of the environment that reading the data needs, and of the files' arrays
     algorithm, arguments = method.build(data.observation_dim, data.action_dim, update.dtype)
     update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
 
@@ -156,12 +168,9 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     )
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
-    environments = environments_for(algorithm.members, episodes, settings.evaluation.eval_environments)
-    evaluator = Evaluator(
-        lambda: make_pool(make, environments, workers, additions.evaluation_metrics),
-        episodes,
-        data.action_dim,
-    )
+    most, own_metrics = settings.evaluation.eval_environments, additions.evaluation_metrics
+    pool = held.enter_context(evaluation_pool(make, algorithm.members, episodes, most, workers, own_metrics))
+    evaluator = Evaluator(pool, episodes, data.action_dim)
 
     # The run directory
     description = _describe(settings, data, algorithm, arguments)
@@ -193,8 +202,10 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
     ]
 
     announce_data(data, module, algorithm, device, schedule, start)
+    announce_memory(needed_memory(module, algorithm, pool, schedule, settings.replay))
     try:
         train(trainer, algorithm, module, checkpoint)
+        ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(
@@ -208,8 +219,6 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions) -> RunRes
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
-    finally:
-        evaluator.close()
     print_results(paths, summary)
     return RunResult(paths.directory, summary, algorithm, start.resumed)
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["computing_threads", "one_is_faster", "threads_sleep"]
+__all__ = ["computing_threads", "one_is_enough", "threads_sleep"]
 
-FEW_ROWS, NARROW = 512, 256
-"""Rows of all members' batches, and widest hidden layer, up to which one thread beats two that have to be woken up."""
+SMALL, SMALL_ASLEEP = 8e6, 64e6
+"""Multiplications of an update's largest product up to which a second thread does not help, and does not help where it
+has to be woken up for each operation. The quickstart's have four million."""
 
 
 def threads_sleep() -> bool:
@@ -19,14 +20,17 @@ def threads_sleep() -> bool:
     return os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive" and "GOMP_SPINCOUNT" not in os.environ
 
 
-def one_is_faster(widths: Sequence[int], rows: int) -> bool:
-    """Whether an update's operations take less time than waking up a second thread for each.
+def one_is_enough(widths: Sequence[int], rows: int) -> bool:
+    """Whether a second thread does not make an update faster.
+
+    Threads wait for each other after every operation, so that an update of several threads also waits for the other
+    processes on their cores.
 
     Args:
         widths: of the hidden layers.
-        rows: of all members' batches, P B.
+        rows: of all critics' batches, P K B.
     """
-    return threads_sleep() and rows <= FEW_ROWS and max(widths, default=NARROW + 1) <= NARROW
+    return bool(widths) and rows * max(widths) ** 2 <= (SMALL_ASLEEP if threads_sleep() else SMALL)
 
 
 @contextmanager
@@ -34,16 +38,12 @@ def computing_threads(num_threads: int | None, widths: Sequence[int], rows: int)
     """Let torch compute with a number of threads; afterwards with as many as before.
 
     Args:
-        num_threads: None keeps torch's own choice, except where threads sleep and the update is small: there one
-            thread is several times as fast as two.
+        num_threads: None takes one thread where that is enough, otherwise torch's own choice.
         widths: of the hidden layers.
-        rows: of all members' batches, P B.
+        rows: of all critics' batches, P K B.
     """
     before = torch.get_num_threads()
-    alone = num_threads is None and before > 1 and one_is_faster(widths, rows)
-    if alone:
-        print("computing with one CPU thread: OMP_WAIT_POLICY=passive makes more of them slower on updates this small")
-    torch.set_num_threads(1 if alone else num_threads or before)
+    torch.set_num_threads(num_threads or (1 if one_is_enough(widths, rows) else before))
     try:
         yield
     finally:

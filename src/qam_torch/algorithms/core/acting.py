@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,20 +12,21 @@ import torch
 from qam_torch.algorithms.core.algorithm import Algorithm
 from qam_torch.algorithms.core.noise import NamedNoise
 from qam_torch.algorithms.core.recording import record
-from qam_torch.types import Draw, Policy
+from qam_torch.types import Policy
 
 __all__ = ["CollectingActor", "PopulationActor"]
 
 
 class PopulationActor:
-    """A policy of all members as a function of numpy arrays: (P, E, O) -> (P, E, D).
+    """A policy of all members as a function of numpy arrays: (P, S, O) -> (P, S, D).
 
-    algorithm  whose members, device and seeds to use
-    policy     "policy" (what the method acts with) or "behavior_policy" (f_beta alone)
-    stream     name of the random stream of the acting noise
-    seeds      instead of the members' own
-    block      the rows are episodes first, .., last - 1 of E: (first, last, E); they get the noise that they would get
-               among all E. None: the rows are all there are
+    Args:
+        algorithm: whose members, device and seeds to use.
+        policy: "policy" (what the method acts with) or "behavior_policy" (f_beta alone).
+        stream: name of the random stream of the acting noise.
+        seeds: instead of the members' own.
+        episodes: E. Where it is given, `begin` assigns episodes to the rows, and each gets the noise that it would get
+            if all E began together. Otherwise all rows begin at the first call.
     """
 
     def __init__(
@@ -34,38 +35,64 @@ class PopulationActor:
         policy: str = "policy",
         stream: str = "act",
         seeds: tuple[int, ...] | None = None,
-        block: tuple[int, int, int] | None = None,
+        episodes: int | None = None,
     ) -> None:
-        self.block = block
         self.algorithm, self.stream, self.seeds = algorithm, stream, seeds or algorithm.seeds
         self.policy: Policy = getattr(algorithm, policy)
-        self.noise: NamedNoise | None = None
-        self.rows = 0
+        self.episodes = episodes
+        self._groups: list[tuple[NamedNoise, np.ndarray]] = []
+        self._rows = 0
+
+    def begin(self, begins: np.ndarray) -> None:
+        """Begin episodes: (P, S) int, the number of the episode in each row, -1 where the present one goes on."""
+        new, size = begins >= 0, self.episodes or begins.shape[1]
+        parameter = next(self.algorithm.networks.parameters())
+        noise = NamedNoise(
+            self.policy.draws(size), self.seeds, self.stream, parameter.device, parameter.dtype
+        )  # fmt: skip
+        continued = ((noise, np.where(new, -1, running)) for noise, running in self._groups)
+        self._groups = [(noise, running) for noise, running in continued if (running >= 0).any()]
+        self._groups.append((noise, begins.copy()))
+        self._rows = begins.shape[1]
 
     @torch.no_grad()
     def __call__(self, observations: np.ndarray) -> np.ndarray:
         """One batched forward pass for all members and rows."""
+        rows = observations.shape[1]
+        if self.episodes is None and self._rows != rows:
+            self._groups = []
+            self.begin(np.tile(np.arange(rows), (len(observations), 1)))
         parameter = next(self.algorithm.networks.parameters())
-        if self.noise is None or self.rows != observations.shape[1]:
-            self.rows = observations.shape[1]
-            draws = self.policy.draws(self.rows if self.block is None else self.block[2])
-            self.noise = NamedNoise(draws, self.seeds, self.stream, parameter.device, parameter.dtype)
-        noise = {name: draw[0] for name, draw in self.noise.sample(1).items()}
-        if self.block is not None:
-            noise = {name: self._of_block(draw, self.policy.draws(self.rows)[name]) for name, draw in noise.items()}
         states = torch.as_tensor(observations, dtype=parameter.dtype, device=parameter.device)
-        chunks = self.policy(states, noise).cpu().numpy()
+        chunks = self.policy(states, self._noise(rows)).cpu().numpy()
         return _finite(chunks, np.ones(len(chunks), bool), self.algorithm)
 
-    def _of_block(self, drawn: torch.Tensor, own: Draw) -> torch.Tensor:
-        """The rows (P, ..) of this block out of all episodes', on the axis in which the two differ."""
-        assert self.block is not None
-        first, last, episodes = self.block
-        for axis, (whole, part) in enumerate(zip(drawn.shape[1:], own.shape, strict=True), start=1):
-            if whole != part:
-                each = whole // episodes
-                return drawn.narrow(axis, first * each, (last - first) * each)
-        return drawn
+    def _noise(self, rows: int) -> dict[str, torch.Tensor]:
+        """The noise of every row, out of what its group draws for all episodes."""
+        found: dict[str, torch.Tensor] = {}
+        shapes = self.policy.draws(rows)
+        for noise, running in self._groups:
+            members, slots = (torch.as_tensor(index, device=noise.device) for index in np.nonzero(running >= 0))
+            numbers = torch.as_tensor(running[running >= 0], device=noise.device)
+            whole = bool((running == np.arange(rows)).all())
+            for name, (drawn,) in noise.sample(1).items():
+                if whole and drawn.shape[1:] == shapes[name].shape:
+                    found[name] = drawn
+                    continue
+                size = noise.draws[name].shape
+                axis = _axis_of_rows(size, self.policy.draws((self.episodes or rows) + 1)[name].shape)
+                if name not in found:
+                    found[name] = drawn.new_zeros(len(drawn), *shapes[name].shape)
+                each = size[axis] // (self.episodes or rows)
+                # (P, .., E each, ..) -> (P, E, .., each, ..), a view in which episodes are assigned to rows
+                target = found[name].unflatten(axis + 1, (rows, each)).movedim(axis + 1, 1)
+                target[members, slots] = drawn.unflatten(axis + 1, (-1, each)).movedim(axis + 1, 1)[members, numbers]
+        return found
+
+
+def _axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
+    """The axis on which the draws of one more row differ."""
+    return next(axis for axis, (one, other) in enumerate(zip(shape, larger, strict=True)) if one != other)
 
 
 class CollectingActor:
