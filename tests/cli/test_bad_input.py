@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,8 +16,7 @@ from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.training.checkpoint_io import AtomicCheckpointIO
 from qam_torch.types import QamError
-from tests.helpers.processes import end_session, session_ends
-from tests.helpers.runs import Fit, environment, one_sentence
+from tests.helpers.runs import Fit, one_sentence, uncaptured
 
 Overrides = Callable[..., list[str]]
 Train = Callable[..., int]
@@ -260,16 +255,18 @@ def test_a_real_limit_on_a_files_size(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-@pytest.mark.slow
-def test_a_run_on_a_disk_that_fills_up(tiny: Overrides, tmp_path: Path) -> None:
-    """The command itself: one sentence, status 1, and no checkpoint that could not be read."""
-    done = subprocess.run(
-        [sys.executable, "-m", "qam_torch.train", *tiny(tmp_path / "run", "eval_every=40")],
-        capture_output=True, text=True, env=environment(), timeout=240,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)),
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "free some disk space" in one_sentence(done.stderr)
+def test_a_run_on_a_disk_that_fills_up(
+    tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence, status 1, and no checkpoint that could not be read."""
+    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert train(*tiny(tmp_path / "run", "eval_every=40", "logger=csv")) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "free some disk space" in one_sentence(capsys.readouterr().err)
     assert not list((tmp_path / "run" / "checkpoints").iterdir())
 
 
@@ -324,27 +321,3 @@ def test_a_learning_rate_that_is_far_too_large(
     told = one_sentence(capsys.readouterr().err)
     assert "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in told
     assert "last good checkpoint: none was saved yet" in told
-
-
-# Ctrl-C
-
-
-@pytest.mark.slow
-def test_an_interrupt_ends_with_a_sentence_and_no_process_is_left(tiny: Overrides, tmp_path: Path) -> None:
-    words = tiny(tmp_path / "run", "offline_steps=1000000", "checkpoint_every=100", "eval_every=50", "eval_workers=2")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qam_torch.train", *words], env=environment(), text=True, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        until = time.monotonic() + 120
-        while not (tmp_path / "run" / "checkpoints" / "last.ckpt").exists() and time.monotonic() < until:
-            time.sleep(0.05)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the command
-        _, error = process.communicate(timeout=60)
-        assert process.returncode == 130, error
-        assert "interrupted; the same command with resume=auto continues" in one_sentence(error)
-        assert session_ends(process.pid), "a worker is left"
-    finally:
-        end_session(process.pid)
-        process.wait()
