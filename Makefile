@@ -13,6 +13,7 @@ VENV ?= .venv
 TORCH_INDEX ?=
 PYTEST_ARGS ?=
 
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -24,14 +25,14 @@ help: ## this list
 
 install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that test and lint need
 
-quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze (three minutes)
+quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze
 	@$(BIN)/qam-train
 
 test: $(VENV)/.installed-test ## install, then run the fast tests (four minutes on two cores)
-	@$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow' $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
 test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (twenty minutes)
-	@$(BIN)/python -m pytest -n auto --dist loadfile tests notebooks benchmarks $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks benchmarks $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.installed-test ## install, then time the hot parts; leave the machine alone meanwhile
 	@$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-sort=name $(PYTEST_ARGS)

@@ -10,9 +10,14 @@ from qam_torch.bench.workload import PRESETS, Workload, method_names
 
 
 def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
-    """Blocks of updates, after the recording and two more; every metric of the last must be finite."""
-    workload.run(2)
-    metrics = benchmark.pedantic(workload.run, args=(updates,), rounds=5, warmup_rounds=1)
+    """Blocks of updates, after the recording and two more; every metric of the last must be finite.
+
+    Where nothing is timed, it is one update.
+    """
+    if benchmark.enabled:
+        workload.run(2)
+    block = updates if benchmark.enabled else 1
+    metrics = benchmark.pedantic(workload.run, args=(block,), rounds=5, warmup_rounds=1)
     assert all(value.isfinite().all() for value in metrics.values())
     if benchmark.stats:  # None where nothing is timed
         flops = workload.flops()

@@ -22,7 +22,7 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.data.dataset_files import ensure_dataset
 from qam_torch.training import summary
 from qam_torch.training.fit import RunResult
-from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, tiny_of, uncaptured
+from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, shorten_episodes, tiny_of, uncaptured
 
 # dm_control's logger takes whatever stderr is when it is imported, and closes it when Hydra configures the logging of a
 # later job. Under pytest that is the stream of pytest's own capture; the process's real stderr is never closed.
@@ -30,6 +30,21 @@ absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 # As in a terminal: a shell's background job, which these tests may be, passes ignored interrupts on to its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+LONGEST = (
+    "tests/frozen/test_frozen_commands.py", "tests/sweep/test_launchers.py", "tests/training/test_online.py",
+    "tests/field/test_field.py", "tests/training/test_every_method_trains.py", "notebooks/sweep_inv_temp.ipynb",
+    "tests/training/test_resume.py", "benchmarks/bench_update.py", "tests/packaging/test_paper.py",
+    "notebooks/adjoint_matching_2d.ipynb", "notebooks/quickstart.ipynb", "tests/frozen/test_frozen_measured.py",
+)  # fmt: skip
+"""Files that take half a minute or more: they begin first, so that none is left to one process at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    places = {ROOT / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +72,7 @@ def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
 
     def fit(run_dir: Path | str, *more: str, plots: bool = False) -> RunResult:
         with pytest.MonkeyPatch.context() as patch:
+            shorten_episodes(patch.setattr)
             patch.setattr(Algorithm, "update", uncaptured)
             if not plots:
                 patch.setattr(summary, "save_plots", lambda *_: [])
@@ -78,7 +94,13 @@ def population(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunRe
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+def short_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Episodes of medium point mazes end after 30 steps in this process."""
+    shorten_episodes(monkeypatch.setattr)
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch, short_episodes: None) -> Iterator[Callable[..., int]]:
     """train(*words) -> exit status of `qam-train` with these words, in this process."""
     from qam_torch.cli.train import main
 

@@ -34,7 +34,7 @@ from qam_torch.flows import (
 )
 
 generator = torch.Generator().manual_seed(0)
-share_of_updates = 0.2 if "SHORT_NOTEBOOKS" in os.environ else 1.0  # the tests set it
+share_of_updates = 0.05 if "SHORT_NOTEBOOKS" in os.environ else 1.0  # the tests set it
 
 
 def normal(*shape):

@@ -11,7 +11,7 @@ from IPython.display import Image
 
 import qam_torch
 
-short = ["offline_steps=1500", "eval_every=1500", "checkpoint_every=1500", "eval_episodes=10"]
+short = ["offline_steps=300", "eval_every=300", "checkpoint_every=300", "eval_episodes=5"]
 overrides = short if "SHORT_NOTEBOOKS" in os.environ else []  # the tests set it
 config = qam_torch.compose(["experiment=quickstart", "runs_root=runs/notebook", *overrides])
 print(config.algo)

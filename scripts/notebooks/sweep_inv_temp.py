@@ -2,8 +2,8 @@
 # # A sweep over inv_temp as one population
 #
 # `inv_temp` weighs the critic against the data, and is the number to tune first. Three values times two seeds are six
-# runs, and here they are one: six members of a population, trained in one process, each exactly what it would be
-# alone. [Populations](../docs/populations.md) says in what else members may differ.
+# runs, and here they are one: six members of a population, trained in one process. Each equals a run of its own, up to
+# rounding. [Populations](../docs/populations.md) lists what else members may differ in.
 
 # %%
 import csv
@@ -17,7 +17,8 @@ from IPython.display import Image, Markdown
 import qam_torch
 from qam_torch.report.write import write_report
 
-updates = 1000 if "SHORT_NOTEBOOKS" in os.environ else 4000  # the tests set it: the sweep takes a few minutes
+short = "SHORT_NOTEBOOKS" in os.environ  # the tests set it: the sweep takes a few minutes
+updates, evaluations = (200, 2) if short else (4000, 4)
 config = qam_torch.compose(
     [
         "experiment=quickstart",
@@ -26,7 +27,7 @@ config = qam_torch.compose(
         "seeds=[1,2]",
         "on_divergence=freeze",  # should one member diverge, the others go on
         f"offline_steps={updates}",
-        f"eval_every={updates // 4}",
+        f"eval_every={updates // evaluations}",
         f"checkpoint_every={updates}",
         "eval_episodes=5",
         "compare_behavior=false",

@@ -49,11 +49,15 @@ def fit(
     from qam_torch.training.fit import fit as train_and_evaluate
     from qam_torch.training.settings import read_settings
 
-    settings = read_settings(config)
-    additions = Additions(
-        callbacks=[*instances(config, "callbacks"), *callbacks],
-        loggers=[*instances(config, "logger"), *loggers],
-        evaluation_metrics=[*functions(config.get("evaluation_metrics"), "evaluation_metrics"), *evaluation_metrics],
-        plots=[*functions(config.get("plots"), "plots"), *plots],
-    )
-    return train_and_evaluate(settings, additions)
+    def additions() -> Additions:
+        return Additions(
+            callbacks=[*instances(config, "callbacks"), *callbacks],
+            loggers=[*instances(config, "logger"), *loggers],
+            evaluation_metrics=[
+                *functions(config.get("evaluation_metrics"), "evaluation_metrics"),
+                *evaluation_metrics,
+            ],
+            plots=[*functions(config.get("plots"), "plots"), *plots],
+        )
+
+    return train_and_evaluate(read_settings(config), additions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from qam_torch.cli.command import ListOf, Parser, run_command
+from qam_torch.system.signals import Terminated
 from qam_torch.types import QamError
 
 
@@ -44,6 +46,25 @@ def test_an_error_is_one_line_and_a_status(
     assert run_command("qam-x", raiser(error), again="continue", memory="use less") == status
     captured = capsys.readouterr()
     assert captured.err == f"{line}\n" and captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), 130), (Terminated(signal.SIGTERM), 143), (SystemExit("no"), 1)]
+)
+def test_the_status_remains_where_the_output_cannot_be_written(
+    error: BaseException, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stream = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def command() -> int:
+        print("to nobody")
+        raise error
+
+    assert run_command("qam-x", command) == status
+    stream.close()  # Python does the same at its end, and would fail if something were still to be written
 
 
 def test_other_errors_are_not_hidden() -> None:

@@ -16,6 +16,8 @@ from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import one_sentence
 
+pytestmark = pytest.mark.usefixtures("short_episodes")
+
 
 def ckpt(result: RunResult) -> str:
     return f"{result.directory}/checkpoints/last.ckpt"

@@ -101,6 +101,9 @@ def test_a_multirun_is_the_product_of_its_choices() -> None:
     expected = [["algo=qam", "seed=1"], ["algo=qam", "seed=2"], ["algo=qam_f", "seed=1"], ["algo=qam_f", "seed=2"]]
     assert jobs(["algo=qam,qam_f", "seed=1,2"]) == expected
     assert jobs(["algo=choice(qam,qam_f)", "seed=range(1,3)"]) == expected
+    assert [run[1] for run in jobs(["task=3", "algo.actor_hidden_dims=[8,8],[16]"])] == [
+        "algo.actor_hidden_dims=[8,8]", "algo.actor_hidden_dims=[16]"
+    ]  # fmt: skip
     assert jobs(["seeds=[1,2]", "task=3"]) == [["seeds=[1,2]", "task=3"]]
     assert [run[0] for run in jobs(["env=glob(cube-*-noisy)"])] == [
         f"env=cube-{size}-noisy" for size in ("double", "octuple", "quadruple", "single", "triple")

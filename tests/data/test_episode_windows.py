@@ -153,7 +153,7 @@ def test_a_member_draws_the_same_in_any_population_and_grouping(rows: int) -> No
 
 def test_without_an_episode_of_two_there_is_nothing_to_draw() -> None:
     with pytest.raises(QamError, match=r"^every episode has a single transition, but algo\.windows=rql needs two"):
-        EpisodeWindows(episodes([1, 1]), 1, 0.9)
+        EpisodeWindows(episodes([1, 1]), 1, 0.9).check_usable()
 
 
 @pytest.mark.parametrize(("name", "dims"), [("qam", 3), ("rql", 4)])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from qam_torch.data.custom_npz import custom_steps
 from qam_torch.data.hdf5 import hdf5_steps
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
@@ -126,6 +127,25 @@ def test_robomimic_observation_keys(tmp_path: Path) -> None:
     assert hdf5_steps(path, ["image"]).observations.shape == (5, 48)
 
 
+def test_an_array_that_only_later_demonstrations_have_is_ignored(tmp_path: Path) -> None:
+    """Whatever the sizes, every row has the keys of the first demonstration."""
+    path = robomimic(tmp_path / "demos.hdf5", lambda data: data["demo_10"]["obs"].update(c=np.ones(2)), next_obs=False)
+    assert hdf5_steps(path).observations[-1].tolist() == [-11.0, 11.5, 11.0]
+
+
+def test_big_endian_numbers_are_read(tmp_path: Path) -> None:
+    swapped = {"observations": np.arange(6, dtype=">f8")[:, None], "rewards": np.arange(1, 7, dtype=">i4")}
+    assert steps(load(d4rl(tmp_path / "swapped.hdf5", **swapped))) == steps(load(d4rl(tmp_path / "d4rl.hdf5")))
+    np.savez(tmp_path / "swapped.npz", actions=np.zeros((6, 1)), terminals=np.zeros(6, bool), **swapped)
+    assert custom_steps(tmp_path / "swapped.npz").transitions(LOW, HIGH, "", dtype=torch.float64).states[-1] == 5
+    swapped_demos = robomimic(
+        tmp_path / "demos.hdf5",
+        lambda data: [data["demo_2/obs"].pop("b"), data["demo_2/obs"].update(b=np.arange(3, dtype=">f8"))],
+        next_obs=False,
+    )
+    assert steps(load(swapped_demos, ["b"]))[:2] == [(0.0, 1.0, 0.0, 1.0, False), (1.0, 2.0, 1.0, 1.0, False)]
+
+
 MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no rewards": (lambda path: d4rl(path, rewards=None), "has no array 'rewards': expected observations, actions"),
     "rows": (lambda path: d4rl(path, rewards=np.ones(5)), "'rewards' has 5 rows but 'observations' has 6"),
@@ -135,8 +155,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "flags": (lambda path: d4rl(path, terminals=np.full(6, 2)), "'terminals' has values other than 0 and 1"),
     "bounds": (lambda path: d4rl(path, actions=np.full((6, 1), 3.0)), "leaves the environment's bounds"),
     "no dones": (lambda path: robomimic(path, lambda data: data["demo_2"].pop("dones")), "demo_2 has no array 'dones'"),
-    "no obs": (lambda path: robomimic(path, lambda data: data["demo_2"].pop("obs")), "demo_2 has no 'obs'"),
+    "no obs": (lambda path: robomimic(path, lambda data: data["demo_2"].pop("obs")), "demo_2 has no group 'obs'"),
     "key": (lambda path: robomimic(path, lambda data: data["demo_10"]["next_obs"].pop("b")), "next_obs has no 'b'"),
+    "other keys": (lambda path: robomimic(path, lambda data: data["demo_10"].move("obs/a", "obs/c")), "obs has no 'a'"),
+    "obs is an array": (
+        lambda path: robomimic(path, lambda data: [data["demo_2"].pop("obs"), data["demo_2"].update(obs=np.ones(3))]),
+        "demo_2 has no group 'obs'",
+    ),
     "no demonstrations": (
         lambda path: robomimic(path, lambda data: [data.pop(name) for name in list(data)]),
         "has no demonstration data/demo_0: expected robomimic's or D4RL's layout",

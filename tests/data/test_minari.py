@@ -52,6 +52,7 @@ def episode(observations: Any, terminated: bool, truncated: bool, steps: int, **
         "rewards": [10.0 * i for i in range(steps)],
         "terminations": [*flags, terminated],
         "truncations": [*flags, truncated],
+        "infos": {"x": {"p": [np.zeros(2)] * (steps + 1)}, "n": list(range(steps + 1))},
         **changes,
     }
     return minari.data_collector.EpisodeBuffer(**parts)

@@ -41,7 +41,7 @@ def test_windows_end_where_the_next_row_is_of_another_episode() -> None:
     assert batch.valid.tolist() == [1, 1, 0, 1, 1]
     assert batch.rewards.tolist() == [1.5, 1.5, 1, 1.5, 1.5]
     assert list(steps.remarks()) == [
-        "1 breaks where next_observations differ from the following row: episodes end there"
+        "episodes also end at 1 step whose next state differs from the following row's state"
     ]
 
 
@@ -59,7 +59,7 @@ def test_a_flag_or_rounding_is_not_a_break() -> None:
 def test_next_states_of_an_environment_that_resets_itself_are_noticed() -> None:
     steps = recorded([0.0, 1, 2, 10, 11, 20, 21], [1.0, 2, 10, 11, 20, 21, 22], timeouts=[2, 4, 6])
     (remark,) = steps.remarks()
-    assert remark.startswith("warning: at 2 of 2 cuts, next_observations is the first state of the next episode")
+    assert remark.startswith("warning: at 2 of 2 cuts, the next state is the first state of the next episode")
     ended = recorded([0.0, 1, 2, 10, 11], [1.0, 2, 10, 11, 12], terminals=[2])
     assert list(ended.remarks()) == [], "nothing is bootstrapped after a terminal step"
 
@@ -70,7 +70,8 @@ def test_next_states_of_an_environment_that_resets_itself_are_noticed() -> None:
 )
 def test_cuts_without_a_last_state_are_counted(flags: dict[str, list[int]], count: int) -> None:
     remarks = list(recorded([0.0, 1, 2, 10, 11, 12], **flags).remarks())
-    assert [remark.partition(" cuts without a last state")[0] for remark in remarks] == [str(count)] * bool(count)
+    told = f"left out: {count} step{'s' * (count > 1)} where an episode is cut without a last state"
+    assert [remark.partition(";")[0] for remark in remarks] == [told] * bool(count)
 
 
 def test_what_the_type_cannot_hold_is_named() -> None:

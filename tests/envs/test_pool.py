@@ -16,7 +16,7 @@ import pytest
 from numpy.random.mtrand import get_bit_generator
 
 from qam_torch.envs.ogbench import make_environment
-from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.envs.pool import EnvironmentFailure, EnvironmentPool
 from qam_torch.types import QamError
 
 # Workers import it by name, so it is a module of its own. An episode of seed s has 3 + s % 5 steps; the observation is
@@ -26,7 +26,11 @@ import gymnasium, numpy as np
 
 class Toy(gymnasium.Env):
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    made = 0
     def __init__(self, trouble=None):
+        Toy.made += 1
+        if trouble == "third" and Toy.made == 3:
+            raise OSError("no licence")
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
         self.trouble = trouble
     def reset(self, seed=None, options=None):
@@ -250,8 +254,19 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
-    with pytest.raises(QamError, match="nearest known dataset names"):
+    with pytest.raises(EnvironmentFailure, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_environments_are_closed_if_a_later_one_cannot_be_made(make: Make, workers: int) -> None:
+    import toy_environment
+
+    closed = []
+    toy_environment.Toy.close = lambda self: closed.append(self)
+    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no licence\)$"):
+        EnvironmentPool(partial(make, "third"), 3, workers)
+    assert len(closed) == 2 * (workers == 0), "the worker has its own class"
 
 
 def test_vector_spaces_are_required() -> None:
@@ -260,7 +275,7 @@ def test_vector_spaces_are_required() -> None:
 
 
 def test_a_factory_that_cannot_be_sent_is_told(make: Make) -> None:
-    with pytest.raises(QamError, match="importable module"):
+    with pytest.raises(EnvironmentFailure, match="importable module"):
         EnvironmentPool(lambda: make(), 1, workers=1)
 
 

@@ -76,7 +76,10 @@ def peak_of(place: Workplace, name: str) -> Memory:
     here = place.folder(f"memory {name}")
     words = [*QUICKSTARTS[name], f"data.directory={here}/data", f"run_dir={here}/run", "eval_workers=2"]
     cache = {"TORCHINDUCTOR_CACHE_DIR": str(here / "cache")} if "empty cache" in name else {}
-    process, out, err = place.started(["qam-train", *words], **cache)
-    peak = peak_while(process)
-    assert process.returncode == 0, err.read_text()
+    command = [script("qam-train"), *words]
+    with subprocess.Popen(
+        command, cwd=here, env=environment(**cache), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        peak = peak_while(process)
+        assert process.stderr is not None and process.returncode == 0, process.stderr.read()
     return peak

@@ -49,13 +49,11 @@ class Scenario:
 
     Attributes:
         observe: Makes it, in a place, with a directory of its own.
-        light: Whether it takes less than about five seconds.
         shown: Whether the last line of standard output is the same each time.
         exact: Whether the numbers in the last lines are.
     """
 
     observe: Callable[[Workplace, Path], Ended]
-    light: bool
     shown: bool
     exact: bool
 
@@ -63,23 +61,23 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(name: str, light: bool = False, shown: bool = True, exact: bool = True) -> Callable[[Any], Any]:
+def scenario(name: str, shown: bool = True, exact: bool = True) -> Callable[[Any], Any]:
     """Register a function as the scenario of this name."""
 
     def registered(observe: Callable[[Workplace, Path], Ended]) -> Callable[[Workplace, Path], Ended]:
-        SCENARIOS[name] = Scenario(observe, light, shown, exact)
+        SCENARIOS[name] = Scenario(observe, shown, exact)
         return observe
 
     return registered
 
 
-def simple(name: str, *words: str, light: bool = True) -> None:
+def simple(name: str, *words: str) -> None:
     """Register a scenario that needs nothing but its words; WORK in them is the place's directory."""
 
     def observe(place: Workplace, here: Path) -> Ended:
         return place.run(*(word.replace("HERE", str(here)) for word in words))
 
-    scenario(name, light)(observe)
+    scenario(name)(observe)
 
 
 def observed(name: str, place: Workplace) -> dict[str, Any]:
@@ -147,19 +145,19 @@ def with_open(file: Path) -> Callable[[int, Path], bool]:
 @scenario("qam-train: success")
 def _(place: Workplace, here: Path) -> Ended:
     place.offline()
-    return place.once("offline", lambda: Ended(1, "", ""))
+    return place.made["offline"]
 
 
 @scenario("qam-train: success with an online phase")
 def _(place: Workplace, here: Path) -> Ended:
     place.online()
-    return place.once("online", lambda: Ended(1, "", ""))
+    return place.made["online"]
 
 
 @scenario("qam-train: success of a population")
 def _(place: Workplace, here: Path) -> Ended:
     place.population()
-    return place.once("population", lambda: Ended(1, "", ""))
+    return place.made["population"]
 
 
 simple("qam-train: help", "qam-train", "--help")
@@ -220,7 +218,7 @@ def sweep(place: Workplace, here: Path, *words: str) -> list[str]:
 @scenario("qam-train -m: success")
 def _(place: Workplace, here: Path) -> Ended:
     place.swept()
-    return place.once("sweep", lambda: Ended(1, "", ""))
+    return place.made["sweep"]
 
 
 @scenario("qam-train -m: finished sweep again with skip_completed=true")
@@ -253,14 +251,14 @@ def _(place: Workplace, here: Path) -> Ended:
 
 
 simple("qam-eval: no words", "qam-eval")
-simple("qam-eval: no checkpoint", "qam-eval", "HERE/none.ckpt", light=False)
+simple("qam-eval: no checkpoint", "qam-eval", "HERE/none.ckpt")
 simple("qam-eval: unknown option", "qam-eval", "HERE/none.ckpt", "--episods", "3")
 
 
 @scenario("qam-eval: success", exact=False)
 def _(place: Workplace, here: Path) -> Ended:
     place.evaluated()
-    return place.once("evaluated", lambda: Ended(1, "", ""))
+    return place.made["evaluated"]
 
 
 @scenario("qam-eval: damaged checkpoint")
@@ -285,7 +283,7 @@ simple("qam-data list: success", "qam-data", "list", "--directory", "HERE")
 simple("qam-data list: unknown pattern", "qam-data", "list", "atari", "--directory", "HERE")
 
 
-@scenario("qam-data list: Ctrl-C", light=True, shown=False)
+@scenario("qam-data list: Ctrl-C", shown=False)
 def _(place: Workplace, here: Path) -> Ended:
     """While nobody reads what it prints, which is more than the pipe holds."""
     read, write = os.pipe()
@@ -365,7 +363,7 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.run("qam-data", "stats", str(place.data_file), "--task", "1", "--png", str(here / "stats.png"))
 
 
-@scenario("qam-data stats: unknown environment", light=True)
+@scenario("qam-data stats: unknown environment")
 def _(place: Workplace, here: Path) -> Ended:
     np.savez(here / "mine.npz", observations=np.zeros((2, 2)))
     return place.run("qam-data", "stats", str(here / "mine.npz"))
@@ -422,7 +420,7 @@ def _(place: Workplace, here: Path) -> Ended:
 
 simple("qam-data get: unknown name", "qam-data", "get", "cube-single-v0", "--directory", "HERE")
 simple("qam-data get: nothing answers", "qam-data", "get", PUBLISHED, "--mirror", "http://127.0.0.1:1",
-       "--directory", "HERE", light=False)  # fmt: skip
+       "--directory", "HERE")  # fmt: skip
 
 
 @scenario("qam-data get: Ctrl-C")
@@ -463,7 +461,7 @@ def _(place: Workplace, here: Path) -> Ended:
     return place.run("qam-verify", str(here / "case.npz"))
 
 
-simple("qam-verify: no file", "qam-verify", "HERE/none.npz", light=False)
+simple("qam-verify: no file", "qam-verify", "HERE/none.npz")
 simple("qam-verify: no words", "qam-verify")
 
 
@@ -478,11 +476,11 @@ def _(place: Workplace, here: Path) -> Ended:
 @scenario("qam-bench: success")
 def _(place: Workplace, here: Path) -> Ended:
     place.measured()
-    return place.once("measured", lambda: Ended(1, "", ""))
+    return place.made["measured"]
 
 
 simple("qam-bench: unknown algo", "qam-bench", "--algo", "qan")
-simple("qam-bench: file that cannot be written", "qam-bench", "--json", "HERE/none/bench.json", light=False)
+simple("qam-bench: file that cannot be written", "qam-bench", "--json", "HERE/none/bench.json")
 
 
 @scenario("qam-bench: Ctrl-C")
@@ -502,7 +500,7 @@ simple("qam-report: no run", "qam-report", "HERE")
 @scenario("qam-report: success")
 def _(place: Workplace, here: Path) -> Ended:
     place.reported()
-    return place.once("report", lambda: Ended(1, "", ""))
+    return place.made["report"]
 
 
 @scenario("qam-report: Ctrl-C")
@@ -517,11 +515,11 @@ def _(place: Workplace, here: Path) -> Ended:
 PAPER = ("qam-reproduce", "paper", "--methods", "qam", "--domains", "cube-triple-play", "--tasks", "1")
 
 simple("qam-reproduce: help", "qam-reproduce", "--help")
-simple("qam-reproduce: success", *PAPER, light=False)
-simple("qam-reproduce: unknown method", "qam-reproduce", "paper", "--methods", "qan", light=False)
-simple("qam-reproduce: other runs than the paper's", *PAPER, "algo.lr=3", light=False)
+simple("qam-reproduce: success", *PAPER)
+simple("qam-reproduce: unknown method", "qam-reproduce", "paper", "--methods", "qan")
+simple("qam-reproduce: other runs than the paper's", *PAPER, "algo.lr=3")
 simple("qam-reproduce: launched run that fails", *PAPER, "--launch", "basic", "data.directory=HERE/data",
-       "data.download=false", "runs_root=HERE/runs", light=False)  # fmt: skip
+       "data.download=false", "runs_root=HERE/runs")  # fmt: skip
 
 
 @scenario("qam-reproduce: Ctrl-C")

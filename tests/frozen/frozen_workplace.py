@@ -1,18 +1,15 @@
 """Where frozen behavior is observed: console commands in a temporary directory, tiny data, and a few finished runs.
 
-Nothing here knows a module of the library: only its console scripts, beside the interpreter, and what they write.
+Nothing here knows a module of the library: only its console scripts and what they write.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.frozen.frozen_made_runs import copied_tree
-from tests.helpers.processes import end_session, session_ends
+from tests.helpers.forked import Forked
+from tests.helpers.processes import die_with_parent, end_session, session_ends
 
 DATA_SET = "pointmaze-medium-navigate-v0"
 TRANSITIONS = 2000
@@ -30,7 +28,7 @@ TINY = (
     "algo.value_hidden_dims=[16,16]",
     "algo.num_qs=2",
     "algo.flow_steps=3",
-    "algo.horizon_length=2",
+    "algo.horizon_length=20",
     "batch_size=8",
     "offline_steps=40",
     "updates_per_step=7",
@@ -80,8 +78,7 @@ def environment(**more: str) -> dict[str, str]:
 def default_signals() -> None:
     """In a child before it becomes the command: Ctrl-C as in a terminal, and death with the parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    die_with_parent()
 
 
 def last_line(text: str) -> str:
@@ -138,14 +135,15 @@ class Workplace:
 
     Args:
         directory: An empty directory.
+
+    Attributes:
+        made: How the commands have ended that made what several tests need.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self.data = self.directory / "data"
-        self._made: dict[str, Ended] = {}
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self.made: dict[str, Ended] = {}
 
     @property
     def replaced(self) -> list[tuple[str, str]]:
@@ -158,39 +156,25 @@ class Workplace:
         path.mkdir(exist_ok=True)
         return path
 
-    def started(self, words: Sequence[str], **variables: str) -> tuple[subprocess.Popen[bytes], Path, Path]:
-        """A command that has begun, in a session of its own, and the files of its standard output and error."""
+    def started(self, *words: str) -> Forked:
+        """A command that has begun."""
         folder = self.directory / "outputs"
-        with self._lock:
-            folder.mkdir(exist_ok=True)
-            number = len(list(folder.glob("*.out")))
-            out, err = folder / f"{number:03}.out", folder / f"{number:03}.err"
-            out.touch()
-        with open(out, "wb") as out_file, open(err, "wb") as err_file:
-            process = subprocess.Popen(
-                [script(words[0]), *words[1:]],
-                stdin=subprocess.DEVNULL,
-                stdout=out_file,
-                stderr=err_file,
-                cwd=self.directory,
-                env=environment(**variables),
-                start_new_session=True,
-                preexec_fn=default_signals,
-            )
-        return process, out, err
+        folder.mkdir(exist_ok=True)
+        number = len(list(folder.glob("*.out")))
+        out, err = folder / f"{number:03}.out", folder / f"{number:03}.err"
+        out.touch()
+        return Forked(words, out, err, self.directory, environment())
 
-    def run(self, *words: str, **variables: str) -> Ended:
+    def run(self, *words: str) -> Ended:
         """A command, to its end."""
-        process, out, err = self.started(words, **variables)
-        return self._ended(process, out, err)
+        return self._ended(self.started(*words))
 
-    def interrupted(self, ready: Callable[[int, Path], bool], *words: str, **variables: str) -> Ended:
+    def interrupted(self, ready: Callable[[int, Path], bool], *words: str) -> Ended:
         """A command that is interrupted as by Ctrl-C in a terminal, which reaches all its processes.
 
         Args:
             ready: (process id, file of standard output) -> whether it is at work, so that the signal can be sent.
             words: The command line.
-            variables: More environment variables.
 
         Returns:
             How it ended after the signal.
@@ -198,26 +182,25 @@ class Workplace:
         Raises:
             AssertionError: It ended, or the time was up, before it was ready.
         """
-        process, out, err = self.started(words, **variables)
+        process = self.started(*words)
         try:
             until = time.monotonic() + LONGEST_SECONDS
-            while not ready(process.pid, out):
-                assert process.poll() is None, f"{words} ended before it was interrupted: {err.read_text()[-2000:]}"
+            while not ready(process.pid, process.out):
+                assert process.poll() is None, (
+                    f"{words} ended before it was interrupted: {process.err.read_text()[-2000:]}"
+                )
                 assert time.monotonic() < until, f"{words} did not get to work"
                 time.sleep(POLL_SECONDS)
             os.killpg(process.pid, signal.SIGINT)
-            return self._ended(process, out, err)
+            return self._ended(process)
         finally:
             end(process)
 
     def once(self, name: str, make: Callable[[], Ended]) -> Ended:
-        """What `make` gives, which is called the first time only, whichever thread comes first."""
-        with self._lock:
-            lock = self._locks.setdefault(name, threading.Lock())
-        with lock:
-            if name not in self._made:
-                self._made[name] = make()
-            return self._made[name]
+        """How the command of this name has ended, which `make` runs the first time only."""
+        if name not in self.made:
+            self.made[name] = make()
+        return self.made[name]
 
     # What several tests need
 
@@ -295,16 +278,16 @@ class Workplace:
         return here / "out"
 
     @staticmethod
-    def _ended(process: subprocess.Popen[bytes], out: Path, err: Path) -> Ended:
+    def _ended(process: Forked) -> Ended:
         try:
-            status = process.wait(LONGEST_SECONDS)
+            status = process.wait()
             left = not session_ends(process.pid)
         finally:
             end(process)
-        return Ended(status, out.read_text(errors="replace"), err.read_text(errors="replace"), left)
+        return Ended(status, process.out.read_text(errors="replace"), process.err.read_text(errors="replace"), left)
 
 
-def end(process: subprocess.Popen[Any]) -> None:
+def end(process: Forked | subprocess.Popen[str]) -> None:
     """End a command and all processes of its session, if they are still there."""
     end_session(process.pid)
     process.wait()

@@ -12,7 +12,6 @@ import platform
 import shutil
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +64,7 @@ def record_files(place: Workplace) -> None:
 
 
 def record_commands(place: Workplace) -> None:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        write("commands", dict(zip(SCENARIOS, pool.map(lambda name: observed(name, place), SCENARIOS), strict=True)))
+    write("commands", {name: observed(name, place) for name in SCENARIOS})
 
 
 def record_report(place: Workplace) -> None:

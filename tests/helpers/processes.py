@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import time
 from pathlib import Path
 
-__all__ = ["end_session", "processes_of_session", "session_ends"]
+__all__ = ["die_with_parent", "end_session", "processes_of_session", "session_ends"]
 
 
 def processes_of_session(session: int) -> list[int]:
@@ -37,3 +38,9 @@ def end_session(session: int) -> None:
     for pid in processes_of_session(session):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def die_with_parent() -> None:
+    """In a child: be killed as soon as the parent ends, where the system can do that."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)

@@ -69,9 +69,8 @@ def table() -> dict[tuple[str, str], dict[str, str]]:
     return rows
 
 
-def expected(algo: str, domain: str, values: dict[str, str]) -> dict[str, Any]:
-    """What config.algo must hold: the defaults of the method and of the domain, and the table's values."""
-    defaults = composed(f"algo={algo}", f"env={domain}")["algo"]
+def expected(defaults: dict[str, Any], algo: str, values: dict[str, str]) -> dict[str, Any]:
+    """What config.algo must hold, except for the domain's values: the method's defaults and the table's values."""
     said = SAID_BY_THE_CLASS.get(algo, {})
     assert {key: values[key] for key in said} == said
     tuned = {NAMES.get(algo, {}).get(key, key): float(value) for key, value in values.items() if key not in said}
@@ -87,7 +86,7 @@ def every_task(*overrides: str) -> Iterator[tuple[int, dict[str, Any]]]:
     HydraConfig.instance().set_config(config)
     with open_dict(config):
         del config["hydra"]
-    for task in range(1, 6):
+    for task in (1, 5):
         config.task = task
         resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
         assert isinstance(resolved, dict)
@@ -102,30 +101,23 @@ def test_the_table_has_every_method_on_every_domain() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("algo", options("tuned/paper"))
 def test_every_value_of_the_published_runs(algo: str) -> None:
+    """Also that the methods take these values, zeros among them."""
+    defaults = composed("experiment=default", f"algo={algo}")["algo"]
     for (method, domain), values in table().items():
         if method != algo:
             continue
-        algorithm = expected(algo, domain, values)
         many = domain in ("puzzle-4x4-play", "cube-quadruple-play")
         chunk, discount, rho, reward = PAPER[f"{domain}-100m" if many else domain]
+        own = {"horizon_length": chunk, "discount": discount, "rho": rho}
+        algorithm = {**expected(defaults, algo, values), **own}
         data = f"{domain}-100m-v0" if many else f"{domain}-v0"
-        environment = {"dataset": data, "reward": reward, "horizon_length": chunk, "discount": discount, "rho": rho}
         for task, config in every_task("experiment=paper", f"algo={algo}", f"env={domain}", "seed=20002"):
             assert config["algo"] == algorithm
-            assert config["env"] == {"source": "ogbench", **environment}
+            assert config["env"] == {"source": "ogbench", "dataset": data, "reward": reward, **own}
             run = {"task": task, "seed": 20002, **PHASES[algo == "rlpd"]}
             assert {key: config[key] for key in run} == run
             assert config["run_dir"] == f"runs/paper/{domain}-task{task}/{algo}/seed20002"
-
-
-@pytest.mark.parametrize("algo", options("algo"))
-@pytest.mark.slow
-def test_every_published_run_passes_the_checks(algo: str) -> None:
-    """The values that the table has are ones that the methods take, zeros among them."""
-    GlobalHydra.instance().clear()
-    for method, domain in table():
-        if method == algo:
-            read_settings(compose(["experiment=paper", f"algo={algo}", f"env={domain}"]))
+        read_settings(OmegaConf.create(config))
 
 
 @pytest.mark.parametrize("algo", ["qam", "dsrl"])

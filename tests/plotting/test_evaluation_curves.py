@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from qam_torch.plotting.evaluation_curves import return_figure, success_figure
+from qam_torch.plotting.evaluation_curves import metrics_figure, return_figure, success_figure
 from qam_torch.plotting.style import save_figure
 from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rundir.metrics_file import read_metrics
@@ -129,6 +129,19 @@ def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool
     told, cross = axes.collections[-2:]
     assert told.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
     np.testing.assert_allclose(cross.get_offsets(), [[at, 0.01 * at + 0.2]])
+
+
+def test_a_diverged_member_without_a_value_of_a_metric_has_no_cross() -> None:
+    metrics = {
+        "update": np.repeat([10.0, 20.0], 2),
+        "seed": np.tile([1.0, 2.0], 2),
+        "evaluation/time_to_goal": np.array([3.0, np.nan, 4.0, np.nan]),
+        "diverged": np.array([np.nan, np.nan, np.nan, 15.0]),
+    }
+    figure = metrics_figure(metrics, ["time_to_goal"], episodes=5)
+    assert figure is not None
+    (told,) = figure.axes[0].collections
+    assert told.get_label() == "diverged" and len(told.get_offsets()) == 0
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:

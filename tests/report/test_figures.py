@@ -52,7 +52,7 @@ def test_curves_are_the_means_by_step_of_both_phases_and_their_change_is_marked(
     theirs = published().curve("QAM", ENV, 1)
     assert lines(axes)["--"].tolist() == np.column_stack([theirs.steps, theirs.success])[:22].tolist()
     assert [line.get_xdata()[0] for line in axes.lines if line.get_linestyle() == ":"] == [1_000_000]
-    assert "dotted" not in panels.caption
+    assert "Dotted" not in panels.caption
 
 
 def shaded(panels: Panels) -> bool:
@@ -64,16 +64,16 @@ def test_the_offline_phase_is_shaded_where_it_is_one_for_all(tmp_path: Path) -> 
     make_run(tmp_path / "a", offline=100_000, online=50_000)
     make_run(tmp_path / "a", algo="fql", offline=100_000)
     panels = curves(groups(tmp_path / "a"), ENV)
-    assert shaded(panels) and "over updates offline, shaded, and environment steps online;" in panels.caption
+    assert shaded(panels) and "by offline updates (shaded), then online environment steps:" in panels.caption
     make_run(tmp_path / "a", algo="dsrl", offline=150_000)
     panels = curves(groups(tmp_path / "a"), ENV)
-    assert not shaded(panels) and "environment steps from a dotted line on;" in panels.caption
+    assert not shaded(panels) and "and online environment steps after a dotted vertical line:" in panels.caption
     make_run(tmp_path / "b", offline=100_000)
     panels = curves(groups(tmp_path / "b"), ENV)
-    assert not shaded(panels) and panels.caption.startswith("Success over updates offline; mean over seeds")
+    assert not shaded(panels) and panels.caption.startswith("Success by offline updates: mean over seeds")
     make_run(tmp_path / "c", algo="rlpd", offline=0, online=100_000)
     panels = curves(groups(tmp_path / "c"), ENV)
-    assert not shaded(panels) and panels.caption.startswith("Success over environment steps online; mean over seeds")
+    assert not shaded(panels) and panels.caption.startswith("Success by online environment steps: mean over seeds")
 
 
 def test_the_published_mean_of_five_tasks_is_not_drawn_beside_that_of_some(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_mean_is_dotted_from_where_a_task_is_lost(tmp_path: Path) -> None:
     found = lines(drawn(panels))
     assert found["-"].tolist() == [[50_000, 0.5], [100_000, 0.5]]
     assert found[":"].tolist() == [[100_000, 0.5], [150_000, 0.25], [200_000, 0.25]]
-    assert panels.caption.endswith("; dotted where not all of its tasks have come.")
+    assert panels.caption.endswith(" Dotted: steps that not all of its tasks have reached.")
 
 
 def test_profiles_are_compared_on_the_tasks_of_all(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_profiles_are_compared_on_the_tasks_of_all(tmp_path: Path) -> None:
     panels = profiles(groups(tmp_path), ENV)
     fql, qam = (line.get_ydata() for line in drawn(panels).lines)
     assert np.flatnonzero(np.diff(fql)).tolist() == [59] and np.flatnonzero(np.diff(qam)).tolist() == [29]
-    assert panels is not None and panels.caption.endswith("After 100k updates over what all were run on, task 1.")
+    assert panels is not None and panels.caption.endswith("After 100k updates only tasks of all methods count: 1.")
 
 
 def test_methods_without_a_task_in_common_have_no_profiles(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_profiles_are_of_both_phases(tmp_path: Path) -> None:
     ]
     assert [len(drawn(panels, number).lines) for number in (0, 1)] == [3, 2]
     assert [method for method, _, _ in panels.legend] == ["fql", "qam", "qam_e"]
-    assert "After 100k updates without dsrl: half of its runs have not come there." in panels.caption
+    assert "Reached by less than half of the runs of dsrl: 100k updates." in panels.caption
 
 
 def test_a_run_at_a_threshold_is_not_above_it(tmp_path: Path) -> None:

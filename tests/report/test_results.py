@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from qam_torch.report.document import document
 from qam_torch.report.number_format import format_published
 from qam_torch.report.published_settings import departures
 from qam_torch.report.results import ALL, Result
-from qam_torch.report.tables import improvement
+from qam_torch.report.tables import improvement, problems
 from tests.helpers.made_up_runs import make_run
 
 ENV = "cube-double-play"
@@ -81,6 +82,33 @@ def test_an_environment_without_tasks_or_success_is_told_by_its_return(tmp_path:
     assert of_tasks(collection, "pendulum/random-v0") == []
 
 
+def test_where_any_run_reports_success_no_report_means_none(tmp_path: Path) -> None:
+    """An environment may report success only when an episode succeeds; the return, -1, is then not a score."""
+    make_run(tmp_path, seeds=(1, 2), success=lambda seed, step: 1.0 if seed == 1 and step > 50_000 else math.nan)
+    make_run(tmp_path, seeds=(3,), success=math.nan)
+    make_run(tmp_path, algo="fql", success=math.nan)
+    collection = collect([tmp_path])
+    fql, qam = collection.groups[ENV]
+    assert (qam.measure, fql.measure) == ("success", "success")
+    found = {step: qam.scores(step)[f"{ENV}, task 1"].tolist() for step in qam.steps}
+    assert found == {(50_000, 0): [0, 0, 0], (100_000, 0): [1, 0, 0]}
+    assert fql.results[-1].mean.value == 0
+    assert collection.evaluations.success.isna().sum() == 11, "the table of evaluations is as recorded"
+
+
+def test_runs_that_share_no_step_are_left_out_with_the_reason(tmp_path: Path) -> None:
+    for seed, end in ((1, 30_000), (2, 40_000), (3, 50_000)):
+        make_run(tmp_path, seeds=(seed,), offline=end, every=end)
+    collection = collect([tmp_path])
+    assert collection.groups == {} and document(collection)
+    assert [row[:2] for row in problems(collection).rows] == [["left out", f"qam on {ENV}"]]
+    make_run(tmp_path, task=2, seeds=range(3))
+    (result,) = of_domain(collect([tmp_path]))
+    assert (result.step, result.tasks, result.runs) == ((100_000, 0), 1, (3, 6))
+    assert [one.group.name for one in of_tasks(collect([tmp_path]))] == [f"{ENV}, task 2"]
+    assert document(collect([tmp_path]))
+
+
 def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Path) -> None:
     for env in (ENV, "scene-play"):
         make_run(tmp_path, env=env, success=0.4 if env == ENV else 0.8)
@@ -109,7 +137,7 @@ def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: 
 
 def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: Path) -> None:
     for task in range(1, 6):
-        make_run(tmp_path, task=task, offline=200_000, success=lambda seed, step: 0.9 + 0.01 * seed)
+        make_run(tmp_path, task=task, seeds=range(5), offline=200_000, success=lambda seed, step: 0.9 + 0.01 * seed)
     collection = collect([tmp_path])
     (found,) = of_domain(collection)
     theirs = published().curve("QAM", ENV).at(200_000)
@@ -131,27 +159,27 @@ def test_transcribed_figures_are_marked_and_have_no_interval_to_compare(tmp_path
     assert results[0].overlap is None and results[0].difference == pytest.approx(0.27)
     assert format_published(results[0]) == "0.23 (transcribed)"
     words = "\n".join(words for block in document(collection) if isinstance(block, Text) for words in block.paragraphs)
-    assert "**Published figures of RQL** are those of Oberai" in words and "released commands" in words
+    assert "**Published results of RQL** are those of Oberai" in words and "released commands" in words
     make_run(tmp_path / "other")
     words = "\n".join(words for block in document(collect([tmp_path / "other"])) if isinstance(block, Text)
                       for words in block.paragraphs)  # fmt: skip
     assert "RQL" not in words
 
 
-def test_intervals_that_touch_overlap_and_one_seed_has_none(tmp_path: Path) -> None:
+def test_intervals_that_touch_overlap_and_of_less_than_five_seeds_nothing_is_decided(tmp_path: Path) -> None:
     low, high = published().curve("QAM", ENV, 1).at(100_000)[3:]  # type: ignore[index]
-    for name, ends, expected in (("a", (high, 1), True), ("b", (0, low), True), ("c", (high + 0.01, 1), False)):
-        make_run(tmp_path / name, seeds=(1, 2), success=lambda seed, step, ends=ends: ends[seed - 1])
+    for name, rate, expected in (("a", high, True), ("b", low, True), ("c", high + 0.01, False)):
+        make_run(tmp_path / name, seeds=range(5), success=rate)
         (found,) = of_tasks(collect([tmp_path / name]))
         assert found.overlap is expected
-    make_run(tmp_path / "d", seeds=(1,))
+    make_run(tmp_path / "d", seeds=range(4), success=high + 0.01)
     (found,) = of_tasks(collect([tmp_path / "d"]))
-    assert found.overlap is None and found.difference is not None
+    assert found.overlap is None and found.mean.bounded and found.difference is not None
 
 
 def test_intervals_that_are_told_as_touching_are_not_apart(tmp_path: Path) -> None:
     """A published interval from 0.0017 on, and own runs that never succeeded: both begin at 0.00."""
-    make_run(tmp_path, algo="fql", env="puzzle-4x4-play", task=2, offline=300_000, success=0.0)
+    make_run(tmp_path, algo="fql", env="puzzle-4x4-play", task=2, seeds=range(5), offline=300_000, success=0.0)
     (found,) = of_tasks(collect([tmp_path]), "puzzle-4x4-play")
     assert found.published is not None and 0 < found.published.low < 0.005
     assert found.overlap is True
@@ -201,7 +229,7 @@ def test_runs_made_as_published_have_no_departures_and_others_name_theirs(tmp_pa
     make_run(tmp_path / "c", env="cube-quadruple-play", overrides=("experiment=paper",))
     make_run(tmp_path / "d", env="cube-single-play", name="single")
     collection = collect([tmp_path])
-    found = {cell.domain: departures(cell) for cell in collection.cells if dict(cell.settings)["batch_size"] == 256}
+    found = {cell.domain: departures(cell) for cell in collection.cells if dict(cell.settings)["batch_size"] != 8}
     assert found == {ENV: {}, "cube-quadruple-play": {}, "cube-single-play": None}
     (changed,) = [cell for cell in collection.cells if dict(cell.settings)["batch_size"] == 8]
     assert departures(changed) == {"algo.inv_temp": (7.0, 1.0), "batch_size": (8.0, 256.0)}

@@ -156,6 +156,20 @@ def test_an_environment_that_knows_no_success_has_returns_only() -> None:
             asked()
 
 
+def test_episodes_without_a_report_are_not_solved_where_success_is_reported() -> None:
+    silent = Evaluation({"return": np.array([[1.0], [2.0]]), "length": np.ones((2, 1), int)}, 1.0)
+    assert silent.success is None
+    assert silent.with_success().success.tolist() == [[False], [False]]  # type: ignore[union-attr]
+    assert list(silent.with_success().metrics) == ["success", "return", "length"]
+
+
+def test_a_grid_has_no_interval_over_its_members() -> None:
+    found = {"success": np.eye(5, dtype=bool), "return": np.ones((5, 5)), "length": np.ones((5, 5), int)}
+    assert Evaluation(found, 1.0).summary()["success_95"] is not None
+    grid = Evaluation(found, 1.0).summary(grid=True)
+    assert grid["success_95"] is None and len(grid["success_95_by_seed"]) == 5 and grid["success"] == 0.2
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
@@ -253,12 +267,17 @@ def test_a_custom_metric_that_fails_is_named() -> None:
         evaluate(lambda o: np.ones((1, 1, 1)), pool, 1, 1, 1, 1, seed=0)
 
 
+def seeds(so_far: float | None, step: Step) -> float:
+    return 1.0
+
+
 @pytest.mark.parametrize(
     ("metrics", "told"),
     [
         ([partial(highest)], "has no name"),
         ([lambda so_far, step: 1.0], "has no name"),
         ([highest, highest], "named 'highest', which is taken"),
+        ([seeds], "named 'seeds', which is taken"),
     ],
 )
 def test_custom_metrics_have_names_of_their_own(metrics: list, told: str) -> None:

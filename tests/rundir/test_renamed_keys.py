@@ -36,6 +36,7 @@ def test_every_present_name_exists_and_no_old_one_does() -> None:
 def test_a_configuration_of_an_earlier_version_is_translated() -> None:
     before = {**FORMER, "data": dict(FORMER["data"])}
     assert with_current_keys(FORMER) == CURRENT
+    assert with_current_keys({"experiment_name": "train"}) == {"experiment_name": "default"}
     assert before == FORMER  # not changed in place
     assert with_current_keys(CURRENT) == CURRENT
     assert with_current_keys({"dtype": "float64", "precision": "full"}) == {"precision": "float64"}

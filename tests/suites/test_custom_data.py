@@ -197,13 +197,13 @@ def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: py
 def test_the_best_is_by_success_and_without_it_by_return(
     returns: list[float], success: list[float | None], best: int, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def outcome(evaluator: Any, algorithm: Algorithm, update: int, *_: Any, **__: Any) -> Evaluation:
+    def outcome(algorithm: Algorithm, pool: Any, episodes: int, action_dim: int, update: int, *_: Any) -> Evaluation:
         rate = success[update // 10 - 1]
         solved = None if rate is None else np.arange(2)[None] < 2 * rate
         metrics = {"return": np.full((1, 2), returns[update // 10 - 1]), "length": np.ones((1, 2), int)}
         return Evaluation(metrics if solved is None else {"success": solved, **metrics}, 0.0)
 
-    monkeypatch.setattr(evaluator.Evaluator, "__call__", outcome)
+    monkeypatch.setattr(evaluator, "evaluate_members", outcome)
     monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
     result = fit(*pendulum("offline_steps=30", "eval_every=10"))
     assert result.summary["best"]["update"] == 10 * best
@@ -275,8 +275,8 @@ MISTAKES = {
         "env=npz",
         "path=my.npz",
         "env_id=Pendulum-v1",
-        "algo.horizon_length=50",
-    ): "algo.horizon_length=50 exceeds the longest episode (20 steps): use 20 or less",
+        "algo.horizon_length=30",
+    ): "algo.horizon_length=30 exceeds the longest episode (20 steps): use 20 or less",
     ("env.source=elsewhere",): "env.source=elsewhere is out of range: expected ogbench, minari, npz, hdf5, or the path",
     ("data.shard_every=0",): "data.shard_every=0 is out of range",
     ("data.download=maybe",): "data.download=maybe is out of range: expected true or false",
@@ -293,7 +293,7 @@ def test_a_mistake_is_one_sentence(
     small = [word for word in TINY if word.split("=")[0] not in {given.split("=")[0] for given in words}]
     assert train(*small, "run_dir=run", *words) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err) and captured.out == ""
+    assert told in one_sentence(captured.err) and captured.out.count("\n") <= 1
     assert not (here / "run" / "config.yaml").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from qam_torch.config import command_line as command
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import common_words, jobs, name_of, parsed
-from qam_torch.sweep import slurm
+from qam_torch.sweep import slurm, sweep
 from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Outcome, Record
 from qam_torch.sweep.resources import Share, environment_variables, slot
@@ -202,6 +203,13 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
     assert parse_command_line(words, read_settings).elsewhere is elsewhere
+
+
+def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "datetime", SimpleNamespace(now=lambda: datetime(2026, 1, 2, 3, 4, 5)))
+    assert [sweep._make_directory(tmp_path).name for _ in range(3)] == [
+        "2026-01-02_03-04-05", "2026-01-02_03-04-05-2", "2026-01-02_03-04-05-3"
+    ]  # fmt: skip
 
 
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

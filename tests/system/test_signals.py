@@ -30,17 +30,26 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_signal_waits_for_a_check_and_a_second_one_does_not() -> None:
+def test_a_signal_waits_for_a_check_and_further_ones_change_nothing() -> None:
     with termination_raises():
         ending = Ending()
         ending.begin()
         ending.check()
         signal.raise_signal(signal.SIGTERM)
         assert ending.due
-        with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Terminated, match="by SIGTERM"):
             ending.check()
-        with pytest.raises(Terminated):
-            signal.raise_signal(signal.SIGHUP)
+
+
+def test_a_signal_that_came_before_a_block_does_not_wait_for_its_end() -> None:
+    with termination_raises():
+        ending = Ending()
+        ending.begin()
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Terminated), ending.at_once():
+            pytest.fail("the block ran")
 
 
 def test_a_signal_does_not_wait_inside_a_block() -> None:

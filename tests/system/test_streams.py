@@ -50,6 +50,18 @@ def test_what_cannot_be_written_is_dropped_where_the_work_goes_on(
     stream.close()  # would fail if something were still to be written
 
 
+def test_dropping_leaves_no_file_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = full_disk()
+    monkeypatch.setattr(sys, "stdout", stream)
+    with standard_streams(lasting=True):
+        stream.buffer.raw.close()
+        os.close(before := os.dup(0))
+        for _ in range(3):
+            print("dropped", flush=True)
+        os.close(after := os.dup(0))
+    assert after == before, "the lowest that is free"
+
+
 def test_characters_that_the_encoding_lacks_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="iso-8859-1"))

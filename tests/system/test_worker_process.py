@@ -35,6 +35,7 @@ def test_one_answer_per_message(module: str) -> None:
         for message, answer in ((3, 6), ("ab", "abab")):
             worker.send(message)
             assert worker.receive() == answer
+            os.kill(worker.pid, signal.SIGTERM)  # as a scheduler to all processes of a job
         assert os.getpgid(worker.pid) == worker.pid, "Ctrl-C does not reach it"
     worker.close()
     assert not is_alive(worker.pid)

@@ -41,13 +41,16 @@ def windows(actions: np.ndarray, ends: list[int], horizon_length: int) -> ChunkW
     flags = np.isin(np.arange(count), ends)
     states = np.arange(count)[:, None]
     steps = RecordedSteps(states, actions, np.linspace(-2, 0.5, count), flags, np.zeros(count, bool), states + 1)
-    return ChunkWindows(steps.transitions(-np.ones(2), np.ones(2), "data", dtype=torch.float64), horizon_length, 0.9)
+    high = np.ones(actions.shape[1])
+    return ChunkWindows(steps.transitions(-high, high, "data", dtype=torch.float64), horizon_length, 0.9)
 
 
 def test_data_are_summarized() -> None:
     full = np.stack([np.linspace(-1, 1, 10), np.linspace(-0.5, 0.5, 10)], axis=1)
     (line,) = data_summary(windows(full, [4], 5))
     assert line == "rewards -2 to 0.5; actions use 100%, 50% of the environment's range"
+    (line,) = data_summary(windows(np.tile(full, 5), [4], 5))
+    assert line.endswith("actions use 50% to 100% of the environment's range")
     first, warning, short = data_summary(windows(full * [1, 0.001], [1, 3], 5))
     assert first.endswith("actions use 100%, 0.05% of the environment's range")
     assert warning.startswith(

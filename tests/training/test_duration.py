@@ -19,9 +19,17 @@ def schedule(**changes: int) -> Schedule:
     return Schedule(**{**values, **every, **changes})
 
 
-def told(plan: Schedule, seconds: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
-    """What is printed in a run whose trainer steps take seconds(step)."""
-    callback, clock, step = DurationCallback(plan), 0.0, 0
+def told(
+    plan: Schedule,
+    seconds: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: int = 0,
+) -> str:
+    """What is printed in a run from a step on, whose trainer steps take seconds(step)."""
+    callback, clock = DurationCallback(plan), 0.0
+    start: Any = SimpleNamespace(datamodule=SimpleNamespace(step=step))
+    callback.on_train_start(start, None)  # type: ignore[arg-type]
     monkeypatch.setattr(duration, "time", SimpleNamespace(perf_counter=lambda: clock))
     while size := plan.plan(step):
         step += size
@@ -54,13 +62,23 @@ def test_updates_of_both_phases_are_counted_and_steps_without_updates_are_not_ti
     )
 
 
+def test_a_run_that_continues_counts_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offline = told(schedule(), lambda step: 1.0, monkeypatch, capsys, step=700)
+    assert offline.startswith("duration: about 30 s for 300 updates of 100 ms")
+    both = schedule(online_steps=1000)
+    online = told(both, lambda step: 2.0, monkeypatch, capsys, step=1600)
+    assert online.startswith("duration: about 80 s for 400 online steps of 200 ms")
+
+
 def test_a_short_run_has_no_estimate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert told(schedule(), lambda step: 0.05, monkeypatch, capsys) == ""
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.0045, "4.5 ms"), (0.35, "350 ms"), (46, "46 s"), (720, "12 min"), (12345, "3.4 hours"), (1.05e6, "12 days")],
+    [(0.0045, "4.5 ms"), (0.35, "350 ms"), (1.79, "1.8 s"), (46, "46 s"), (720, "12 min"), (12345, "3.4 hours")],
 )
 def test_durations_are_readable(seconds: float, text: str) -> None:
     assert readable_time(seconds) == text

@@ -44,6 +44,11 @@ class Whole(NamedTuple):
         return self.directory / "checkpoints" / "last.ckpt"
 
 
+def options_of(algo: str) -> tuple[str, ...]:
+    phases = PHASES.get(algo, ("offline_steps=8", "replay_mode=append"))
+    return (f"algo={algo}", *phases, *STEPS, "precision=float64", "logger=csv", "algo.best_of_n=3")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def short_episodes(data_directory: Path) -> Iterator[None]:
     """So that evaluation takes a moment, and episodes end while experience is collected."""
@@ -56,9 +61,7 @@ def short_episodes(data_directory: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=ALGOS)
 def whole(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    algo = request.param
-    phases = PHASES.get(algo, ("offline_steps=8", "replay_mode=append"))
-    options = (f"algo={algo}", *phases, *STEPS, "precision=float64", "logger=csv", "algo.best_of_n=3")
+    algo, options = request.param, options_of(request.param)
     run = tiny_fit(tmp_path_factory.mktemp(algo) / "run", *options, f"seeds={list(SEEDS)}")
     assert run.algorithm is not None
     return Whole(options, run.directory, run.algorithm)
@@ -86,6 +89,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert_same_results(whole.directory, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_member_is_its_lone_run(whole: Whole, tiny_fit: Fit, tmp_path: Path) -> None:
     alone = tiny_fit(tmp_path / "run", *whole.options, f"seed={SEEDS[1]}").algorithm
     assert alone is not None
@@ -127,8 +131,10 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
 
 
 @pytest.mark.slow
-def test_n_step_mode_goes_through_a_whole_run(whole: Whole, tiny_fit: Fit, tmp_path: Path) -> None:
-    run = tiny_fit(tmp_path / "run", *whole.options, "algo.action_chunking=false", "algo.best_of_n=1")
+@pytest.mark.parametrize("algo", ["qam_e", "dsrl", "rlpd", "dac"])
+def test_n_step_mode_goes_through_a_whole_run(algo: str, tiny_fit: Fit, tmp_path: Path) -> None:
+    """One method with each kind of policy: flow, latent, Gaussian, diffusion. Updates of all: test_every_method.py."""
+    run = tiny_fit(tmp_path / "run", *options_of(algo), "algo.action_chunking=false", "algo.best_of_n=1")
     assert run.algorithm is not None and run.algorithm.chunk_dim == ACTION_DIM
     found = read_metrics(run.directory / "metrics.csv")
     losses = [name for name in found if name.split("/")[0] not in ("evaluation", "collection") and "/" in name]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 import qam_torch
 from qam_torch.rundir.paths import RunPaths
@@ -37,6 +38,24 @@ def earlier(tmp_path: Path) -> RunPaths:
 @pytest.mark.parametrize("words", [[], ["logger=none"], ["plots=[my.plot]"], ["evaluation_metrics=[my.metric]"]])
 def test_what_changes_no_result_may_differ(earlier: RunPaths, words: list[str]) -> None:
     assert finished_run(earlier, values_of(*words)) is not None
+
+
+def test_a_run_of_an_earlier_version_is_recognized(tmp_path: Path) -> None:
+    """It has no experiment_name, and the environment's own horizon_length was not the method's."""
+    paths = RunPaths(tmp_path)
+    shutil.copy(Path(__file__).with_name("config_of_an_earlier_version.yaml"), paths.config)
+    paths.summary.write_text(json.dumps({"updates": 10**7, "offline_steps": 10**7, "online_steps": 10**7}))
+    assert finished_run(paths, values_of("experiment=finetune")) is not None
+    with pytest.raises(QamError, match="has algo.horizon_length=5 but this run algo.horizon_length=4"):
+        finished_run(paths, values_of("experiment=finetune", "algo.horizon_length=4"))
+
+
+def test_nothing_is_made_for_a_finished_run(earlier: RunPaths) -> None:
+    config = qam_torch.compose(["resume=auto", "seed=1", f"run_dir={earlier.directory}", "logger=none"])
+    with open_dict(config):
+        config.logger.mine = {"_target_": "builtins.open", "file": str(earlier.directory / "made"), "mode": "w"}
+    assert qam_torch.fit(config).algorithm is None
+    assert not (earlier.directory / "made").exists()
 
 
 def test_callbacks_may_change_the_result(earlier: RunPaths) -> None:

@@ -15,7 +15,8 @@ import torch
 from omegaconf import OmegaConf
 
 import qam_torch
-from qam_torch.training.fit import RunResult
+from qam_torch.envs.step_metrics import Step
+from qam_torch.training.fit import Additions, RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import TRANSITIONS, Command, Fit, one_sentence
 
@@ -109,10 +110,12 @@ def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> No
     assert float(last["evaluation/return"]) == finished.summary["final"]["return"]
 
 
-def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path) -> None:
+def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_fit(tmp_path / "run", "logger=none", "offline_steps=10", "eval_episodes=1", plots=True)
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left == {"config.yaml", "versions.json", "summary.json", "checkpoints", "plots"}
+    out = capsys.readouterr().out
+    assert "summary.json  config.yaml  versions.json\n" in out and "checkpoints/" in out
 
 
 def test_the_terminal_says_where_everything_is(
@@ -125,31 +128,25 @@ def test_the_terminal_says_where_everything_is(
     assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):
         assert name in out
+    assert "tensorboard" not in out
+
+
+def test_a_metric_that_workers_cannot_import_is_refused_before_anything_is_written(
+    tiny: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    def local(value: float | None, step: Step) -> float:
+        return step.reward
+
+    config = qam_torch.compose(tiny(tmp_path / "run", "eval_workers=2"))
+    with pytest.raises(QamError, match="an evaluation metric cannot be sent .*eval_workers=0"):
+        qam_torch.fit(config, evaluation_metrics=[local])
+    assert not (tmp_path / "run").exists()
+    Additions(evaluation_metrics=[local]).check(workers=0)
 
 
 def test_trainer_cpu_runs_on_the_cpu(finished: RunResult) -> None:
     assert finished.algorithm is not None
     assert finished.algorithm.device.type == "cpu"
-
-
-@pytest.mark.slow
-def test_multirun_makes_a_directory_for_each_run(
-    tiny: Callable[..., list[str]], train: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from qam_torch.algorithms import Algorithm
-    from tests.helpers.runs import uncaptured
-
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
-    monkeypatch.setattr("qam_torch.training.summary.save_plots", lambda *_: [])
-    words = [word for word in tiny("") if not word.startswith("run_dir")]
-    more = ["offline_steps=10", "eval_episodes=1", "logger=csv", f"runs_root={tmp_path}/runs"]
-    assert train("-m", *words, *more, "algo=qam,qam_f", "seed=1,2") == 0
-    summaries = sorted((tmp_path / "runs").rglob("summary.json"))
-    assert [(path.parent.parent.parent.name, path.parent.name) for path in summaries] == [
-        ("qam", "seed1"), ("qam", "seed2"), ("qam_f", "seed1"), ("qam_f", "seed2")
-    ]  # fmt: skip
-    for path in summaries:
-        assert json.loads(path.read_text())["seeds"] == [int(path.parent.name[-1])]
 
 
 def test_a_multirun_is_checked_before_any_run(

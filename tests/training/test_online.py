@@ -20,7 +20,8 @@ from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
-from tests.helpers.runs import Command, Fit
+from tests.helpers.forked import run_forked
+from tests.helpers.runs import Fit
 from tests.training.test_resume import assert_equal, assert_same_results, checkpoint, event_steps, metrics
 
 Overrides = Callable[..., list[str]]
@@ -94,12 +95,12 @@ def test_the_replay_buffer_lies_beside_the_checkpoint(lone: RunResult, several: 
     ],
 )
 def test_a_killed_run_continues_bit_for_bit(
-    moment: str, run: str, request: pytest.FixtureRequest, tiny: Overrides, tiny_fit: Fit, command: Command,
+    moment: str, run: str, request: pytest.FixtureRequest, tiny: Overrides, tiny_fit: Fit,
     tmp_path: Path,
 ) -> None:  # fmt: skip
     whole: RunResult = request.getfixturevalue(run)
     options = [*ONLINE, *(POPULATION if run == "several" else ()), "resume=auto"]
-    killed = command("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options))
+    killed = run_forked("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options), folder=tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "run" / "summary.json").exists()
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()

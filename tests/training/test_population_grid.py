@@ -32,6 +32,8 @@ SHORT = ("offline_steps=20", "updates_per_step=5", "checkpoint_every=5", "precis
 GRID = ("seeds=[1,2]", "population.inv_temp=[0.3,3]", "population.discount=[0.9,0.99]")
 NAMES = [f"seed={s},discount={d},inv_temp={t}" for t in ("0.3", "3") for d in ("0.9", "0.99") for s in (1, 2)]
 
+pytestmark = pytest.mark.usefixtures("short_episodes")
+
 
 @pytest.fixture(scope="module")
 def grid(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> RunResult:

@@ -7,26 +7,28 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 
 import qam_torch
+from qam_torch.algorithms import Algorithm
 from qam_torch.config.instantiate import instances
 from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.rundir.metrics_file import MetricsFile, read_metrics
 from qam_torch.system.signals import Terminated
+from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
-from tests.helpers.runs import Command, Fit, environment, one_sentence
+from tests.helpers.forked import Forked, run_forked
+from tests.helpers.runs import ROOT, Fit, environment, one_sentence
 
 Overrides = Callable[..., list[str]]
 
@@ -90,11 +92,11 @@ def uninterrupted(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factor
     indirect=["uninterrupted"],
 )
 def test_a_killed_run_continues_bit_for_bit(
-    moment: str, uninterrupted: tuple[str, RunResult], tiny: Overrides, tiny_fit: Fit, command: Command, tmp_path: Path
+    moment: str, uninterrupted: tuple[str, RunResult], tiny: Overrides, tiny_fit: Fit, tmp_path: Path
 ) -> None:
     seeds, whole = uninterrupted
     options = [seeds, "compare_behavior=true", "resume=auto"]
-    killed = command("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options))
+    killed = run_forked("-m", "tests.helpers.killed_run", moment, *tiny(tmp_path / "run", *options), folder=tmp_path)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert not (tmp_path / "run" / "summary.json").exists()
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
@@ -156,6 +158,19 @@ def test_a_terminated_run_leaves_a_checkpoint_and_continues_bit_for_bit(
     assert event_steps(tmp_path / "run") == event_steps(whole.directory)
 
 
+def test_a_signal_after_the_last_batch_ends_the_run(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(trainer: L.Trainer, algorithm: Algorithm, *_: object) -> None:
+        callback = next(one for one in trainer.callbacks if isinstance(one, EndingCallback))  # type: ignore[attr-defined]
+        callback.on_train_start(trainer, algorithm)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("qam_torch.training.fit.train", train)
+    with pytest.raises(Terminated, match="by SIGTERM; last checkpoint: none"):
+        tiny_fit(tmp_path / "run")
+
+
 def event_steps(directory: Path) -> dict[str, list[tuple[int, float]]]:
     """TensorBoard's events as it shows them: tag -> (step, value)."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -184,22 +199,17 @@ def test_events_of_a_run_continued_at_once_are_read_in_order(
 
 @pytest.mark.slow
 def test_the_command_is_killed_at_a_random_moment(tiny: Overrides, tiny_fit: Fit, tmp_path: Path) -> None:
-    longer = ["offline_steps=600", "eval_every=300", "checkpoint_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
-    words = tiny(tmp_path / "run", *longer)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qam_torch.train", *words],
-        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
+    longer = ["offline_steps=160", "eval_every=160", "checkpoint_every=20", "log_every=20", "resume=auto", "algo=qam_e"]
+    words = ["qam-train", *tiny(tmp_path / "run", *longer)]
+    process = Forked(words, tmp_path / "out", tmp_path / "err", ROOT, environment())
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     until = time.monotonic() + 120
     while not last.exists() and process.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(random.uniform(0, 0.2))
-    process.kill()
-    process.wait()
-    assert last.exists(), process.stderr.read()
-    assert process.returncode == -signal.SIGKILL, "the run ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, process.err.read_text()
+    assert last.exists()
     tiny_fit(tmp_path / "run", *longer)
     tiny_fit(tmp_path / "whole", *longer)
     assert_same_results(tmp_path / "whole", tmp_path / "run")

@@ -109,12 +109,12 @@ def run_command(
         except SystemExit as ended:  # of argparse's --help, and of a command within the command
             if ended.code is not None and not isinstance(ended.code, int):
                 _complain(str(ended.code))
-                return 1
+                return _flushed(1)
             return _flushed(ended.code or 0)
         except KeyboardInterrupt as error:
             terminated = isinstance(error, Terminated)
             _complain(f"{name}: {error if terminated else 'interrupted'}{'; ' if again else ''}{again}")
-            return error.status if isinstance(error, Terminated) else INTERRUPTED
+            return _flushed(error.status if isinstance(error, Terminated) else INTERRUPTED)
         except Exception as error:
             sentence = sentence_of(error, memory)
             if sentence is None:

@@ -9,7 +9,7 @@ from qam_torch.cli.command import Parser, run_command
 __all__ = ["main"]
 
 DESCRIPTION = """\
-Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95 %
+Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95%
 stratified bootstrap intervals, interquartile means, performance profiles and probability of improvement; learning
 curves; all beside the published figures. What is broken or missing is listed. DIR gets
 

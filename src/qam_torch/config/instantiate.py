@@ -29,7 +29,7 @@ def check_extensions(config: DictConfig) -> None:
         config: of a run.
 
     Raises:
-        QamError: a class or function cannot be imported.
+        QamError: a class or function cannot be imported, or an entry is neither false nor an object's keys.
     """
     for group in INSTANCES:
         for name, entry in _entries(config, group):
@@ -43,7 +43,7 @@ def instances(config: DictConfig, group: str) -> list[Any]:
 
     Args:
         config: of a run.
-        group: "logger" or "callbacks". Entries without `_target_`, such as `logger.csv`, are not objects.
+        group: "logger" or "callbacks". `logger.csv` and entries that are false or null are not objects.
 
     Raises:
         QamError: a class cannot be imported, or its constructor raises.
@@ -71,8 +71,8 @@ def functions(paths: Sequence[str] | None, key: str) -> list[Callable[..., Any]]
     Raises:
         QamError: the value is not a list of paths, or a path does not lead to a function.
     """
-    paths = paths or []
-    listed = not isinstance(paths, str) and all(isinstance(path, str) for path in paths)
+    paths = [] if paths is None else paths
+    listed = isinstance(paths, Sequence) and not isinstance(paths, str) and all(isinstance(path, str) for path in paths)
     require(key, listed, paths, "a list of functions such as [my_module.my_function]")
     found = [_imported(path, f"{key}={path}") for path in paths]
     for path, function in zip(paths, found, strict=True):
@@ -82,10 +82,13 @@ def functions(paths: Sequence[str] | None, key: str) -> list[Callable[..., Any]]
 
 def _entries(config: DictConfig, group: str) -> Iterator[tuple[str, DictConfig]]:
     for name, entry in (config.get(group) or {}).items():
-        if OmegaConf.is_dict(entry):
-            if "_target_" not in entry:
-                raise QamError(f"{group}.{name} has no _target_: give the class, e.g. _target_: my_module.MyClass")
-            yield str(name), entry
+        key = f"{group}.{name}"
+        if key == "logger.csv" or entry is None or entry is False:
+            continue
+        require(key, OmegaConf.is_dict(entry), entry, f"keys with a _target_, or false; {group}=NAME chooses a config")
+        if "_target_" not in entry:
+            raise QamError(f"{key} has no _target_: give the class, e.g. _target_: my_module.MyClass")
+        yield str(name), entry
 
 
 def _imported(path: str, described_as: str) -> Any:

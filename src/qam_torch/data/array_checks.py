@@ -14,7 +14,8 @@ from qam_torch.types import QamError
 
 __all__ = [
     "FLAGS", "FLOATS", "INTEGERS", "NUMBERS", "ArraySpec", "Layout",
-    "are_flags", "array_problem", "converted", "layout_problems", "non_finite_row", "number_problem", "read_arrays",
+    "are_flags", "array_problem", "converted", "layout_problems", "native", "non_finite_row",
+    "number_problem", "read_arrays",
 ]  # fmt: skip
 
 FLOATS, INTEGERS, NUMBERS, FLAGS = "f", "iu", "iuf", "biuf"
@@ -130,9 +131,14 @@ def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> s
 
 
 def converted(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
-    """The array in the specified dtype; what float32 cannot hold becomes infinite."""
+    """The array in the specified dtype, or its own; what float32 cannot hold becomes infinite."""
     with np.errstate(all="ignore"):
-        return array.astype(spec.dtype, copy=False) if spec.dtype is not None else array
+        return array.astype(spec.dtype, copy=False) if spec.dtype is not None else native(array)
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The array in the byte order of this machine, which torch requires."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def read_arrays(

@@ -50,6 +50,7 @@ class EpisodeWindows(ChunkWindows):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.short_episodes = 0  # their windows are used, with fewer steps
         ends = self.transitions.episode_ends.unique_consecutive()
         lengths = torch.diff(ends, prepend=ends.new_tensor([-1]))
         self.firsts, self.lengths = (ends - lengths + 1)[lengths > 1], lengths[lengths > 1]

@@ -29,6 +29,7 @@ from qam_torch.data.array_checks import (
     Layout,
     are_flags,
     layout_problems,
+    native,
     number_problem,
 )
 from qam_torch.data.npz import HDF5_SIGNATURE, NPZ_SIGNATURE
@@ -64,7 +65,7 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
     Args:
         path: path of the file.
         obs_keys: robomimic only: the arrays below obs/ that form the observation, flattened and concatenated in this
-            order; None takes all arrays of numbers with at most two axes, sorted by name.
+            order; None takes all arrays of numbers with at most two axes in the first demonstration, sorted by name.
 
     Raises:
         QamError: the file is missing or not an HDF5 file, an array is missing, or has a wrong shape or dtype, numbers
@@ -121,14 +122,20 @@ def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | Non
     names = sorted((name for name in group if re.fullmatch(r"demo_\d+", name)), key=lambda name: int(name[5:]))
     if not names:
         raise QamError(f"data file {path} has no demonstration data/demo_0: expected robomimic's or D4RL's layout")
+    place = f"data file {path}: data"
+    demonstrations = {f"{place}/{name}": _group(place, group, name) for name in names}
+    if obs_keys is None:
+        source, first = next(iter(demonstrations.items()))
+        obs_keys = _low_dimensional(_group(source, first, "obs"))
+        if not obs_keys:
+            raise QamError(f"{source}/obs has no low-dimensional array: name arrays with 'env.obs_keys=[...]'")
     parts: list[RecordedSteps] = []
-    for name in names:
-        source = f"data file {path}: data/{name}"
-        parts.append(_demonstration(source, group[name], obs_keys))
+    for source, demonstration in demonstrations.items():
+        parts.append(_demonstration(source, demonstration, obs_keys))
         for what in ("observations", "actions"):
-            size, first = (getattr(part, what).shape[1] for part in (parts[-1], parts[0]))
-            if size != first:
-                raise QamError(f"{source}: {what} have size {size} but data/{names[0]} has {first}: make them equal")
+            size, expected = (getattr(part, what).shape[1] for part in (parts[-1], parts[0]))
+            if size != expected:
+                raise QamError(f"{source}: {what} have size {size} but data/{names[0]} has {expected}: make them equal")
     following = [part.next_observations for part in parts]
     whole = [part for part in following if part is not None]
     joined: dict[str, Any] = {
@@ -139,22 +146,26 @@ def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | Non
     return RecordedSteps(**joined, next_observations=np.concatenate(whole) if len(whole) == len(parts) else None)
 
 
-def _demonstration(source: str, group: h5py.Group, obs_keys: Sequence[str] | None) -> RecordedSteps:
+def _demonstration(source: str, group: h5py.Group, keys: Sequence[str]) -> RecordedSteps:
     arrays = _read(source, group, DEMONSTRATION_LAYOUT)
     steps = len(arrays["dones"])
-    if "obs" not in group:
-        raise QamError(f"{source} has no 'obs': expected one array per observation key in it")
-    keys = list(obs_keys) if obs_keys is not None else _low_dimensional(group["obs"])
-    if not keys:
-        raise QamError(f"{source}/obs has no low-dimensional array: name arrays with 'env.obs_keys=[...]'")
-    observations, following = (
-        _observations(f"{source}/{part}", group[part], keys, steps) if part in group else None
-        for part in ("obs", "next_obs")
-    )
-    assert observations is not None
+    observations = _observations(f"{source}/obs", _group(source, group, "obs"), keys, steps)
+    following = None
+    if "next_obs" in group:
+        following = _observations(f"{source}/next_obs", _group(source, group, "next_obs"), keys, steps)
     timeouts = np.zeros(steps, bool)
     timeouts[-1] = True
     return RecordedSteps(observations, arrays["actions"], arrays["rewards"], arrays["dones"], timeouts, following)
+
+
+def _group(source: str, parent: h5py.Group, name: str) -> h5py.Group:
+    """The group `name` of another group."""
+    import h5py
+
+    found = parent.get(name)
+    if not isinstance(found, h5py.Group):
+        raise QamError(f"{source} has no group '{name}': expected data/demo_N with actions, rewards, dones and obs/KEY")
+    return found
 
 
 def _low_dimensional(group: h5py.Group) -> list[str]:
@@ -175,7 +186,7 @@ def _observations(source: str, group: h5py.Group, keys: Sequence[str], steps: in
             raise QamError(
                 f"{source}/{key} has shape {item.shape} and dtype {item.dtype}, expected numbers with {steps} rows"
             )
-        columns.append(item[()].reshape(steps, -1))
+        columns.append(native(item[()]).reshape(steps, -1))
     observations = np.concatenate(columns, axis=1)
     _require_finite(source, ", ".join(keys), observations)
     return observations
@@ -189,7 +200,7 @@ def _read(source: str, group: h5py.Group, layout: Layout) -> dict[str, np.ndarra
         raise QamError(f"{source} has no array '{missing[0]}': expected {', '.join(required)}")
     for problem in layout_problems(items, layout):
         raise QamError(f"{source}: {problem}")
-    arrays = {name: item[()] for name, item in items.items()}
+    arrays = {name: native(item[()]) for name, item in items.items()}
     for name, array in arrays.items():
         if layout[name].kinds != FLAGS:
             _require_finite(source, name, array)

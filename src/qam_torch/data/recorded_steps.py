@@ -70,23 +70,24 @@ class RecordedSteps(NamedTuple):
     def remarks(self) -> Iterator[str]:
         """What a user should know of the recording, one line each."""
         if breaks := int(self.breaks().sum()):
-            yield f"{breaks:,} breaks where next_observations differ from the following row: episodes end there"
+            where = _counted(breaks, "step")
+            yield f"episodes also end at {where} whose next state differs from the following row's state"
         cuts = np.flatnonzero(self.timeouts & ~self.terminals)
         if self.next_observations is None:
             ends = np.union1d(cuts, [] if self.terminals[-1] else [len(self.rewards) - 1])
             if len(ends):
                 yield (
-                    f"{len(ends):,} cuts without a last state, whose steps are left out: record next_observations "
-                    "to keep them"
+                    f"left out: {_counted(len(ends), 'step')} where an episode is cut without a last state; record "
+                    "next states (next_observations, in robomimic's layout next_obs) to keep such steps"
                 )
             return
         cuts = cuts[cuts < len(self.rewards) - 1]
         resets = int((self.next_observations[cuts] == self.observations[cuts + 1]).all(axis=1).sum())
         if resets:
             yield (
-                f"warning: at {resets:,} of {len(cuts):,} cuts, next_observations is the first state of the next "
-                "episode, as a vector environment that resets itself returns it: record the last state of the "
-                "episode, or leave next_observations out"
+                f"warning: at {resets:,} of {_counted(len(cuts), 'cut')}, the next state is the first state of the "
+                "next episode, as a vector environment that resets itself returns it: record the last state of the "
+                "episode, or leave the next states out"
             )
 
     def transitions(
@@ -142,3 +143,8 @@ class RecordedSteps(NamedTuple):
             )
         except QamError as error:
             raise QamError(f"{source}: {error}") from error
+
+
+def _counted(count: int, what: str) -> str:
+    """ "1 cut", "2,000 cuts"."""
+    return f"{count:,} {what}{'s' if count != 1 else ''}"

@@ -11,6 +11,9 @@ __all__ = ["data_summary"]
 NARROW = 0.1
 """Share of an action dimension's range below which the data are said not to fill it."""
 
+MOST_SHARES = 8
+"""With more action dimensions, only the least and the greatest share are printed."""
+
 
 def data_summary(windows: ChunkWindows) -> Iterator[str]:
     """Rewards, the share of each action dimension's range in use, and episodes that are too short for a chunk.
@@ -24,8 +27,11 @@ def data_summary(windows: ChunkWindows) -> Iterator[str]:
     data = windows.transitions
     low, high = data.rewards.min(), data.rewards.max()
     shares = ((data.actions.amax(dim=0) - data.actions.amin(dim=0)) / 2).tolist()
-    shown = ", ".join(f"{share:.0%}" if share >= NARROW else f"{100 * share:.2g}%" for share in shares)
-    yield f"rewards {low:g} to {high:g}; actions use {shown} of the environment's range"
+    if len(shares) <= MOST_SHARES:
+        shown = ", ".join(map(_percent, shares))
+    else:
+        shown = f"{_percent(min(shares))} to {_percent(max(shares))}"
+    yield f"rewards {low:.4g} to {high:.4g}; actions use {shown} of the environment's range"
     narrow = [str(dimension) for dimension, share in enumerate(shares) if share < NARROW]
     if narrow:
         yield (
@@ -37,3 +43,7 @@ def data_summary(windows: ChunkWindows) -> Iterator[str]:
             f"{windows.short_episodes:,} of {data.num_episodes:,} episodes are shorter than a chunk of "
             f"{windows.horizon_length} steps and are not used"
         )
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= NARROW else f"{100 * share:.2g}%"

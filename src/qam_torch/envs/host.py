@@ -20,6 +20,7 @@ from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.envs.verdict import verdict_of
 from qam_torch.system.machine import resident_bytes, return_garbage
 from qam_torch.system.worker_process import answer_messages
+from qam_torch.types import QamError
 
 __all__ = ["ChunkResult", "Host", "Spaces", "serve"]
 
@@ -87,14 +88,16 @@ class Host:
     def extend(self, indices: Sequence[int]) -> None:
         """Make more environments; the others are kept, between episodes."""
         self.indices += indices
-
-        def make_one(_: int) -> None:
-            self.environments.append(self._make())
-
         with _numpy_state_kept():
             set_bit_generator(np.random.MT19937(0))
-            self._made_bytes = _bytes_of_each(make_one, indices)
-        self.spaces, count = _spaces(self.environments[0]), len(self.indices)
+            try:
+                self._made_bytes = _bytes_of_each(
+                    lambda index: self.environments.append(_made(self._make, index)), indices
+                )
+                self.spaces, count = _spaces(self.environments[0]), len(self.indices)
+            except BaseException:
+                self.close()
+                raise
         self._values: list[list[float | None]] = [[None] * len(self._metrics) for _ in range(count)]
         self._generators = [np.random.MT19937(0) for _ in range(count)]
         self._taken = [0] * count
@@ -235,6 +238,15 @@ class Host:
                     f"environment {self.indices[rows.argmax()]} gave a non-finite {what} in {doing}, expected finite "
                     "numbers: its simulation has diverged, check the actions"
                 )
+
+
+def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
+    try:
+        return make()
+    except (HostFailure, QamError):
+        raise
+    except Exception as error:
+        raise HostFailure(f"environment {index} cannot be made ({type(error).__name__}: {error})") from error
 
 
 def _spaces(environment: gymnasium.Env) -> Spaces:

@@ -14,7 +14,7 @@ from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.system.worker_process import WorkerDied, WorkerProcess
 from qam_torch.types import QamError
 
-__all__ = ["HostHandle", "LocalHost", "RemoteHost"]
+__all__ = ["HostHandle", "LocalHost", "RemoteHost", "pickled_metrics"]
 
 
 class HostHandle(Protocol):
@@ -76,12 +76,12 @@ class RemoteHost:
         metrics: Sequence[StepMetric] = (),
     ) -> None:
         pickled = _pickled(make, "the environment factory", [getattr(make, "func", make)])
-        pickled_metrics = _pickled(tuple(metrics), "an evaluation metric", metrics)
+        sent_metrics = pickled_metrics(metrics)
         try:
             self._worker = WorkerProcess("qam_torch.envs.host", variables)
         except WorkerDied as error:
             raise HostFailure(f"{error}: let this process run the environments (0 workers)") from error
-        self.send("open", pickled, list(indices), pickled_metrics)
+        self.send("open", pickled, list(indices), sent_metrics)
 
     @property
     def pid(self) -> int:
@@ -113,18 +113,31 @@ class RemoteHost:
         )
 
 
-def _pickled(content: Any, name: str, functions: Sequence[Any]) -> bytes:
+def pickled_metrics(metrics: Sequence[StepMetric], without_workers: str = "use 0 workers") -> bytes:
+    """Custom metrics as bytes for a worker process, which imports them by their names.
+
+    Args:
+        metrics: functions.
+        without_workers: how the user runs environments without workers, for the message.
+
+    Raises:
+        QamError: a worker could not import one of them.
+    """
+    return _pickled(tuple(metrics), "an evaluation metric", metrics, without_workers)
+
+
+def _pickled(content: Any, name: str, functions: Sequence[Any], without_workers: str = "use 0 workers") -> bytes:
     """The content as bytes; raises QamError where a worker could not load it."""
     try:
         pickled = pickle.dumps(content)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         raise QamError(
             f"{name} cannot be sent to a worker process ({error}): "
-            "define it at the top level of an importable module, or use 0 workers to run them in this process"
+            f"define it at the top level of an importable module, or {without_workers} to run it in this process"
         ) from error
     if any(getattr(function, "__module__", None) == "__main__" for function in functions):
         raise QamError(
             f"{name} is defined in the main script, which workers do not import: "
-            "move it to a module of its own, or use 0 workers to run them in this process"
+            f"move it to a module of its own, or {without_workers} to run it in this process"
         )
     return pickled

@@ -21,7 +21,7 @@ __all__ = ["EnvironmentFailure", "EnvironmentPool"]
 
 
 class EnvironmentFailure(QamError):
-    """An environment raised, its process ended, or it returned a number that is not finite; the message says which."""
+    """An environment could not be made, raised, or returned a number that is not finite, or its process ended."""
 
 
 class EnvironmentPool:
@@ -50,7 +50,8 @@ class EnvironmentPool:
         environment_bytes: memory of one environment, 0 where it is not known, as before `try_out`.
 
     Raises:
-        QamError: the environments cannot be made, or the factory cannot be sent to a process.
+        EnvironmentFailure: the environments cannot be made, or the factory or a metric cannot be sent to a process.
+        QamError: another argument is invalid.
     """
 
     def __init__(
@@ -75,9 +76,9 @@ class EnvironmentPool:
                 host = RemoteHost(make, numbers, variables, metrics) if workers else LocalHost(make, numbers, metrics)
                 self._hosts.append(host)
             spaces = [host.receive() for host in self._hosts][0]
-        except HostFailure as error:
+        except (HostFailure, QamError) as error:
             self.close()
-            raise QamError(str(error)) from error
+            raise EnvironmentFailure(str(error)) from error
         except BaseException:
             self.close()
             raise

@@ -38,7 +38,8 @@ StepMetric = Callable[[float | None, Step], float | None]
 It is called at every step of an evaluation episode; the value after the last step is the episode's. The metric has the
 name of the function. Workers import the function, so it belongs at the top level of a module."""
 
-RESERVED = ("success", "return", "length", "seconds")
+RESERVED = ("success", "return", "length", "seconds", "seeds", "values")
+"""Other columns of metrics.csv and keys of summary.json beside which metrics are."""
 
 
 def metric_names(metrics: Sequence[StepMetric]) -> tuple[str, ...]:

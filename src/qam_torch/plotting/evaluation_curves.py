@@ -191,13 +191,14 @@ def _draw_policies(
 def _draw_divergences(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
 ) -> None:
-    """Draw a cross on the curve of each diverged member, at its last update."""
+    """Draw a cross on the curve of each diverged member that has one, at its last update."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
     axes.scatter([], [], color=INK, label="diverged", **style)
     for p, update in enumerate(np.fmax.reduce(values_by_member(metrics, "diverged")[1])):
-        if np.isfinite(update):
+        x, y = finite_points(updates, values[:, p])
+        if np.isfinite(update) and len(x):
             step = step_of_update(metrics, update)
-            axes.scatter([step], [np.interp(step, *finite_points(updates, values[:, p]))], color=drawn[p], **style)
+            axes.scatter([step], [np.interp(step, x, y)], color=drawn[p], **style)
 
 
 def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:

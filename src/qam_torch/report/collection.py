@@ -67,12 +67,23 @@ class Collection:
 
     @cached_property
     def groups(self) -> dict[str, list[Group]]:
-        """Domain -> one group per cell over all of its tasks, both in order."""
+        """Domain -> one group per cell over all of its tasks, both in order; only groups with results."""
+        found = {domain: [group for group in own if group.steps] for domain, own in self._all_groups.items()}
+        return {domain: own for domain, own in found.items() if own}
+
+    @property
+    def without_results(self) -> list[Group]:
+        """Groups without any step that at least half of their runs have reached."""
+        return [group for group in itertools.chain(*self._all_groups.values()) if not group.steps]
+
+    @cached_property
+    def _all_groups(self) -> dict[str, list[Group]]:
         found: dict[str, list[Group]] = {}
-        for (domain, label), rows in self.counted.groupby(["domain", "cell"]):
-            cell = self.cells[rows.cell_number.iloc[0]]
-            tasks = TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1
-            found.setdefault(domain, []).append(Group(domain, label, cell.method, rows, cell, tasks))
+        for domain, evaluations in self.counted.groupby("domain"):
+            for label, rows in _with_scores(evaluations).groupby("cell"):
+                cell = self.cells[rows.cell_number.iloc[0]]
+                tasks = TASKS_OF_A_DOMAIN if rows.task.notna().any() else 1
+                found.setdefault(domain, []).append(Group(domain, label, cell.method, rows, cell, tasks))
         return {domain: sorted(own, key=lambda group: _numeric_order(group.method)) for domain, own in found.items()}
 
     @cached_property
@@ -114,6 +125,17 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
         counted=pd.MultiIndex.from_frame(rows[who]).isin(pd.MultiIndex.from_frame(members[who])),
     )
     return Collection(runs, rows, cells, [*absent, *_missing_seeds(runs, members, cells, named)])
+
+
+def _with_scores(rows: pd.DataFrame) -> pd.DataFrame:
+    """The evaluations of a domain with their score: success, or the return if no run reports success.
+
+    Many environments report success only when an episode succeeds: in such a domain, no report means 0.
+    """
+    if rows.success.isna().all():
+        return rows.assign(score=rows["return"])
+    success = rows.success.fillna(0.0)
+    return rows.assign(success=success, score=success)
 
 
 def _with_cell_numbers(run: Run, numbers: dict[Cell, int]) -> pd.DataFrame:

@@ -30,8 +30,7 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
         Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
         columns are member (its index), seed, STEP, step (their sum), phase (offline or online), updates, OUTCOMES (nan
         where the environment or an old file has no value), custom metrics (see `custom_metrics`), diverged (update at
-        which the member was frozen, or nan), score (success, or the return if the member's environment never reports
-        success), and the hyperparameters in which members differ, as own.NAME.
+        which the member was frozen, or nan), and the hyperparameters in which members differ, as own.NAME.
 
     Raises:
         QamError: the files contain impossible values.
@@ -41,11 +40,9 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
     rows = _from_summary(summary or {}) if metrics is None else _from_metrics(metrics)
     rows = rows.dropna(subset=["success", "return"], how="all").drop_duplicates(["member", *STEP], keep="last")
     rows = rows.sort_values(["member", *STEP])
-    reports_success = rows.groupby("member").success.transform("count") > 0
     return rows.assign(
         phase=np.where(rows.online_steps > 0, "online", "offline"),
         step=rows.offline_updates + rows.online_steps,
-        score=rows.success.where(reports_success, rows["return"]),
     )
 
 

@@ -51,9 +51,9 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
-    dashed = ", and dashed in the same colour what is published" if published else ""
-    dotted = "; dotted where not all of its tasks have come" if any(map(_incomplete_steps, groups)) else ""
-    caption = f"{groups[0].measure.capitalize()} over {axis}; mean over seeds with its 95 % interval{dashed}{dotted}."
+    dashed = " Dashed: published results." if published else ""
+    dotted = " Dotted: steps that not all of its tasks have reached." if any(map(_incomplete_steps, groups)) else ""
+    caption = f"{groups[0].measure.capitalize()} by {axis}: mean over seeds with 95% interval.{dashed}{dotted}"
     return Panels(panels, legend, caption, f"{name}-curves")
 
 
@@ -80,7 +80,7 @@ def profiles(groups: Sequence[Group], name: str) -> Panels | None:
 
 
 _PROFILES = (
-    "Performance profiles: the share of runs whose success is above a threshold, mean over tasks, with pointwise 95 % "
+    "Performance profiles: share of runs whose success is above a threshold, mean over tasks, with pointwise 95% "
     "intervals. Higher is better."
 )
 
@@ -108,10 +108,10 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
     methods, notes = [group.method for group, _ in there], []
     absent = [group.method for group, _ in palette if group.method not in methods]
     if absent:
-        notes.append(f"After {format_step(step)} without {', '.join(absent)}: half of its runs have not come there.")
+        notes.append(f"Reached by less than half of the runs of {', '.join(absent)}: {format_step(step)}.")
     if len(tasks) < max(map(len, scores)):
         over = ", ".join(place.rpartition("task ")[2] for place in tasks)
-        notes.append(f"After {format_step(step)} over what all were run on, task {over}.")
+        notes.append(f"After {format_step(step)} only tasks of all methods count: {over}.")
     return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
 
@@ -151,12 +151,12 @@ def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
     changes = _changes(groups)
     longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
     if not changes:
-        return "updates offline", False
+        return "offline updates", False
     if changes == {longest} == {0}:
-        return "environment steps online", False
+        return "online environment steps", False
     if len(changes) == 1 and longest <= max(changes):
-        return "updates offline, shaded, and environment steps online", True
-    return "updates offline, and for those that have an online phase environment steps from a dotted line on", False
+        return "offline updates (shaded), then online environment steps", True
+    return "offline updates, and online environment steps after a dotted vertical line", False
 
 
 def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:

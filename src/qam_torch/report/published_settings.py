@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from qam_torch.config.composition import compose
-from qam_torch.paper import published
+from qam_torch.paper import domain_of, published
 from qam_torch.report.settings import Cell, cell_of
 
 __all__ = ["departures"]
@@ -25,6 +25,6 @@ def departures(cell: Cell) -> dict[str, tuple[Any, Any]] | None:
 
 @cache
 def _published_settings(method: str, domain: str) -> dict[str, Any]:
-    config = OmegaConf.to_container(compose(["experiment=paper", f"algo={method}", f"env={domain}"]))
+    config = OmegaConf.to_container(compose(["experiment=paper", f"algo={method}", f"env={domain_of(domain)}"]))
     assert isinstance(config, dict)
     return dict(cell_of({str(key): value for key, value in config.items()}, {}).settings)

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from qam_torch.paper import CITATION, Curve
 from qam_torch.report.blocks import Block, Table
 from qam_torch.report.figures import svg
+from qam_torch.stats.success import FEWEST_SEEDS
 
 __all__ = ["escaped", "how_measured", "html", "latex", "markdown", "spans"]
 
@@ -72,7 +73,7 @@ def how_measured(transcribed: Sequence[Curve] = ()) -> list[str]:
         transcribed: a published curve of each method in the report whose results were transcribed by third parties.
     """
     template = _templates().get_template("how_measured.md.j2")
-    return template.render(citation=CITATION, transcribed=transcribed).splitlines()
+    return template.render(citation=CITATION, fewest_seeds=FEWEST_SEEDS, transcribed=transcribed).splitlines()
 
 
 @cache

@@ -12,6 +12,7 @@ from qam_torch.paper import Curve, Figure, published
 from qam_torch.report.evaluations import STEP, custom_metrics
 from qam_torch.report.settings import Cell
 from qam_torch.stats.bootstrap import Estimate, interquartile_mean, task_mean
+from qam_torch.stats.success import FEWEST_SEEDS
 
 __all__ = ["ALL", "Group", "Result", "Step", "common_steps"]
 
@@ -30,7 +31,7 @@ class Group:
         name: a domain, a task, or ALL.
         method: label of the cell.
         algo: algo=NAME.
-        rows: evaluations of the members, see `Collection.evaluations`.
+        rows: evaluations of the members, see `Collection.evaluations`; with their score.
         cell: of all members; None if they differ by domain.
         tasks: how many tasks a complete group has.
         task: of the domain, None for all of them.
@@ -99,9 +100,10 @@ class Group:
 
     @cached_property
     def by_task(self) -> list[Group]:
-        """One group per task; empty if the domain has no tasks."""
+        """One group per task with results; empty if the domain has no tasks."""
         tasks = self.rows.groupby("task")
-        return [replace(self, name=rows.place.iloc[0], rows=rows, tasks=1, task=task) for task, rows in tasks]
+        found = [replace(self, name=rows.place.iloc[0], rows=rows, tasks=1, task=task) for task, rows in tasks]
+        return [group for group in found if group.steps]
 
     @cached_property
     def results(self) -> list[Result]:
@@ -160,8 +162,11 @@ class Result:
 
     @property
     def overlap(self) -> bool | None:
-        """Whether the two intervals, rounded to two digits, share a point; None if one is missing."""
-        if self.published is None or not self.mean.bounded or np.isnan(self.published.low):
+        """Whether the two intervals, rounded to two digits, share a point; None if one is missing.
+
+        Also None with fewer than `stats.success.FEWEST_SEEDS` seeds on a task: the interval is then too narrow.
+        """
+        if self.published is None or self.seeds[0] < FEWEST_SEEDS or np.isnan(self.published.low):
             return None
         ends = (self.mean.low, self.mean.high, self.published.low, self.published.high)
         low, high, their_low, their_high = (round(end, 2) for end in ends)

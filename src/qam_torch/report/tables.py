@@ -24,6 +24,8 @@ __all__ = ["custom_metrics", "improvement", "problems", "results", "runs_table",
 FEW = 12
 """Tables with more rows are collapsed on a page."""
 
+_NO_RESULT = "no step was evaluated in at least half of its runs: evaluate them at the same steps"
+
 OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 
@@ -96,6 +98,7 @@ def problems(collection: Collection) -> Table:
     """Runs that are unfinished, broken or left out, and missing runs."""
     rows: list[list[str]] = [[run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why]
     rows += [["missing", one.what, "–", one.why] for one in collection.missing]
+    rows += [["left out", f"{one.method} on {one.name}", "–", _NO_RESULT] for one in collection.without_results]
     rows.sort(key=lambda row: ["broken", "missing", "unfinished", "finished", "left out"].index(str(row[0])))
     return Table(["status", "run", "reached", "why"], rows, "What is broken, missing or left out", "problems")
 

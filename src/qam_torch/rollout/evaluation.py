@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,12 @@ class Evaluation:
         rows = list(members)
         return Evaluation({name: values[rows] for name, values in self.metrics.items()}, self.seconds)
 
+    def with_success(self) -> Evaluation:
+        """The same for an environment that is known to report success: episodes without a report are not solved."""
+        if self.success is not None:
+            return self
+        return replace(self, metrics={"success": np.zeros(self.returns.shape, bool), **self.metrics})
+
     def success_rate(self) -> np.ndarray:
         """Share of solved episodes of each member, (P,) in [0, 1]; QamError where success is not reported."""
         return self._solved().mean(axis=1)
@@ -85,14 +91,18 @@ class Evaluation:
         """Means of the custom metrics alone, as `by_member`."""
         return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self, grid: bool = False) -> dict[str, Any]:
         """All metrics as plain values, as summary.json holds them.
 
+        Args:
+            grid: whether the members differ in hyperparameters: an interval over these has no meaning.
+
         Returns:
-            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members),
-            "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per member:
-            "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where the
-            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no value.
+            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
+            grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where
+            the environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
+            value.
         """
         values = {
             "return": float(self.returns.mean()),
@@ -105,7 +115,7 @@ class Evaluation:
             values[f"{name}_by_seed"] = [_plain(mean) for mean in means.tolist()]
         if self.success is None:
             return values
-        interval = self.seeds_interval()
+        interval = None if grid else self.seeds_interval()
         return {
             "success": float(self.success_rate().mean()),
             "success_95": None if interval is None else list(interval),

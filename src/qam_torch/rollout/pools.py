@@ -10,7 +10,7 @@ from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
 
-__all__ = ["environments_for", "evaluation_pool", "make_pool"]
+__all__ = ["MANY", "environments_for", "evaluation_pool", "make_pool", "workers_for"]
 
 MANY, FEW = 100, 3
 """Environments of an evaluation: in all where each is small, and in each process where they are large."""
@@ -24,6 +24,12 @@ def environments_for(members: int, episodes: int, most: int) -> int:
     return members * max(1, min(episodes, most // members))
 
 
+def workers_for(count: int, workers: int | None) -> int:
+    """Worker processes for `count` environments, 0 for this process alone; `workers` as of `make_pool`."""
+    chosen = _processes(workers)
+    return min(chosen, count) if chosen > 1 else 0
+
+
 def make_pool(make: partial, count: int, workers: int | None, metrics: Sequence[StepMetric] = ()) -> EnvironmentPool:
     """Make a pool of environments.
 
@@ -33,8 +39,7 @@ def make_pool(make: partial, count: int, workers: int | None, metrics: Sequence[
         workers: processes that step them; None = one per CPU core; 0 and 1 = this process.
         metrics: custom metrics of episodes.
     """
-    chosen = _processes(workers)
-    return EnvironmentPool(make, count, workers=min(chosen, count) if chosen > 1 else 0, metrics=metrics)
+    return EnvironmentPool(make, count, workers_for(count, workers), metrics=metrics)
 
 
 def evaluation_pool(

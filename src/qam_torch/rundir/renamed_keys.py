@@ -22,6 +22,7 @@ RENAMED_VALUES = {
     ("resume", "never"): "false",
     ("precision", "full"): "float32",
     ("experiment", "train"): "default",
+    ("experiment_name", "train"): "default",
 }
 """(Key, old value) -> its present value."""
 

@@ -25,7 +25,7 @@ from qam_torch.envs.ogbench import environment_id, make_environment
 from qam_torch.suites.base import Request, TaskData
 from qam_torch.system.console import Bars
 from qam_torch.system.files import absolute, prepare_directory
-from qam_torch.types import QamError, require
+from qam_torch.types import QamError, is_integer, require
 
 __all__ = ["OGBench", "load_file"]
 
@@ -37,9 +37,10 @@ class OGBench:
 
     def check(self, request: Request) -> None:
         """See `Suite.check`."""
-        require("task", request.task in _TASKS, request.task, "OGBench's single tasks 1 to 5")
-        require("env.reward", request.env["reward"] in ("dense", "sparse"), request.env["reward"], "dense or sparse")
-        environment_id(str(request.env["dataset"]), request.task)
+        task, reward = request.task, request.env.get("reward")
+        require("task", is_integer(task, 1) and task in _TASKS, task, "OGBench's single tasks 1 to 5")
+        require("env.reward", reward in ("dense", "sparse"), reward, "dense or sparse")
+        environment_id(str(request.env.get("dataset")), task)
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
         """See `Suite.load`; a directory of several files becomes `Shards`, once all their headers are checked."""

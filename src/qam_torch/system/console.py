@@ -57,6 +57,6 @@ def readable_size(size: int) -> str:
 def readable_time(seconds: float) -> str:
     """A duration in two digits or more: 4.5 ms, 46 s, 12 min, 3.4 hours, 12 days."""
     units = {"days": 86400.0, "hours": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001}
-    unit, size = next((one for one in units.items() if seconds >= 1.95 * one[1]), ("ms", 0.001))
+    unit, size = next((one for one in units.items() if seconds >= (1.95 if one[1] > 1 else 1) * one[1]), ("ms", 0.001))
     number = seconds / size
     return f"{number:.0f} {unit}" if number >= 9.95 else f"{number:.1f} {unit}"

@@ -54,7 +54,7 @@ def termination_raises() -> Iterator[None]:
 class Ending:
     """A signal that ends the process waits until the work can be left: at `check`, or inside `at_once`.
 
-    It replaces `termination_raises` from `begin` on. A second signal does not wait.
+    It replaces `termination_raises` from `begin` on. Further signals change nothing: a terminal may send several.
     """
 
     def __init__(self) -> None:
@@ -81,14 +81,17 @@ class Ending:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise `Terminated` for a signal that comes inside the block."""
+        """Raise `Terminated` for a signal that comes inside the block, or has come before it."""
         self._at_once = True
         try:
+            self.check()
             yield
         finally:
             self._at_once = False
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        again, self._number = self.due, number
-        if again or self._at_once:
+        if self.due:
+            return
+        self._number = number
+        if self._at_once:
             raise Terminated(number)

@@ -42,8 +42,9 @@ def standard_streams(lasting: bool) -> Iterator[None]:
 def drop(stream: TextIO) -> None:
     """Send what a stream has still to write, and all that follows, nowhere."""
     with contextlib.suppress(OSError, ValueError):
+        number = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
+        os.dup2(null, number)
         os.close(null)
 
 

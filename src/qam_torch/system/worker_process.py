@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -20,9 +19,14 @@ from qam_torch.system.streams import standard_streams
 
 __all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
 
+# The signals that a terminal or a scheduler sends to all processes of a run: the parent decides when a worker ends.
+# A terminal may also stop processes of the background that print (SIGTTOU).
 # sys.path comes first, so that the worker finds every module that the parent can import.
 _MAIN = """
-import pickle, sys
+import pickle, signal, sys
+for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGTTOU"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
 try:
     sys.path[:] = pickle.load(sys.stdin.buffer)
 except EOFError:  # the parent was interrupted before it could send anything
@@ -39,9 +43,9 @@ class WorkerDied(RuntimeError):
 class WorkerProcess:
     """A fresh interpreter that runs a module's function `serve`, and answers every message with one answer.
 
-    The process ends when its input is closed, hence also when its parent is killed. It leads its own process group, so
-    that Ctrl-C reaches only the parent. It imports nothing from the working directory first (-P), so that a file such
-    as types.py there does not replace a module of Python's.
+    The process ends when its input is closed, hence also when its parent is killed; it ignores signals to end. It leads
+    its own process group, so that Ctrl-C reaches only the parent. It imports nothing from the working directory first
+    (-P), so that a file such as types.py there does not replace a module of Python's.
 
     Args:
         module: module whose `serve()` calls `answer_messages`.
@@ -122,9 +126,6 @@ def answer_messages(answer: Callable[[Any], Any]) -> None:
     Args:
         answer: called with each message; returns a picklable answer.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where there are no process groups
-    if hasattr(signal, "SIGTTOU"):  # a terminal may stop processes of the background that print
-        signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     with standard_streams(lasting=True):

@@ -17,10 +17,15 @@ class Evaluator:
         pool: the environments.
         episodes: per member, >= 1.
         action_dim: A.
+
+    Attributes:
+        reports_success: whether an evaluation has reported success. All later ones then do: many environments report
+            success only when an episode succeeds.
     """
 
     def __init__(self, pool: EnvironmentPool, episodes: int, action_dim: int) -> None:
         self.pool, self.episodes, self.action_dim = pool, episodes, action_dim
+        self.reports_success = False
 
     def __call__(
         self, algorithm: Algorithm, step: int, policy: str = "policy", record_positions: bool = False
@@ -30,6 +35,8 @@ class Evaluator:
         Noise and episodes are functions of (seeds, step) alone, so that a resumed run repeats the same evaluation.
         """
         stream = f"evaluation/{policy}/{step}"
-        return evaluate_members(
+        evaluation = evaluate_members(
             algorithm, self.pool, self.episodes, self.action_dim, step, stream, policy, record_positions
         )
+        self.reports_success |= evaluation.success is not None
+        return evaluation.with_success() if self.reports_success else evaluation

@@ -11,7 +11,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.renamed_keys import with_current_keys
-from qam_torch.rundir.result_keys import NEUTRAL
+from qam_torch.rundir.result_keys import COPIED, NEUTRAL
 from qam_torch.types import QamError
 
 __all__ = ["finished_run", "uses_earlier_run"]
@@ -54,8 +54,8 @@ def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] |
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Values that differ between two configurations, except those that do not change a result."""
-    if name in (*NEUTRAL, "run_name"):
+    """Values that differ between two configurations, except names, and those that do not change a result."""
+    if name in (*NEUTRAL, *COPIED, "experiment_name", "run_name"):
         return
     if old is None and isinstance(new, dict):
         old = {}  # a group that an earlier version did not have

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +14,10 @@ from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.data.datamodule import TrainingData
+from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
-from qam_torch.rollout.pools import evaluation_pool
+from qam_torch.rollout.pools import evaluation_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
@@ -80,23 +81,29 @@ class Additions(NamedTuple):
     evaluation_metrics: Sequence[StepMetric] = ()
     plots: Sequence[Plot] = ()
 
-    def check(self) -> None:
-        """Raise QamError for objects of another kind."""
+    def check(self, workers: int) -> None:
+        """Raise QamError for objects of another kind, and for metrics that workers cannot import.
+
+        Args:
+            workers: processes that step the environments of an evaluation; 0 for this process.
+        """
         for name, kind in (("callbacks", L.Callback), ("loggers", Logger)):
             for given in getattr(self, name):
                 if not isinstance(given, kind):
                     raise QamError(f"{name} contain a {type(given).__name__}: expected objects of Lightning's {kind}")
         metric_names(self.evaluation_metrics)
+        if workers:
+            pickled_metrics(self.evaluation_metrics, "give eval_workers=0")
         for plot in self.plots:
             plot_name(plot)
 
 
-def fit(settings: RunSettings, additions: Additions) -> RunResult:
+def fit(settings: RunSettings, additions: Callable[[], Additions]) -> RunResult:
     """Train and evaluate with what is passed and nothing else; `qam_torch.run.fit` adds what is configured.
 
     Args:
         settings: of the run, from `training.settings.read_settings`.
-        additions: callbacks, loggers, metrics and plots.
+        additions: makes callbacks, loggers, metrics and plots; not called where the run is already finished.
 
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
@@ -107,14 +114,15 @@ def fit(settings: RunSettings, additions: Additions) -> RunResult:
         return _fit_unless_finished(settings, additions)
 
 
-def _fit_unless_finished(settings: RunSettings, additions: Additions) -> RunResult:
+def _fit_unless_finished(settings: RunSettings, make_additions: Callable[[], Additions]) -> RunResult:
     quiet_lightning()
-    additions.check()
     paths = RunPaths(settings.directory)
     finished = finished_run(paths, settings.values)
     if finished is not None:
         announce_finished(finished, paths)
         return RunResult(paths.directory, finished, None)
+    additions = make_additions()
+    additions.check(workers_for(settings.environments, settings.evaluation.eval_workers))
     prepare_directory(paths.directory)
     announce_plan(settings)
     method, update = settings.method, settings.update
@@ -197,6 +205,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     announce_memory(needed_memory(module, algorithm, pool, schedule, settings.replay))
     try:
         train(trainer, algorithm, module, checkpoint)
+        ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
         summary = summarize(

@@ -100,6 +100,8 @@ class Method(NamedTuple):
                 "each other: use algo=qam_f with fql_alpha or algo=qam_e with edit_scale"
             )
         for name, value in options.items():
+            if name in _GIVEN:
+                raise QamError(f"algo.{name}={value} is not an option: leave it out, {_GIVEN[name]}")
             if name not in taken:
                 near = difflib.get_close_matches(name, [one for one in taken if one in options], n=2)
                 hint = f"did you mean {' or '.join(near)}?" if near else "leave it out, or choose the algo that has it"
@@ -133,6 +135,13 @@ class Method(NamedTuple):
                     "give one"
                 )
 
+
+_GIVEN = {
+    "seeds": "and give seeds=[1,2,3]",
+    "observation_dim": "the environment decides it",
+    "action_dim": "the environment decides it",
+}
+"""Constructor arguments that are not options, and why."""
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (lambda value: is_integer(value, 1), "an integer >= 1"),

@@ -54,10 +54,14 @@ def success(run: RunData) -> Figure | None:
     """Success rate over steps, where the environment reports success."""
     if not run.metrics or run.final.success is None:
         return None
+    solved, evaluated = run.metrics["evaluation/success"], np.isfinite(run.metrics["evaluation/return"])
+    # Evaluations before any episode reported success have no value.
+    metrics = {**run.metrics, "evaluation/success": np.where(evaluated & np.isnan(solved), 0.0, solved)}
     rate = None
     if run.behavior is not None and run.behavior.success is not None:
-        rate = (float(run.behavior.success_rate().mean()), *(run.behavior.seeds_interval() or ()))
-    return success_figure(run.metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
+        interval = None if len(set(run.cells)) > 1 else run.behavior.seeds_interval()
+        rate = (float(run.behavior.success_rate().mean()), *(interval or ()))
+    return success_figure(metrics, run.episodes, behavior=rate, title=run.title, cells=run.cells)
 
 
 def return_(run: RunData) -> Figure | None:
@@ -98,7 +102,8 @@ PLOTS: list[Plot] = [success, return_, evaluation_metrics, losses, trajectories]
 def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[str]:
     """Draw and save the plots of every run, then custom ones.
 
-    A custom plot that raises is reported on standard error, and the run's results are complete without it.
+    A custom plot that raises, or is not a figure, is reported on standard error, and the run's results are complete
+    without it.
 
     Args:
         folder: for the pictures; made if it does not exist.
@@ -107,17 +112,20 @@ def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[s
 
     Returns:
         Names of all pictures in the folder, relative to the run directory.
+
+    Raises:
+        QamError: a picture cannot be written.
     """
     folder.mkdir(exist_ok=True)
     for plot in PLOTS:
         save_figure(plot(run), folder / f"{plot_name(plot)}.png")
     for plot in plots:
         try:
-            figure = plot(run)
+            save_figure(plot(run), folder / f"{plot_name(plot)}.png")
+        except QamError:
+            raise
         except Exception as error:
             print(f"plot {plot_name(plot)} is left out ({type(error).__name__}: {error})", file=sys.stderr)
-            continue
-        save_figure(figure, folder / f"{plot_name(plot)}.png")
     return sorted(f"{folder.name}/{path.name}" for path in folder.glob("*.png"))
 
 

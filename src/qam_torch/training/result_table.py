@@ -41,15 +41,16 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
         if f"{name}_by_seed" in final and name not in STANDARD and value is not None:
             rows.append((name, f"{value:.4g}"))
     if summary["after_offline"]:
-        rows.append(("after offline", f"{summary['after_offline'][measure]:.{digits}f}"))
+        rows.append(("after offline", f"{summary['after_offline'].get(measure, 0.0):.{digits}f}"))
     if summary["behavior"] is not None:
         rows.append(("behaviour flow", _outcome(summary["behavior"])))
     rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))
     if summary["online_steps"]:
         rows.append(("online steps", f"{summary['online_steps']:,} a seed"))
+    files = (paths.summary, paths.metrics, paths.config, paths.versions, paths.tensorboard)
     rows += [
         ("results", f"{paths.directory}/"),
-        ("", "summary.json  metrics.csv  config.yaml  versions.json  tensorboard/"),
+        ("", "  ".join(path.name + "/" * path.is_dir() for path in files if path.exists())),
         ("", "checkpoints/{last,best}.ckpt  " + "  ".join(summary["plots"])),
         ("watch again", f"qam-eval {shlex.quote(str(paths.last_checkpoint))} --video episodes.mp4"),
     ]

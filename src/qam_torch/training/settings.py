@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.config.groups import config_directory
+from qam_torch.rollout.pools import MANY, environments_for
 from qam_torch.suites import Request, suite_named
 from qam_torch.system.extras import install_command
 from qam_torch.system.files import absolute
@@ -23,6 +24,15 @@ from qam_torch.training.update import UpdateSettings
 from qam_torch.types import QamError, is_integer, is_number, require
 
 __all__ = ["EvaluationSettings", "RunSettings", "read_settings"]
+
+CHECKED_ELSEWHERE: Mapping[str, Any] = {
+    "task": None,
+    "algo": {"discount": None, "horizon_length": None},
+    "env": {},
+    "trainer": {"accelerator": None, "devices": None},
+    "logger": {},
+}
+"""Keys that every run has, and whose values others check: the suite, the method, or a function below."""
 
 Part = TypeVar("Part", Schedule, UpdateSettings, Replay, "EvaluationSettings")
 
@@ -45,6 +55,8 @@ class EvaluationSettings:
         for name, least in (("eval_environments", 1), ("eval_workers", 0)):
             value = getattr(self, name)
             require(name, value is None or is_integer(value, least), value, f"an integer >= {least}, or null")
+        compare = self.compare_behavior
+        require("compare_behavior", isinstance(compare, bool), compare, "true or false")
 
 
 class RunSettings(NamedTuple):
@@ -63,7 +75,7 @@ class RunSettings(NamedTuple):
         continues: whether files that an earlier run has left in the directory are used.
         directory: the run directory.
         accelerator: Lightning's name of the device.
-        devices: their number, or a list of one index.
+        devices: 1, or a list of one index.
         csv: whether metrics.csv is written.
     """
 
@@ -79,8 +91,14 @@ class RunSettings(NamedTuple):
     continues: bool
     directory: Path
     accelerator: str
-    devices: int | list[int] | str
+    devices: int | list[int]
     csv: bool
+
+    @property
+    def environments(self) -> int:
+        """Most environments of an evaluation, of all members together."""
+        evaluation = self.evaluation
+        return environments_for(self.method.members, evaluation.eval_episodes, evaluation.eval_environments or MANY)
 
 
 def read_settings(config: DictConfig) -> RunSettings:
@@ -92,10 +110,8 @@ def read_settings(config: DictConfig) -> RunSettings:
     Raises:
         QamError: a value is invalid, alone or together with others.
     """
-    _check_complete(config)
+    _check_complete(cast("dict[str, Any]", OmegaConf.to_container(config)))
     values = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
-    for name in ("algo", "env", "data", "trainer", "logger", "callbacks", "population"):
-        require(name, isinstance(values[name], dict), values[name], f"its keys, e.g. {name}.KEY=VALUE")
     settings = RunSettings(
         values=values,
         method=_method(values),
@@ -113,14 +129,15 @@ def read_settings(config: DictConfig) -> RunSettings:
         csv=values["logger"].get("csv", True),
     )
     suite_named(settings.request.env.get("source")).check(settings.request)
+    settings.method.check()
     _check_online(settings)
     require("resume", values["resume"] in (False, "auto"), values["resume"], "false or auto")
     require("skip_completed", isinstance(values["skip_completed"], bool), values["skip_completed"], "true or false")
     _check_data(values["data"])
+    _check_trainer(settings)
     require("logger.csv", settings.csv in (True, False), settings.csv, "true or false")
     if values["logger"].get("wandb") and importlib.util.find_spec("wandb") is None:
         raise QamError(f"logger=wandb requires the wandb package: {install_command('wandb')}")
-    settings.method.check()
     return settings
 
 
@@ -140,15 +157,28 @@ def _part(kind: type[Part], values: Mapping[str, Any]) -> Part:
     return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
-def _check_complete(config: DictConfig) -> None:
-    """Require that no key of train.yaml was removed by ~key."""
-    whole = OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml"))
-    assert isinstance(whole, dict)
-    for name in map(str, whole.keys() - {"defaults", "hydra"}):
-        parts = whole[name] if isinstance(whole[name], dict) and OmegaConf.is_dict(config.get(name)) else {}
-        gone = [f"{name}.{part}" for part in parts if part not in config[name]] if name in config else [name]
-        if gone:
-            raise QamError(f"~{gone[0]} removes a key that every run needs: give it a value instead")
+def _check_complete(values: Mapping[str, Any]) -> None:
+    """Require every key of train.yaml and those of groups that a run reads; null only where it is the key's own value.
+
+    Args:
+        values: as composed, with interpolations.
+    """
+    whole = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml")))
+    del whole["defaults"], whole["hydra"]
+    for name, own in {**whole, **CHECKED_ELSEWHERE}.items():
+        _require_value(name, values, own)
+        if isinstance(own, dict):
+            require(name, isinstance(values[name], dict), values[name], f"its keys, e.g. {name}.KEY=VALUE")
+            for part, value in own.items():
+                _require_value(f"{name}.{part}", values[name], value)
+
+
+def _require_value(key: str, values: Mapping[str, Any], own: Any) -> None:
+    name = key.rpartition(".")[2]
+    if name not in values:
+        raise QamError(f"~{key} removes a key that every run needs: give it a value instead")
+    if values[name] is None and own is not None and not isinstance(own, dict):
+        raise QamError(f"{key}=null is out of range: expected a value, or leave the key out")
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
@@ -160,6 +190,15 @@ def _check_data(data: Mapping[str, Any]) -> None:
     require("data.download", isinstance(data["download"], bool), data["download"], "true or false")
     listed = mirrors is None or (isinstance(mirrors, list) and all(isinstance(url, str) for url in mirrors))
     require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
+
+
+def _check_trainer(settings: RunSettings) -> None:
+    """Check the keys `trainer.*`; whether this machine has the device is only known when it is used."""
+    name, devices = settings.accelerator, settings.devices
+    require("trainer.accelerator", isinstance(name, str), name, "auto, cpu or gpu")
+    one = devices[0] if isinstance(devices, list) and len(devices) == 1 else None
+    chosen = is_integer(one, 0) or (is_integer(devices, 1) and devices == 1)
+    require("trainer.devices", chosen, devices, "1, or a list of one GPU's index such as [1]: a run takes one device")
 
 
 def _check_online(settings: RunSettings) -> None:

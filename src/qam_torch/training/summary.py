@@ -73,9 +73,6 @@ def summarize(
         layout=data.layout,
     )
     cells = _cells(algorithm, final)
-    outcome = final.summary()
-    if cells and "success" in outcome:
-        outcome["success_95"] = None  # an interval over different hyperparameters has no meaning
     pictures = save_plots(paths.plots, run, plots)
     summary = {
         "algorithm": name,
@@ -89,11 +86,11 @@ def summarize(
         "online_steps": schedule.online(step),
         "wall_seconds": round(wall_time.seconds, 1),
         "episodes": evaluator.episodes,
-        "final": outcome,
+        "final": final.summary(grid=bool(cells)),
         "cells": cells,
         "best": evaluation.best,
         "after_offline": evaluation.after_offline if schedule.online_steps else None,
-        "behavior": None if behavior is None else behavior.summary(),
+        "behavior": None if behavior is None else behavior.summary(grid=bool(cells)),
         "data": data.source,
         "plots": pictures,
         "versions": versions(),

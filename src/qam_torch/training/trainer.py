@@ -28,12 +28,12 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
 
 
-def build_trainer(accelerator: str, devices: int | list[int] | str) -> L.Trainer:
+def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     """The trainer of a run.
 
     Args:
         accelerator: Lightning's name of the device.
-        devices: their number, or a list of one index.
+        devices: 1, or a list of one index.
 
     Raises:
         QamError: the accelerator cannot be used.
@@ -53,7 +53,7 @@ def build_trainer(accelerator: str, devices: int | list[int] | str) -> L.Trainer
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise QamError(f"trainer.accelerator={accelerator} cannot be used here ({reason}): try trainer=auto") from None
 

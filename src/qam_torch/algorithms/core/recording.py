@@ -16,6 +16,7 @@ from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from qam_torch.algorithms.core.loss_terms import LossTerm
+from qam_torch.algorithms.core.tracing_internals import descriptions_shared
 from qam_torch.types import Batch, Noise
 
 __all__ = ["Differentiable", "RecordedGradients", "record"]
@@ -59,7 +60,8 @@ def record(function: Callable[..., Any], example: Sequence[Tensor], compile: boo
     function  of tensors and parameters; it returns tensors in lists, and depends on no number in them
     compile   let torch.compile fuse the operations
     """
-    module = make_fx(function)(*example)
+    with descriptions_shared():
+        module = make_fx(function)(*example)
     for simplify in (_drop_relabelling, _drop_repeats, _fold_constants, *([] if compile else [_call_directly])):
         simplify(module)
         module.graph.eliminate_dead_code()

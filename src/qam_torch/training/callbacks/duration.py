@@ -34,8 +34,13 @@ class DurationCallback(L.Callback):
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.told = False
+        self._start = 0
         self._since: tuple[float, int, int] | None = None
         self._seconds, self._updates, self._steps = 0.0, 0, 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Remember where the run starts, or continues."""
+        self._start = current_step(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -55,13 +60,15 @@ class DurationCallback(L.Callback):
             self._tell(now[2])
 
     def _tell(self, step: int) -> None:
-        """Print the estimate: for all updates, or for the steps of a run that is in its online phase."""
-        schedule, besides = self.schedule, "evaluations"
+        """Print the estimate from the start: for all updates, or for the steps of a run that is in its online phase."""
+        schedule, start, besides = self.schedule, self._start, "evaluations"
         if schedule.phase(step) == "offline":
-            count, each, what = schedule.updates(schedule.steps), self._seconds / self._updates, "updates"
+            count = schedule.updates(schedule.steps) - schedule.updates(start)
+            each, what = self._seconds / self._updates, "updates"
             besides += " and steps in the environment" if schedule.online_steps else ""
         else:
-            count, each, what = schedule.online_steps, self._seconds / self._steps, "online steps"
+            count = schedule.online_steps - schedule.online(start)
+            each, what = self._seconds / self._steps, "online steps"
         if count * each >= SHORT:
             tqdm.write(
                 f"duration: about {readable_time(count * each)} for {count:,} {what} of {readable_time(each)}, "

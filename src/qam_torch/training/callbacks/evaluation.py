@@ -80,6 +80,9 @@ class EvaluationCallback(L.Callback):
             shown = f"{_headline(outcome)} [{evaluation.returns.min():.1f}, {evaluation.returns.max():.1f}]"
         else:
             outcome["success"] = float(evaluation.success_rate().mean())
+            for earlier in (self.best, self.after_offline):
+                if earlier:
+                    earlier.setdefault("success", 0.0)  # evaluated before any episode reported success
             interval = None if algorithm.own_values else evaluation.seeds_interval()
             shown = _headline(outcome) + ("" if interval is None else " [{:.2f}, {:.2f}]".format(*interval))
             shown += f"   return {outcome['return']:8.1f}"
@@ -108,6 +111,7 @@ class EvaluationCallback(L.Callback):
         """Continue from the outcomes in the checkpoint."""
         section = checkpoint[SECTION]
         self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
+        self.evaluator.reports_success = "success" in self.best
         self.running = section.get("evaluating", False)
 
 
@@ -120,6 +124,6 @@ def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
     """Whether an evaluation beats the best so far: by success where the environment reports it, else by return."""
     if not best:
         return True
-    if "success" in outcome or "success" in best:
-        return outcome.get("success", 0.0) > best.get("success", 0.0)
+    if "success" in outcome:
+        return outcome["success"] > best["success"]
     return outcome["return"] > best["return"]

@@ -1,0 +1,24 @@
+"""The few private parts of torch's tracing that `record` depends on, in one place.
+
+tests/algorithms/test_tracing_internals.py fails with a sentence when a new version of torch changes one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+__all__ = ["descriptions_shared"]
+
+
+@contextlib.contextmanager
+def descriptions_shared() -> Iterator[None]:
+    """Inside the block `make_fx` describes the results of all operations in one fake mode.
+
+    By default it makes a new fake mode for every operation, each with the call stack, which takes half the time.
+    """
+    with tracing(TracingContext(FakeTensorMode())):
+        yield
