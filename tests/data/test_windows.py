@@ -128,7 +128,7 @@ def test_golden_case() -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"horizon_length": 8}, "7 transitions are fewer than one window"),
+        ({"horizon_length": 8}, r"algo.horizon_length=8 exceeds the longest episode \(\d steps\)"),
         ({"horizon_length": 0}, "horizon_length=0 is out of range"),
         ({"discount": 1.1}, "discount=1.1 is out of range"),
     ],

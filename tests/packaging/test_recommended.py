@@ -141,12 +141,22 @@ BESIDE = {"npz": ["path=a.npz", "env_id=b"], "hdf5": ["path=a.hdf5", "env_id=b"]
 """What a choice of env needs beside it."""
 
 
+def method_with(key: str) -> str:
+    """A method whose config has the key."""
+    line = re.compile(rf"^{key.removeprefix('algo.')}:", re.MULTILINE)
+    return next(path.stem for path in sorted((ROOT / "conf" / "algo").glob("*.yaml")) if line.search(path.read_text()))
+
+
 def test_every_concrete_word_in_a_message_is_composed() -> None:
     """As few times as possible: words of different keys are composed together."""
     commands: list[dict[str, str]] = []
+    common = {f"algo.{name}" for name in compose().algo}
     for key, value in recommended():
         given = value not in ("", "...") and not value.isupper() and UNKNOWN not in value
         if given and key in known_keys() and not key.startswith("hydra"):
+            if key.startswith("algo.") and key not in common:  # of one method only
+                commands.append({key: value, "algo": method_with(key)})
+                continue
             free = next((words for words in commands if key not in words), None)
             if free is None:
                 commands.append(free := {})

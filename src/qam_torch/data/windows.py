@@ -100,13 +100,10 @@ class ChunkWindows:
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
         given = [discount] if isinstance(discount, (int, float)) else list(discount)
         require("discount", all(0.0 <= one <= 1.0 for one in given), discount, "a number in [0, 1]")
-        if transitions.num_transitions < horizon_length:
-            raise QamError(
-                f"{transitions.num_transitions} transitions are fewer than one window of "
-                f"algo.horizon_length={horizon_length}: lower it or use more data"
-            )
         self.transitions = transitions
         self.horizon_length = horizon_length
+        if transitions.num_transitions < horizon_length:
+            raise self._too_long()
         self.short_episodes = int((transitions.episode_lengths < horizon_length).sum())
         self.discounts = list(dict.fromkeys(given))
         several = len(self.discounts) > 1
@@ -122,12 +119,15 @@ class ChunkWindows:
 
     def check_usable(self) -> None:
         """Raise QamError where no window can be used in a loss."""
+        if self.transitions.longest_episode < self.horizon_length:
+            raise self._too_long()
+
+    def _too_long(self) -> QamError:
         longest = self.transitions.longest_episode
-        if longest < self.horizon_length:
-            raise QamError(
-                f"algo.horizon_length={self.horizon_length} exceeds the longest episode ({longest} steps): "
-                f"use {longest} or less"
-            )
+        return QamError(
+            f"algo.horizon_length={self.horizon_length} exceeds the longest episode ({longest} steps): "
+            f"use {longest} or less"
+        )
 
     def _count_starts(self) -> int:
         return self.transitions.num_transitions - self.horizon_length + 1

@@ -137,7 +137,7 @@ class Method(NamedTuple):
 
 
 _GIVEN = {
-    "seeds": "and give seeds=[1,2,3]",
+    "seeds": "and give 'seeds=[1,2,3]'",
     "observation_dim": "the environment decides it",
     "action_dim": "the environment decides it",
 }
