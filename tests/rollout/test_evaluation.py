@@ -156,13 +156,11 @@ def test_an_environment_that_knows_no_success_has_returns_only() -> None:
             asked()
 
 
-def test_success_that_some_episodes_report_is_kept_when_episodes_are_joined() -> None:
-    found = {"success": np.array([[True], [False]]), "return": np.array([[1.0], [2.0]]), "length": np.ones((2, 1), int)}
-    silent = {name: values for name, values in found.items() if name != "success"}
-    joined = Evaluation.joined([Evaluation(silent, 1.0), Evaluation(found, 2.0)])
-    assert joined.success is not None and joined.success.tolist() == [[False, True], [False, False]]
-    assert joined.returns.tolist() == [[1, 1], [2, 2]] and joined.seconds == 3
-    assert Evaluation.joined([Evaluation(silent, 1.0)] * 2).success is None
+def test_episodes_without_a_report_are_not_solved_where_success_is_reported() -> None:
+    silent = Evaluation({"return": np.array([[1.0], [2.0]]), "length": np.ones((2, 1), int)}, 1.0)
+    assert silent.success is None
+    assert silent.with_success().success.tolist() == [[False], [False]]  # type: ignore[union-attr]
+    assert list(silent.with_success().metrics) == ["success", "return", "length"]
 
 
 def test_a_grid_has_no_interval_over_its_members() -> None:

@@ -213,10 +213,13 @@ def test_the_best_is_by_success_and_without_it_by_return(
 # With success, a goal, and no time limit
 
 
-def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path) -> None:
+def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = reach_file(here / "reach.npz")
     longest = 12 - 1  # the row at which an episode is cut has no next state
     result = fit("env=npz", f"path={path}", "env_id=qam_tests/Reach-v0", "run_dir=run", "algo.horizon_length=1")
+    assert (
+        f"the environment has no time limit: evaluation episodes end after {longest} steps" in capsys.readouterr().out
+    )
     assert 0 <= result.summary["final"]["success"] <= 1
     assert "plots/success.png" in result.summary["plots"]
     policy = qam_torch.load_policy("run/checkpoints/last.ckpt")

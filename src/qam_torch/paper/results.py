@@ -179,7 +179,7 @@ def published() -> Published:
     for _, name, method, *numbers in rows[1:]:
         grouped.setdefault((method, name), []).append(numbers)
     curves = {key: _curve(*key, numbers) for key, numbers in grouped.items()}
-    for row in csv.DictReader(files.joinpath("rql_results.csv").read_text().splitlines()):
+    for row in csv.DictReader(files.joinpath("rql_results.csv").read_text(encoding="utf-8").splitlines()):
         curves["RQL", row["name"]] = _transcribed(row["name"], float(row["success"]), int(row["seeds"]))
     return Published(curves)
 

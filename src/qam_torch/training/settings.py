@@ -96,7 +96,7 @@ class RunSettings(NamedTuple):
 
     @property
     def environments(self) -> int:
-        """Environments of an evaluation, of all members together."""
+        """Most environments of an evaluation, of all members together."""
         evaluation = self.evaluation
         return environments_for(self.method.members, evaluation.eval_episodes, evaluation.eval_environments)
 
