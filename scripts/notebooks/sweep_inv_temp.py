@@ -18,7 +18,7 @@ import qam_torch
 from qam_torch.report.write import write_report
 
 short = "SHORT_NOTEBOOKS" in os.environ  # the tests set it: the sweep takes a few minutes
-updates, evaluations = (200, 2) if short else (4000, 4)
+updates, evaluations, episodes = (200, 2, 1) if short else (4000, 4, 5)
 config = qam_torch.compose(
     [
         "experiment=quickstart",
@@ -29,7 +29,7 @@ config = qam_torch.compose(
         f"offline_steps={updates}",
         f"eval_every={updates // evaluations}",
         f"checkpoint_every={updates}",
-        "eval_episodes=5",
+        f"eval_episodes={episodes}",
         "compare_behavior=false",
         "batch_size=64",
         "algo.flow_steps=5",

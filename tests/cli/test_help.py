@@ -37,7 +37,9 @@ def test_the_numbers_are_those_of_the_configuration(column: int) -> None:
 def test_it_shows_the_groups_that_a_user_chooses_and_no_others(command: Command, tmp_path: Path) -> None:
     (tmp_path / "conf" / "algo").mkdir(parents=True)
     (tmp_path / "conf" / "algo" / "mine.yaml").write_text("defaults: [rebrac, _self_]\n")
-    out = command("-m", "qam_torch.train", "--config-dir", str(tmp_path / "conf"), "--help").stdout
+    done = command("-m", "qam_torch.train", "--config-dir", str(tmp_path / "conf"), "--help")
+    assert done.returncode == 0 and done.stderr == ""
+    out = done.stdout
     for shown in ("algo        bam, cgql", "mine, qam, qam_e", "quickstart", "--hydra-help", "docs/configuration.md"):
         assert shown in out
     for hidden in ("algo/base", "env/protocol", "tuned", "hydra/launcher", "${"):

@@ -23,8 +23,6 @@ Arrays = dict[str, np.ndarray]
 
 # One dataset of each environment: the rewards do not depend on how the data were collected.
 NAMES = {entry.environment: entry.name for entry in CATALOG.values() if entry.shards == 1}
-# The arm's environments take half a second to make, for each of the five tasks.
-QUICK = ("cube-double-v0", "scene-v0", "puzzle-3x3-v0")
 TASKS = range(1, 6)
 ROWS_PER_TASK = 80
 FIRST_OBJECT = 14  # of qpos; in front of it are the arm's joints
@@ -95,15 +93,7 @@ def recorded(environment: gymnasium.Env, seed: int = 0) -> Arrays:
     return arrays
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=[] if "maze" in name or "soccer" in name or environment in QUICK else [pytest.mark.slow]
-        )
-        for environment, name in NAMES.items()
-    ],
-)
+@pytest.mark.parametrize("name", NAMES.values())
 @pytest.mark.slow
 def test_every_task_equals_ogbenchs(name: str, tmp_path: Path) -> None:
     path = tmp_path / "x.npz"

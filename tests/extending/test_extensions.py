@@ -130,11 +130,11 @@ def test_a_callback_is_a_class_and_a_config_file(run: Callable[..., str]) -> Non
         assert f"critic/q_mean at update {row['update']}: {float(row['critic/q_mean']):.3f}" in out
 
 
-@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_evaluation_metric_is_one_function(
-    run: Callable[..., str], workers: int, project: Path, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., str], project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = run("metric", f"eval_workers={workers}", "eval_episodes=2", "seeds=[1,2]")
+    """Which a worker process imports, too."""
+    out = run("metric", "eval_workers=1", "eval_episodes=2", "seeds=[1,2]")
     rows, found = results("metric")
     by_seed = [float(row["evaluation/effort"]) for row in rows if row["step"] == "20"]
     final = found["final"]
@@ -147,7 +147,7 @@ def test_an_evaluation_metric_is_one_function(
     assert "effort" in Path("report/report.md").read_text()
     assert np.isfinite(read_metrics("runs/metric/metrics.csv", training=False)["evaluation/effort"]).sum() == 2
     capsys.readouterr()
-    words = ["runs/metric/checkpoints/last.ckpt", "--episodes=1", f"--workers={workers}", "--json=effort.json"]
+    words = ["runs/metric/checkpoints/last.ckpt", "--episodes=1", "--workers=0", "--json=effort.json"]
     assert evaluate_main([*words, "--metrics", "my_metrics.effort"]) == 0
     again = json.loads(Path("effort.json").read_text())["effort"]
     _, heading, *members = capsys.readouterr().out.splitlines()

@@ -93,9 +93,8 @@ def run_dir(*overrides: str) -> str:
     return str(Path(composed(*overrides)["run_dir"]))
 
 
-def covering(*groups: list[str]) -> list[list[str]]:
-    """Rows with an option of each group, so that any two options of different groups meet in some row."""
-    pairs = itertools.combinations(range(len(groups)), 2)
+def covering(pairs: list[tuple[int, int]], *groups: list[str]) -> list[list[str]]:
+    """Rows with an option of each group, so that any two options of each pair of groups meet in some row."""
     left = {(i, a, j, b): None for i, j in pairs for a in groups[i] for b in groups[j]}
     rows = []
     while left:
@@ -115,11 +114,16 @@ def covering(*groups: list[str]) -> list[list[str]]:
 
 @pytest.mark.slow
 def test_any_two_choices_of_different_groups_compose() -> None:
-    """No group knows three others; of the environments there is one of each protocol."""
+    """No group knows three others; of the environments there is one of each protocol.
+
+    Methods and environments meet in the paper's runs (test_paper.py) and in each one's protocol (below).
+    """
+    pairs = [pair for pair in itertools.combinations(range(5), 2) if pair != (0, 1)]
     envs = [*{values: env for env, values in PROTOCOL.items()}.values(), *OTHER_SOURCES]
-    rows = covering(options("algo"), envs, *map(options, ("experiment", "trainer", "logger")))
-    for first, second in itertools.combinations(zip(*rows, strict=True), 2):
-        assert len(set(zip(first, second, strict=True))) == len(set(first)) * len(set(second))
+    rows = covering(pairs, options("algo"), envs, *map(options, ("experiment", "trainer", "logger")))
+    columns = list(zip(*rows, strict=True))
+    for i, j in pairs:
+        assert len(set(zip(columns[i], columns[j], strict=True))) == len(set(columns[i])) * len(set(columns[j]))
 
     for algo, env, experiment, trainer, logger in rows:
         groups = f"algo={algo}", f"env={env}", f"experiment={experiment}", f"trainer={trainer}", f"logger={logger}"

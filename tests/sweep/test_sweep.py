@@ -48,8 +48,7 @@ def test_a_directory_is_named_alike_in_a_sweep_though_hydra_writes_its_words_ane
     words = ["algo=qam", word, "seed=2"]
     ((written,),) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
     assert jobs(words) == [written]
-    assert compose(written).run_dir == compose(words).run_dir
-    assert compose(words).run_dir == compose(list(reversed(words))).run_dir
+    assert compose(written).run_dir == compose(words).run_dir == compose(list(reversed(words))).run_dir
 
 
 def test_the_last_of_two_words_for_one_key_names_the_directory() -> None:
@@ -84,16 +83,14 @@ def test_what_is_not_installed_is_named_with_its_extra(choice: str, monkeypatch:
 def test_what_optuna_searches_are_numbers_of_the_method_around_the_published_ones(algo: str) -> None:
     space = OmegaConf.load(config_directory() / "hydra" / "sweeper" / "space" / f"{algo}.yaml")
     assert list(space)
-    for key in map(str, space):
-        override = parsed(f"{key}={space[key]}")
-        for env in ("antmaze-large-navigate", "scene-play", "puzzle-4x4-play", "cube-triple-play"):
-            value = OmegaConf.select(compose(["experiment=paper", f"algo={algo}", f"env={env}"]), key)
+    for env in ("antmaze-large-navigate", "scene-play", "puzzle-4x4-play", "cube-triple-play"):
+        config = compose(["experiment=paper", f"algo={algo}", f"env={env}"])
+        for key in map(str, space):
+            override, value = parsed(f"{key}={space[key]}"), OmegaConf.select(config, key)
             if override.is_interval_sweep():
                 low, high = override.value().start, override.value().end  # type: ignore[union-attr]
                 assert isinstance(low, float) and low < high
-                zero = (
-                    value == 0 and key == "algo.fql_alpha"
-                )  # which leaves out what it belongs to, and has no logarithm
+                zero = value == 0 and key == "algo.fql_alpha"  # it leaves out its term, and has no logarithm
                 assert zero or low <= value <= high
             else:
                 assert value in list(override.sweep_iterator())
@@ -278,7 +275,7 @@ def test_optuna_finds_what_has_the_highest_success_and_goes_on_after_a_failure(
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
 
     def made(self: SweepJob, record: Record, settings: Any, *_: Any) -> Record:
-        value = settings.algo.inv_temp
+        value = settings["algo"]["inv_temp"]
         if record.number in (1, 4):
             return record.with_outcome(Outcome("failed", settings["run_dir"], reason="it was too cold"))
         return record.with_outcome(Outcome("finished", settings["run_dir"], 1 / (1 + abs(value - 3)), seconds=1.0))

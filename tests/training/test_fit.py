@@ -17,7 +17,7 @@ import qam_torch
 from qam_torch.envs.step_metrics import Step
 from qam_torch.training.fit import Additions, RunResult
 from qam_torch.types import QamError
-from tests.helpers.runs import TRANSITIONS, Command, Fit, one_sentence
+from tests.helpers.runs import TRANSITIONS, Fit, one_sentence
 
 FILES = (
     "config.yaml", "versions.json", "metrics.csv", "summary.json", "checkpoints/last.ckpt", "checkpoints/best.ckpt",
@@ -154,13 +154,6 @@ def test_a_multirun_is_checked_before_any_run(
     assert train("-m", *tiny(tmp_path / "run"), "algo.inv_temp=1,-2") == 1
     assert "inv_temp=-2 is out of range" in one_sentence(capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
-
-
-def test_help_works_as_a_module(command: Command) -> None:
-    done = command("-m", "qam_torch.train", "--help")
-    assert done.returncode == 0, done.stderr
-    assert "qam, qam_e, qam_f, qsm" in done.stdout and "inv_temp" in done.stdout
-    assert done.stderr == ""
 
 
 @pytest.mark.slow
