@@ -45,13 +45,13 @@ def test_chunks_are_bit_for_bit_the_policys_whatever_the_updates(
 ) -> None:
     algorithm = make(kind, (5, 1), **options)
     actor = CollectingActor(algorithm, E)
-    noise = NamedNoise(algorithm.policy.draws(E), algorithm.seeds, "collect", dtype=torch.float64)
+    noise = NamedNoise(actor.policy.draws(E), algorithm.seeds, "collect", dtype=torch.float64)
     seen = []
     for step in range(4):
         drawn = {name: draw[0] for name, draw in noise.sample(1).items()}
         states = observations(2, seed=step // 2)  # the same twice
         with torch.no_grad():
-            expected = algorithm.policy(torch.tensor(states, dtype=torch.float64), drawn)
+            expected = actor.policy(torch.tensor(states, dtype=torch.float64), drawn)
         chunks = actor(states, BOTH)
         assert chunks.shape == (2, E, algorithm.chunk_dim)
         assert np.array_equal(chunks, expected.numpy())
