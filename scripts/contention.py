@@ -88,7 +88,7 @@ def answer(options: argparse.Namespace) -> None:
     import torch
 
     from qam_torch.bench.workload import Workload
-    from qam_torch.training.threads import computing_threads
+    from qam_torch.inference.threads import computing_threads
 
     size = PRESETS[options.sizes[0]]
     with computing_threads(options.threads[0] or None, size.hidden, size.batch_size * size.num_qs):

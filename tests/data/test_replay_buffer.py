@@ -395,7 +395,7 @@ def test_errors() -> None:
         ReplayWindows(data, 1, 1, 6, "newest")
     windows = filled([0], "balanced", 3)
     with pytest.raises(
-        QamError, match="only 3 collected transitions, less than horizon_length=4: raise start_training"
+        QamError, match="only 3 collected transitions, less than algo.horizon_length=4: raise start_training"
     ):
         windows.draw(1, 8, torch.Generator())
 

@@ -76,7 +76,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     from qam_torch.bench.benchmark import Benchmark
     from qam_torch.bench.measure import machine_info
     from qam_torch.bench.table import COLUMNS, format_parts, format_row
-    from qam_torch.training.threads import threads_sleep
+    from qam_torch.inference.threads import threads_sleep
 
     about = machine_info(torch.device(options.device))
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))

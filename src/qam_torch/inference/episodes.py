@@ -5,6 +5,7 @@ from __future__ import annotations
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.envs.pool import EnvironmentPool
+from qam_torch.inference.threads import computing_threads
 from qam_torch.rollout.evaluation import Evaluation, evaluate
 
 __all__ = ["evaluate_members"]
@@ -35,6 +36,10 @@ def evaluate_members(
         policy: "policy" (what the method acts with) or "behavior_policy" (f_beta alone).
         record_positions: keep the first member's paths (mazes only).
     """
+    members = algorithm.members
     act = PopulationActor(algorithm, policy, stream, episodes=episodes)
-    sizes = (algorithm.members, episodes, algorithm.horizon_length, action_dim)
-    return evaluate(act, pool, *sizes, seed, record_positions, act.begin)
+    widths = [parameter.shape[-1] for parameter in algorithm.networks.parameters()]
+    # The other cores step environments; a thread that waits for the next operation would keep one of them busy.
+    with computing_threads(None, widths, members * min(episodes, pool.count // members)):
+        sizes = (members, episodes, algorithm.horizon_length, action_dim)
+        return evaluate(act, pool, *sizes, seed, record_positions, act.begin)

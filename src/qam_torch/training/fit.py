@@ -17,6 +17,7 @@ from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
+from qam_torch.inference.threads import computing_threads
 from qam_torch.rollout.pools import evaluation_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.rundir.paths import RunPaths
@@ -46,7 +47,6 @@ from qam_torch.training.result_table import print_results
 from qam_torch.training.settings import RunSettings
 from qam_torch.training.start import choose_start
 from qam_torch.training.summary import summarize
-from qam_torch.training.threads import computing_threads
 from qam_torch.training.trainer import build_trainer, quiet_lightning, train
 from qam_torch.training.wall_time import WallTime
 from qam_torch.types import PRECISIONS, QamError

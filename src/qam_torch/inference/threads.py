@@ -1,4 +1,4 @@
-"""The number of CPU threads that a run computes with."""
+"""The number of CPU threads that updates and policies are computed with."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def threads_sleep() -> bool:
 
 
 def one_is_enough(widths: Sequence[int], rows: int) -> bool:
-    """Whether a second thread does not make an update faster.
+    """Whether a second thread does not make an update, or acting, faster.
 
     Threads wait for each other after every operation, so that an update of several threads also waits for the other
     processes on their cores.
 
     Args:
         widths: of the hidden layers.
-        rows: of all critics' batches, P K B.
+        rows: of all critics' batches, P K B; in acting P S.
     """
     return bool(widths) and rows * max(widths) ** 2 <= (SMALL_ASLEEP if threads_sleep() else SMALL)
 

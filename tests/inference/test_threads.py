@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from qam_torch.config.composition import compose
+from qam_torch.inference.threads import computing_threads
 from qam_torch.training.settings import read_settings
-from qam_torch.training.threads import computing_threads
 
 QUICK = ("experiment=quickstart",)
 
