@@ -12,8 +12,9 @@ from qam_torch.bench.workload import PRESETS, Workload, method_names
 def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
     """Blocks of updates, after the recording and two more; every metric of the last must be finite.
 
-    Where nothing is timed, it is one update.
+    Where nothing is timed, it is one update, which is not recorded.
     """
+    workload.algorithm.capture = benchmark.enabled
     if benchmark.enabled:
         workload.run(2)
     block = updates if benchmark.enabled else 1

@@ -38,7 +38,7 @@ LONGEST = (
     "tests/field/test_field.py", "tests/frozen/test_frozen_commands.py", "tests/sweep/test_launchers.py",
     "tests/packaging/test_conf.py", "tests/training/test_online.py", "tests/training/test_every_method_trains.py",
     "tests/packaging/test_paper.py", "tests/data/test_relabel.py", "tests/training/test_resume.py",
-    "benchmarks/bench_update.py", "tests/frozen/test_frozen_measured.py", "tests/sweep/test_sweep.py",
+    "tests/frozen/test_frozen_measured.py", "tests/sweep/test_sweep.py",
     "tests/data/test_manipulation.py", "notebooks/sweep_inv_temp.ipynb", "notebooks/adjoint_matching_2d.ipynb",
 )  # fmt: skip
 """Files that take longest: they begin first, so that none is left to one process at the end."""
