@@ -28,8 +28,10 @@ from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, sho
 # later job. Under pytest that is the stream of pytest's own capture; the process's real stderr is never closed.
 absl_logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
-# As in a terminal: a shell's background job, which these tests may be, passes ignored interrupts on to its children.
+# As in a terminal: a shell's background job or nohup, which these tests may run under, passes ignored signals on to its
+# children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LONGEST = (

@@ -30,7 +30,7 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("trainer.devices", "auto", "trainer.devices=auto is out of range"),
     ("trainer.accelerator", 5, "trainer.accelerator=5 is out of range: expected auto, cpu or gpu"),
     ("compare_behavior", "no", "compare_behavior=no is out of range: expected true or false"),
-    ("algo.seeds", [7, 8], "algo.seeds=[7, 8] is not an option: leave it out, and give seeds="),
+    ("algo.seeds", [7, 8], "algo.seeds=[7, 8] is not an option: leave it out, and give 'seeds="),
     ("algo.observation_dim", 3, "algo.observation_dim=3 is not an option: leave it out"),
     ("algo.horizon_length", "abc", "algo.horizon_length=abc is out of range: expected an integer >= 1"),
     ("task", 1.0, "task=1.0 is out of range: expected OGBench's single tasks 1 to 5"),
