@@ -75,7 +75,13 @@ def costs_of(algo: str) -> Costs:
     return Costs(algo, recorded, plain, states, recorded.flops(), operators_of(recorded))
 
 
-@pytest.fixture(scope="module", params=method_names())
+FAST = ("qam", "qam_e", "dsrl", "rlpd", "dac")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[algo if algo in FAST else pytest.param(algo, marks=pytest.mark.slow) for algo in method_names()],
+)
 def costs(request: pytest.FixtureRequest) -> Costs:
     return costs_of(request.param)
 

@@ -26,6 +26,7 @@ class StopAfter(L.Callback):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_episodes")
 def test_a_stopped_run_is_unfinished_and_continues(
     tiny: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

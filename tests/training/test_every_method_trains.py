@@ -59,7 +59,14 @@ def short_episodes(data_directory: Path) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=ALGOS)
+ONE_OF_EACH = ("qam_e", "dsrl", "rlpd", "dac")
+"""A method with each kind of policy: of a flow, of latents, Gaussian, of a diffusion."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[algo if algo in ONE_OF_EACH else pytest.param(algo, marks=pytest.mark.slow) for algo in ALGOS],
+)
 def whole(request: pytest.FixtureRequest, tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     algo, options = request.param, options_of(request.param)
     run = tiny_fit(tmp_path_factory.mktemp(algo) / "run", *options, f"seeds={list(SEEDS)}")
@@ -131,9 +138,9 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algo", ["qam_e", "dsrl", "rlpd", "dac"])
+@pytest.mark.parametrize("algo", ONE_OF_EACH)
 def test_n_step_mode_goes_through_a_whole_run(algo: str, tiny_fit: Fit, tmp_path: Path) -> None:
-    """One method with each kind of policy: flow, latent, Gaussian, diffusion. Updates of all: test_every_method.py."""
+    """Updates of all methods in this mode: tests/algorithms/test_every_method.py."""
     run = tiny_fit(tmp_path / "run", *options_of(algo), "algo.action_chunking=false", "algo.best_of_n=1")
     assert run.algorithm is not None and run.algorithm.chunk_dim == ACTION_DIM
     found = read_metrics(run.directory / "metrics.csv")
