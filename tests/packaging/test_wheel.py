@@ -144,7 +144,7 @@ def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_
     small = ("algo.actor_hidden_dims=[8]", "algo.value_hidden_dims=[8]", "batch_size=8", "trainer=cpu", "logger=csv")
     data = ("data.directory=data", "data.download=false", "data.generate_transitions=2000")
     words = ("--config-dir", "conf", "algo=awac", "experiment=quickstart", "run_name=awac", *brief, *small, *data)
-    assert "awac on pointmaze-medium-navigate-v0" in must_run(fresh / "qam-train", *words, cwd=tmp_path)
+    assert "awac on pointmaze-medium-navigate task 1" in must_run(fresh / "qam-train", *words, cwd=tmp_path)
     checkpoint = "runs/awac/checkpoints/last.ckpt"
     told = must_run(fresh / "qam-eval", checkpoint, "--episodes=1", "--workers=0", cwd=tmp_path)
     assert "awac.AWAC on pointmaze-medium-navigate-v0" in told

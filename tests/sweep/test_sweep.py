@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -311,3 +312,12 @@ def test_a_launcher_that_stops_leaves_the_table_of_its_runs(
     assert "RuntimeError: the scheduler is away" in (directory / "error.log").read_text()
     assert "2 runs: 2 not started" in captured.out
     assert len((directory / "sweep.csv").read_text().splitlines()) == 3
+
+
+def test_the_environment_of_launchers_ends_with_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+    before = dict(os.environ)
+    with sweep.Sweep(tmp_path, [], []).reporting():
+        assert (os.environ["PYTHONSAFEPATH"], os.environ["HYDRA_FULL_ERROR"]) == ("1", "1")
+    assert dict(os.environ) == before

@@ -70,8 +70,6 @@ def _sweep(command: Command) -> int:
     from qam_torch.system.files import absolute
 
     assert command.sweep is not None
-    # Launchers start Python processes, in which a types.py of the working directory must not replace Python's own.
-    os.environ.setdefault("PYTHONSAFEPATH", "1")
     sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
     with sweep.reporting():
         _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])

@@ -61,7 +61,7 @@ class Sweep:
         """
         stopped = False
         try:
-            with _errors_raised():
+            with _launcher_environment():
                 yield
         except KeyboardInterrupt:
             self._wait_for_runs()
@@ -108,15 +108,20 @@ def _make_directory(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _errors_raised() -> Iterator[None]:
-    """Make Hydra raise errors inside the block instead of printing a traceback and ending the process."""
-    name = "HYDRA_FULL_ERROR"
-    before = os.environ.get(name)
-    os.environ[name] = "1"
+def _launcher_environment() -> Iterator[None]:
+    """Environment variables inside the block.
+
+    Hydra raises errors instead of printing a traceback and ending the process, and in the Python processes that
+    launchers start, a types.py in the working directory does not replace Python's own.
+    """
+    before = dict(os.environ)
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name in ("HYDRA_FULL_ERROR", "PYTHONSAFEPATH"):
+            if name in before:
+                os.environ[name] = before[name]
+            else:
+                del os.environ[name]
