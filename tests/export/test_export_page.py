@@ -23,6 +23,7 @@ print(*sorted(loaded & {"qam_torch", "torch", "onnx", "lightning"}))
 """
 
 
+@pytest.mark.slow
 def test_the_page_acts_without_qam_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     (_, export), (_, act) = blocks("export.md")
     monkeypatch.chdir(tmp_path)
@@ -47,6 +48,7 @@ def test_the_page_acts_without_qam_torch(tmp_path: Path, monkeypatch: pytest.Mon
     assert told.startswith("return -") and loaded == "", "nothing but onnxruntime, numpy and gymnasium"
 
 
+@pytest.mark.slow
 def test_the_latency_of_a_policy_is_printed(tmp_path: Path, command: Command) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", QAM, seeds=[5])
     done = command("scripts/export_latency.py", str(path), "--rounds", "2", cwd=ROOT)
@@ -80,6 +82,7 @@ def test_the_command_offers_every_format() -> None:
     assert tuple(FORMATS) == CHOICES
 
 
+@pytest.mark.slow
 def test_the_files_of_both_programs_say_the_same(tmp_path: Path) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", QAM, seeds=[5])
     assert main([str(path), "--format=onnx"]) == main([str(path), "--format=pt2"]) == 0

@@ -87,11 +87,11 @@ def metadata(path: Path) -> dict[str, Any]:
 
 
 def assert_same_choice(policy: Any, states: np.ndarray, found: np.ndarray, expected: np.ndarray) -> None:
-    """Equal row by row, to 1e-6 in float64 and relative to the row's largest number in float32; ties may differ."""
+    """Equal row by row, to 1e-9 in float64 and relative to the row's largest number in float32; ties may differ."""
     double = policy.algorithm.dtype_of_values == torch.float64
     assert found.shape == expected.shape and found.dtype == expected.dtype
     off = np.abs(found - expected).max(axis=(1, 2))
-    different = off > (1e-6 if double else 2e-5 * np.abs(expected).max(axis=(1, 2)))
+    different = off > (1e-9 if double else 2e-5 * np.abs(expected).max(axis=(1, 2)))
     if different.any():  # another candidate of the same value
         algorithm = policy.algorithm.double()
         seen = algorithm.normalization(torch.as_tensor(states[different])[None])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,51 @@ from qam_torch.system.files import atomic_path
 __all__ = ["write_onnx", "write_pt2", "write_safetensors"]
 
 
+def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """softplus of other operations, the same for all thresholds."""
+    return x.clamp(min=0) + torch.log1p(torch.exp(-beta * x.abs())) / beta
+
+
+def _mish(x: Tensor) -> Tensor:
+    return x * torch.tanh(_softplus(x))
+
+
+def _addcmul(x: Tensor, one: Tensor, other: Tensor, value: float = 1.0) -> Tensor:
+    return x + one * other * value if value != 1 else x + one * other
+
+
+_COMPOSED = {
+    torch.ops.aten.softplus.default: _softplus,
+    torch.ops.aten.mish.default: _mish,
+    torch.ops.aten.addcmul.default: _addcmul,
+}
+"""Operations that are composed of others, because ONNX Runtime lacks them in float64 or torch.onnx rounds a number in
+them to float32."""
+
+
+def _constants() -> dict[Any, Callable[..., Any]]:
+    """How numbers become ONNX constants: in the type that they have; torch.onnx rounds them to float32 before."""
+    import onnx
+    from onnxscript import opset18
+
+    def constant(value: float, dtype: int) -> Any:
+        return opset18.Constant(value=onnx.helper.make_tensor("", dtype, [], [value]))
+
+    def scalar_tensor(s: float, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False) -> Any:
+        return constant(s, dtype)
+
+    def full(
+        size: Any, fill_value: float, dtype: int = 1, layout: str = "", device: str = "", pin_memory: bool = False
+    ) -> Any:
+        return opset18.Expand(constant(fill_value, dtype), size)
+
+    return {torch.ops.aten.scalar_tensor.default: scalar_tensor, torch.ops.aten.full.default: full}
+
+
 def write_pt2(program: torch.export.ExportedProgram, metadata: str, path: Path) -> None:
     """Write a program that `torch.export.load` reads, with `qam_torch.json` among its extra files."""
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        torch.export.save(program, file, extra_files={f"{KEY}.json": metadata})  # type: ignore[arg-type]
+        torch.export.save(program, file, extra_files={f"{KEY}.json": metadata})
 
 
 def write_onnx(program: torch.export.ExportedProgram, noise: Sequence[str], metadata: str, path: Path) -> None:
@@ -36,9 +77,11 @@ def write_onnx(program: torch.export.ExportedProgram, noise: Sequence[str], meta
     import onnx
 
     with _quiet():
+        program = program.run_decompositions(_COMPOSED)
         exported = torch.onnx.export(
-            program, (), input_names=["observations", *noise], output_names=["actions"], dynamo=True, verbose=False
-        )
+            program, (), input_names=["observations", *noise], output_names=["actions"], dynamo=True, verbose=False,
+            custom_translation_table=_constants(),
+        )  # fmt: skip
     assert exported is not None
     model = exported.model_proto
     _name_axes(model)
