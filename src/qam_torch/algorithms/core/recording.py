@@ -54,20 +54,19 @@ FUNCTIONS = (
 METHODS = ("add_", "expand", "mul_", "sigmoid_", "view")
 
 
-def record(function: Callable[..., Any], example: Sequence[Tensor], compile: bool = False) -> Callable[..., Any]:
+def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     """The function as a flat list of tensor operations, for tensors of the example's shapes, devices and dtypes.
 
     function  of tensors and parameters; it returns tensors in lists, and depends on no number in them
-    compile   let torch.compile fuse the operations
     """
-    with descriptions_shared():
+    # In this thread alone: the modes that record are those of a thread, and a GPU's gradients have one of their own.
+    with descriptions_shared(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
-    for simplify in (_drop_relabelling, _drop_repeats, _fold_constants, *([] if compile else [_call_directly])):
+    for simplify in (_drop_relabelling, _drop_repeats, _fold_constants, _call_directly):
         simplify(module)
         module.graph.eliminate_dead_code()
     module.recompile()
-    # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
-    return torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
+    return module
 
 
 class Differentiable(Protocol):
@@ -85,16 +84,12 @@ class Differentiable(Protocol):
 class RecordedGradients:
     """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
 
-    algorithm  its parameters are read in place at every replay; they must not move to another device afterwards
+    algorithm  its parameters are read in place at every replay; they must not move to other memory afterwards
     batch, noise  an example; a replay takes tensors of the same shapes
     diagnose   record the metrics too, else the losses alone
-    compile    let torch.compile fuse the recorded operations, which needs a C++ compiler and half a minute the first
-               time; the numbers then agree to rounding instead of to the bit
     """
 
-    def __init__(
-        self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False
-    ) -> None:
+    def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
         names: list[str] = []
 
         def differentiate(*tensors: Tensor) -> list[Tensor | None]:
@@ -104,8 +99,18 @@ class RecordedGradients:
             names[:] = report
             return [*gradients, *report.values()]
 
-        self.run = record(differentiate, [*batch, *noise.values()], compile)
+        self.module = record(differentiate, [*batch, *noise.values()])
+        self.run: Callable[..., Any] = self.module.forward
         self.names, self.draws = names, tuple(noise)
+
+    def compile(self) -> None:
+        """Let torch.compile fuse the recorded operations.
+
+        That needs a C++ compiler and half a minute the first time; the numbers then agree to rounding instead of to
+        the bit. Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is
+        renamed.
+        """
+        self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
