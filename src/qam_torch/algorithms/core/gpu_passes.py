@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from qam_torch.algorithms.core.joint_flow_steps import join_flow_steps
 from qam_torch.algorithms.core.recording_passes import PRODUCTS_WITH_NUMBER, is_view, recorded_value, written_to
 
 __all__ = ["GPU_PASSES"]
@@ -34,13 +35,14 @@ def stack_rows(module: fx.GraphModule) -> None:
     """
     changing = written_to(module)
     for empty in [node for node in module.graph.nodes if node.target is aten.empty.memory_format]:
-        copies = [copy for row in empty.users if row.target is aten.select.int for copy in row.users]
-        copies = [copy for copy in copies if copy.target is aten.copy_.default]
-        sources = {copy.args[0].args[2]: copy.args[1] for copy in copies}
-        if list(sources) != list(range(len(recorded_value(empty)))) or changing.intersection(sources.values()):
+        rows = [user for user in empty.users if user.target is aten.select.int]
+        copies = [user for row in rows for user in row.users if user.target is aten.copy_.default]
+        results = [copy.args[1] for copy in copies]
+        indices = [copy.args[0].args[2] for copy in copies]
+        if indices != list(range(len(recorded_value(empty)))) or changing.intersection(results):
             continue
         with module.graph.inserting_after(copies[-1]):
-            stack = module.graph.call_function(aten.stack.default, (list(sources.values()),))
+            stack = module.graph.call_function(aten.stack.default, (results,))
         stack.meta = dict(empty.meta)
         for copy in copies:
             row = copy.args[0]
@@ -49,9 +51,9 @@ def stack_rows(module: fx.GraphModule) -> None:
         empty.replace_all_uses_with(stack)
         for reader in list(stack.users):
             if reader.target is aten.select.int and reader.args[1] == 0:
-                reader.replace_all_uses_with(stack.args[0][reader.args[2]])
+                reader.replace_all_uses_with(results[reader.args[2]])  # type: ignore[index]
             elif reader.target is aten.flip.default and reader.args[1] == [0]:
-                replace(reader, aten.stack.default, stack.args[0][::-1])
+                replace(reader, aten.stack.default, results[::-1])
 
 
 def apply_slopes(module: fx.GraphModule) -> None:
@@ -60,22 +62,34 @@ def apply_slopes(module: fx.GraphModule) -> None:
         if product.target is not aten.mul.Tensor:
             continue
         for gradient, slope in (product.args, product.args[::-1]):
-            views = []
-            while isinstance(slope, fx.Node) and is_view(slope.target):
-                views.append(slope)
-                slope = slope.args[0]
-            if not isinstance(slope, fx.Node) or slope.target is not aten.gelu_backward.default:
+            derivative, views = _viewed(slope)
+            if not _is_slope(derivative):
                 continue
-            ones, point = slope.args
-            if ones.target is not aten.ones_like.default:
-                continue
+            point = derivative.args[1]
             with module.graph.inserting_before(product):
-                for view in reversed(views):
-                    meta = view.meta
+                for view in views:
+                    meta = dict(view.meta)
                     point = module.graph.call_function(view.target, (point, *view.args[1:]), view.kwargs)
-                    point.meta = dict(meta)
-            replace(product, slope.target, gradient, point, **slope.kwargs)
+                    point.meta = meta
+            replace(product, derivative.target, gradient, point, **derivative.kwargs)
             break
+
+
+def _viewed(node: Any) -> tuple[Any, list[Any]]:
+    """What a node is a view of, and the views in between, the first one first."""
+    views: list[Any] = []
+    while isinstance(node, fx.Node) and is_view(node.target):
+        views.insert(0, node)
+        node = node.args[0]
+    return node, views
+
+
+def _is_slope(node: Any) -> bool:
+    return (
+        isinstance(node, fx.Node)
+        and node.target is aten.gelu_backward.default
+        and getattr(node.args[0], "target", None) is aten.ones_like.default
+    )
 
 
 def scale_in_sums(module: fx.GraphModule) -> None:
@@ -86,20 +100,20 @@ def scale_in_sums(module: fx.GraphModule) -> None:
             continue
         first, second = node.args
         alpha = node.kwargs.get("alpha", 1)
-        if alpha == 1 and _is_scaled_for(node, first):
+        if alpha == 1 and _is_scaled(first):
             first, second = second, first
-        if _is_scaled_for(node, second) and not changing.intersection((second, second.args[0])):
+        if _is_scaled(second) and not changing.intersection((second, second.args[0])):
             replace(node, aten.add.Tensor, first, second.args[0], alpha=alpha * second.args[1])
 
 
-def _is_scaled_for(node: fx.Node, summand: Any) -> bool:
-    """Whether a summand is something times a number, for this sum alone."""
+def _is_scaled(summand: Any) -> bool:
+    """Whether a summand is something times a number."""
     return (
         isinstance(summand, fx.Node)
         and summand.target in PRODUCTS_WITH_NUMBER
         and not isinstance(summand.args[1], fx.Node)
-        and list(summand.users) == [node]
-        and recorded_value(node).is_floating_point()
+        and recorded_value(summand).is_floating_point()
+        and recorded_value(summand).dtype == recorded_value(summand.all_input_nodes[0]).dtype
     )
 
 
@@ -116,5 +130,5 @@ def fuse_activations(module: fx.GraphModule) -> None:
             replace(node, aten._addmm_activation.default, bias, x, kernel, use_gelu=True)
 
 
-GPU_PASSES = (stack_rows, apply_slopes, scale_in_sums, fuse_activations)
+GPU_PASSES = (stack_rows, apply_slopes, scale_in_sums, join_flow_steps, fuse_activations)
 """In this order, before `multiply_in_place`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES
@@ -31,15 +31,19 @@ def record(function: Callable[..., Any], example: Sequence[Tensor], compile: boo
     """
     with descriptions_shared():
         module = make_fx(function)(*example)
-    passes = [*SIMPLIFICATIONS]
-    if not compile:
-        passes += [*(GPU_PASSES if example[0].is_cuda else []), multiply_in_place, call_directly]
-    for rewrite in passes:
+    for rewrite in rewrites_for(example[0].device, compile):
         rewrite(module)
         module.graph.eliminate_dead_code()
     module.recompile()
     # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
     return torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
+
+
+def rewrites_for(device: torch.device, compile: bool) -> list[Callable[[fx.GraphModule], None]]:
+    """What is done to recorded operations, in this order; torch.compile does the rest itself."""
+    if compile:
+        return [*SIMPLIFICATIONS]
+    return [*SIMPLIFICATIONS, *(GPU_PASSES if device.type == "cuda" else ()), multiply_in_place, call_directly]
 
 
 class Differentiable(Protocol):
