@@ -7,11 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import QAM, LossTerm
 from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts, measure_parts
-from qam_torch.bench.workload import PRESETS, Size
+from qam_torch.bench.workload import PRESETS, Size, flop_counter
 from qam_torch.scopes import scope, watching
 from qam_torch.types import Batch, Noise
 from tests.helpers.workloads import SMALL, workload
@@ -92,7 +91,7 @@ def test_the_captured_update_does_the_counted_products() -> None:
     captured = workload(capture=True)
     batch, noise = captured.example()
     captured.algorithm.update(batch, noise)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         captured.algorithm.update(batch, noise)
     assert captured.flops() == counter.get_total_flops()
     assert captured.algorithm.capture

@@ -14,13 +14,12 @@ from collections.abc import Callable
 from typing import cast
 
 from torch import fx
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, synchronize
 from qam_torch.bench.part_labels import PART, Labelling
-from qam_torch.bench.workload import Workload
+from qam_torch.bench.workload import Workload, flop_counter
 
 __all__ = ["DRAWING", "MOVING", "UpdateInParts", "measure_parts"]
 
@@ -91,7 +90,7 @@ class UpdateInParts:
 
     def flops(self) -> dict[str, int]:
         """Matrix-product operations of one update by part."""
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
     def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
