@@ -1,6 +1,6 @@
 """Kernels and memory traffic of an update on a GPU, by part; counted without a GPU.
 
-python scripts/kernel_counts.py ALGO [--size paper] [--population 1 12] [--json]
+python scripts/kernel_counts.py ALGO... [--size paper] [--population 1 12] [--json]
 
 The update is recorded as on a GPU, on a device that computes nothing (fake_gpu.py, needs g++), and its operations are
 translated into kernels by a model: most operations are one; a view is none; a product with a bias that is not a vector
@@ -135,19 +135,20 @@ def _move(workload: Workload, device: torch.device) -> None:
 def main() -> None:
     """Count and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("algo", choices=method_names(), metavar="ALGO", help=", ".join(method_names()))
+    parser.add_argument("algo", nargs="+", choices=method_names(), metavar="ALGO", help=", ".join(method_names()))
     parser.add_argument("--size", choices=list(PRESETS), default="paper", help="of networks and batches")
     parser.add_argument("--population", type=int, nargs="+", default=[1, 12], metavar="P", help="members")
-    parser.add_argument("--json", action="store_true", help="print one JSON object: P -> part -> figures")
+    parser.add_argument("--json", action="store_true", help="print one JSON object: ALGO -> P -> part -> figures")
     given = parser.parse_args()
-    found = {population: kernel_counts(given.algo, given.size, population) for population in given.population}
+    found = {algo: {str(p): kernel_counts(algo, given.size, p) for p in given.population} for algo in given.algo}
     if given.json:
         print(json.dumps(found))
         return
-    for population, parts in found.items():
-        print(f"{f'{given.algo}, {given.size}, P = {population}':34} {'kernels':>8} {'products':>8} {'GB':>7}")
-        for part, row in parts.items():
-            print(f"{part:34} {row['kernels']:8.0f} {row['products']:8.0f} {row['GB']:7.2f}")
+    for algo, populations in found.items():
+        for population, parts in populations.items():
+            print(f"{f'{algo}, {given.size}, P = {population}':34} {'kernels':>8} {'products':>8} {'GB':>7}")
+            for part, row in parts.items():
+                print(f"{part:34} {row['kernels']:8.0f} {row['products']:8.0f} {row['GB']:7.2f}")
 
 
 if __name__ == "__main__":
