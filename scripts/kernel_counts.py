@@ -106,7 +106,7 @@ def kernel_counts(algo: str, size: str, population: int) -> dict[str, dict[str, 
     Returns:
         Part, the last "total" -> `kernels`, `products` and `GB`.
     """
-    workload = Workload(algo, PRESETS[size], population, stack=1)
+    workload = Workload(algo, PRESETS[size], population, capture=False, stack=1)
     with FakeTensorMode(allow_non_fake_inputs=True), torch.autograd.set_multithreading_enabled(False):
         _move(workload, torch.device("cuda", 0))
         update = UpdateInParts(workload)

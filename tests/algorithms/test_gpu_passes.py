@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.nn import functional as F
 
 from qam_torch.algorithms import Algorithm, qam
@@ -16,9 +16,6 @@ from qam_torch.algorithms.core.recording import record
 from qam_torch.networks import mlp
 from qam_torch.objectives import matching_targets
 from tests.helpers.algorithms import EVERY_METHOD, kind_of, make, make_batch, make_noise
-
-ON_A_GPU = torch.device("cuda")
-rewrites_for = recording.rewrites_for
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -33,23 +30,24 @@ class GpuGelu:
         return (gelu(x),)
 
 
-def without_fused_activations(device: torch.device, compile: bool) -> list[Callable[..., None]]:
-    """The rewrites for a GPU but for one: on a CPU the fused operation is another function, GELU with erf."""
-    return [rewrite for rewrite in rewrites_for(ON_A_GPU, compile) if rewrite is not fuse_activations]
+# On a CPU the fused operation is another function, GELU with erf.
+ON_A_CPU = [rewrite for rewrite in GPU_PASSES if rewrite is not fuse_activations]
 
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that is done on a GPU and can be done on a CPU."""
     monkeypatch.setattr(mlp, "_SigmoidGelu", GpuGelu)
     monkeypatch.setattr(
         qam, "matching_targets", lambda *given, **own: matching_targets(*given, **own | {"at_once": True})
     )
-    monkeypatch.setattr(recording, "rewrites_for", without_fused_activations)
+    finished = recording._finished
+    monkeypatch.setattr(recording, "_finished", lambda traced, rewrites=(): finished(traced, ON_A_CPU))
 
 
-def operations(recorded: Callable[..., object]) -> list[str]:
-    graph = recorded.__self__.graph  # type: ignore[attr-defined]
-    return [getattr(node.target, "__name__", str(node.target)) for node in graph.nodes if node.op == "call_function"]
+def operations(recorded: fx.GraphModule) -> list[str]:
+    calls = [node.target for node in recorded.graph.nodes if node.op == "call_function"]
+    return [getattr(target, "__name__", str(target)) for target in calls]
 
 
 def train(algorithm: Algorithm, members: int) -> dict[str, Tensor]:
@@ -59,11 +57,16 @@ def train(algorithm: Algorithm, members: int) -> dict[str, Tensor]:
     return algorithm.state_dict()
 
 
-@pytest.mark.parametrize("name", EVERY_METHOD)
+FAST = ("QAM", "QAME", "BAM", "DSRL", "ReBRAC")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EVERY_METHOD]
+)
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_an_update_is_the_same_to_rounding(name: str, seeds: tuple[int, ...], as_on_a_gpu: None) -> None:
     plain = make(kind_of(name), seeds)
-    plain.capture = False
+    plain.recorded = False
     given, rewritten = train(plain, len(seeds)), train(make(kind_of(name), seeds), len(seeds))
     for key, value in given.items():
         torch.testing.assert_close(rewritten[key], value, rtol=1e-9, atol=1e-11, msg=key)
@@ -154,9 +157,6 @@ def test_activations_are_fused_where_the_product_is_not_needed() -> None:
             kept = torch.addmm(bias, x, kernel)
             return [gelu(torch.addmm(bias, x + 1, kernel)), gelu(kept), kept]
 
-    module = torch.fx.experimental.proxy_tensor.make_fx(function)(torch.randn(3, 2))
-    for rewrite in rewrites_for(ON_A_GPU, False):
-        rewrite(module)
-    names = operations(module.forward)
+    traced = recording._traced(function, [torch.randn(3, 2)])
+    names = operations(recording._finished(traced, GPU_PASSES))
     assert sum("_addmm_activation" in name for name in names) == sum("gelu" in name for name in names) == 1
-    assert fuse_activations in GPU_PASSES

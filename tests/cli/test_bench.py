@@ -132,12 +132,12 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
-def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eager_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 
     def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         workload.run(1)
-        seen.append((workload.algorithm.capture, len(workload.algorithm.captured)))
+        seen.append((workload.algorithm.recorded, len(workload.algorithm.recordings)))
         raise QamError("enough")
 
     monkeypatch.setattr(benchmark, "measure", measured)

@@ -21,7 +21,9 @@ from omegaconf import OmegaConf
 from tests.helpers.docs_pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = {"qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-reproduce"}
+COMMANDS = {
+    "qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-reproduce", "qam-doctor"
+}  # fmt: skip
 DISTRIBUTION = "qam_torch-"
 
 

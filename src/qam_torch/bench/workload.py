@@ -31,7 +31,8 @@ class Workload:
         size: sizes of networks and batches.
         population: int >= 1, P.
         device: where the updates run.
-        capture: whether the update is recorded and replayed.
+        recorded: whether the update is recorded and replayed.
+        capture: the key `capture`: "auto", True or False.
         stack: int >= 1, batches per call, as in a trainer's step.
         compiled: whether the update is compiled.
         precision: "float32" or "bf16-mixed".
@@ -45,7 +46,8 @@ class Workload:
         size: Size,
         population: int = 1,
         device: torch.device | str = "cpu",
-        capture: bool = True,
+        recorded: bool = True,
+        capture: bool | str = "auto",
         stack: int = STACK,
         compiled: bool = False,
         precision: str = "float32",
@@ -56,11 +58,12 @@ class Workload:
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
         words = [f"algo={algo}", "experiment=default", f"seeds=[{seeds}]", f"precision={precision}"]
-        config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
+        words += [f"{key}={str(value).lower()}" for key, value in (("compile", compiled), ("capture", capture))]
+        config = compose([*words, *overrides], config_dir)
         self.algorithm = _build(read_settings(config), size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
-        self.algorithm.capture = capture
+        self.algorithm.recorded = recorded
         self.batch = _synthetic_batch(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
 
     def noise(self, updates: int) -> dict[str, Tensor]:
@@ -84,11 +87,11 @@ class Workload:
         return metrics
 
     def flops(self) -> int:
-        """Matrix-product operations of one update; of the recorded one if it is captured."""
+        """Matrix-product operations of one update; of the recorded one if it is recorded."""
         batch, noise = self.example()
-        if not self.algorithm.capture:
+        if not self.algorithm.recorded:
             return count_flops(lambda: self.algorithm.gradients(batch, noise))
-        recorded = self.algorithm.captured.get((False, batch.rewards.shape))
+        recorded = self.algorithm.recordings.get((False, batch.rewards.shape))
         if recorded is None or self.algorithm.compile_update:
             recorded = RecordedGradients(self.algorithm, batch, noise, diagnose=False)
         return count_flops(lambda: recorded(batch, noise))

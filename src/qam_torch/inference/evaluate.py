@@ -14,6 +14,7 @@ from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.inference.load_algorithm import load_algorithm, member_index
+from qam_torch.inference.matrix_precision import matrix_precision
 from qam_torch.rollout.evaluation import Evaluation
 from qam_torch.rollout.pools import evaluation_pool
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
@@ -84,20 +85,21 @@ def evaluate(
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
     members = algorithm.members
-    with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
-        outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
-    if video is not None:
-        from qam_torch.rollout.video import render_episodes  # imageio is an extra
+    with matrix_precision(algorithm.device, algorithm.dtype_of_values):
+        with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
+            outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
+        if video is not None:
+            from qam_torch.rollout.video import render_episodes  # imageio is an extra
 
-        lone = _acting_algorithm(checkpoint, chosen or 0, device)
-        render_episodes(
-            PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
-            suite.make(run, video=True),
-            video_episodes,
-            Path(video),
-            algorithm.horizon_length,
-            seed,
-        )
+            lone = _acting_algorithm(checkpoint, chosen or 0, device)
+            render_episodes(
+                PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
+                suite.make(run, video=True),
+                video_episodes,
+                Path(video),
+                algorithm.horizon_length,
+                seed,
+            )
     return outcome
 
 

@@ -33,6 +33,7 @@ class UpdateSettings:
     batch_size: int
     precision: str
     compile: bool | str
+    capture: bool | str
     num_threads: int | None
     on_divergence: str
 
@@ -40,6 +41,7 @@ class UpdateSettings:
         require("batch_size", is_integer(self.batch_size, 1), self.batch_size, "an integer >= 1")
         require("precision", self.precision in PRECISIONS, self.precision, ", ".join(PRECISIONS))
         require("compile", self.compile in (True, False, "auto"), self.compile, "true, false or auto")
+        require("capture", self.capture in (True, False, "auto"), self.capture, "true, false or auto")
         threads = self.num_threads
         require("num_threads", threads is None or is_integer(threads, 1), threads, "an integer >= 1, or null")
         require("on_divergence", self.on_divergence in ("stop", "freeze"), self.on_divergence, "stop or freeze")
@@ -51,7 +53,7 @@ class UpdateSettings:
         return found
 
     def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
-        """Choose whether the update is compiled, the precision of its matrix products, and what happens to divergence.
+        """Choose how the update runs, the precision of its matrix products, and what happens to divergence.
 
         Args:
             algorithm: to configure.
@@ -60,14 +62,15 @@ class UpdateSettings:
             updates: that the run makes.
 
         Raises:
-            QamError: compile=true where nothing can be compiled.
+            QamError: compile=true where nothing can be compiled, or capture=true where nothing can be captured.
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
         algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile()
+        if self.capture is True and device.type != "cuda":
+            raise QamError("capture=true needs a GPU with CUDA, but this run is on the CPU: give capture=auto")
+        algorithm.capture = self.capture
         algorithm.mixed_precision = self.precision == "bf16-mixed"
-        if device.type == "cuda" and self.dtype == torch.float32:
-            torch.set_float32_matmul_precision("high")  # TensorFloat-32
 
     def _can_compile(self) -> bool:
         """Whether torch.compile works here; if not, print why, or raise QamError with compile=true."""
@@ -103,8 +106,13 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
         updates: that the run makes.
 
     Raises:
-        QamError: compile=true without a compiler.
+        QamError: compile=true without a compiler, or on a GPU.
     """
+    if choice is True and device.type != "cpu":
+        raise QamError(
+            f"compile=true is for updates on a CPU, and this run is on {device}, where the update is captured instead "
+            "(see capture): give compile=auto, or trainer=cpu"
+        )
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if choice is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")

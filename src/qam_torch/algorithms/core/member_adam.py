@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.core.adam_internals import adam_state, fused_adam_step
+from qam_torch.algorithms.core.divergence import Divergence
 
-__all__ = ["MemberAdam", "member_norms", "scale_members"]
+__all__ = ["MemberAdam", "keep_own_options", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
@@ -22,21 +23,29 @@ class MemberAdam(torch.optim.Adam):
     Args:
         parameters: each with the leading axis P.
         rates: (P,), step sizes.
-        alive: (P,) bool; where it is False, neither the member's parameters nor its moments change. It is read on the
-            parameters' device and never on the host. None: all members are updated.
+        divergence: where its `alive` is False, neither the member's parameters nor its moments change. It is read on
+            the parameters' device and never on the host. None: all members are updated.
         **adam: further arguments of torch's Adam.
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], rates: Sequence[float], alive: Tensor | None = None, **adam: Any
+        self,
+        parameters: Iterable[nn.Parameter],
+        rates: Sequence[float],
+        divergence: Divergence | None = None,
+        **adam: Any,
     ) -> None:
         super().__init__(parameters, lr=rates[0], fused=True, **adam)
-        self.rates, self.alive = tuple(rates), alive
+        self.rates, self.divergence = tuple(rates), divergence
         self._slices: list[list[tuple[Tensor, ...]]] | None = None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As Adam's."""
         super().load_state_dict(state_dict)
+        self.forget_slices()
+
+    def forget_slices(self) -> None:
+        """Look up parameters and moments again at the next step; call it when they have moved to other memory."""
         self._slices = None
 
     @torch.no_grad()
@@ -49,7 +58,9 @@ class MemberAdam(torch.optim.Adam):
         steps = [self.state[parameter]["step"] for parameter in trained]
         torch._foreach_add_(steps, 1)
         gradients = zip(*(parameter.grad.split(1) for parameter in trained), strict=True)
-        skipped = [None] * len(self.rates) if self.alive is None else self.alive.logical_not().float().split(1)
+        skipped: Sequence[Tensor | None] = [None] * len(self.rates)
+        if self.divergence is not None:
+            skipped = self.divergence.alive.logical_not().float().split(1)
         for p, own in enumerate(gradients):
             parameters, averages, squares = self._slices[p]
             fused_adam_step(
@@ -69,6 +80,16 @@ class MemberAdam(torch.optim.Adam):
         tensors = adam_state(self, group)
         by_member = [zip(*(tensor.detach().split(1) for tensor in kind), strict=True) for kind in tensors]
         return [list(own) for own in zip(*by_member, strict=True)]
+
+
+def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
+    """Let a checkpoint restore the optimizer's state alone: step size and options are those of this run and device."""
+
+    def with_own_options(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+        pairs = zip(saved["param_groups"], optimizer.param_groups, strict=True)
+        return {**saved, "param_groups": [{**own, "params": group["params"]} for group, own in pairs]}
+
+    optimizer.register_load_state_dict_pre_hook(with_own_options)
 
 
 def member_norms(gradients: Sequence[Tensor]) -> Tensor:

@@ -34,8 +34,29 @@ def _flat(draw: Draw) -> bool:
     return draw.uniform or draw.integers is not None
 
 
+def _as_drawn(numbers: Tensor, draw: Draw) -> Tensor:
+    """Normal or uniform numbers as the draw asks for them."""
+    if draw.integers is None:
+        return numbers
+    # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
+    return (numbers * (draw.integers - draw.first + 1)).floor() + draw.first
+
+
+def _fill(normal: Tensor, uniform: Tensor, generator: torch.Generator) -> None:
+    """Fill the rows (U, n) and (U, m) of a member, one update after another.
+
+    A GPU's generator advances by calls and not by numbers, so that one call for all updates would draw others. A CPU's
+    normal numbers also depend on how many there are, unless they are a multiple of 16.
+    """
+    for normals, uniforms in zip(normal.unbind(), uniform.unbind(), strict=True):
+        if normals.numel():
+            normals.normal_(generator=generator)
+        if uniforms.numel():
+            uniforms.uniform_(generator=generator)
+
+
 class NamedNoise:
-    """Draws every named noise of a number of updates at once.
+    """Draws every named noise of a number of updates, which does not depend on how updates are grouped into calls.
 
     draws   name -> Draw, what one update of one member consumes
     seeds   one a member
@@ -64,37 +85,22 @@ class NamedNoise:
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
-            for uniform in (False, True):
-                draws = {n: d for n, d in self.draws.items() if d.stream == own and _flat(d) == uniform}
-                if draws:
-                    named |= self._sample(draws, uniform, generators, updates, asked)
+            of_stream = {name: draw for name, draw in self.draws.items() if draw.stream == own}
+            by_kind = [{n: d for n, d in of_stream.items() if _flat(d) == flat} for flat in (False, True)]
+            sizes = [[math.prod(draw.shape) for draw in draws.values()] for draws in by_kind]
+            normal, uniform = (self._empty(updates, sum(each)) for each in sizes)
+            for p, generator in enumerate(generators):
+                if asked is not None and not asked[p]:
+                    normal[:, p], uniform[:, p] = 0, 0
+                    continue
+                _fill(normal[:, p], uniform[:, p], generator)
+            for draws, numbers, each in zip(by_kind, (normal, uniform), sizes, strict=True):
+                for (name, draw), flat in zip(draws.items(), numbers.split(each, dim=-1), strict=True):
+                    named[name] = _as_drawn(flat.unflatten(-1, draw.shape), draw)
         return {name: named[name] for name in self.draws}
 
-    def _sample(
-        self,
-        draws: Mapping[str, Draw],
-        uniform: bool,
-        generators: Sequence[torch.Generator],
-        updates: int,
-        asked: Sequence[bool] | np.ndarray | None,
-    ) -> dict[str, Tensor]:
-        """Draws of one stream and one kind, side by side from one call for each member."""
-        fill = torch.rand if uniform else torch.randn
-        sizes = [math.prod(draw.shape) for draw in draws.values()]
-        out = torch.empty(updates, self.members, sum(sizes), dtype=self.dtype, device=self.device)
-        for p, generator in enumerate(generators):
-            if asked is not None and not asked[p]:
-                out[:, p] = 0
-                continue
-            out[:, p] = fill(updates, sum(sizes), generator=generator, dtype=self.dtype, device=self.device)
-        named = {}
-        for (name, draw), flat in zip(draws.items(), out.split(sizes, dim=-1), strict=True):
-            drawn = flat.unflatten(-1, draw.shape)
-            # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
-            named[name] = drawn
-            if draw.integers is not None:
-                named[name] = (drawn * (draw.integers - draw.first + 1)).floor() + draw.first
-        return named
+    def _empty(self, updates: int, size: int) -> Tensor:
+        return torch.empty(updates, self.members, size, dtype=self.dtype, device=self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Generator states; restoring them continues the draws bit for bit."""

@@ -22,28 +22,38 @@ from qam_torch.types import Batch, Noise
 
 __all__ = ["Differentiable", "RecordedGradients", "record"]
 
+Rewrite = Callable[[fx.GraphModule], None]
 
-def record(function: Callable[..., Any], example: Sequence[Tensor], compile: bool = False) -> Callable[..., Any]:
+
+def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     """The function as a flat list of tensor operations, for tensors of the example's shapes, devices and dtypes.
 
     function  of tensors and parameters; it returns tensors in lists, and depends on no number in them
-    compile   let torch.compile fuse the operations
     """
-    with descriptions_shared():
+    return _finished(_traced(function, example))
+
+
+def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
+    """The function's operations, simplified."""
+    # In this thread alone: the modes that record are those of a thread, and a GPU's gradients have one of their own.
+    with descriptions_shared(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
-    for rewrite in rewrites_for(example[0].device, compile):
+    return _rewritten(module, SIMPLIFICATIONS)
+
+
+def _finished(module: fx.GraphModule, rewrites: Sequence[Rewrite] = ()) -> fx.GraphModule:
+    """A copy that is rewritten and then made as fast as it can be to call, on the same parameters."""
+    graph = fx.Graph()
+    graph.output(graph.graph_copy(module.graph, {}))
+    return _rewritten(fx.GraphModule(module, graph), [*rewrites, multiply_in_place, call_directly])
+
+
+def _rewritten(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> fx.GraphModule:
+    for rewrite in rewrites:
         rewrite(module)
         module.graph.eliminate_dead_code()
     module.recompile()
-    # Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is renamed.
-    return torch.compile(module, fullgraph=True, dynamic=False) if compile else module.forward
-
-
-def rewrites_for(device: torch.device, compile: bool) -> list[Callable[[fx.GraphModule], None]]:
-    """What is done to recorded operations, in this order; torch.compile does the rest itself."""
-    if compile:
-        return [*SIMPLIFICATIONS]
-    return [*SIMPLIFICATIONS, *(GPU_PASSES if device.type == "cuda" else ()), multiply_in_place, call_directly]
+    return module
 
 
 class Differentiable(Protocol):
@@ -61,16 +71,12 @@ class Differentiable(Protocol):
 class RecordedGradients:
     """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
 
-    algorithm  its parameters are read in place at every replay; they must not move to another device afterwards
+    algorithm  its parameters are read in place at every replay; they must not move to other memory afterwards
     batch, noise  an example; a replay takes tensors of the same shapes
     diagnose   record the metrics too, else the losses alone
-    compile    let torch.compile fuse the recorded operations, which needs a C++ compiler and half a minute the first
-               time; the numbers then agree to rounding instead of to the bit
     """
 
-    def __init__(
-        self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool, compile: bool = False
-    ) -> None:
+    def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
         names: list[str] = []
 
         def differentiate(*tensors: Tensor) -> list[Tensor | None]:
@@ -80,8 +86,24 @@ class RecordedGradients:
             names[:] = report
             return [*gradients, *report.values()]
 
-        self.run = record(differentiate, [*batch, *noise.values()], compile)
+        self.traced = _traced(differentiate, [*batch, *noise.values()])
+        self.module = _finished(self.traced)
+        self.run: Callable[..., Any] = self.module.forward
         self.names, self.draws = names, tuple(noise)
+
+    def rewrite(self, for_gpu: bool) -> None:
+        """Compute the same by fewer kernels, see `gpu_passes`, to rounding; or as recorded, bit for bit."""
+        self.module = _finished(self.traced, GPU_PASSES if for_gpu else ())
+        self.run = self.module.forward
+
+    def compile(self) -> None:
+        """Let torch.compile fuse the recorded operations.
+
+        That needs a C++ compiler and half a minute the first time; the numbers then agree to rounding instead of to
+        the bit. Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is
+        renamed.
+        """
+        self.run = torch.compile(self.traced, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:

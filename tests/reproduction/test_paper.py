@@ -16,9 +16,9 @@ from qam_torch.cli.reproduce import main
 from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose
 from qam_torch.paper import ALGOS, published
-from qam_torch.sweep.bench_times import estimate, read_bench
-from qam_torch.sweep.paper_cost import cost_of, environment_sizes, file_bytes
-from qam_torch.sweep.paper_plan import DOMAINS, METHODS, SEEDS, Plan
+from qam_torch.reproduction.bench_times import estimate, read_bench
+from qam_torch.reproduction.paper_cost import cost_of, environment_sizes, file_bytes
+from qam_torch.reproduction.paper_plan import DOMAINS, METHODS, SEEDS, Plan
 from qam_torch.training.settings import read_settings
 from tests.helpers.runs import TINY, Fit
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from qam_torch.data.catalog import catalog_entry
-from qam_torch.sweep.bench_times import Bench, Estimate, estimate
-from qam_torch.sweep.paper_cost import CHECKPOINTS, Cost, cost_of, environment_sizes, file_bytes
-from qam_torch.sweep.paper_plan import SEEDS, Plan
+from qam_torch.reproduction.bench_times import Bench, Estimate, estimate
+from qam_torch.reproduction.paper_cost import CHECKPOINTS, Cost, cost_of, environment_sizes, file_bytes
+from qam_torch.reproduction.paper_plan import SEEDS, Plan
 from qam_torch.system.console import readable_size
 
 __all__ = ["summary_lines"]

@@ -1,0 +1,58 @@
+"""`qam-reproduce paper`: the published runs as one `qam-train` command, with an estimate of what they take."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from qam_torch.cli.command import ListOf
+
+__all__ = ["add_parser", "run"]
+
+DESCRIPTION = """\
+The runs of Li & Levine 2026 (arXiv 2601.14234): one million updates on the data set, then half a million environment
+steps with an update each, twelve seeds a task, with the values that they tuned for each method and domain. The twelve
+seeds of a task are one population in one process.
+
+Prints how many runs these are and what they take, and the command that makes them; --launch gives that command.
+"""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command's subparsers."""
+    paper = verbs.add_parser("paper", help="the runs of Li & Levine 2026", description=DESCRIPTION)
+    add = paper.add_argument
+    every: Any = {"action": ListOf, "default": ["all"]}
+    add("--methods", metavar="NAME", help="such as qam qam_e fql (default all)", **every)
+    add("--domains", metavar="NAME", help="such as cube-triple-play (default all)", **every)
+    add("--tasks", metavar="N", help="of each domain, such as 1 2 (default all)", **every)
+    add("--offline", action="store_true", help="without the online phase")
+    add("--bench", type=Path, metavar="FILE", help="of `qam-bench --json FILE`, for the GPU hours")
+    launchers = "one after the other (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
+    add("--launch", choices=("basic", "joblib", "slurm", "ray"), help=f"make the runs: {launchers}")
+    examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
+    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
+    paper.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the plan and its command, and launch it where that is asked for."""
+    from qam_torch.reproduction.bench_times import read_bench
+    from qam_torch.reproduction.paper_plan import Plan
+    from qam_torch.reproduction.paper_summary import summary_lines
+
+    plan = Plan.of(options.methods, options.domains, options.tasks, options.offline, options.overrides)
+    bench = None if options.bench is None else read_bench(options.bench)
+    print(*summary_lines(plan, bench), sep="\n")
+    words = plan.command_overrides(options.launch)
+    print(f"\n{shlex.join(['qam-train', '-m', *words])}", flush=True)
+    if options.launch is None:
+        return 0
+    from qam_torch.cli.train import main as train
+
+    sys.argv = ["qam-train", "-m", *words]
+    train()
+    return 0
