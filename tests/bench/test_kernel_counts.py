@@ -36,12 +36,12 @@ def qam() -> dict[str, dict[str, dict[str, float]]]:
     [
         ("memoryless SDE", 101, 171),
         ("acting in the TD target", 19, 27),
-        ("adjoint/loss", 59, 74),
+        ("adjoint/loss", 59, 75),
         ("lean adjoint", 181, 185),
         ("behavior/loss", 47, 52),
         ("critic/loss", 101, 103),
-        ("Polyak, clipping, Adam", 17, 99),
-        ("total", 525, 711),
+        ("Polyak, clipping, Adam", 17, 43),
+        ("total", 525, 655),
     ],
 )
 def test_kernels_of_qam(part: str, lone: int, dozen: int, qam: dict[str, dict[str, dict[str, float]]]) -> None:
