@@ -15,7 +15,6 @@ from typing import Any, cast
 
 import torch
 from torch import fx
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Made, Part, graphs_on
@@ -23,7 +22,7 @@ from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, synchronize
 from qam_torch.bench.part_labels import PART, Labelling
-from qam_torch.bench.workload import Workload
+from qam_torch.bench.workload import Workload, flop_counter
 from qam_torch.types import Batch, Noise
 
 __all__ = ["DRAWING", "MOVING", "UpdateInParts", "measure_parts"]
@@ -68,6 +67,7 @@ class UpdateInParts:
         self.begin: Callable[[str], None] = self.watch.begin
         labelling = cast(Algorithm, Labelling(workload.algorithm))
         self.gradients = RecordedGradients(labelling, *workload.example(), diagnose=False)
+        self.gradients.rewrite(for_gpu=workload.device.type == "cuda")
         module = self.gradients.module
         self.first = _insert_calls(module.graph, lambda part: self.begin(part))
         module.recompile()
@@ -94,7 +94,7 @@ class UpdateInParts:
 
     def flops(self) -> dict[str, int]:
         """Matrix-product operations of one update by part."""
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
     def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
