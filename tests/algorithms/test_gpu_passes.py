@@ -10,8 +10,9 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from qam_torch.algorithms import Algorithm, qam
-from qam_torch.algorithms.core import recording
+from qam_torch.algorithms.core import member_adam, recording
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES, fuse_activations
+from qam_torch.algorithms.core.member_adam import member_norms, scale_members
 from qam_torch.algorithms.core.recording import record
 from qam_torch.networks import mlp
 from qam_torch.objectives import matching_targets
@@ -160,3 +161,16 @@ def test_activations_are_fused_where_the_product_is_not_needed() -> None:
     traced = recording._traced(function, [torch.randn(3, 2)])
     names = operations(recording._finished(traced, GPU_PASSES))
     assert sum("_addmm_activation" in name for name in names) == sum("gelu" in name for name in names) == 1
+
+
+def test_norms_and_clipping_one_member_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradients = [torch.randn(3, *shape).double() for shape in ((2, 4), (1, 5), ())]
+    scale = torch.tensor([1.0, 0.5, 2.0]).double()
+    found = []
+    for one_by_one in (False, True):
+        monkeypatch.setattr(member_adam, "_one_by_one", lambda _, taken=one_by_one: taken)
+        scaled = [gradient.clone() for gradient in gradients]
+        scale_members(scaled, scale)
+        found.append([member_norms(gradients), *scaled])
+    for together, apart in zip(*found, strict=True):
+        torch.testing.assert_close(apart, together, rtol=1e-14, atol=0)

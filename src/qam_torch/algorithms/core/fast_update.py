@@ -162,11 +162,11 @@ class FastUpdate:
             if difference > TOLERANCE:
                 problem = f"a gradient differs by {difference:.1e}: a loss reads a number on the host, or draws one"
         if not problem:
+            if batch.rewards.is_cuda:
+                _rewrite_for_gpu(recording, batch, noise, expected)
             if algorithm.compile_update and not diagnose:  # a rare update is not worth another compilation
                 recording.compile()
-                recording(batch, noise)  # which compiles it now
-            elif batch.rewards.is_cuda:
-                _rewrite_for_gpu(recording, batch, noise, expected)
+                recording(batch, noise)  # which compiles it now, before a graph is captured
             self.recordings[key] = recording
             return expected
         self.recorded, self._graphs = False, None

@@ -103,7 +103,7 @@ class RecordedGradients:
         the bit. Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is
         renamed.
         """
-        self.run = torch.compile(self.traced, fullgraph=True, dynamic=False)
+        self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
