@@ -8,12 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import QAM, LossTerm
 from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts, measure_parts
-from qam_torch.bench.workload import PRESETS, Size
+from qam_torch.bench.workload import PRESETS, Size, flop_counter
 from qam_torch.scopes import scope, watching
 from qam_torch.types import Batch, Noise
 from tests.helpers.emulated_cuda import Runtime
@@ -95,7 +94,7 @@ def test_the_recorded_update_does_the_counted_products() -> None:
     recorded = workload(recorded=True)
     batch, noise = recorded.example()
     recorded.algorithm.update(batch, noise)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         recorded.algorithm.update(batch, noise)
     assert recorded.flops() == counter.get_total_flops()
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from qam_torch.training import update
 from qam_torch.training.update import WORTH_COMPILING, UpdateSettings, compilation_problem
 from qam_torch.types import QamError
 
@@ -80,11 +81,15 @@ def apply(device: torch.device, **keys: Any) -> Any:
     return algorithm
 
 
-def test_nothing_is_compiled_on_a_gpu_and_no_compiler_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiled_on_a_gpu_only_where_asked_for_and_without_gpp(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "")
     monkeypatch.setenv("PATH", "")
-    assert apply(GPU).compile_update is False
-    with pytest.raises(QamError, match="compile=true is for updates on a CPU, and this run is on cuda:0, .*: give"):
+    asked: list[str] = []
+    monkeypatch.setattr(update, "compilation_problem", lambda device: asked.append(device))
+    assert apply(GPU).compile_update is False and asked == []
+    assert apply(GPU, compile=True).compile_update is True and asked == ["cuda"]
+    monkeypatch.setattr(update, "compilation_problem", lambda device: "no Triton")
+    with pytest.raises(QamError, match="compile=true, but torch.compile fails here .no Triton.: give compile=false"):
         apply(GPU, compile=True)
 
 

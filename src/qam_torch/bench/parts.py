@@ -10,12 +10,11 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import fx
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Made, Part, graphs_on
@@ -23,7 +22,7 @@ from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, synchronize
 from qam_torch.bench.part_labels import PART, Labelling
-from qam_torch.bench.workload import Workload
+from qam_torch.bench.workload import Workload, flop_counter
 from qam_torch.types import Batch, Noise
 
 __all__ = ["DRAWING", "MOVING", "UpdateInParts", "measure_parts"]
@@ -68,6 +67,7 @@ class UpdateInParts:
         self.begin: Callable[[str], None] = self.watch.begin
         labelling = cast(Algorithm, Labelling(workload.algorithm))
         self.gradients = RecordedGradients(labelling, *workload.example(), diagnose=False)
+        self.gradients.rewrite(for_gpu=workload.device.type == "cuda")
         module = self.gradients.module
         self.first = _insert_calls(module.graph, lambda part: self.begin(part))
         module.recompile()
@@ -87,14 +87,17 @@ class UpdateInParts:
             Part -> increase of the reading during it.
         """
         self.watch.read = read
-        for batch, noise in self._inputs(updates):
-            self._update(batch, noise)
+        self.watch.begin(DRAWING)
+        noise = self.workload.noise(updates)
+        for u in range(updates):
+            self.watch.begin(self.first)
+            self._update(*self._given(noise, u))
         self.watch.begin("")
         return self.watch.take()
 
     def flops(self) -> dict[str, int]:
         """Matrix-product operations of one update by part."""
-        with FlopCounterMode(display=False) as counter:
+        with flop_counter() as counter:
             return {name: round(count) for name, count in self.spent(1, counter.get_total_flops).items()}
 
     def seconds(self, updates: int, clock: Clock) -> dict[str, float]:
@@ -102,8 +105,10 @@ class UpdateInParts:
         if self.graphed is None:
             return self.spent(updates, self._waiting(clock))
         self.watch.read = _event
-        for batch, noise in self._inputs(updates):
-            self.graphed.load(batch, noise)
+        self.watch.begin(DRAWING)
+        noise = self.workload.noise(updates)
+        for u in range(updates):
+            self.graphed.load(*self._given(noise, u))
             for part, replay in self.graphs:
                 self.watch.begin(part)
                 replay()
@@ -111,15 +116,11 @@ class UpdateInParts:
         synchronize(self.workload.device)
         return self.watch.take(lambda begin, end: begin.elapsed_time(end) / 1e3)
 
-    def _inputs(self, updates: int) -> Iterator[tuple[Batch, Noise]]:
-        """Batch and noise of each update, after the noise of all was drawn."""
-        self.watch.begin(DRAWING)
-        noise = self.workload.noise(updates)
-        for u in range(updates):
-            yield self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
+    def _given(self, noise: Noise, u: int) -> tuple[Batch, Noise]:
+        """Batch and noise of an update out of the noise of several."""
+        return self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
 
     def _update(self, batch: Batch, noise: Noise) -> Made:
-        self.begin(self.first)
         report, gradients = self.gradients(batch, noise)
         self.begin(MOVING)
         return self.workload.algorithm.finish_update(report, gradients, diagnose=False)
@@ -129,6 +130,7 @@ class UpdateInParts:
 
         def update(begin: Callable[[str], None]) -> None:
             self.begin = begin
+            begin(self.first)
             graphed.made = self._update(graphed.batch, graphed.noise)
 
         for _ in range(WARM_UP):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from qam_torch.config.composition import compose
 from qam_torch.training.settings import RunSettings, read_settings
 from qam_torch.types import Batch, Noise
 
-__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
+__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "flop_counter", "method_names"]
 
 STACK = 20
 
@@ -96,6 +97,17 @@ class Workload:
         return count_flops(lambda: recorded(batch, noise))
 
 
+def flop_counter() -> FlopCounterMode:
+    """Make a counter of matrix-product operations that also knows the products of recorded updates."""
+
+    def operations(summand: Sequence[int], a: Sequence[int], b: Sequence[int], **_: Any) -> int:
+        return 2 * math.prod(a) * b[-1]
+
+    aten = torch.ops.aten
+    recorded = (aten.addmm_, aten.baddbmm_, aten._addmm_activation)
+    return FlopCounterMode(display=False, custom_mapping=dict.fromkeys(recorded, operations))
+
+
 def count_flops(call: Callable[[], Any]) -> int:
     """Count the matrix-product operations of a call: forward, backward, and inside torch.func.
 
@@ -105,7 +117,7 @@ def count_flops(call: Callable[[], Any]) -> int:
     Returns:
         Operations; a multiplication and an addition are two.
     """
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         call()
     return counter.get_total_flops()
 

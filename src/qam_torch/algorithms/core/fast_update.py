@@ -23,6 +23,9 @@ __all__ = ["WARM_UP", "FastUpdate"]
 WARM_UP = 3
 """Updates made one operation at a time before a graph is captured; they create the optimizer's state."""
 
+ROUNDING = 0.1
+"""Difference that is accepted of operations rewritten for a GPU, where products have ten bits (TensorFloat-32)."""
+
 Key = tuple[bool, torch.Size]
 
 log = logging.getLogger(__name__)
@@ -159,9 +162,11 @@ class FastUpdate:
             if difference > TOLERANCE:
                 problem = f"a gradient differs by {difference:.1e}: a loss reads a number on the host, or draws one"
         if not problem:
+            if batch.rewards.is_cuda:
+                _rewrite_for_gpu(recording, batch, noise, expected)
             if algorithm.compile_update and not diagnose:  # a rare update is not worth another compilation
                 recording.compile()
-                recording(batch, noise)  # which compiles it now
+                recording(batch, noise)  # which compiles it now, before a graph is captured
             self.recordings[key] = recording
             return expected
         self.recorded, self._graphs = False, None
@@ -172,6 +177,21 @@ class FastUpdate:
             raise QamError(f"capture=true, but the update cannot be recorded ({problem}): give capture=auto")
         log.warning("updates are not recorded (%s): they are made one operation at a time, which is slower", problem)
         return expected
+
+
+def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: Made) -> None:
+    """Compute the same by fewer kernels, unless the numbers differ by more than rounding."""
+    problem = ""
+    try:
+        recording.rewrite(for_gpu=True)
+        difference = _difference(Made(*recording(batch, noise)), expected)
+        if difference > (TOLERANCE if batch.rewards.dtype == torch.float64 else ROUNDING):
+            problem = f"a gradient differs by {difference:.1e}"
+    except Exception as error:
+        problem = reason_of(error)
+    if problem:
+        recording.rewrite(for_gpu=False)
+        log.warning("recorded operations are not rewritten for the GPU (%s): updates take more kernels", problem)
 
 
 def _by_operation(algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:

@@ -94,8 +94,9 @@ def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
 
 def member_norms(gradients: Sequence[Tensor]) -> Tensor:
     """Each member's global L2 norm over all tensors: (P,)."""
-    if gradients[0].shape[0] == 1:
-        norms = torch.stack(torch._foreach_norm(list(gradients))).unsqueeze(-1)
+    if _one_by_one(gradients):
+        norms = torch.stack(torch._foreach_norm([own for g in gradients for own in g.split(1)]))
+        norms = norms.view(len(gradients), -1)
     else:
         norms = torch.stack(
             [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
@@ -105,8 +106,14 @@ def member_norms(gradients: Sequence[Tensor]) -> Tensor:
 
 def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
     """In place, each member's gradients times its scale (P,)."""
-    if len(scale) == 1:
-        torch._foreach_mul_(list(gradients), scale.squeeze())
+    if _one_by_one(gradients):
+        for factor, own in zip(scale, zip(*(g.split(1) for g in gradients), strict=True), strict=True):
+            torch._foreach_mul_(own, factor)
     else:
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *(1,) * (gradient.ndim - 1)))
+
+
+def _one_by_one(gradients: Sequence[Tensor]) -> bool:
+    """Whether members take one after another: one call for all of a member's tensors is one kernel on a GPU."""
+    return gradients[0].is_cuda or len(gradients[0]) == 1
