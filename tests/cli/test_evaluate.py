@@ -48,6 +48,7 @@ MISTAKES = {
     "--metrics=nowhere.metric": "--metrics=nowhere.metric cannot be found (ModuleNotFoundError: No module named",
     "--device=tpu": "--device tpu cannot be used here",
     "--video=film.avi": "--video=film.avi is out of range: expected a name that ends in .mp4 or .gif",
+    "--execute-steps=3": "--execute-steps 3 is out of range: expected an integer from 1 to 2, the steps of a chunk",
     "--video-episodes=0": "--video-episodes=0 is out of range",
     "again.ckpt": "unrecognized arguments: again.ckpt",
 }

@@ -108,10 +108,11 @@ def collector_of(
     h: int = 3,
     workers: int = 0,
     tell: Callable[[str], None] = pytest.fail,
+    execute_steps: int | None = None,
 ) -> EnvironmentCollector:
     count = len(rule.seeds) * streams
     pool = partial(EnvironmentPool, make, count, workers)
-    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, tell)
+    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, tell, execute_steps)
 
 
 def gather(collector: EnvironmentCollector, steps: int) -> Experience:
@@ -125,7 +126,9 @@ def assert_same(one: Experience, other: Experience) -> None:
         np.testing.assert_array_equal(a, b, err_msg=name)
 
 
-def obvious(make: Make, rule: Rule, seed: int, stream: int, steps: int) -> tuple[Experience, np.ndarray]:
+def obvious(
+    make: Make, rule: Rule, seed: int, stream: int, steps: int, execute_steps: int | None = None
+) -> tuple[Experience, np.ndarray]:
     """The reference protocol in one environment, as plainly as can be.
 
     -> its experience (n, ...), and after each step whether it was terminated, truncated and successful (n, 3)
@@ -142,7 +145,7 @@ def obvious(make: Make, rule: Rule, seed: int, stream: int, steps: int) -> tuple
             observation = environment.reset(seed=start)[0].astype(np.float32)
         if not queue:
             actions = rule.chunk(observation, seed).clip(-1, 1).astype(np.float32)
-            queue.extend(actions.reshape(-1, environment.action_space.sample().size))
+            queue.extend(actions.reshape(-1, environment.action_space.sample().size)[:execute_steps])
         action = queue.popleft()
         set_bit_generator(generator)
         following, reward, terminated, truncated, info = environment.step(action)
@@ -173,24 +176,26 @@ def steps_of(seen: Experience, start: int, stop: int) -> Experience:
 
 
 @pytest.mark.parametrize(
-    ("seeds", "streams", "h", "width", "workers"),
+    ("seeds", "streams", "h", "width", "workers", "execute_steps"),
     [
-        ([3], 1, 1, 2, 0),
-        ([3], 1, 3, 6, 0),
-        ([3], 1, 3, 2, 0),  # n-step mode: single actions
-        ([3, 8, 5], 2, 3, 6, 0),
-        ([3, 8, 5], 2, 3, 6, 2),
+        ([3], 1, 1, 2, 0, None),
+        ([3], 1, 3, 6, 0, None),
+        ([3], 1, 3, 6, 0, 1),
+        ([3], 1, 3, 2, 0, None),  # n-step mode: single actions
+        ([3, 8, 5], 2, 3, 6, 0, None),
+        ([3, 8, 5], 2, 3, 6, 0, 2),
+        ([3, 8, 5], 2, 3, 6, 2, None),
     ],
 )
 def test_every_environment_follows_the_reference_protocol(
-    seeds: list[int], streams: int, h: int, width: int, workers: int
+    seeds: list[int], streams: int, h: int, width: int, workers: int, execute_steps: int | None
 ) -> None:
     rule = Rule(seeds, width)
-    collector = collector_of(toy, rule, streams, h, workers)
+    collector = collector_of(toy, rule, streams, h, workers, execute_steps=execute_steps)
     whole = gather(collector, steps=60)
     collector.close()
     for (p, seed), e in itertools.product(enumerate(seeds), range(streams)):
-        alone, outcomes = obvious(toy, rule, seed, e, steps=60)
+        alone, outcomes = obvious(toy, rule, seed, e, 60, execute_steps)
         assert_same(of_one(whole, p, e), alone)
         ways = set(map(tuple, outcomes[:, :2].tolist()))
         assert ways == set(itertools.product([False, True], repeat=2)), "episodes end in all ways there are"
@@ -272,10 +277,12 @@ def continued(collector: EnvironmentCollector, fresh: EnvironmentCollector, path
     return load(fresh, path)
 
 
-@pytest.mark.parametrize(("seeds", "streams"), [([3], 1), ([3, 8], 2)])
-def test_continues_bit_for_bit_at_every_step(seeds: list[int], streams: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seeds", "streams", "execute_steps"), [([3], 1, None), ([3, 8], 2, None), ([3, 8], 2, 2)])
+def test_continues_bit_for_bit_at_every_step(
+    seeds: list[int], streams: int, execute_steps: int | None, tmp_path: Path
+) -> None:
     def fresh() -> EnvironmentCollector:
-        return collector_of(toy, Rule(seeds, 6, noisy=True), streams)
+        return collector_of(toy, Rule(seeds, 6, noisy=True), streams, execute_steps=execute_steps)
 
     steps = 20
     expected = gather(whole := fresh(), steps)

@@ -102,6 +102,17 @@ def last_seen(value: float | None, step: Step) -> float:
     return float(step.observation[0])
 
 
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_first_actions_of_a_chunk_are_executed(k: int) -> None:
+    """Action j of a chunk repeats its observation's answer, less j / 100."""
+    with EnvironmentPool(countdown, 1) as pool:
+        later = np.arange(3) / 100
+        result = evaluate(lambda o: o / 10 - later, pool, 1, 1, 3, 1, seed=2, execute_steps=k)
+        n = int(result.lengths[0, 0])
+    expected = sum((n - k * (i // k)) / 10 - (i % k) / 100 for i in range(n))
+    assert result.returns[0, 0] == pytest.approx(expected, rel=1e-6)
+
+
 def test_chunks_are_open_loop() -> None:
     """A chunk is made of what was seen at its start: the second action repeats the first observation's answer."""
     with EnvironmentPool(countdown, 1) as pool:

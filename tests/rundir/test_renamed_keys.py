@@ -16,7 +16,7 @@ from tests.helpers.runs import Fit
 
 CURRENT: dict[str, Any] = {
     "offline_steps": 10, "checkpoint_every": 5, "replay_mode": "append", "resume": False, "precision": "float32",
-    "data": {"fraction": 0.5, "shard_every": 7}, "trainer": {"devices": 1},
+    "data": {"fraction": 0.5, "shard_every": 7, "normalize": "none"}, "trainer": {"devices": 1},
 }  # fmt: skip
 FORMER: dict[str, Any] = {
     "updates": 10, "save_every": 5, "buffer": "append", "resume": "never", "precision": "full", "dtype": "float32",
@@ -59,6 +59,7 @@ def test_a_finished_run_of_an_earlier_version_is_recognized(tiny_fit: Fit, tmp_p
     )
     former.data.proportion, former.data.swap_every = former.data.pop("fraction"), former.data.pop("shard_every")
     former.precision, former.trainer.precision = "full", "32-true"
+    del former.data.normalize, former.execute_steps
     OmegaConf.save(former, path)
     assert tiny_fit(tmp_path / "run", "offline_steps=10", "logger=csv", "resume=auto").algorithm is None
     with pytest.raises(QamError, match="has data.fraction=1.0 but this run data.fraction=0.5"):

@@ -99,6 +99,7 @@ def test_the_site_lists_every_page(tmp_path: Path) -> None:
     assert listed == pages | {f"configuration/{group}.md" for group in groups(OPTIONS)} | {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
     }
 
 

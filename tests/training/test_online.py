@@ -157,6 +157,7 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
         "algo.horizon_length=3": "has shape",
         "algo.value_hidden_dims=[16,16,16]": "has shape",
         "precision=float64": "precision is float32 but this run's float64",
+        "data.normalize=standard": "data.normalize is none but this run's standard",
     }.items():
         with pytest.raises(QamError, match=told):
             tiny_fit(tmp_path / "other", *ONLINE, first, change)

@@ -246,6 +246,8 @@ CHANGES = {
     "task=2": "task=1 but this run task=2",
     "data.fraction=0.5": "data.fraction=1.0 but this run data.fraction=0.5",
     "precision=float64": "precision=float32 but this run precision=float64",
+    "data.normalize=standard": "data.normalize=none but this run data.normalize=standard",
+    "execute_steps=1": "execute_steps=None but this run execute_steps=1",
 }
 
 

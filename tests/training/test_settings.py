@@ -33,6 +33,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
     ("algo.seeds", [7, 8], "algo.seeds=[7, 8] is not an option: leave it out, and give 'seeds="),
     ("algo.observation_dim", 3, "algo.observation_dim=3 is not an option: leave it out"),
     ("algo.horizon_length", "abc", "algo.horizon_length=abc is out of range: expected an integer >= 1"),
+    ("data.normalize", "minmax", "data.normalize=minmax is out of range: expected none or standard"),
+    ("execute_steps", 0, "execute_steps=0 is out of range: expected an integer from 1 to 5, the steps of a chunk"),
+    ("execute_steps", 6, "execute_steps=6 is out of range"),
+    ("execute_steps", True, "execute_steps=True is out of range"),
     ("task", 1.0, "task=1.0 is out of range: expected OGBench's single tasks 1 to 5"),
 ]
 
@@ -55,6 +59,12 @@ def test_a_value_that_no_run_can_have(key: str, value: Any, message: str, compos
     with pytest.raises(QamError) as caught:
         read_settings(OmegaConf.create(values))
     assert message in str(caught.value)
+
+
+def test_one_step_is_executed_in_n_step_mode() -> None:
+    config = qam_torch.compose(["algo.action_chunking=false", "execute_steps=2"])
+    with pytest.raises(QamError, match="execute_steps=2 is out of range: expected an integer from 1 to 1"):
+        read_settings(config)
 
 
 @pytest.mark.parametrize("devices", [1, [0], [3]])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import torch
@@ -87,8 +87,11 @@ class UpdateInParts:
             Part -> increase of the reading during it.
         """
         self.watch.read = read
-        for batch, noise in self._inputs(updates):
-            self._update(batch, noise)
+        self.watch.begin(DRAWING)
+        noise = self.workload.noise(updates)
+        for u in range(updates):
+            self.watch.begin(self.first)
+            self._update(*self._given(noise, u))
         self.watch.begin("")
         return self.watch.take()
 
@@ -102,8 +105,10 @@ class UpdateInParts:
         if self.graphed is None:
             return self.spent(updates, self._waiting(clock))
         self.watch.read = _event
-        for batch, noise in self._inputs(updates):
-            self.graphed.load(batch, noise)
+        self.watch.begin(DRAWING)
+        noise = self.workload.noise(updates)
+        for u in range(updates):
+            self.graphed.load(*self._given(noise, u))
             for part, replay in self.graphs:
                 self.watch.begin(part)
                 replay()
@@ -111,15 +116,11 @@ class UpdateInParts:
         synchronize(self.workload.device)
         return self.watch.take(lambda begin, end: begin.elapsed_time(end) / 1e3)
 
-    def _inputs(self, updates: int) -> Iterator[tuple[Batch, Noise]]:
-        """Batch and noise of each update, after the noise of all was drawn."""
-        self.watch.begin(DRAWING)
-        noise = self.workload.noise(updates)
-        for u in range(updates):
-            yield self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
+    def _given(self, noise: Noise, u: int) -> tuple[Batch, Noise]:
+        """Batch and noise of an update out of the noise of several."""
+        return self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
 
     def _update(self, batch: Batch, noise: Noise) -> Made:
-        self.begin(self.first)
         report, gradients = self.gradients(batch, noise)
         self.begin(MOVING)
         return self.workload.algorithm.finish_update(report, gradients, diagnose=False)
@@ -129,6 +130,7 @@ class UpdateInParts:
 
         def update(begin: Callable[[str], None]) -> None:
             self.begin = begin
+            begin(self.first)
             graphed.made = self._update(graphed.batch, graphed.noise)
 
         for _ in range(WARM_UP):

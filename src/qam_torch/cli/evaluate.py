@@ -79,7 +79,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser = _parser()
     _refuse_former_words(words, parser)
     options = parser.parse_args(words)
-    for name, least in (("episodes", 1), ("seed", 0), ("environments", 1), ("workers", 0), ("video_episodes", 1)):
+    for name, least in (("episodes", 1), ("seed", 0), ("environments", 1), ("workers", 0), ("video_episodes", 1),
+                        ("execute_steps", 1)):  # fmt: skip
         value = getattr(options, name)
         fits = value is None or value >= least
         require(f"--{name.replace('_', '-')}", fits, value, f"an integer >= {least}")
@@ -112,6 +113,8 @@ def _parser() -> Parser:
         help="processes that step the environments; 0: this one (default one per core)",
     )
     add("--metrics", action=ListOf, metavar="FUNCTION", help="custom metrics of episodes, such as my_module.my_metric")
+    add("--execute-steps", type=int, metavar="K", help="actions of a chunk that are executed before the policy chooses "
+        "again, from 1 to algo.horizon_length (default those of the run)")  # fmt: skip
     add("--device", default="cpu", help="where the policy runs: cpu or cuda (default cpu)")
     add("--json", type=Path, metavar="FILE", help="write the results to this file")
     add("--video", type=Path, metavar="FILE", help="also render episodes to this .mp4 or .gif file")
@@ -143,8 +146,8 @@ def _refuse_former_words(words: Sequence[str], parser: Parser) -> None:
 
 def _as_options(error: QamError) -> QamError:
     """An error of `evaluate`, which names its arguments, with the options of this command instead."""
-    names = "episodes|member|policy|environments|workers|device|video"
-    return QamError(re.sub(rf"\b({names})=", r"--\1 ", str(error)))
+    names = "episodes|member|policy|environments|workers|device|video|execute_steps"
+    return QamError(re.sub(rf"\b({names})=", lambda name: f"--{name[1].replace('_', '-')} ", str(error)))
 
 
 def _members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 
+from qam_torch.data.observation_statistics import ObservationStatistics, observation_statistics
 from qam_torch.data.online_phase import OnlinePhase
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.shards import Rotation, Shards
@@ -136,6 +137,12 @@ class TrainingData(LightningDataModule):
         if self.plan(swap) > 0 and not ends:  # the offline phase lasts that long
             rotation.read_ahead(update)
         return swap
+
+    def observation_statistics(self) -> ObservationStatistics:
+        """Of the dataset's observations, or of those in its first file; before anything is drawn."""
+        windows = self.sampler.windows
+        assert isinstance(windows, ChunkWindows)
+        return observation_statistics(windows.transitions)
 
     def train_dataloader(self) -> ChunkLoader:
         """An iterable of `Work`, with a length."""

@@ -20,6 +20,7 @@ def evaluate_members(
     stream: str,
     policy: str = "policy",
     record_positions: bool = False,
+    execute_steps: int | None = None,
 ) -> Evaluation:
     """Run E episodes of each of P members.
 
@@ -35,6 +36,7 @@ def evaluate_members(
         stream: name of the random stream of the acting noise.
         policy: "policy" (what the method acts with) or "behavior_policy" (f_beta alone).
         record_positions: keep the first member's paths (mazes only).
+        execute_steps: actions of a chunk that are executed before acting again, in 1..h; None: all.
     """
     members = algorithm.members
     act = PopulationActor(algorithm, policy, stream, episodes=episodes)
@@ -42,4 +44,4 @@ def evaluate_members(
     # The other cores step environments; a thread that waits for the next operation would keep one of them busy.
     with computing_threads(None, widths, members * min(episodes, pool.count // members)):
         sizes = (members, episodes, algorithm.horizon_length, action_dim)
-        return evaluate(act, pool, *sizes, seed, record_positions, act.begin)
+        return evaluate(act, pool, *sizes, seed, record_positions, act.begin, execute_steps)

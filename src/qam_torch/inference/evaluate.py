@@ -15,7 +15,7 @@ from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.inference.load_algorithm import load_algorithm, member_index
 from qam_torch.inference.matrix_precision import matrix_precision
-from qam_torch.rollout.evaluation import Evaluation
+from qam_torch.rollout.evaluation import Evaluation, require_execute_steps
 from qam_torch.rollout.pools import evaluation_pool
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.suites import suite_of
@@ -37,11 +37,12 @@ def evaluate(
     video: str | os.PathLike[str] | None = None,
     video_episodes: int = 2,
     evaluation_metrics: Sequence[StepMetric] = (),
+    execute_steps: int | None = None,
 ) -> Evaluation:
     """Evaluate a checkpoint in the environment it was trained for.
 
     Args:
-        ckpt: a run's .ckpt file.
+        ckpt: a run's .ckpt file, or its directory, whose last checkpoint is evaluated.
         episodes: int >= 1, episodes of each member.
         member: one member of a population, by its index or an address such as "seed=2,inv_temp=3"; None evaluates all.
         policy: "policy" or "behavior" (f_beta alone).
@@ -53,6 +54,8 @@ def evaluate(
         video: .mp4 or .gif file for a video of the (first) member; None renders nothing.
         video_episodes: int >= 1, episodes in the video.
         evaluation_metrics: custom metrics of episodes, see `envs.step_metrics.StepMetric`.
+        execute_steps: actions of a chunk that are executed before the policy chooses again, from 1 to the steps of a
+            chunk; None takes what the run had.
 
     Returns:
         Success (None if the environment does not report it), returns, lengths and custom metrics of all episodes,
@@ -84,21 +87,27 @@ def evaluate(
     algorithm = _acting_algorithm(checkpoint, chosen, device)
     if getattr(algorithm, attribute) is None:
         raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
-    members = algorithm.members
+    require_execute_steps(execute_steps, algorithm.chunk_dim // action_dim)
+    if execute_steps is None:
+        execute_steps = run.get("execute_steps")
+    members, stream = algorithm.members, f"evaluate/{seed}"
     with matrix_precision(algorithm.device, algorithm.dtype_of_values):
         with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
-            outcome = evaluate_members(algorithm, pool, episodes, action_dim, seed, f"evaluate/{seed}", attribute)
+            outcome = evaluate_members(
+                algorithm, pool, episodes, action_dim, seed, stream, attribute, execute_steps=execute_steps
+            )
         if video is not None:
             from qam_torch.rollout.video import render_episodes  # imageio is an extra
 
             lone = _acting_algorithm(checkpoint, chosen or 0, device)
             render_episodes(
-                PopulationActor(lone, attribute, f"evaluate/{seed}/video"),
+                PopulationActor(lone, attribute, f"{stream}/video"),
                 suite.make(run, video=True),
                 video_episodes,
                 Path(video),
                 algorithm.horizon_length,
                 seed,
+                execute_steps=execute_steps,
             )
     return outcome
 

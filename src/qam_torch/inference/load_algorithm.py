@@ -32,11 +32,14 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
         member_index(checkpoint, member)
         arguments = arguments_of_member(kind, arguments, member)
     algorithm = kind(**arguments)
+    algorithm.to(next(iter(state.values())).dtype)
+    if member is not None:
+        state = {name: value[member : member + 1] for name, value in state.items()}
+    algorithm.normalization.adopt(state)
     if member is not None:  # alone, a member may lack a network that its hyperparameters do not use
-        own = algorithm.state_dict().keys()
-        state = {name: value[member : member + 1] for name, value in state.items() if name in own}
+        state = {name: state[name] for name in algorithm.state_dict() if name in state}
     try:
-        algorithm.to(next(iter(state.values())).dtype).load_state_dict(state)
+        algorithm.load_state_dict(state)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
         raise QamError(f"the checkpoint's parameters do not fit its own settings ({reason}): use another one") from None

@@ -28,13 +28,16 @@ class LoadedPolicy:
         environment: what the policy was trained on: `env_name` and how to make it, see `make_environment`.
         observation_dim: O.
         action_dim: A.
-        horizon_length: h, steps of a chunk, to be executed open loop.
+        horizon_length: h.
+        execute_steps: how many actions of a chunk are to be executed open loop before the next call, as in the run's
+            evaluations: all of them unless it was trained with `execute_steps`.
     """
 
     def __init__(self, algorithm: Algorithm, environment: dict[str, Any], action_dim: int, noise_seed: int) -> None:
         self.algorithm, self.environment, self.action_dim = algorithm, environment, action_dim
         self.observation_dim = algorithm.observation_dim
         self.horizon_length = algorithm.horizon_length
+        self.execute_steps: int = environment.get("execute_steps") or algorithm.chunk_dim // action_dim
         self._actor = PopulationActor(algorithm, seeds=(noise_seed,))
 
     def make_environment(self, **options: Any) -> gymnasium.Env:

@@ -43,6 +43,7 @@ class EnvironmentCollector:
     horizon_length  h; `act` answers whole chunks (P, E, h * A), of which one action a step is executed until none is
                     left, or in n-step mode single actions (P, E, A)
     tell            is given a sentence where an environment could not be put back where it was
+    execute_steps   actions of a chunk that are executed before `act` is called again, in 1..h; None: all
 
     Nothing resets itself: where an episode ended, by termination or by its time limit, the environment is reset before
     `collect` returns (gymnasium's SAME_STEP), the rest of its chunk is dropped, and the transition keeps the old
@@ -62,8 +63,9 @@ class EnvironmentCollector:
         streams: int,
         horizon_length: int,
         tell: Callable[[str], None] = print,
+        execute_steps: int | None = None,
     ) -> None:
-        self.act, self.make_pool, self.tell = act, make_pool, tell
+        self.act, self.make_pool, self.tell, self.execute_steps = act, make_pool, tell, execute_steps
         self.members, self.streams, self.horizon_length = len(seeds), streams, horizon_length
         self._seeds = [(seed, e) for seed in seeds for e in range(streams)]
         count = len(self._seeds)
@@ -112,7 +114,7 @@ class EnvironmentCollector:
         """New chunks for the environments that have none left."""
         lead = (self.members, self.streams)
         answer = self.act(self._observations.reshape(*lead, -1), np.any(out.reshape(lead), axis=1))
-        chunks = chunk_from(answer, lead, self.horizon_length, pool)
+        chunks = chunk_from(answer, lead, self.horizon_length, pool, self.execute_steps)
         if self._chunks.shape != chunks.shape:
             self._chunks = np.zeros_like(chunks)
         self._chunks[out], self._position[out] = chunks[out], 0

@@ -13,9 +13,9 @@ import numpy as np
 from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.rollout.slots import Slots
 from qam_torch.stats.success import seeds_interval, wilson_interval
-from qam_torch.types import QamError
+from qam_torch.types import QamError, is_integer, require
 
-__all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate"]
+__all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate", "require_execute_steps"]
 
 Act = Callable[[np.ndarray], np.ndarray]
 """Observations (P, S, O) -> action chunks (P, S, h * A) flattened time-major, or single actions (P, S, A)."""
@@ -160,6 +160,7 @@ def evaluate(
     seed: int,
     record_positions: bool = False,
     begin: Callable[[np.ndarray], None] | None = None,
+    execute_steps: int | None = None,
 ) -> Evaluation:
     """Run E episodes of each of P members to their end, chunks open loop, S of each member at a time.
 
@@ -169,12 +170,13 @@ def evaluate(
         pool: at least P environments with a time limit; S = min(E, environments // P). Used members first, reusable.
         members: P.
         episodes: E, of each member.
-        horizon_length: h; `act` answers either whole chunks (P, S, h * A), which are executed to their end, or in
-            n-step mode single actions (P, S, A).
+        horizon_length: h; `act` answers either whole chunks (P, S, h * A), or in n-step mode single actions
+            (P, S, A).
         action_dim: A.
         seed: gives, with e, the seed of episode e, the same for every member: members start alike.
         record_positions: keep the first member's trajectories (mazes only).
         begin: called before `act` where episodes begin, with their numbers (P, S), -1 in the other slots.
+        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
 
     Actions are clipped to the environment's action box.
 
@@ -223,7 +225,8 @@ def evaluate(
         active[:rows] = slots.episode.ravel() >= 0
         if not active.any():
             break
-        actions = chunk_from(act(observations[:rows].reshape(*shape, -1)), shape, horizon_length, pool)
+        answer = act(observations[:rows].reshape(*shape, -1))
+        actions = chunk_from(answer, shape, horizon_length, pool, execute_steps)
         padded = np.zeros((pool.count, *actions.shape[1:]), np.float32)
         padded[:rows] = actions
         result = pool.step_chunk(padded, active, record)
@@ -255,12 +258,25 @@ def evaluate(
     return Evaluation(found, seconds, tuple(trajectories[e] for e in range(episodes)) if record else None)
 
 
-def chunk_from(answer: np.ndarray, lead: Sequence[int], horizon_length: int, pool: EnvironmentPool) -> np.ndarray:
-    """A policy's answer as chunks to execute, clipped to the action box.
+def require_execute_steps(execute_steps: int | None, chunk_steps: int) -> None:
+    """Raise QamError unless this many actions of a chunk can be executed; None stands for all."""
+    fits = execute_steps is None or (is_integer(execute_steps, 1) and execute_steps <= chunk_steps)
+    require("execute_steps", fits, execute_steps, f"an integer from 1 to {chunk_steps}, the steps of a chunk, or null")
+
+
+def chunk_from(
+    answer: np.ndarray,
+    lead: Sequence[int],
+    horizon_length: int,
+    pool: EnvironmentPool,
+    execute_steps: int | None = None,
+) -> np.ndarray:
+    """The part of a policy's answer that is executed, clipped to the action box.
 
     answer          (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time
     lead            its leading sizes, e.g. (P, E)
-    ->              (rows, h, A) or (rows, 1, A) float32, rows = product of lead
+    execute_steps   k, how many actions of a chunk are executed, in 1..h; None: all
+    ->              (rows, k, A) or (rows, 1, A) float32, rows = product of lead
 
     Raises QamError for another shape.
     """
@@ -272,6 +288,6 @@ def chunk_from(answer: np.ndarray, lead: Sequence[int], horizon_length: int, poo
             f"or {(*lead, widths[1])} for single actions: check horizon_length and the action size"
         )
     steps = answer.shape[-1] // pool.action_dim
-    chunks = answer.reshape(-1, steps, pool.action_dim)
+    chunks = answer.reshape(-1, steps, pool.action_dim)[:, :execute_steps]
     # A NaN passes through the clipping, and step_chunk refuses it.
     return np.clip(chunks, pool.action_low, pool.action_high)

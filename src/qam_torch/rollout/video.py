@@ -71,6 +71,7 @@ def render_episodes(
     fps: float = 30.0,
     every: int = 1,
     max_steps: int | None = None,
+    execute_steps: int | None = None,
 ) -> Evaluation:
     """Run episodes one after the other and write them to one film.
 
@@ -83,6 +84,7 @@ def render_episodes(
     fps             frames a second
     every           render each `every`-th step of an episode, and its end
     max_steps       stop an episode after the chunk in which this step lies; None: at its own end
+    execute_steps   actions of a chunk that are executed before `act` is called again, in 1..h; None: all
     ->              the episodes' outcome (P = 1)
 
     Rendering happens in a worker process, because MuJoCo binds its OpenGL backend when it is imported and that may
@@ -104,7 +106,9 @@ def render_episodes(
         backend = choose_renderer()
         with EnvironmentPool(make, 1, workers=1, variables={"MUJOCO_GL": backend} if backend else None) as pool:
             for episode_seed in episode_seeds(seed, episodes):
-                outcomes.append(_film(act, pool, int(episode_seed), horizon_length, writer, every, max_steps))
+                outcomes.append(
+                    _film(act, pool, int(episode_seed), horizon_length, writer, every, max_steps, execute_steps)
+                )
         writer.close()
     except BaseException:
         writer.close()
@@ -125,13 +129,14 @@ def _film(
     writer: _Writer,
     every: int,
     max_steps: int | None,
+    execute_steps: int | None,
 ) -> tuple[bool | None, float, int]:
     """One episode -> success (None if the environment never says), return, length."""
     observations = pool.reset([seed])
     success: bool | None = None
     total, length, done = 0.0, 0, False
     while not done:
-        actions = chunk_from(act(observations[None]), (1, 1), horizon_length, pool)
+        actions = chunk_from(act(observations[None]), (1, 1), horizon_length, pool, execute_steps)
         result = pool.step_chunk(actions, record=("frames",), frame_every=every)
         assert result.frames is not None
         for frame in result.frames[0] if result.frames[0] is not None else ():

@@ -13,7 +13,7 @@ import torch
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.types import QamError
 
-__all__ = ["FORMAT", "SECTION", "read_checkpoint", "require_same_run"]
+__all__ = ["FORMAT", "SECTION", "checkpoint_path", "read_checkpoint", "require_same_run"]
 
 SECTION = "qam_torch"
 """Key of the section that describes a checkpoint: format, library version, algorithm and its arguments, environment,
@@ -22,12 +22,20 @@ data, and how far the run came."""
 RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"))
 """(Part of the section, old name, present name) of entries that were renamed within format 1."""
 
-KEYS = {"dtype": "precision", "fraction": "data.fraction"}
+ADDED = (("run", "normalize", "none"),)
+"""(Part of the section, name, value of all earlier checkpoints) of entries that were added within format 1."""
+
+KEYS = {"dtype": "precision", "fraction": "data.fraction", "normalize": "data.normalize"}
 """Entry of the section -> the key of the configuration that decides it, where the two differ."""
 
 FORMAT = 1
 """Number of the format. It increases when an older checkpoint needs a conversion to be read; every later version of
 the library reads all numbers up to its own (tests/rundir/test_checkpoint_format.py)."""
+
+
+def checkpoint_path(path: str | os.PathLike[str]) -> Path:
+    """The checkpoint file that a user means by the path of one, or of a run directory, whose last one is meant."""
+    return RunPaths(path).last_checkpoint if os.path.isdir(path) else Path(path)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -40,8 +48,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
         QamError: the file is missing, damaged, not a checkpoint of this library, or of a format that this version
             does not know.
     """
-    if os.path.isdir(path):
-        path = RunPaths(path).last_checkpoint
+    path = checkpoint_path(path)
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -63,15 +70,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
             f"'{path}' has checkpoint format {number}, written by qam_torch {version}; this version reads formats up "
             f"to {FORMAT}: install qam-torch=={version} or newer"
         )
-    _rename(section)
+    _modernize(section)
     return checkpoint
 
 
-def _rename(section: dict[str, Any]) -> None:
-    """Give the entries of an older checkpoint's section their present names, in place."""
+def _modernize(section: dict[str, Any]) -> None:
+    """Give the entries of an older checkpoint's section their present names, and add missing ones, in place."""
     for part, old, new in RENAMED:
         if old in section.get(part, ()):
             section[part][new] = section[part].pop(old)
+    for part, name, value in ADDED:
+        section[part].setdefault(name, value)
 
 
 def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Mapping[str, Any]) -> None:

@@ -26,6 +26,9 @@ RENAMED_VALUES = {
 }
 """(Key, old value) -> its present value."""
 
+ADDED_KEYS = {"data.normalize": "none"}
+"""Dotted key that earlier versions did not have -> what they did."""
+
 
 def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """Translate the configuration of a run of any earlier version.
@@ -46,6 +49,10 @@ def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
             value = part.pop(key)
             if old != "trainer.precision":  # it was Lightning's, and always 32-true
                 part.setdefault(new.rpartition(".")[2], value)
+    for key, value in ADDED_KEYS.items():
+        group, _, name = key.partition(".")
+        if isinstance(current.get(group), dict):
+            current[group].setdefault(name, value)
     for (key, old), new in RENAMED_VALUES.items():
         if current.get(key) == old:
             current[key] = False if new == "false" else new

@@ -17,14 +17,15 @@ class Evaluator:
         pool: the environments.
         episodes: per member, >= 1.
         action_dim: A.
+        execute_steps: actions of a chunk that are executed before acting again, in 1..h; None: all.
 
     Attributes:
         reports_success: whether an evaluation has reported success. All later ones then do: many environments report
             success only when an episode succeeds.
     """
 
-    def __init__(self, pool: EnvironmentPool, episodes: int, action_dim: int) -> None:
-        self.pool, self.episodes, self.action_dim = pool, episodes, action_dim
+    def __init__(self, pool: EnvironmentPool, episodes: int, action_dim: int, execute_steps: int | None = None) -> None:
+        self.pool, self.episodes, self.action_dim, self.execute_steps = pool, episodes, action_dim, execute_steps
         self.reports_success = False
 
     def __call__(
@@ -36,7 +37,15 @@ class Evaluator:
         """
         stream = f"evaluation/{policy}/{step}"
         evaluation = evaluate_members(
-            algorithm, self.pool, self.episodes, self.action_dim, step, stream, policy, record_positions
+            algorithm,
+            self.pool,
+            self.episodes,
+            self.action_dim,
+            step,
+            stream,
+            policy,
+            record_positions,
+            self.execute_steps,
         )
         self.reports_success |= evaluation.success is not None
         return evaluation.with_success() if self.reports_success else evaluation

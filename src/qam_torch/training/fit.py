@@ -149,7 +149,8 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
 
     # Where batches and evaluations come from
     make = suite_of(data.environment).make(data.environment)
-    collector = build_collector(algorithm, make, schedule.num_envs, settings.online_workers)
+    execute_steps = settings.execute_steps
+    collector = build_collector(algorithm, make, schedule.num_envs, settings.online_workers, execute_steps)
     assert data.transitions is not None
     module = TrainingData(
         transitions=data.transitions,
@@ -169,11 +170,15 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         ),
         window_rule=algorithm.windows,
     )
+    if settings.request.data["normalize"] == "standard":
+        statistics = module.observation_statistics()
+        algorithm.normalize(statistics.mean, statistics.std)
+        data = data._replace(remarks=(*data.remarks, statistics.remark))
     data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
     most, own_metrics = settings.evaluation.eval_environments, additions.evaluation_metrics
     pool = held.enter_context(evaluation_pool(make, algorithm.members, episodes, most, workers, own_metrics))
-    evaluator = Evaluator(pool, episodes, data.action_dim)
+    evaluator = Evaluator(pool, episodes, data.action_dim, execute_steps)
 
     # The run directory
     description = _describe(settings, data, algorithm, arguments)
@@ -250,6 +255,8 @@ def _describe(settings: RunSettings, data: TaskData, algorithm: Algorithm, argum
         "batch_size": settings.update.batch_size,
         "data": data.source["sha256"],
         "fraction": settings.request.data["fraction"],
+        "normalize": settings.request.data["normalize"],
+        "execute_steps": settings.execute_steps,
         "dtype": PRECISIONS[settings.update.precision],
         "init_from": settings.init_from,
     }

@@ -44,6 +44,11 @@ class Method(NamedTuple):
         return len(self.seeds) * len(self.cells)
 
     @property
+    def chunk_steps(self) -> int:
+        """Actions that the policy chooses at a time: h, or 1 in n-step mode."""
+        return self.options["horizon_length"] if self.options.get("action_chunking", True) else 1
+
+    @property
     def hidden_widths(self) -> list[int]:
         """The widths of all hidden layers."""
         return [width for name, value in self.options.items() if name.endswith("hidden_dims") for width in value]

@@ -47,7 +47,9 @@ class Replay:
         return min(self.buffer_size // schedule.num_envs, needed)
 
 
-def build_collector(algorithm: Algorithm, make: partial, num_envs: int, workers: int) -> EnvironmentCollector:
+def build_collector(
+    algorithm: Algorithm, make: partial, num_envs: int, workers: int, execute_steps: int | None
+) -> EnvironmentCollector:
     """The algorithm in environments of each member, which are made when the online phase begins.
 
     Args:
@@ -55,6 +57,7 @@ def build_collector(algorithm: Algorithm, make: partial, num_envs: int, workers:
         make: makes one environment.
         num_envs: environments of each member, >= 1.
         workers: processes that step them, >= 0.
+        execute_steps: actions of a chunk that are executed before acting again, in 1..h; None: all.
     """
     return EnvironmentCollector(
         CollectingActor(algorithm, num_envs),
@@ -63,6 +66,7 @@ def build_collector(algorithm: Algorithm, make: partial, num_envs: int, workers:
         num_envs,
         algorithm.horizon_length,
         tell=tqdm.write,
+        execute_steps=execute_steps,
     )
 
 

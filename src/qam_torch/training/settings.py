@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from qam_torch.algorithms.core.lookup import method_named
 from qam_torch.config.groups import config_directory
+from qam_torch.rollout.evaluation import require_execute_steps
 from qam_torch.rollout.pools import environments_for
 from qam_torch.suites import Request, suite_named
 from qam_torch.system.extras import install_command
@@ -70,6 +71,7 @@ class RunSettings(NamedTuple):
         update: how an update is computed.
         evaluation: how the policy is evaluated.
         replay: how experience of the online phase is kept.
+        execute_steps: actions of a chunk that are executed before acting again, None for all.
         online_workers: processes that step the environments of the online phase.
         init_from: the checkpoint of another run to start from, None for a run of its own.
         continues: whether files that an earlier run has left in the directory are used.
@@ -86,6 +88,7 @@ class RunSettings(NamedTuple):
     update: UpdateSettings
     evaluation: EvaluationSettings
     replay: Replay
+    execute_steps: int | None
     online_workers: int
     init_from: str | None
     continues: bool
@@ -120,6 +123,7 @@ def read_settings(config: DictConfig) -> RunSettings:
         update=_part(UpdateSettings, values),
         evaluation=_part(EvaluationSettings, values),
         replay=_part(Replay, values),
+        execute_steps=values["execute_steps"],
         online_workers=values["online_workers"],
         init_from=values["init_from"],
         continues=uses_earlier_run(values),
@@ -130,6 +134,7 @@ def read_settings(config: DictConfig) -> RunSettings:
     )
     suite_named(settings.request.env.get("source")).check(settings.request)
     settings.method.check()
+    require_execute_steps(settings.execute_steps, settings.method.chunk_steps)
     _check_online(settings)
     require("resume", values["resume"] in (False, "auto"), values["resume"], "false or auto")
     require("skip_completed", isinstance(values["skip_completed"], bool), values["skip_completed"], "true or false")
@@ -185,8 +190,9 @@ def _check_data(data: Mapping[str, Any]) -> None:
     """Check the keys `data.*` that do not depend on the suite."""
     for name, least in (("generate_transitions", 1), ("seed", 0), ("shard_every", 1)):
         require(f"data.{name}", is_integer(data[name], least), data[name], f"an integer >= {least}")
-    fraction, mirrors = data["fraction"], data["mirrors"]
+    fraction, mirrors, normalize = data["fraction"], data["mirrors"], data["normalize"]
     require("data.fraction", is_number(fraction) and 0 < fraction <= 1, fraction, "a number in (0, 1]")
+    require("data.normalize", normalize in ("none", "standard"), normalize, "none or standard")
     require("data.download", isinstance(data["download"], bool), data["download"], "true or false")
     listed = mirrors is None or (isinstance(mirrors, list) and all(isinstance(url, str) for url in mirrors))
     require("data.mirrors", listed, mirrors, "a list of URLs such as [https://host/datasets], or null")
@@ -205,7 +211,9 @@ def _check_online(settings: RunSettings) -> None:
     """Check the online phase together with what it depends on."""
     schedule, replay, start = settings.schedule, settings.replay, settings.init_from
     require("online_workers", is_integer(settings.online_workers, 0), settings.online_workers, "an integer >= 0")
-    require("init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file, or null")
+    require(
+        "init_from", start is None or isinstance(start, str), start, "the path of a .ckpt file or of a run, or null"
+    )
     if schedule.online_steps == 0:
         require("init_from", start is None, start, "null without an online phase: give online_steps=...")
         return

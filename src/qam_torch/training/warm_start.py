@@ -23,7 +23,8 @@ __all__ = ["WarmStart"]
 class WarmStart:
     """Start with the networks, optimizer and random generators of another run; see `training.start.Start`.
 
-    They are written as this run's first checkpoint, so that there is only one way to continue. What the other run had
+    They are written as this run's first checkpoint, so that there is only one way to continue. Observations stay
+    normalized by the statistics of the other run's data, with which the networks were trained. What the other run had
     collected online is left behind: its updates of either phase count as the offline phase. With the same seeds,
     batches and data, the online phase equals that of a single run. From a checkpoint of another kind of device, whose
     random states mean nothing here, the random streams start again.
@@ -89,7 +90,7 @@ class WarmStart:
 
 
 def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
-    """Raise QamError when a checkpoint's method, members, precision or network sizes are not this run's.
+    """Raise QamError when a checkpoint's method, members, precision, normalization or sizes are not this run's.
 
     A run of one member may continue with any seed and hyperparameters. Each member of a population continues as the
     same member.
@@ -99,6 +100,7 @@ def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, descrip
         ("method", saved["algorithm"], description["algorithm"]),
         ("number of members", len(saved["arguments"]["seeds"]), algorithm.members),
         ("precision", saved["run"]["dtype"], description["run"]["dtype"]),
+        ("data.normalize", saved["run"]["normalize"], description["run"]["normalize"]),
     ):
         if old != new:
             raise QamError(f"init_from: the checkpoint's {name} is {old} but this run's {new}: give the same")

@@ -38,7 +38,7 @@ class PopulationActor:
         episodes: int | None = None,
     ) -> None:
         self.algorithm, self.stream, self.seeds = algorithm, stream, seeds or algorithm.seeds
-        self.policy: Policy = getattr(algorithm, policy)
+        self.policy = algorithm.normalization.policy(getattr(algorithm, policy))
         self.episodes = episodes
         self._groups: list[tuple[NamedNoise, np.ndarray]] = []
         self._rows = 0
@@ -108,7 +108,8 @@ class CollectingActor:
     @property
     def policy(self) -> Policy:
         """The method's policy for collection, or else the one that acts everywhere."""
-        return self.algorithm.collection_policy or self.algorithm.policy
+        algorithm = self.algorithm
+        return algorithm.normalization.policy(algorithm.collection_policy or algorithm.policy)
 
     @cached_property
     def noise(self) -> NamedNoise:

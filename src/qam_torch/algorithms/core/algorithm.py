@@ -21,6 +21,7 @@ from qam_torch.algorithms.core.loss_terms import LossTerm, differentiate
 from qam_torch.algorithms.core.member_adam import MemberAdam, keep_own_options, member_norms, scale_members
 from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
 from qam_torch.algorithms.core.noise import member_generators
+from qam_torch.algorithms.core.normalization import Normalization
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.networks import polyak_copy, polyak_update
 from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Policy, require
@@ -86,6 +87,7 @@ class Algorithm(Training):
         self.networks = nn.ModuleDict()
         self.targets = nn.ModuleDict()
         self.rates_of_targets: dict[str, str] = {}
+        self.normalization = Normalization()
         self.recorded = True
         self.capture: str | bool = "auto"
         self.compile_update = False
@@ -113,6 +115,10 @@ class Algorithm(Training):
         """A network's Polyak copy by name."""
         return self.targets[name]
 
+    def normalize(self, mean: Tensor, std: Tensor) -> None:
+        """Normalize observations from now on by statistics of the training data, (O,) each."""
+        self.normalization.set(mean, std, next(self.networks.parameters()), self.members)
+
     @property
     def dtype_of_values(self) -> torch.dtype:
         """The networks'."""
@@ -128,7 +134,7 @@ class Algorithm(Training):
         return {f"next_{name}": draw for name, draw in self.policy.draws(batch_size).items()}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """The method's objective; `batch.actions` already has the width the method acts with."""
+        """The method's objective; the batch is normalized, and its actions have the width the method acts with."""
         raise NotImplementedError
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
@@ -144,7 +150,7 @@ class Algorithm(Training):
 
     @torch.no_grad()
     def act(self, observations: Tensor, noise: Noise) -> Tensor:
-        """Action chunks of the acting policy: (P, B, O) -> (P, B, D) in [-1, 1]."""
+        """Action chunks of the acting policy: (P, B, O), normalized, -> (P, B, D) in [-1, 1]."""
         return self.policy(observations, noise)
 
     def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
@@ -152,7 +158,7 @@ class Algorithm(Training):
 
         -> the loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches
         """
-        batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
+        batch = self.normalization.of_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
         # Without autocast's cache, so that the gradients of several uses of a weight are added in its own precision.
         device = batch.actions.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):

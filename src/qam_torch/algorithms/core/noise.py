@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,30 +29,35 @@ def member_generators(seeds: Sequence[int], stream: str, device: torch.device | 
     return generators
 
 
-def _flat(draw: Draw) -> bool:
-    """Whether it is made of uniform numbers."""
-    return draw.uniform or draw.integers is not None
+class _Kind(NamedTuple):
+    """The draws of a stream that are made of normal numbers, or of uniform ones: side by side, from one call."""
+
+    fill: Callable[..., Tensor]
+    draws: dict[str, Draw]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of each draw."""
+        return [math.prod(draw.shape) for draw in self.draws.values()]
+
+    def named(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Take (..., n) apart into the draws, (..., *shape) each."""
+        found = {}
+        for (name, draw), flat in zip(self.draws.items(), numbers.split(self.sizes, dim=-1), strict=True):
+            found[name] = flat.unflatten(-1, draw.shape)
+            if draw.integers is not None:
+                # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
+                found[name] = (found[name] * (draw.integers - draw.first + 1)).floor() + draw.first
+        return found
 
 
-def _as_drawn(numbers: Tensor, draw: Draw) -> Tensor:
-    """Normal or uniform numbers as the draw asks for them."""
-    if draw.integers is None:
-        return numbers
-    # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
-    return (numbers * (draw.integers - draw.first + 1)).floor() + draw.first
-
-
-def _fill(normal: Tensor, uniform: Tensor, generator: torch.Generator) -> None:
-    """Fill the rows (U, n) and (U, m) of a member, one update after another.
-
-    A GPU's generator advances by calls and not by numbers, so that one call for all updates would draw others. A CPU's
-    normal numbers also depend on how many there are, unless they are a multiple of 16.
-    """
-    for normals, uniforms in zip(normal.unbind(), uniform.unbind(), strict=True):
-        if normals.numel():
-            normals.normal_(generator=generator)
-        if uniforms.numel():
-            uniforms.uniform_(generator=generator)
+def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
+    """The kinds of a stream, normal numbers first; only those that there are."""
+    kinds = [_Kind(Tensor.normal_, {}), _Kind(Tensor.uniform_, {})]
+    for name, draw in draws.items():
+        if draw.stream == stream:
+            kinds[draw.uniform or draw.integers is not None].draws[name] = draw
+    return [kind for kind in kinds if kind.draws]
 
 
 class NamedNoise:
@@ -85,22 +90,23 @@ class NamedNoise:
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
-            of_stream = {name: draw for name, draw in self.draws.items() if draw.stream == own}
-            by_kind = [{n: d for n, d in of_stream.items() if _flat(d) == flat} for flat in (False, True)]
-            sizes = [[math.prod(draw.shape) for draw in draws.values()] for draws in by_kind]
-            normal, uniform = (self._empty(updates, sum(each)) for each in sizes)
+            kinds = _kinds(self.draws, own)
+            sizes = [(updates, self.members, sum(kind.sizes)) for kind in kinds]
+            drawn = [torch.empty(size, dtype=self.dtype, device=self.device) for size in sizes]
             for p, generator in enumerate(generators):
+                rows = [numbers[:, p] for numbers in drawn]
                 if asked is not None and not asked[p]:
-                    normal[:, p], uniform[:, p] = 0, 0
+                    for row in rows:
+                        row.zero_()
                     continue
-                _fill(normal[:, p], uniform[:, p], generator)
-            for draws, numbers, each in zip(by_kind, (normal, uniform), sizes, strict=True):
-                for (name, draw), flat in zip(draws.items(), numbers.split(each, dim=-1), strict=True):
-                    named[name] = _as_drawn(flat.unflatten(-1, draw.shape), draw)
+                # One update after another: a GPU's generator advances by calls and not by numbers, so that one call
+                # for all updates would draw others. So does a CPU's, unless normal numbers are a multiple of 16.
+                for update in zip(*(row.unbind() for row in rows), strict=True):
+                    for kind, numbers in zip(kinds, update, strict=True):
+                        kind.fill(numbers, generator=generator)
+            for kind, numbers in zip(kinds, drawn, strict=True):
+                named |= kind.named(numbers)
         return {name: named[name] for name in self.draws}
-
-    def _empty(self, updates: int, size: int) -> Tensor:
-        return torch.empty(updates, self.members, size, dtype=self.dtype, device=self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Generator states; restoring them continues the draws bit for bit."""
