@@ -57,7 +57,9 @@ def _section(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:
     yield from _description(parser.description or "")
     positionals = [action for action in parser._actions if not action.option_strings]
     verbs = [action for action in positionals if isinstance(action, argparse._SubParsersAction)]
-    usage = [f"[{_invocation(action)}]" if action.nargs in ("?", "*") else _invocation(action) for action in positionals]
+    usage = [
+        f"[{_invocation(action)}]" if action.nargs in ("?", "*") else _invocation(action) for action in positionals
+    ]
     if not verbs:
         yield f"```text\n{' '.join([parser.prog, *usage, '[options]'])}\n```"
         yield from _tables(parser)
