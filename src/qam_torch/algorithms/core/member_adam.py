@@ -95,19 +95,19 @@ def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
 def member_norms(gradients: Sequence[Tensor]) -> Tensor:
     """Each member's global L2 norm over all tensors: (P,)."""
     if _one_by_one(gradients):
-        norms = torch.stack(torch._foreach_norm([own for g in gradients for own in g.split(1)]))
-        norms = norms.view(len(gradients), -1)
-    else:
-        norms = torch.stack(
-            [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
-        )
+        members = _by_member(gradients)
+        norms = torch.stack(torch._foreach_norm([gradient for own in members for gradient in own]))
+        return torch.linalg.vector_norm(norms.view(len(members), -1), dim=1)
+    norms = torch.stack(
+        [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
+    )
     return torch.linalg.vector_norm(norms, dim=0)
 
 
 def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
     """In place, each member's gradients times its scale (P,)."""
     if _one_by_one(gradients):
-        for factor, own in zip(scale, zip(*(g.split(1) for g in gradients), strict=True), strict=True):
+        for factor, own in zip(scale, _by_member(gradients), strict=True):
             torch._foreach_mul_(own, factor)
     else:
         for gradient in gradients:
@@ -115,5 +115,12 @@ def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
 
 
 def _one_by_one(gradients: Sequence[Tensor]) -> bool:
-    """Whether members take one after another: one call for all of a member's tensors is one kernel on a GPU."""
+    """Whether members take turns: one call for all tensors of a member is one kernel on a GPU."""
     return gradients[0].is_cuda or len(gradients[0]) == 1
+
+
+def _by_member(gradients: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Each member's part of every tensor."""
+    if len(gradients[0]) == 1:
+        return [list(gradients)]
+    return [list(own) for own in zip(*(gradient.split(1) for gradient in gradients), strict=True)]
