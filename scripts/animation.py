@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import qam_torch
-from qam_torch.envs.ogbench import maze_layout
+from qam_torch.envs.maze import maze_layout
+from qam_torch.inference.episodes import evaluate_members
+from qam_torch.inference.load_algorithm import load_algorithm
 from qam_torch.plotting.mazes import draw_maze
 from qam_torch.plotting.style import BLUE, VERMILION, styled
+from qam_torch.rollout.pools import evaluation_pool
+from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
+from qam_torch.suites import suite_of
+from qam_torch.types import MazeLayout
 
-FRAMES, TRAIL = 75, 60
-TITLES = {"policy": "QAM's policy", "behavior": "the behavior flow it was fine-tuned from"}
+FRAMES = 75
+TITLES = {"policy": "QAM's policy", "behavior_policy": "behavior flow"}
 
 
 def main() -> None:
@@ -41,30 +48,24 @@ def main() -> None:
         draw(int(step))
         images.append(as_image(figure))
     first, *others = [image.quantize(64) for image in images]
-    first.save(options.output.with_suffix(".gif"), save_all=True, append_images=others, duration=80, loop=0, optimize=True)
+    movie = options.output.with_suffix(".gif")
+    first.save(movie, save_all=True, append_images=others, duration=80, loop=0, optimize=True)
     images[-1].save(options.output.with_name(f"{options.output.name}-still.png"), optimize=True)
 
 
 def play(run: Path, name: str, episodes: int) -> list[np.ndarray]:
     """Positions (length + 1, 2) of each episode."""
-    policy = qam_torch.load_policy(run, policy=name)
-    environment = policy.make_environment()
-    paths = []
-    for seed in range(episodes):
-        observation, _ = environment.reset(seed=seed)
-        path, over = [observation[:2]], False
-        while not over:
-            for action in policy(observation):
-                observation, _, terminated, truncated, _ = environment.step(action)
-                path.append(observation[:2])
-                if over := terminated or truncated:
-                    break
-        paths.append(np.array(path))
-    return paths
+    checkpoint = read_checkpoint(run)
+    algorithm, settings = load_algorithm(checkpoint, 0), checkpoint[SECTION]["run"]
+    action_dim = int(checkpoint[SECTION]["arguments"]["action_dim"])
+    with evaluation_pool(suite_of(settings).make(settings), 1, episodes, None, 0, ()) as pool:
+        found = evaluate_members(algorithm, pool, episodes, action_dim, 0, "animation", name, record_positions=True)
+    assert found.trajectories is not None
+    return list(found.trajectories)
 
 
 @styled
-def drawing(layout, paths):
+def drawing(layout: MazeLayout, paths: dict[str, list[np.ndarray]]) -> tuple[Figure, Callable[[int], None]]:
     """The figure, and a function that draws a step into it."""
     figure = Figure(figsize=(8.4, 4.3), layout="constrained", dpi=80)
     panels = []
@@ -73,15 +74,15 @@ def drawing(layout, paths):
         axes.set_xticks([])
         axes.set_yticks([])
         color = BLUE if name == "policy" else VERMILION
-        trails = axes.add_collection(LineCollection([], colors=color, linewidths=0.8, alpha=0.45, zorder=3))
+        trails = axes.add_collection(LineCollection([], colors=color, linewidths=0.8, alpha=0.35, zorder=3))
         dots = axes.scatter([], [], s=22, color=color, edgecolor="white", linewidth=0.6, zorder=7)
         panels.append((axes, title, paths[name], trails, dots))
 
     def draw(step: int) -> None:
         for axes, title, own, trails, dots in panels:
             arrived = sum(len(path) - 1 <= step and len(path) <= 1000 for path in own)
-            axes.set_title(f"{title}: {arrived} of {len(own)} have arrived")
-            trails.set_segments([path[max(0, step - TRAIL) : step + 1] for path in own])
+            axes.set_title(f"{title}: {arrived} of {len(own)} arrived")
+            trails.set_segments([path[: step + 1] for path in own])
             dots.set_offsets([path[min(step, len(path) - 1)] for path in own])
 
     return figure, draw
