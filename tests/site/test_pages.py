@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 import torch
+import yaml
 from command_pages import COMMANDS, commands_page, parser_of
 
 from qam_torch import algorithms
@@ -41,6 +42,26 @@ def test_the_page_of_commands_has_every_command_and_option() -> None:
     assert "### qam-data generate" in table and "qam-data list [PATTERN] [options]" in table
     options = {option for name in COMMANDS for option in parser_of(name)._option_string_actions if option[:2] == "--"}
     assert {option for option in options - {"--help"} if f"| `{option}" not in table} == set()
+
+
+def test_bug_reports_ask_for_the_output_of_the_doctor() -> None:
+    forms = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")}
+    required = {
+        name: {part["id"] for part in form["body"] if part.get("validations", {}).get("required")}
+        for name, form in forms.items()
+    }
+    assert {"doctor"} <= required["bug"] and {"doctor"} <= required["results"]
+    assert "qam-doctor" in str(forms["bug"]["body"])
+
+
+def test_the_citation_names_the_licence_and_the_papers() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    papers = [citation["preferred-citation"], *citation["references"]]
+    assert {paper["title"].partition(":")[0] for paper in papers} >= {
+        "Q-learning with Adjoint Matching",
+        "Reversal Q-Learning",
+    }
 
 
 def test_pages_of_users_name_no_tests() -> None:
