@@ -49,18 +49,30 @@ def code(page: str) -> str:
     return "\n".join(found)
 
 
-def test_quickstart(scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    first = partial(qam_torch.load_policy, member=0)  # the page's run has one member
-    monkeypatch.setattr(qam_torch, "load_policy", first, raising=False)
+@pytest.fixture
+def first_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make `load_policy` load the first member; the runs of README and quickstart have one member."""
+    monkeypatch.setattr(qam_torch, "load_policy", partial(qam_torch.load_policy, member=0), raising=False)
+
+
+@pytest.mark.usefixtures("first_member")
+def test_quickstart(scope: dict[str, Any]) -> None:
     exec(code("quickstart.md"), scope)
     assert scope["over"] and scope["reward"] in (-1.0, 0.0)
 
 
-def test_readme(scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qam_torch, "fit", lambda config: SimpleNamespace(directory=Path(WHERE)), raising=False)
-    scope["observation"] = qam_torch.load_policy(WHERE, member=0).make_environment().reset(seed=0)[0]
+@pytest.mark.usefixtures("first_member")
+def test_readme(scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    configs = []
+
+    def fit(config: Any) -> SimpleNamespace:
+        configs.append(config)
+        return SimpleNamespace(directory=Path(WHERE))
+
+    monkeypatch.setattr(qam_torch, "fit", fit, raising=False)
     exec(code("../README.md"), scope)
-    assert scope["config"].seed == 3 and scope["chunk"].shape == (2, 2)
+    assert [config.seed for config in configs] == [3] and scope["over"]
+    assert capsys.readouterr().out.startswith("success: ")
 
 
 def test_populations(scope: dict[str, Any]) -> None:
