@@ -1,4 +1,4 @@
-"""What MkDocs is told beyond mkdocs.yml: pages that are made, links into the repository, equations as MathML."""
+"""Hooks of MkDocs: generated pages, links into the repository, equations as MathML."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from notebook_pages import notebook_page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md")
-"""Of the repository's root, beside those in docs/."""
+"""Pages in the repository's root."""
 KEYS = "<!-- keys of conf/train.yaml -->"
 COMMANDS = "<!-- options of the commands -->"
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
