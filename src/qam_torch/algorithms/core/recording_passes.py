@@ -224,4 +224,5 @@ def written_to(module: fx.GraphModule) -> set[fx.Node]:
 
 
 def is_view(target: Any) -> bool:
+    """Whether an operation returns a view of its input."""
     return target is operator.getitem or (isinstance(target, torch._ops.OpOverload) and target.is_view)
