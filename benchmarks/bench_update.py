@@ -14,7 +14,7 @@ def timed_updates(benchmark: Any, workload: Workload, updates: int) -> None:
 
     Where nothing is timed, it is one update, which is not recorded.
     """
-    workload.algorithm.capture = benchmark.enabled
+    workload.algorithm.recorded = benchmark.enabled
     if benchmark.enabled:
         workload.run(2)
     block = updates if benchmark.enabled else 1

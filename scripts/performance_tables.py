@@ -66,7 +66,7 @@ def parts_table(one: dict[str, Any]) -> str:
 
 def compact_table(methods: dict[str, dict[str, Any]]) -> str:
     """A row a method: the parts that all have, then its own."""
-    rows = [f"| `algo=` | {' | '.join(COLUMNS)} | {LAST} | its own |", "| --- " + "| ---: " * 4 + "| --- |"]
+    rows = [f"| `algo=` | {' | '.join(COLUMNS)} | {LAST} | other parts |", "| --- " + "| ---: " * 4 + "| --- |"]
     for name, one in methods.items():
         shared = [cell(one["parts"].get(column)) for column in COLUMNS]
         others = {key: part for key, part in one["parts"].items() if key not in (*COLUMNS, FIRST, LAST)}

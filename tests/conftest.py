@@ -22,7 +22,8 @@ from qam_torch.algorithms import Algorithm
 from qam_torch.data.dataset_files import ensure_dataset
 from qam_torch.training import summary
 from qam_torch.training.fit import RunResult
-from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, shorten_episodes, tiny_of, uncaptured
+from tests.helpers.emulated_cuda import cuda_graphs  # noqa: F401 (a fixture)
+from tests.helpers.runs import ROOT, TRANSITIONS, Command, Fit, environment, shorten_episodes, tiny_of, unrecorded
 
 # dm_control's logger takes whatever stderr is when it is imported, and closes it when Hydra configures the logging of a
 # later job. Under pytest that is the stream of pytest's own capture; the process's real stderr is never closed.
@@ -76,7 +77,7 @@ def tiny_fit(tiny: Callable[..., list[str]]) -> Fit:
     def fit(run_dir: Path | str, *more: str, plots: bool = False) -> RunResult:
         with pytest.MonkeyPatch.context() as patch:
             shorten_episodes(patch.setattr)
-            patch.setattr(Algorithm, "update", uncaptured)
+            patch.setattr(Algorithm, "update", unrecorded)
             if not plots:
                 patch.setattr(summary, "save_plots", lambda *_: [])
             return qam_torch.fit(qam_torch.compose(tiny(run_dir, *more)))

@@ -1,9 +1,9 @@
-"""Does every link of the built site lead somewhere?
+"""Check the links of the built site.
 
     python scripts/site/check_site.py build/docs
 
-Looks at the pages as they were built: every relative address of a page or picture, and every anchor. Addresses of other
-sites are not asked for, but the site must fetch nothing from them.
+Checks every relative address of a page or picture, and every anchor, in the built pages. Addresses of other sites are
+not requested, but the site must fetch nothing from them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FETCHED = {("script", "src"), ("link", "href"), ("img", "src"), ("iframe", "src"
 
 @dataclass
 class Page(HTMLParser):
-    """A page's anchors, and its addresses with the tag that they stand in."""
+    """A page's anchors, and its addresses with their tags."""
 
     anchors: set[str] = field(default_factory=set)
     addresses: set[tuple[str, str]] = field(default_factory=set)
@@ -29,7 +29,7 @@ class Page(HTMLParser):
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what there is."""
+        """Record the anchors and addresses of a tag."""
         given = dict(attrs)
         self.anchors |= {name for key in ("id", "name") if (name := given.get(key))}
         for key in ("href", "src"):
@@ -47,7 +47,7 @@ def read(path: Path) -> Page:
 
 
 def problems(site: Path) -> list[str]:
-    """One sentence for each address that leads nowhere."""
+    """One sentence for each broken address."""
     pages = {path: read(path) for path in sorted(site.rglob("*.html"))}
     found = []
     for path, page in pages.items():
@@ -63,16 +63,16 @@ def problems(site: Path) -> list[str]:
             if where.name == "404.html":  # served for any address, so its own are absolute
                 continue
             if not target.is_file():
-                found.append(f"{where} links to {address}, which is not there")
+                found.append(f"{where} links to {address}, which does not exist")
             elif parts.fragment and target in pages and unquote(parts.fragment) not in pages[target].anchors:
-                found.append(f"{where} links to {address}, where there is no such anchor")
+                found.append(f"{where} links to {address}, which has no such anchor")
     return found if pages else [f"{site} has no pages"]
 
 
 def main() -> None:
-    """Print them; the exit status says whether there are any."""
+    """Print the problems; the exit status is 1 if there are any."""
     found = problems(Path(sys.argv[1]).resolve())
-    print("\n".join(found) or "every link leads somewhere")
+    print("\n".join(found) or "all links are valid")
     sys.exit(bool(found))
 
 

@@ -1,4 +1,4 @@
-"""What stands in the files of conf/: every key with its value and its comment, as they are written there."""
+"""The content of the files of conf/: every key with its value and its comment, as written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of the configuration, made from the files of conf/ and nothing else."""
+"""The pages of the configuration, generated from the files of conf/."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from config_files import Key, Option, Remark
 
 __all__ = ["closure", "group_pages", "groups", "main_page"]
 
-DOCS = "DOCS/"  # stands for the way from a page to docs/
+DOCS = "DOCS/"  # replaced by the relative path from a page to docs/
 NOT_SHOWN = ("hydra/help",)  # the text of `qam-train --help`
 
 
@@ -22,7 +22,7 @@ def groups(options: dict[str, Option]) -> list[str]:
 
 
 def closure(option: Option, options: dict[str, Option]) -> list[Option]:
-    """The option, then those of ours that it begins with, directly or not; what comes first has the say."""
+    """The option, then the options that it includes, directly or not; earlier ones take precedence."""
     found = [option]
     for name in _ours(option.begins, options):
         found += [one for one in closure(options[name], options) if one not in found]
@@ -34,14 +34,14 @@ def _ours(names: Iterable[str], options: dict[str, Option]) -> list[str]:
 
 
 def main_page(options: dict[str, Option]) -> str:
-    """What train.yaml says: a line for each group, then its keys."""
+    """The content of train.yaml: a line for each group, then its keys."""
     train = options["train"]
     chosen = [choice for choice in train.choices if choice.comment]
     rows = [(_linked(choice.name, options), _code(choice.value), _prose(choice.comment)) for choice in chosen]
     rest = [group for group in groups(options) if group not in {choice.name for choice in chosen}]
     text = ["## Groups", _table(("group", "default", "meaning"), rows)]
     if rest:
-        text.append("And: " + ", ".join(_linked(group, options) for group in rest) + ".")
+        text.append("Other groups: " + ", ".join(_linked(group, options) for group in rest) + ".")
     return "\n\n".join([*text, "## Keys", *_sections(train, {}, level=3)]).replace(DOCS, "")
 
 
@@ -52,15 +52,15 @@ def group_pages(options: dict[str, Option]) -> dict[str, str]:
 
 
 def _comments(options: dict[str, Option]) -> dict[str, str]:
-    """Full name of a key that no method has to itself -> what is said of it where it is introduced."""
-    told = [
+    """Full name of a key that several methods share -> its comment where it is introduced."""
+    shared = [
         option for option in options.values() if option.name == "train" or re.search(r"/(base|protocol)/", option.name)
     ]
-    return {one.full_name(key): key.comment for one in told for key in one.keys if key.comment}
+    return {one.full_name(key): key.comment for one in shared for key in one.keys if key.comment}
 
 
 def _of_its_method(option: Option, options: dict[str, Option]) -> dict[str, str]:
-    """The same for the keys of the method that an option is named after, as those of tuned/ are."""
+    """The same for the keys of the method after which an option is named, as in tuned/."""
     method = options.get(f"algo/{option.name.rpartition('/')[2]}", option)
     found = {one.full_name(key): key.comment for one in reversed(closure(method, options)) for key in one.keys}
     return {name: comment for name, comment in found.items() if comment}
@@ -68,11 +68,13 @@ def _of_its_method(option: Option, options: dict[str, Option]) -> dict[str, str]
 
 def _group_page(group: str, options: dict[str, Option], comments: dict[str, str]) -> str:
     mine = [option for name, option in options.items() if name.startswith(f"{group}/")]
-    told, plain = [one for one in mine if not _is_plain(one)], [one for one in mine if _is_plain(one)]
-    text = [f"# {group}=", f"Made from the files in `conf/{group}/`."]
+    described, plain = [one for one in mine if not _is_plain(one)], [one for one in mine if _is_plain(one)]
+    text = [f"# {group}=", f"Generated from the files in `conf/{group}/`."]
     for _, similar in groupby(sorted(plain, key=lambda one: (_folder(one), one.name)), key=_folder):
         text.append(_together(list(similar), options))
-    for option in sorted(told, key=lambda one: ("/base/" not in one.name and "/protocol/" not in one.name, one.name)):
+    for option in sorted(
+        described, key=lambda one: ("/base/" not in one.name and "/protocol/" not in one.name, one.name)
+    ):
         text += _section(option, options, comments)
     return "\n\n".join(text).replace(DOCS, "../" * (1 + group.count("/"))) + "\n"
 
@@ -82,12 +84,12 @@ def _folder(option: Option) -> str:
 
 
 def _is_plain(option: Option) -> bool:
-    """Whether it has nothing to say but values, so that it is a row of a table."""
+    """Whether it has values only, so that it is a row of a table."""
     return not option.about and not any(isinstance(one, Remark) or one.comment for one in option.entries)
 
 
 def _together(similar: Sequence[Option], options: dict[str, Option]) -> str:
-    """Options of one folder that only give values: a row for each, with the values that it ends up with."""
+    """Options of one folder that only set values: a row for each, with its final values."""
     values = {}
     for option in similar:
         inherited = [{one.full_name(key): key.value for key in one.keys} for one in closure(option, options)]
@@ -114,10 +116,10 @@ def _section(option: Option, options: dict[str, Option], comments: dict[str, str
     if option.about:
         yield from _paragraphs(option.about)
     if option.choices:
-        yield "Chooses " + ", ".join(f"`{choice.name}={choice.value}`" for choice in option.choices) + "."
+        yield "Selects " + ", ".join(f"`{choice.name}={choice.value}`" for choice in option.choices) + "."
     earlier = closure(option, options)[1:]
     if earlier:
-        yield "Begins with all keys of " + ", ".join(_to(one) for one in earlier) + "."
+        yield "Includes all keys of " + ", ".join(_to(one) for one in earlier) + "."
     foreign = [_code(name.rpartition("/")[2]) for name in option.begins if name not in options]
     if foreign:
         yield f"Takes all other keys from {', '.join(foreign)} of Hydra's plugin."
@@ -145,7 +147,7 @@ def _row(option: Option, key: Key, comments: dict[str, str]) -> tuple[str, str, 
 
 
 def _by_name(option: Option) -> str:
-    """Keys whose value depends on a name, the paper's domain: a row for each name."""
+    """Keys whose value depends on the paper's domain: a row for each domain."""
     keys = [key for key in option.keys if key.by_name]
     names = list(dict.fromkeys(name for key in keys for name in key.by_name))
     rows = [[_code(name), *(_code(str(key.by_name.get(name, ""))) for key in keys)] for name in names]
@@ -162,7 +164,7 @@ def _code(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """A comment as Markdown: code in backquotes stays, nothing else is markup."""
+    """A comment as Markdown: only code in backquotes is markup."""
     parts = re.split(r"(`[^`]*`)", text)
     plain = [part if i % 2 else re.sub(r"([*_\[\]$|])", r"\\\1", html.escape(part, quote=False))
              for i, part in enumerate(parts)]  # fmt: skip
@@ -170,7 +172,7 @@ def _prose(text: str) -> str:
 
 
 def _paragraphs(about: str) -> Iterator[str]:
-    """The opening comment: lines that are indented are code."""
+    """The opening comment; indented lines are code."""
     for indented, lines in groupby(about.splitlines(), key=lambda line: line.startswith("  ")):
         block = list(lines)
         yield "```bash\n" + "\n".join(line[2:] for line in block) + "\n```" if indented else _prose(" ".join(block))

@@ -1,4 +1,4 @@
-"""What MkDocs is told beyond mkdocs.yml: pages that are made, links into the repository, equations as MathML."""
+"""Hooks of MkDocs: generated pages, links into the repository, equations as MathML."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from command_pages import commands_page
 from config_files import options
 from config_pages import group_pages, main_page
 from latex2mathml.converter import convert
@@ -15,9 +16,10 @@ from mkdocs.structure.files import File, Files
 from notebook_pages import notebook_page
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("ARCHITECTURE.md", "CHANGELOG.md")
-"""Of the repository's root, beside those in docs/."""
+PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md")
+"""Pages in the repository's root."""
 KEYS = "<!-- keys of conf/train.yaml -->"
+COMMANDS = "<!-- options of the commands -->"
 EQUATION = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -58,9 +60,11 @@ def _source(uri: str) -> str:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """The keys where a page asks for them, and the links as the site has them."""
+    """Generated parts where a page has their marks, and the links as the site has them."""
     if KEYS in markdown:
         markdown = markdown.replace(KEYS, main_page(options(ROOT / "conf")))
+    if COMMANDS in markdown:
+        markdown = markdown.replace(COMMANDS, commands_page())
     return rewritten(markdown, _source(page.file.src_uri), lambda path: (ROOT / path).is_file())
 
 

@@ -1,4 +1,4 @@
-"""Links between the files of the repository, as they stand in Markdown, and as the site has them."""
+"""Links between the files of the repository: in Markdown, and on the site."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CODE = re.compile(r"`[^`\n]+`")
 ELSEWHERE = re.compile(r"^[a-z][a-z0-9+.-]*:|^//")
 
 COPIED = "files"
-"""Files that are linked to and are no pages lie below this directory of the site."""
+"""Directory of the site for linked files that are not pages."""
 
 
 def repository_path(target: str, source: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Notebooks as pages: text, code, and what the code left, as committed.
+"""Notebooks as pages: text, code and outputs, as committed.
 
 By hand, because the pages of mkdocs-jupyter name scripts of a CDN, are twenty times as large, and are not seen by the
 hooks that rewrite links and turn equations into MathML.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
 
-from qam_torch.algorithms.core.adam_internals import adam_state, fused_adam_step
+from qam_torch.algorithms.core.adam_internals import adam_state, expect_uncaptured_steps, fused_adam_step
 
 MOVED = "torch's Adam has changed: adapt qam_torch/algorithms/core/adam_internals.py, or pin an earlier torch"
 
@@ -46,3 +49,19 @@ def test_a_skipped_parameter_keeps_its_value() -> None:
             lr=0.1, betas=group["betas"], eps=group["eps"], skipped=torch.ones(1),
         )  # fmt: skip
     assert torch.equal(parameter, torch.ones(1, 2)) and not averages[0].any(), MOVED
+
+
+def test_steps_before_a_capture_raise_no_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, outside of a capture."""
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
+    monkeypatch.setattr(torch.accelerator, "current_stream", lambda: SimpleNamespace(is_capturing=lambda: False))
+    parameter = nn.Parameter(torch.ones(1, 2))
+    parameter.grad = torch.ones(1, 2)
+    optimizer = torch.optim.Adam([parameter], fused=True, capturable=True)
+    expect_uncaptured_steps(optimizer)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer.step()
+    with pytest.warns(UserWarning, match="without CUDA graph capture"):
+        del optimizer._warned_capturable_if_run_uncaptured  # type: ignore[attr-defined]
+        optimizer.step()

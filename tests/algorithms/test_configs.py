@@ -55,7 +55,7 @@ def test_a_configured_method_makes_an_update_in_float32(algo: str) -> None:
     config = compose([f"algo={algo}", "experiment=default", "seeds=[1,2]", "env=cube-single-play", *SMALL])
     algorithm, arguments = read_settings(config).method.build(observation_dim=3, action_dim=2)
     assert all(p.dtype == torch.float32 for p in algorithm.parameters())
-    algorithm.capture = False
+    algorithm.recorded = False
     algorithm.configure_optimizers()
     normal = [torch.randn(2, 4, *shape, generator=torch.Generator().manual_seed(0)) for shape in ((3,), (4,), ())]
     batch = Batch(normal[0], normal[1].clamp(-1, 1), normal[2], torch.ones(2, 4), torch.ones(2, 4), normal[0])

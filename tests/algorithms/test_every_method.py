@@ -34,10 +34,10 @@ SEEDS, UPDATES = (7, 3), 3
 
 
 class Runs(NamedTuple):
-    """The same updates of a population of two, with and without capture, and of each member alone."""
+    """The same updates of a population of two, with and without recording, and of each member alone."""
 
-    captured: Algorithm
-    uncaptured: Algorithm
+    recorded: Algorithm
+    unrecorded: Algorithm
     lone: list[Algorithm]
     reports: list[dict[str, Tensor]]
 
@@ -61,15 +61,15 @@ def one(algorithm: Algorithm) -> dict[str, Tensor]:
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     kind, numbers = kind_of(request.param), EVERY_METHOD[request.param]
     together, reports = [], []
-    for capture in (True, False):
+    for recorded in (True, False):
         algorithm = make(kind, SEEDS, **{name: list(values) for name, values in numbers.items()})
-        algorithm.capture = capture
+        algorithm.recorded = recorded
         reports.append(train(algorithm, batches(2)))
         together.append(algorithm)
     lone = []
     for p, seed in enumerate(SEEDS):
         alone = make(kind, (seed,), **{name: values[p] for name, values in numbers.items()})
-        alone.capture = False
+        alone.recorded = False
         train(alone, [Batch(*(field[p : p + 1] for field in batch)) for batch in batches(2)])
         lone.append(alone)
     yield Runs(*together, lone, reports)
@@ -86,21 +86,21 @@ def test_the_table_of_methods_is_complete() -> None:
 
 
 @pytest.mark.slow
-def test_captured_update_is_bit_for_bit_the_uncaptured_one(runs: Runs) -> None:
-    (report, expected), states = runs.reports, [a.state_dict() for a in (runs.captured, runs.uncaptured)]
+def test_recorded_update_is_bit_for_bit_the_unrecorded_one(runs: Runs) -> None:
+    (report, expected), states = runs.reports, [a.state_dict() for a in (runs.recorded, runs.unrecorded)]
     assert report.keys() == expected.keys() and states[0].keys() == states[1].keys()
     assert all(torch.equal(report[name], expected[name]) for name in report)
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_captured_update_reads_nothing_on_the_host(runs: Runs) -> None:
-    (captured,) = runs.captured.captured.values()
-    targets = {str(node.target) for node in captured.run.__self__.graph.nodes if node.op == "call_function"}
+def test_recorded_update_reads_nothing_on_the_host(runs: Runs) -> None:
+    (recording,) = runs.recorded.recordings.values()
+    targets = {str(node.target) for node in recording.module.graph.nodes if node.op == "call_function"}
     assert targets and not {t for t in targets if "local_scalar_dense" in t or "nonzero" in t or "item" in t.split(".")}
 
 
 def test_member_of_a_population_equals_its_lone_run(runs: Runs) -> None:
-    together = runs.captured.state_dict()
+    together = runs.recorded.state_dict()
     for p, alone in enumerate(runs.lone):
         for name, value in alone.state_dict().items():
             torch.testing.assert_close(together[name][p], value[0], rtol=1e-9, atol=1e-11, msg=f"{name} of member {p}")
@@ -112,7 +112,7 @@ def test_every_metric_is_one_finite_number_a_member(runs: Runs) -> None:
 
 
 def test_a_checkpoint_acts_as_the_member_that_was_saved(runs: Runs) -> None:
-    algorithm = runs.captured
+    algorithm = runs.recorded
     numbers = EVERY_METHOD[type(algorithm).__name__]
     arguments = {
         "observation_dim": OBSERVATION_DIM,
@@ -169,7 +169,7 @@ def test_every_gradient_is_that_of_the_losses_which_name_the_network(method: typ
 
 def test_n_step_mode_learns_from_the_chunks_first_action(method: type[Algorithm]) -> None:
     algorithm = make(method, action_chunking=False, best_of_n=2)
-    algorithm.capture = False
+    algorithm.recorded = False
     batch, noise = make_batch(1), one(algorithm)
     changed = batch.actions.clone()
     changed[..., ACTION_DIM:] = 0.5
@@ -187,7 +187,7 @@ def test_targets_start_as_copies_and_move_before_the_optimiser(method: type[Algo
     options = {"target_update_every": 1, "ema": 0.75}
     taken = {name: value for name, value in options.items() if name in annotations_of(method)}
     algorithm = make(method, target_update_rate=0.25, **taken)
-    algorithm.capture = False
+    algorithm.recorded = False
     online = {name: p.clone() for name, p in algorithm.networks.named_parameters()}
     for name, target in algorithm.targets.named_parameters():
         assert torch.equal(target, online[name])

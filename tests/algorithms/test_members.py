@@ -17,7 +17,7 @@ UPDATES = 20
 
 
 def train(algorithm: Algorithm, batches: list[Batch], noise: dict[str, torch.Tensor]) -> Algorithm:
-    algorithm.capture = False
+    algorithm.recorded = False
     for u, batch in enumerate(batches):
         algorithm.update(batch, {name: draw[u] for name, draw in noise.items()})
     return algorithm
@@ -100,25 +100,25 @@ def state_of(algorithm: Algorithm, p: int) -> dict[str, torch.Tensor]:
     return {**{name: value[p].clone() for name, value in algorithm.state_dict().items()}, **moments}
 
 
-def freezing(kind: type[Algorithm], seeds: tuple[int, ...], capture: bool = False, **options: object) -> Algorithm:
+def freezing(kind: type[Algorithm], seeds: tuple[int, ...], recorded: bool = False, **options: object) -> Algorithm:
     algorithm = make(kind, seeds, **options)
     algorithm.freeze_diverged()
     algorithm.configure_optimizers()
-    algorithm.capture = capture
+    algorithm.recorded = recorded
     return algorithm
 
 
-@pytest.mark.parametrize("capture", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize("kind", [QAM, FEdit, algorithms.ReBRAC])
 @pytest.mark.slow
 def test_a_member_that_diverges_stays_as_it_was_and_the_others_go_on_bit_for_bit(
-    kind: type[Algorithm], capture: bool
+    kind: type[Algorithm], recorded: bool
 ) -> None:
     updates, lost_in = 6, 3
     batches = [make_batch(3, seed=u) for u in range(updates)]
     spoilt = [batch._replace(rewards=batch.rewards.clone()) for batch in batches]
     spoilt[lost_in].rewards[1, 2] = float("nan")
-    runs = [freezing(kind, (1, 2, 3), capture, lr=[1e-3, 1e-2, 1e-3]) for _ in range(2)]
+    runs = [freezing(kind, (1, 2, 3), recorded, lr=[1e-3, 1e-2, 1e-3]) for _ in range(2)]
     noise = make_noise(runs[0], updates)
     for u in range(updates):
         draws = {name: draw[u] for name, draw in noise.items()}

@@ -63,3 +63,21 @@ def test_integers_are_uniform_from_one_to_the_last() -> None:
 def test_the_largest_uniform_number_below_one_is_not_rounded_up_to_another_integer() -> None:
     largest = torch.tensor(1 - 2**-24)
     assert all((largest * n).floor() + 1 <= n for n in range(1, 2000))
+
+
+def test_noise_does_not_depend_on_how_updates_are_grouped() -> None:
+    """33 and 9 numbers per update: a CPU draws normal numbers in blocks of 16, and fewer than 16 in another way."""
+    draws = {"a": Draw((11, 3)), "t": Draw((5, 1), uniform=True), "e": Draw((3, 3), stream="edit")}
+    at_once = NamedNoise(draws, (1, 2), "s").sample(6)
+    source = NamedNoise(draws, (1, 2), "s")
+    parts = [source.sample(count) for count in (1, 3, 2)]
+    for name, whole in at_once.items():
+        assert torch.equal(whole, torch.cat([part[name] for part in parts]))
+
+
+def test_normal_numbers_are_drawn_before_uniform_ones_in_every_update() -> None:
+    drawn = NamedNoise({"t": Draw((3, 1), uniform=True), "a": Draw((7, 5))}, (1,), "s").sample(3)
+    (generator,) = member_generators([1], "s")
+    for u in range(3):
+        assert torch.equal(drawn["a"][u].flatten(), torch.randn(35, generator=generator))
+        assert torch.equal(drawn["t"][u].flatten(), torch.rand(3, generator=generator))

@@ -38,7 +38,7 @@ def elsewhere(algorithm: Algorithm, monkeypatch: pytest.MonkeyPatch) -> Algorith
     monkeypatch.setattr(optimizer, "_get_fused_kernels_supported_devices", lambda: ["meta"], raising=False)
     algorithm.to("meta")
     algorithm.configure_optimizers()
-    algorithm.capture = False
+    algorithm.recorded = False
     return algorithm
 
 

@@ -43,11 +43,11 @@ def test_gradients_are_those_of_full_precision_to_a_few_digits(name: str) -> Non
     assert any(not torch.equal(mixed[network], full[network]) for network in full)
 
 
-def test_what_is_captured_is_in_the_same_precision() -> None:
+def test_what_is_recorded_is_in_the_same_precision() -> None:
     results = []
-    for capture in (True, False):
+    for recorded in (True, False):
         algorithm = single("QAM")
-        algorithm.capture, algorithm.mixed_precision = capture, True
+        algorithm.recorded, algorithm.mixed_precision = recorded, True
         batch = type(make_batch(2))(*(field.float() for field in make_batch(2)))
         algorithm.update(batch, {name: draw[0].float() for name, draw in make_noise(algorithm).items()})
         results.append(algorithm.state_dict())

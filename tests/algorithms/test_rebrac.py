@@ -12,9 +12,9 @@ from qam_torch.types import QamError
 from tests.helpers.algorithms import make, make_batch, make_noise
 
 
-def moved(algorithm: ReBRAC, capture: bool, updates: int) -> list[tuple[bool, bool]]:
+def moved(algorithm: ReBRAC, recorded: bool, updates: int) -> list[tuple[bool, bool]]:
     """For each update, whether the targets and the policy moved."""
-    algorithm.capture = capture
+    algorithm.recorded = recorded
     noise = make_noise(algorithm, updates)
     found = []
     for u in range(updates):
@@ -26,16 +26,16 @@ def moved(algorithm: ReBRAC, capture: bool, updates: int) -> list[tuple[bool, bo
     return found
 
 
-@pytest.mark.parametrize("capture", [False, True])
+@pytest.mark.parametrize("recorded", [False, True])
 @pytest.mark.parametrize(("every", "expected"), [(2, [0, 1, 0, 1, 0]), (3, [0, 0, 1, 0, 0]), (1, [1, 1, 1, 1, 1])])
 def test_targets_move_at_every_so_many_th_update_and_the_policy_at_all(
-    every: int, expected: list[int], capture: bool
+    every: int, expected: list[int], recorded: bool
 ) -> None:
     algorithm = make(ReBRAC, target_update_every=every)
     assert isinstance(algorithm, ReBRAC)
     for p in algorithm.targets.parameters():
         p.data += 1  # a copy that equals its source stays where it is
-    assert moved(algorithm, capture, 5) == [(bool(target), True) for target in expected]
+    assert moved(algorithm, recorded, 5) == [(bool(target), True) for target in expected]
 
 
 def test_targets_move_by_the_whole_rate_when_it_is_their_turn() -> None:

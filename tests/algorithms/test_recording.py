@@ -1,24 +1,26 @@
-"""Recording a function, and a whole update: nothing is done twice, nothing is left out."""
+"""Recording a function: nothing is done twice, nothing is left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
-import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
-from qam_torch.algorithms import QAM, Algorithm
-from qam_torch.algorithms.core.cuda_graph import GraphedUpdate
 from qam_torch.algorithms.core.recording import record
-from qam_torch.types import Batch
-from tests.helpers.algorithms import EVERY_METHOD, kind_of, make, make_batch, make_noise
 
 
-def operations(recorded: object) -> list[str]:
-    graph = recorded.__self__.graph  # type: ignore[attr-defined]
-    return [getattr(node.target, "__name__", str(node.target)) for node in graph.nodes if node.op == "call_function"]
+def operations(recorded: fx.GraphModule) -> list[str]:
+    nodes = [node for node in recorded.graph.nodes if node.op == "call_function"]
+    return [getattr(node.target, "__name__", str(node.target)) for node in nodes]
+
+
+def same(function: Callable[..., list[Tensor]], *example: Tensor) -> list[str]:
+    """Names of the recorded operations, which leave the same numbers and the same inputs, bit for bit."""
+    recorded, copies = record(function, example), [one.clone() for one in example]
+    assert all(torch.equal(a, b) for a, b in zip(recorded(*example), function(*copies), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(example, copies, strict=True))
+    return operations(recorded)
 
 
 def test_repeats_are_computed_once() -> None:
@@ -27,9 +29,7 @@ def test_repeats_are_computed_once() -> None:
     def function(x: Tensor) -> list[Tensor]:
         return [x @ weight.bfloat16().float(), x.sin() @ weight.bfloat16().float()]
 
-    recorded, x = record(function, [torch.randn(2, 3)]), torch.randn(2, 3)
-    assert all(torch.equal(a, b) for a, b in zip(recorded(x), function(x), strict=True))
-    assert sum("_to_copy" in name for name in operations(recorded)) == 2  # there and back
+    assert sum("_to_copy" in name for name in same(function, torch.randn(2, 3))) == 2  # there and back
 
 
 def test_what_is_written_to_in_between_is_computed_again() -> None:
@@ -40,49 +40,38 @@ def test_what_is_written_to_in_between_is_computed_again() -> None:
         y.mul_(3)
         return [before, view * 2, y.view(-1) * 2]
 
-    recorded, x = record(function, [torch.randn(2, 3)]), torch.randn(2, 3)
-    assert all(torch.equal(a, b) for a, b in zip(recorded(x), function(x), strict=True))
+    same(function, torch.randn(2, 3))
 
 
-def trained(update: Callable[[Algorithm], Callable[..., object]], updates: int) -> dict[str, Tensor]:
-    algorithm = make(QAM)
-    noise, step = make_noise(algorithm, updates), update(algorithm)
-    for u in range(updates):
-        step(make_batch(1, seed=u), {name: draw[u] for name, draw in noise.items()})
-    return algorithm.state_dict()
+def test_products_are_added_in_place_where_the_summand_is_not_needed_again() -> None:
+    weight, bias = torch.nn.Parameter(torch.randn(3, 3)), torch.nn.Parameter(torch.randn(3))
+
+    def function(x: Tensor, given: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            kept = x + 1
+            own = torch.addmm(x * 2, x, weight)
+            seen = torch.addmm((x * 3).view(1, 2, 3)[0], x, weight)
+            others = [torch.addmm(one, x, weight) for one in (kept, given, bias, weight[:2])]
+            return [own, seen, *others, kept]
+
+    names = same(function, torch.randn(2, 3), torch.randn(2, 3))
+    assert (names.count("addmm_"), names.count("addmm")) == (2, 4)
 
 
-def test_a_graphed_update_makes_every_update_once_on_its_own_copies() -> None:
-    """A graph's replay runs the same function again on the same addresses; a stand-in shows what surrounds it."""
-    captured: list[int] = []
+def test_products_with_one_and_first_powers_are_left_out_unless_they_are_copies() -> None:
+    def function(x: Tensor) -> list[Tensor]:
+        y = x + 1
+        copy = y * 1
+        y.mul_(3)
+        return [copy, y, (x.sin() * 1).cos(), (x.sin() ** 1).exp(), (x * 1).view(6)]
 
-    def capture(function: Callable[[], None]) -> Callable[[], None]:
-        captured.append(1)
-        return function
-
-    def graphed(algorithm: Algorithm) -> Callable[..., object]:
-        noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}
-        return GraphedUpdate(partial(algorithm.update, diagnose=True), make_batch(1), noise, capture)
-
-    plain, other = trained(lambda algorithm: algorithm.update, 6), trained(graphed, 6)
-    assert captured == [1]
-    assert all(torch.equal(plain[name], other[name]) for name in plain)
+    names = same(function, torch.randn(2, 3))
+    assert (names.count("mul"), names.count("pow")) == (2, 0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("name", EVERY_METHOD)
-def test_updates_on_a_gpu_are_those_of_the_cpu_and_wait_for_nothing(name: str) -> None:
-    states = []
-    for device in ("cpu", "cuda"):
-        algorithm = make(kind_of(name)).to(device)
-        algorithm.configure_optimizers()
-        noise = make_noise(algorithm, 8)
-        for u in range(8):
-            batch = Batch(*(field.to(device) for field in make_batch(1, seed=u)))
-            draws = {name: draw[u].to(device) for name, draw in noise.items()}
-            torch.cuda.set_sync_debug_mode("error" if device == "cuda" and u > 4 else "default")
-            algorithm.update(batch, draws)
-            torch.cuda.set_sync_debug_mode("default")
-        states.append({key: value.cpu() for key, value in algorithm.state_dict().items()})
-    for key, value in states[0].items():
-        torch.testing.assert_close(states[1][key], value, rtol=1e-7, atol=1e-9, msg=key)
+def test_dimensions_that_are_dropped_at_once_are_not_kept() -> None:
+    def function(x: Tensor) -> list[Tensor]:
+        kept = x.sum(1, keepdim=True)
+        return [x.sum(0, keepdim=True).view(3), kept.view(2), kept, x.sum(0, keepdim=True).view(3, 1)]
+
+    assert same(function, torch.randn(2, 3)).count("view") == 2

@@ -17,7 +17,7 @@ from tests.helpers.algorithms import ACTION_DIM, B, H, make, make_batch, make_no
 def rql(seeds: tuple[int, ...] = (0,), **options: object) -> RQL:
     algorithm = make(RQL, seeds, **options)
     assert isinstance(algorithm, RQL)
-    algorithm.capture = False
+    algorithm.recorded = False
     return algorithm
 
 

@@ -1,4 +1,4 @@
-"""The one update: population axis, who moves whom, capture, order of targets and optimiser."""
+"""The one update: population axis, who moves whom, recorded, order of targets and optimiser."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def run(algorithm: Algorithm, batches: list[Batch], noise: dict[str, torch.Tenso
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("capture", [False, True])
-def test_member_of_a_population_equals_its_lone_run(kind: type[Algorithm], capture: bool) -> None:
+@pytest.mark.parametrize("recorded", [False, True])
+def test_member_of_a_population_equals_its_lone_run(kind: type[Algorithm], recorded: bool) -> None:
     seeds, updates = (5, 1, 9), 8
     together = make(kind, seeds)
-    together.capture = capture
+    together.recorded = recorded
     batches = [make_batch(3, seed=u) for u in range(updates)]
     run(together, batches, make_noise(together, updates))
     for p, seed in enumerate(seeds):
@@ -46,11 +46,11 @@ def test_members_with_different_numbers_equal_their_lone_runs() -> None:
             torch.testing.assert_close(theta[name][p], parameter[0], rtol=1e-9, atol=1e-11)
 
 
-def test_captured_update_is_bit_for_bit_the_uncaptured_one(kind: type[Algorithm]) -> None:
+def test_recorded_update_is_bit_for_bit_the_unrecorded_one(kind: type[Algorithm]) -> None:
     results = []
-    for capture in (False, True):
+    for recorded in (False, True):
         algorithm = make(kind, (3, 4))
-        algorithm.capture = capture
+        algorithm.recorded = recorded
         report = run(algorithm, [make_batch(2, seed=u) for u in range(3)], make_noise(algorithm, 3))
         results.append((report, dict(algorithm.named_parameters())))
     (report_a, parameters_a), (report_b, parameters_b) = results
@@ -59,12 +59,12 @@ def test_captured_update_is_bit_for_bit_the_uncaptured_one(kind: type[Algorithm]
     assert all(torch.equal(parameters_a[name], parameters_b[name]) for name in parameters_a)
 
 
-def test_captured_update_reads_nothing_on_the_host(kind: type[Algorithm]) -> None:
+def test_recorded_update_reads_nothing_on_the_host(kind: type[Algorithm]) -> None:
     algorithm = make(kind)
     noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}
     algorithm.update(make_batch(1), noise)
-    (captured,) = algorithm.captured.values()
-    targets = {str(node.target) for node in captured.run.__self__.graph.nodes if node.op == "call_function"}
+    (recording,) = algorithm.recordings.values()
+    targets = {str(node.target) for node in recording.module.graph.nodes if node.op == "call_function"}
     host_reads = {t for t in targets if "local_scalar_dense" in t or "nonzero" in t or "item" in t.split(".")}
     assert targets and not host_reads
 

@@ -33,7 +33,7 @@ def test_the_peak_is_no_lower_than_a_products_rate(monkeypatch: pytest.MonkeyPat
 @pytest.mark.slow
 def test_cpu_time_leaves_out_what_others_take() -> None:
     """A sleep before every update stands for them."""
-    times, small = {}, workload(capture=True)
+    times, small = {}, workload(recorded=True)
     update = small.algorithm.update
     small.algorithm.update = lambda *given, **options: (time.sleep(0.2), update(*given, **options))[1]  # type: ignore
     for name, clock in CLOCKS.items():

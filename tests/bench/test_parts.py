@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.algorithms import QAM, LossTerm
+from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts, measure_parts
-from qam_torch.bench.workload import PRESETS, Size
+from qam_torch.bench.workload import PRESETS, Size, flop_counter
 from qam_torch.scopes import scope, watching
 from qam_torch.types import Batch, Noise
+from tests.helpers.emulated_cuda import Runtime
 from tests.helpers.workloads import SMALL, workload
 
 
@@ -82,20 +84,19 @@ def test_the_papers_update_of_qam_is_about_56_gflop_and_61_as_the_reference_comp
 @pytest.mark.parametrize(("population", "flow_steps"), [(1, 4), (2, 1)])
 @pytest.mark.slow
 def test_an_update_of_qam_costs_what_its_definition_says(population: int, flow_steps: int) -> None:
-    small = workload(size=SMALL._replace(flow_steps=flow_steps), population=population, capture=True)
+    small = workload(size=SMALL._replace(flow_steps=flow_steps), population=population, recorded=True)
     parts = qam_flops(SMALL._replace(flow_steps=flow_steps))
     assert UpdateInParts(small).flops() == {name: population * count for name, count in parts.items()}
     assert small.flops() == population * sum(parts.values())
 
 
-def test_the_captured_update_does_the_counted_products() -> None:
-    captured = workload(capture=True)
-    batch, noise = captured.example()
-    captured.algorithm.update(batch, noise)
-    with FlopCounterMode(display=False) as counter:
-        captured.algorithm.update(batch, noise)
-    assert captured.flops() == counter.get_total_flops()
-    assert captured.algorithm.capture
+def test_the_recorded_update_does_the_counted_products() -> None:
+    recorded = workload(recorded=True)
+    batch, noise = recorded.example()
+    recorded.algorithm.update(batch, noise)
+    with flop_counter() as counter:
+        recorded.algorithm.update(batch, noise)
+    assert recorded.flops() == counter.get_total_flops()
 
 
 def test_times_are_the_times_of_the_parts() -> None:
@@ -104,6 +105,22 @@ def test_times_are_the_times_of_the_parts() -> None:
     found = measure_parts(workload(), updates=2, repeats=3, clock=lambda: float(next(ticks)))
     assert found[DRAWING]["ms"] == 500 and found[MOVING]["ms"] == 1000  # once in two updates; once in each
     assert all(part["ms"] >= 1000 for name, part in found.items() if name != DRAWING)
+
+
+def test_on_a_gpu_parts_are_graphs_that_together_are_the_update(cuda_graphs: Runtime) -> None:
+    recorded, plain = UpdateInParts(workload()), workload()
+    plain.example()  # as many draws as were made to record the other
+    first = plain.example()
+    for _ in range(WARM_UP):
+        plain.algorithm.update(*first)
+    seconds = recorded.seconds(2, time.perf_counter)
+    plain.run(2)
+    ours, theirs = recorded.workload.algorithm.state_dict(), plain.algorithm.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    visits = [part for part, _ in recorded.graphs]
+    assert seconds == {DRAWING: 1, **{part: 2 * visits.count(part) for part in visits}}
+    assert len(cuda_graphs.captures) == len(visits) > visits.count(MOVING) == 1
+    assert seconds.keys() == recorded.flops().keys()
 
 
 class Novel(QAM):
@@ -142,14 +159,14 @@ def test_scopes_do_nothing_unless_somebody_looks(monkeypatch: pytest.MonkeyPatch
         entered.append(name)
         yield
 
-    small = workload(capture=True)
+    small = workload(recorded=True)
     batch, noise = small.example()
     with watching(watch):
         small.algorithm.update(batch, noise)
-        recorded = len(entered)
+        first = len(entered)
         small.algorithm.update(batch, noise)
-    assert recorded == len(entered) == 3, "once, while it is recorded"
+    assert first == len(entered) == 6, "while it is recorded, and compared with what is not recorded"
     with scope("nobody"):
-        assert len(entered) == 3
-    (captured,) = small.algorithm.captured.values()
-    assert not any("begin" in node.name for node in captured.run.__self__.graph.nodes)  # type: ignore[attr-defined]
+        assert len(entered) == 6
+    (recording,) = small.algorithm.recordings.values()
+    assert not any("begin" in node.name for node in recording.module.graph.nodes)

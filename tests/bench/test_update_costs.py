@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts
-from qam_torch.bench.workload import Workload, method_names
+from qam_torch.bench.workload import Workload, flop_counter, method_names
 from tests.helpers.workloads import workload
 
 FILE = Path(__file__).with_name("update_costs.json")
@@ -112,7 +111,7 @@ def test_the_update_in_parts_is_the_update(costs: Costs) -> None:
 
 
 def test_parts_add_up_to_the_update(costs: Costs) -> None:
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         costs.recorded.spent(1, time.perf_counter)
     assert sum(costs.products.values()) == counter.get_total_flops()
     assert costs.products[MOVING] == costs.products[DRAWING] == 0 < costs.products["critic/loss"]

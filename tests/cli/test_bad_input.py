@@ -16,7 +16,7 @@ from qam_torch.algorithms import Algorithm, DivergedError
 from qam_torch.rundir.checkpoints import read_checkpoint
 from qam_torch.training.checkpoint_io import AtomicCheckpointIO
 from qam_torch.types import QamError
-from tests.helpers.runs import Fit, one_sentence, uncaptured
+from tests.helpers.runs import Fit, one_sentence, unrecorded
 
 Overrides = Callable[..., list[str]]
 Train = Callable[..., int]
@@ -259,7 +259,7 @@ def test_a_run_on_a_disk_that_fills_up(
     tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One sentence, status 1, and no checkpoint that could not be read."""
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:

@@ -132,12 +132,12 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
-def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eager_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 
     def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
         workload.run(1)
-        seen.append((workload.algorithm.capture, len(workload.algorithm.captured)))
+        seen.append((workload.algorithm.recorded, len(workload.algorithm.recordings)))
         raise QamError("enough")
 
     monkeypatch.setattr(benchmark, "measure", measured)
@@ -145,6 +145,21 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         fake_peaks(monkeypatch, 1e12)
         assert main(["--size", "small", *SMALL_FLAGS.split(), *flags]) == 1
     assert seen == [(True, 1), (False, 0)]
+
+
+def test_capture_is_the_key_of_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[bool | str] = []
+
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
+        seen.append(workload.algorithm.capture)
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(benchmark, "measure", measured)
+    for flags, status in (([], 0), (["--capture", "false"], 0), (["--capture", "true"], 1)):
+        fake_peaks(monkeypatch, 1e12, 1e12)
+        assert main(["--size", "small", *SMALL_FLAGS.split(), *flags]) == status
+    assert seen == ["auto", False]
+    assert "capture=true needs a GPU with CUDA" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -161,6 +176,7 @@ def test_eager_is_not_captured(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--updates 0", "--updates=0 is out of range"),
         ("--threads 0", "--threads=0 is out of range"),
         ("--precision half", "unknown --precision 'half': expected one of float32, bf16-mixed"),
+        ("--capture maybe", "unknown --capture 'maybe': expected one of auto, true, false"),
         ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
         ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),

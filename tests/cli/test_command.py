@@ -33,6 +33,16 @@ def raiser(error: BaseException) -> Callable[[], int]:
         (MemoryError(), 1, "qam-x: the memory is full: use less"),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA"), 1, "qam-x: the GPU's memory is full (CUDA): use less"),
         (
+            RuntimeError("CUDA error: out of memory"),
+            1,
+            "qam-x: the GPU's memory is full (CUDA error: out of memory): use less",
+        ),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"),
+            1,
+            "qam-x: the GPU's memory is full (CUDA error: CUBLAS_STATUS_ALLOC_FAILED): use less",
+        ),
+        (
             RuntimeError("DefaultCPUAllocator: can't allocate memory"),
             1,
             "qam-x: the memory is full (DefaultCPUAllocator: can't allocate memory): use less",

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from qam_torch.data.episode_windows import EpisodeWindows
 from qam_torch.data.sampler import ChunkSampler
 from qam_torch.data.transitions import Transitions
 from qam_torch.data.windows import ChunkWindows
@@ -62,6 +63,30 @@ def test_stream_does_not_depend_on_grouping() -> None:
     single = sampler_of(data, 3, 0.9, 8, [1, 2])
     parts = torch.cat([single.sample(u).observations for u in (1, 2, 3)])
     assert torch.equal(grouped, parts)
+
+
+def test_nor_where_a_generator_advances_by_calls_as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, one call for several updates draws other numbers than a call for each."""
+    calls = {"randint": 0, "rand": 0}
+
+    def of_a_gpu(name: str) -> Callable[..., torch.Tensor]:
+        draw = getattr(torch, name)
+
+        def drawn(*sizes: Any, generator: torch.Generator, **options: Any) -> torch.Tensor:
+            calls[name] += 1
+            return draw(*sizes, generator=torch.Generator().manual_seed(calls[name]), **options)
+
+        return drawn
+
+    for name in calls:
+        monkeypatch.setattr(torch, name, of_a_gpu(name))
+    data = episodes([20, 30])
+    for windows in (ChunkWindows(data, 3, 0.9), EpisodeWindows(data, 3, 0.9)):
+        at_once, single = (ChunkSampler(windows, 8, [1]) for _ in range(2))
+        calls.update(randint=0, rand=0)
+        whole = at_once.sample(6).observations
+        calls.update(randint=0, rand=0)
+        assert torch.equal(whole, torch.cat([single.sample(u).observations for u in (1, 2, 3)]))
 
 
 def test_exchanged_windows_are_drawn_from_with_the_same_generators() -> None:

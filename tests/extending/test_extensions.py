@@ -21,7 +21,7 @@ from qam_torch.cli.report import main as report_main
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import summary
 from tests.helpers.docs_pages import blocks, files, write_files
-from tests.helpers.runs import TINY, one_sentence, uncaptured
+from tests.helpers.runs import TINY, one_sentence, unrecorded
 
 Train = Callable[..., int]
 
@@ -46,7 +46,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The page's files in a directory of their own, which is the working directory; updates without recording."""
     write_files(PAGE, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     yield tmp_path
     for name in {Path(name).stem for name in FILES if name.endswith(".py")} & sys.modules.keys():

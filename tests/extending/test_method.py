@@ -32,7 +32,7 @@ from qam_torch.training.settings import read_settings
 from qam_torch.training.update import wants_compilation
 from qam_torch.types import Batch, QamError
 from tests.helpers.docs_pages import blocks, files, write_files
-from tests.helpers.runs import TINY, Command, one_sentence, uncaptured
+from tests.helpers.runs import TINY, Command, one_sentence, unrecorded
 
 Train = Callable[..., int]
 
@@ -49,7 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_directory: Pat
     """The page's files in a directory of their own, which is the working directory; updates without recording."""
     write_files(PAGE, tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
     monkeypatch.setattr(summary, "save_plots", lambda *_: [])
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     yield tmp_path

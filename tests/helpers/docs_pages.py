@@ -19,6 +19,13 @@ def files(page: str) -> dict[str, str]:
     return dict(re.findall(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
 
 
+def commands(path: Path) -> list[str]:
+    """The lines of a page's bash blocks, continued lines joined; without blocks marked by <!-- not run: reason -->."""
+    found = re.findall(r"(<!-- not run: .+ -->\n+)?^```bash\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
+    lines = (line for mark, text in found if not mark for line in text.replace("\\\n", " ").splitlines())
+    return [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+
+
 def write_files(page: str, directory: Path) -> None:
     """Write the page's files below a directory."""
     for name, text in files(page).items():

@@ -25,7 +25,7 @@ from qam_torch.data.replay_log import ReplayLog
 from qam_torch.inference import episodes
 from qam_torch.rollout.collector import EnvironmentCollector
 from qam_torch.training import fit as fit_module
-from tests.helpers.runs import shorten_episodes, uncaptured
+from tests.helpers.runs import shorten_episodes, unrecorded
 
 
 def at_call(number: int, function: Callable[..., Any], die: Callable[..., None]) -> Callable[..., Any]:
@@ -64,7 +64,7 @@ saved, flush = torch.save, ReplayLog.flush
 if __name__ == "__main__":
     moment, _, number = sys.argv[1].partition(":")
     shorten_episodes()
-    Algorithm.update = uncaptured  # type: ignore[method-assign, assignment]
+    Algorithm.update = unrecorded  # type: ignore[method-assign, assignment]
     if moment == "update":
         Algorithm.update = at_call(int(number), Algorithm.update, die)  # type: ignore[method-assign]
     elif moment == "save":

@@ -95,11 +95,12 @@ class _Handler(BaseHTTPRequestHandler):
     def send(self, body: bytes) -> None:
         for position in range(0, len(body), BLOCK):
             block = body[position : position + BLOCK]
+            self.mirror.sent += len(block)  # before the client can have it and look
             try:
                 self.wfile.write(block)
             except OSError:  # the client has gone
+                self.mirror.sent -= len(block)
                 return
-            self.mirror.sent += len(block)
             time.sleep(self.mirror.pause)
 
 

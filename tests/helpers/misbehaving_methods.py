@@ -22,7 +22,7 @@ class Telling(QAM):
     """Says what of the machine it was given."""
 
     def update(self, *arguments: Any, **options: Any) -> Any:
-        self.capture = False  # recording costs seconds
+        self.recorded = False  # recording costs seconds
         return super().update(*arguments, **options)
 
     def configure_optimizers(self) -> Any:

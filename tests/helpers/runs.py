@@ -63,13 +63,13 @@ def shorten_episodes(set_attribute: Callable[[Any, str, int], None] = setattr) -
             set_attribute(spec, "max_episode_steps", min(30, spec.max_episode_steps or 30))
 
 
-captured = Algorithm.update
+recorded = Algorithm.update
 
 
-def uncaptured(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
+def unrecorded(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
     """The update without its recording, which costs seconds and pays only in longer runs; the numbers are the same."""
-    algorithm.capture = False
-    return captured(algorithm, *arguments, **options)
+    algorithm.recorded = False
+    return recorded(algorithm, *arguments, **options)
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -10,6 +10,6 @@ SMALL = Size(observation_dim=7, action_dim=2, horizon_length=3, hidden=(16, 24),
 
 
 def workload(
-    algo: str = "qam", size: Size = SMALL, population: int = 1, capture: bool = False, **more: Any
+    algo: str = "qam", size: Size = SMALL, population: int = 1, recorded: bool = False, **more: Any
 ) -> Workload:
-    return Workload(algo, size, population, capture=capture, **more)
+    return Workload(algo, size, population, recorded=recorded, **more)

@@ -34,7 +34,7 @@ def generators(actor: CollectingActor) -> list[list[list[int]]]:
 
 def update(algorithm: Algorithm, seed: int) -> None:
     noise = make_noise(algorithm)
-    algorithm.capture = False  # which takes a second and pays only in longer runs
+    algorithm.recorded = False  # which takes a second and pays only in longer runs
     algorithm.update(make_batch(algorithm.members, seed), {name: draw[0] for name, draw in noise.items()})
 
 

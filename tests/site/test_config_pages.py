@@ -99,6 +99,7 @@ def test_the_site_lists_every_page(tmp_path: Path) -> None:
     assert listed == pages | {f"configuration/{group}.md" for group in groups(OPTIONS)} | {
         "ARCHITECTURE.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
     }
 
 
@@ -122,7 +123,7 @@ def test_what_a_file_may_hold(tmp_path: Path) -> None:
         Key("h", "${pick:{ p: 1.0 }}", {"p": 1.0}, "by name"),
     ]
     page = group_pages(options(tmp_path))["group"]
-    assert "Begins with all keys of [base](#group-base)." in page
+    assert "Includes all keys of [base](#group-base)." in page
     assert "| `group.a` | `1` | first \\| second |" in page
     assert "```bash\na command\n```" in page
 

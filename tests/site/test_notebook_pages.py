@@ -37,10 +37,10 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        ("<a href='gone.html'>", "index.html links to gone.html, which is not there"),
-        ("<img src='gone.png'>", "index.html links to gone.png, which is not there"),
-        ("<a href='other.html#gone'>", "index.html links to other.html#gone, where there is no such anchor"),
-        ("<a href='#gone'>", "index.html links to #gone, where there is no such anchor"),
+        ("<a href='gone.html'>", "index.html links to gone.html, which does not exist"),
+        ("<img src='gone.png'>", "index.html links to gone.png, which does not exist"),
+        ("<a href='other.html#gone'>", "index.html links to other.html#gone, which has no such anchor"),
+        ("<a href='#gone'>", "index.html links to #gone, which has no such anchor"),
         ("<script src='https://x.org/y.js'></script>", "index.html fetches https://x.org/y.js"),
         ("<a href='other.html#here'><a href='#me' id='me'><a href='https://x.org'><a href='mailto:x@y'>", None),
     ],

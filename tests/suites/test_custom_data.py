@@ -24,7 +24,7 @@ from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.training import evaluator
 from qam_torch.training.fit import RunResult
 from tests.helpers.docs_pages import DOCS, blocks
-from tests.helpers.runs import TINY, one_sentence, uncaptured
+from tests.helpers.runs import TINY, one_sentence, unrecorded
 
 Train = Callable[..., int]
 
@@ -62,7 +62,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A directory to work in, and updates without their recording."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Minari's, that nobody is named as the data set's author
         yield tmp_path

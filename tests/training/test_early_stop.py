@@ -12,7 +12,7 @@ import torch
 
 import qam_torch
 from qam_torch.algorithms import Algorithm
-from tests.helpers.runs import uncaptured
+from tests.helpers.runs import unrecorded
 
 
 class StopAfter(L.Callback):
@@ -30,7 +30,7 @@ class StopAfter(L.Callback):
 def test_a_stopped_run_is_unfinished_and_continues(
     tiny: Callable[..., list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Algorithm, "update", uncaptured)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
     words = tiny(tmp_path / "run", "offline_steps=40", "checkpoint_every=40", "resume=auto", "logger=csv")
     stopped = qam_torch.fit(qam_torch.compose(words), callbacks=[StopAfter(10)])
     assert stopped.summary["updates"] == stopped.summary["offline_steps"] == 10

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -55,7 +56,8 @@ def short_episodes(data_directory: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         spec = gymnasium.spec("pointmaze-medium-singletask-task1-v0")
         patch.setattr(spec, "max_episode_steps", EPISODE_STEPS)
-        patch.setattr(acting, "record", lambda function, example: function)  # the same numbers, see test_acting.py
+        # The same numbers, see test_acting.py.
+        patch.setattr(acting, "record", lambda function, example: SimpleNamespace(forward=function))
         yield
 
 

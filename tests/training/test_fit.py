@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ import torch
 from omegaconf import OmegaConf
 
 import qam_torch
+from qam_torch.algorithms import Algorithm
 from qam_torch.envs.step_metrics import Step
+from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.fit import Additions, RunResult
 from qam_torch.types import QamError
 from tests.helpers.runs import TRANSITIONS, Fit, one_sentence
@@ -61,6 +64,8 @@ def test_versions_of_what_decides_the_numbers(finished: RunResult) -> None:
     assert found["torch"] == torch.__version__
     assert found["qam_torch"] == qam_torch.__version__
     assert {"python", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "numpy", "device"} <= found.keys()
+    assert found["capture"] == "one operation at a time"  # as tests of whole runs are made
+    assert found == finished.summary["versions"]
 
 
 def test_the_resolved_config_is_the_config(finished: RunResult, tiny: Callable[..., list[str]]) -> None:
@@ -103,6 +108,46 @@ def test_a_population_has_a_row_for_each_member(population: RunResult) -> None:
     assert len(population.summary["final"]["success_by_seed"]) == 3
 
 
+def test_how_updates_are_grouped_changes_no_result(tiny_fit: Fit, tmp_path: Path) -> None:
+    """QAM draws normal and uniform numbers; 7 rows are no multiple of what a CPU draws at once."""
+    common = ("offline_steps=12", "batch_size=7", "eval_episodes=1")
+    groupings = (
+        ("updates_per_step=12", "log_every=12", "eval_every=12", "checkpoint_every=12"),
+        ("updates_per_step=5", "log_every=4", "eval_every=6", "checkpoint_every=7"),
+    )
+    runs = [tiny_fit(tmp_path / words[0], *common, *words) for words in groupings]
+    states = [run.algorithm.state_dict() for run in runs if run.algorithm is not None]
+    assert len(states) == 2 and all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert runs[0].summary["final"] == runs[1].summary["final"]
+
+
+def test_every_evaluation_is_computed_where_the_run_is_trained(
+    tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning moves the networks to the CPU when it has trained; here they are there anyway, so moves are counted."""
+    place, seen = ["new"], []
+    to, cpu, evaluate = Algorithm.to, Algorithm.cpu, Evaluator.__call__
+
+    def moved(algorithm: Algorithm, *arguments: Any, **options: Any) -> Any:
+        place[0] = "trainer" if isinstance(arguments[0], torch.device) else place[0]
+        return to(algorithm, *arguments, **options)
+
+    def returned(algorithm: Algorithm) -> Any:
+        place[0] = "cpu"
+        return cpu(algorithm)
+
+    def evaluated(evaluator: Evaluator, *arguments: Any, **options: Any) -> Any:
+        seen.append(place[0])
+        return evaluate(evaluator, *arguments, **options)
+
+    monkeypatch.setattr(Algorithm, "to", moved)
+    monkeypatch.setattr(Algorithm, "cpu", returned)
+    monkeypatch.setattr(Evaluator, "__call__", evaluated)
+    tiny_fit(tmp_path / "run", "offline_steps=10", "eval_episodes=1", "compare_behavior=true")
+    assert seen == ["trainer"] * 3, "during training, the final one with the paths of a maze, and the behavior flow's"
+    assert place == ["cpu"]
+
+
 def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> None:
     last = rows(finished.directory)[-1]
     assert float(last["evaluation/success"]) == finished.summary["final"]["success"]
@@ -123,6 +168,7 @@ def test_the_terminal_says_where_everything_is(
     result = tiny_fit(tmp_path / "run with a space", "offline_steps=10", "eval_episodes=1", "logger=csv")
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 20
+    assert "  capture         one operation at a time\n" in out
     assert "2,000 transitions" in out and f"{result.directory}/" in out
     assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):
@@ -169,7 +215,7 @@ def test_every_protocol_takes_a_step(algo: str, env: str) -> None:
     config = qam_torch.compose([f"algo={algo}", f"env={env}", "seeds=[1,2]", *small, *named])
     algorithm, _ = read_settings(config).method.build(observation_dim=3, action_dim=2)
     algorithm.configure_optimizers()
-    algorithm.capture = False
+    algorithm.recorded = False
     before = [parameter.clone() for parameter in algorithm.networks.parameters()]
     wide = 2 * config.algo.horizon_length
     ones = torch.ones(2, 3)

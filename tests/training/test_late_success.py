@@ -97,6 +97,7 @@ def test_the_outcome_after_the_offline_phase_may_lack_success(capsys: pytest.Cap
         "wall_seconds": 1.0,
         "online_steps": 3,
         "plots": [],
+        "versions": {"capture": "recorded replay (no CUDA device)"},
     }
     print_results(RunPaths(Path("run")), summary)
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "after offline" in line]

@@ -258,7 +258,7 @@ LOSING = (
 @pytest.fixture
 def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """spoil() makes a reward of one member's batch of one update infinite."""
-    update = small_runs.captured
+    update = small_runs.recorded
 
     def spoilt(algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, torch.Tensor]:
         if algorithm.trainer.global_step == AT - 1:
@@ -266,7 +266,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             batch.rewards[LOST, 3] = float("inf")
         return update(algorithm, batch, noise, diagnose)
 
-    return lambda: monkeypatch.setattr(small_runs, "captured", spoilt)
+    return lambda: monkeypatch.setattr(small_runs, "recorded", spoilt)
 
 
 @pytest.mark.slow
@@ -349,7 +349,7 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Here the gradient overflows once, in the third of five updates, and clipping makes a step of zero of it."""
-    update, calls = small_runs.captured, iter(range(1, 1000))
+    update, calls = small_runs.recorded, iter(range(1, 1000))
 
     def spoilt(algorithm: Algorithm, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, torch.Tensor]:
         if next(calls) == 13:
@@ -357,7 +357,7 @@ def test_stopping_tells_the_very_update_however_many_a_step_makes(
             batch.rewards[1] = 3e19
         return update(algorithm, batch, noise, diagnose)
 
-    monkeypatch.setattr(small_runs, "captured", spoilt)
+    monkeypatch.setattr(small_runs, "recorded", spoilt)
     words = [
         "seeds=[1,2]",
         "offline_steps=20",

@@ -1,4 +1,4 @@
-"""How the update runs: compiled where torch.compile works."""
+"""How the update runs: compiled where torch.compile works, and captured where it is asked to be and can be."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from qam_torch.training import update
 from qam_torch.training.update import WORTH_COMPILING, UpdateSettings, compilation_problem
 from qam_torch.types import QamError
 
@@ -37,7 +38,7 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exception | 
 
 def compiles(choice: bool | str) -> bool:
     algorithm: Any = SimpleNamespace()
-    settings = UpdateSettings(64, "float32", choice, None, "stop")
+    settings = UpdateSettings(64, "float32", choice, "auto", None, "stop")
     settings.apply(algorithm, [128], torch.device("cpu"), WORTH_COMPILING)
     return bool(algorithm.compile_update)
 
@@ -66,3 +67,40 @@ def test_not_compiled_where_that_fails(
     with pytest.raises(QamError, match="compile=true, but torch.compile fails here .*: give compile=false"):
         compiles(True)
     assert not compiles(False)
+
+
+GPU = torch.device("cuda", 0)
+
+
+def apply(device: torch.device, **keys: Any) -> Any:
+    algorithm: Any = SimpleNamespace()
+    taken = {"compile": "auto", "capture": "auto", **keys}
+    UpdateSettings(64, "float32", num_threads=None, on_divergence="stop", **taken).apply(
+        algorithm, [128], device, WORTH_COMPILING
+    )
+    return algorithm
+
+
+def test_compiled_on_a_gpu_only_where_asked_for_and_without_gpp(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "")
+    monkeypatch.setenv("PATH", "")
+    asked: list[str] = []
+    monkeypatch.setattr(update, "compilation_problem", lambda device: asked.append(device))
+    assert apply(GPU).compile_update is False and asked == []
+    assert apply(GPU, compile=True).compile_update is True and asked == ["cuda"]
+    monkeypatch.setattr(update, "compilation_problem", lambda device: "no Triton")
+    with pytest.raises(QamError, match="compile=true, but torch.compile fails here .no Triton.: give compile=false"):
+        apply(GPU, compile=True)
+
+
+@pytest.mark.parametrize("capture", ["auto", True, False])
+def test_capture_is_passed_on(capture: bool | str) -> None:
+    assert apply(GPU, capture=capture).capture == capture
+
+
+def test_capture_is_not_demanded_of_a_cpu(compiler: Callable[..., None]) -> None:
+    compiler(None)
+    with pytest.raises(QamError, match="capture=true needs a GPU with CUDA, but this run is on the CPU: give capture="):
+        apply(torch.device("cpu"), capture=True)
+    with pytest.raises(QamError, match="capture=no is out of range: expected true, false or auto"):
+        apply(GPU, capture="no")

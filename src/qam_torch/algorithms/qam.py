@@ -52,6 +52,7 @@ class QAM(FineTunedFlow):
             self.member_value("inv_temp", ndim=3),
             residual=self.residual,
             clip_adj=self.clip_adj,
+            at_once=observations.is_cuda,
         )
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:

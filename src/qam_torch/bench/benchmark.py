@@ -20,7 +20,8 @@ class Benchmark:
         device: "cpu" or "cuda".
         precision: "float32" or "bf16-mixed".
         clock: a key of `CLOCKS`.
-        capture: whether updates are recorded and replayed.
+        recorded: whether updates are recorded and replayed.
+        capture: "auto", True or False: whether recorded updates are CUDA graphs.
         compiled: whether recorded updates are compiled.
         config_dir: directory with configs of custom methods.
 
@@ -29,10 +30,17 @@ class Benchmark:
     """
 
     def __init__(
-        self, device: str, precision: str, clock: str, capture: bool, compiled: bool, config_dir: str | None = None
+        self,
+        device: str,
+        precision: str,
+        clock: str,
+        recorded: bool,
+        capture: bool | str,
+        compiled: bool,
+        config_dir: str | None = None,
     ) -> None:
         self.device, self.precision, self.clock = device, precision, clock
-        self.capture, self.compiled, self.config_dir = capture, compiled, config_dir
+        self.recorded, self.capture, self.compiled, self.config_dir = recorded, capture, compiled, config_dir
         self.peaks = [self._measure_peak()]
 
     def workload(self, algo: str, size: Size, population: int) -> Workload:
@@ -44,7 +52,7 @@ class Benchmark:
             population: P.
         """
         return Workload(
-            algo, size, population, self.device, capture=self.capture, compiled=self.compiled,
+            algo, size, population, self.device, recorded=self.recorded, capture=self.capture, compiled=self.compiled,
             precision=self.precision, config_dir=self.config_dir,
         )  # fmt: skip
 
@@ -65,7 +73,8 @@ class Benchmark:
             "preset": preset,
             "size": workload.size._asdict(),
             "population": workload.population,
-            "captured": self.capture,
+            "recorded": self.recorded,
+            "capture": workload.algorithm.capture_outcome,
             "compiled": self.compiled,
             "precision": self.precision,
             "clock": self.clock,

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.bench.workload import Workload
 from qam_torch.system.machine import cpu_cores
 from qam_torch.types import QamError
@@ -97,6 +98,10 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
         return time_call(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
 
     first = timed(diagnose=False), timed(diagnose=True)
+    if workload.device.type == "cuda":  # until updates of both kinds are captured
+        for diagnose in (False, True):
+            for _ in range(WARM_UP):
+                timed(diagnose)
     once = [timed(diagnose=False) for _ in range(2)]
     while len(once) < workload.stack and sum(once) < WARM_UP_SECONDS:
         once.append(timed(diagnose=False))

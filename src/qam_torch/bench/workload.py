@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from qam_torch.config.composition import compose
 from qam_torch.training.settings import RunSettings, read_settings
 from qam_torch.types import Batch, Noise
 
-__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "method_names"]
+__all__ = ["PRESETS", "STACK", "Size", "Workload", "count_flops", "flop_counter", "method_names"]
 
 STACK = 20
 
@@ -30,7 +31,8 @@ class Workload:
         size: sizes of networks and batches.
         population: int >= 1, P.
         device: where the updates run.
-        capture: whether the update is recorded and replayed.
+        recorded: whether the update is recorded and replayed.
+        capture: the key `capture`: "auto", True or False.
         stack: int >= 1, batches per call, as in a trainer's step.
         compiled: whether the update is compiled.
         precision: "float32" or "bf16-mixed".
@@ -44,7 +46,8 @@ class Workload:
         size: Size,
         population: int = 1,
         device: torch.device | str = "cpu",
-        capture: bool = True,
+        recorded: bool = True,
+        capture: bool | str = "auto",
         stack: int = STACK,
         compiled: bool = False,
         precision: str = "float32",
@@ -55,11 +58,12 @@ class Workload:
         self.device, self.stack = torch.device(device), stack
         seeds = ",".join(map(str, range(population)))
         words = [f"algo={algo}", "experiment=default", f"seeds=[{seeds}]", f"precision={precision}"]
-        config = compose([*words, f"compile={str(compiled).lower()}", *overrides], config_dir)
+        words += [f"{key}={str(value).lower()}" for key, value in (("compile", compiled), ("capture", capture))]
+        config = compose([*words, *overrides], config_dir)
         self.algorithm = _build(read_settings(config), size, self.device)
         self.algorithm.configure_optimizers()
         self.algorithm.prepare_noise(size.batch_size)
-        self.algorithm.capture = capture
+        self.algorithm.recorded = recorded
         self.batch = _synthetic_batch(size, (stack, population, size.batch_size), self.algorithm.chunk_dim, self.device)
 
     def noise(self, updates: int) -> dict[str, Tensor]:
@@ -83,14 +87,25 @@ class Workload:
         return metrics
 
     def flops(self) -> int:
-        """Matrix-product operations of one update; of the recorded one if it is captured."""
+        """Matrix-product operations of one update; of the recorded one if it is recorded."""
         batch, noise = self.example()
-        if not self.algorithm.capture:
+        if not self.algorithm.recorded:
             return count_flops(lambda: self.algorithm.gradients(batch, noise))
-        recorded = self.algorithm.captured.get((False, batch.rewards.shape))
+        recorded = self.algorithm.recordings.get((False, batch.rewards.shape))
         if recorded is None or self.algorithm.compile_update:
             recorded = RecordedGradients(self.algorithm, batch, noise, diagnose=False)
         return count_flops(lambda: recorded(batch, noise))
+
+
+def flop_counter() -> FlopCounterMode:
+    """Make a counter of matrix-product operations that also knows the products of recorded updates."""
+
+    def operations(summand: Sequence[int], a: Sequence[int], b: Sequence[int], **_: Any) -> int:
+        return 2 * math.prod(a) * b[-1]
+
+    aten = torch.ops.aten
+    recorded = (aten.addmm_, aten.baddbmm_, aten._addmm_activation)
+    return FlopCounterMode(display=False, custom_mapping=dict.fromkeys(recorded, operations))
 
 
 def count_flops(call: Callable[[], Any]) -> int:
@@ -102,7 +117,7 @@ def count_flops(call: Callable[[], Any]) -> int:
     Returns:
         Operations; a multiplication and an addition are two.
     """
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         call()
     return counter.get_total_flops()
 

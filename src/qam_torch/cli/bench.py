@@ -17,6 +17,8 @@ from qam_torch.cli.command import ListOf, Parser, run_command
 from qam_torch.types import QamError, require
 
 if TYPE_CHECKING:
+    import torch
+
     from qam_torch.bench.sizes import Size
 
 __all__ = ["main"]
@@ -34,6 +36,7 @@ precision, measured right before and right after. Both vary on a machine that ot
 
 CLOCKS = ("wall", "cpu")
 PRECISIONS = ("float32", "bf16-mixed")
+CAPTURE: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,19 +76,30 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     """Measure every combination of the options, printing each result immediately."""
     import torch
 
+    from qam_torch.inference.matrix_precision import matrix_precision
+
+    device = torch.device(options.device)
+    with matrix_precision(device, torch.float32):
+        return _measure_all(options, device)
+
+
+def _measure_all(options: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    import torch
+
     from qam_torch.bench.benchmark import Benchmark
     from qam_torch.bench.measure import machine_info
     from qam_torch.bench.table import COLUMNS, format_parts, format_row
     from qam_torch.inference.threads import threads_sleep
 
-    about = machine_info(torch.device(options.device))
+    about = machine_info(device)
     print(", ".join(f"{name} {about[name]}" for name in ("device", "cpu", "cores", "threads", "torch")))
     if threads_sleep() and torch.get_num_threads() > 1:
         print("OMP_WAIT_POLICY=passive: small updates are faster with --threads 1, which qam-train uses there")
     print(COLUMNS, flush=True)
     bench = Benchmark(
-        options.device, options.precision, options.clock, not options.eager, options.compile, options.config_dir
-    )
+        options.device, options.precision, options.clock, not options.eager, CAPTURE[options.capture], options.compile,
+        options.config_dir,
+    )  # fmt: skip
     results = []
     for algo, preset, population in itertools.product(options.algo, options.preset, options.population):
         workload = bench.workload(algo, _size(preset, options), population)
@@ -153,6 +167,7 @@ def _parser() -> Parser:
     add("--device", default="cpu", help="cpu or cuda (default cpu)")
     add("--precision", default="float32", help="float32 or bf16-mixed (default float32)")
     add("--clock", default="wall", help="wall, or cpu where other processes use the machine (default wall)")
+    add("--capture", default="auto", help="the whole update as a CUDA graph: true, false or auto (default auto)")
     add("--eager", action="store_true", help="do not record the update")
     add("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
     add("--parts", action="store_true", help="also time and count the parts of a recorded update")
@@ -177,6 +192,7 @@ def _check(options: argparse.Namespace) -> None:
     _check_names("--size", options.preset, list(PRESETS))
     _check_names("--device", [options.device], ["cpu", "cuda"])
     _check_names("--clock", [options.clock], CLOCKS)
+    _check_names("--capture", [options.capture], list(CAPTURE))
     _check_names("--precision", [options.precision], PRECISIONS)
     for name in (*Size._fields, "population", "repeats", "threads"):
         value = getattr(options, name)
@@ -187,6 +203,6 @@ def _check(options: argparse.Namespace) -> None:
     if options.updates != "auto":
         require("--updates", options.updates.isdecimal() and int(options.updates) >= 1, options.updates, "auto or >= 1")
     if options.compile and (options.eager or options.device != "cpu" or shutil.which("g++") is None):
-        raise QamError("--compile is for captured updates on a CPU with g++: leave out --eager, or install g++")
+        raise QamError("--compile is for recorded updates on a CPU with g++: leave out --eager, or install g++")
     if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
         raise QamError(f"--json {options.json} cannot be written: give a file in an existing, writable directory")

@@ -96,7 +96,7 @@ class TrainingData(LightningDataModule):
     def draw(self, steps: int) -> Batch:
         """The stacked batches (U, P, B, ...) of the next steps, online after one step in every environment.
 
-        On the CPU they do not depend on how steps are grouped.
+        They do not depend on how steps are grouped.
         """
         if self.online is not None and self.step >= self.online.offline_steps:
             return self._draw_online(self.online, steps)

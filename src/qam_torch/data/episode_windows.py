@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from qam_torch.data.random_numbers import each_update
 from qam_torch.data.windows import ChunkWindows, WindowTable
 from qam_torch.types import Batch, QamError
 
@@ -118,7 +119,7 @@ def draw_by_episode(
         lengths: (E,) int64, transitions of each episode, at least 2; E >= 1.
         updates: U, number of batches.
         batch_size: B, starts per batch.
-        generator: on the device of `lengths`. On the CPU the draws do not depend on how updates are grouped.
+        generator: on the device of `lengths`. The draws do not depend on how updates are grouped.
 
     Returns:
         Indices of episodes and offsets from their first transition, (U, B) int64 each. If there are more episodes than
@@ -130,8 +131,10 @@ def draw_by_episode(
     distinct = count > batch_size
     sizes = [count if distinct else batch_size, batch_size]
     # In double precision, so that two of many episodes hardly ever tie.
-    shape = (updates, sum(sizes))
-    numbers = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    numbers = each_update(
+        updates,
+        lambda: torch.rand(sum(sizes), generator=generator, dtype=torch.float64, device=generator.device),
+    )
     keys, places = numbers.split(sizes, dim=1)
     episodes = keys.topk(batch_size, dim=1).indices if distinct else (keys * count).long()
     return episodes, (places * (lengths[episodes] - 1)).long()

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qam_torch.data.random_numbers import each_update
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, Experience, QamError, require
 
@@ -133,7 +134,8 @@ class ReplayWindows:
         """Draw starts (U, B) of one member's batches: those below `data_starts` are in the dataset."""
 
         def uniform(low: int, high: int, count: int) -> Tensor:
-            return torch.randint(low, high, (updates, count), generator=generator, device=generator.device)
+            device = generator.device
+            return each_update(updates, lambda: torch.randint(low, high, (count,), generator=generator, device=device))
 
         split, end = self.data_starts, self.data_starts + self.collected_starts
         if self.mode == "append":

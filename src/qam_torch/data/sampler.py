@@ -64,8 +64,8 @@ class ChunkSampler:
     def sample(self, updates: int = 1) -> Batch:
         """Draw a stack of `updates` batches; fields are (U, P, B, ...). Nothing is read back to the host.
 
-        Every member draws from its own generator, (U, B) starts at a time: on the CPU a member's stream of windows
-        does not depend on how updates are grouped into calls.
+        Every member draws from its own generator, the starts of one update at a time: a member's windows of an update
+        do not depend on how updates are grouped into calls.
         """
         require("updates", updates >= 1, updates, "an integer >= 1")
         rows = self.batch_size

@@ -81,14 +81,16 @@ def sample_memoryless(
     Source: Li & Levine 2026, the memoryless SDE of the fine-tuned flow.
     """
     dt = 1.0 / flow_steps
+    times = torch.arange(flow_steps - 1, dtype=x_0.dtype, device=x_0.device) / flow_steps
+    sigma = memoryless_sigma(times, dt).view(-1, *(1,) * x_0.ndim)
+    increments = noise[: flow_steps - 1] * (dt**0.5 * sigma)
     x = x_0
     xs = [x]
     for i in range(flow_steps - 1):
         t = i * dt
         value = velocity(x, t) if differentiable else velocity(x, t).detach()
         # x + dt (2 v - x / (t + dt)) + sqrt(dt) sigma_t eps, with the two terms in x gathered.
-        x = torch.add(x * (1 - dt / (t + dt)), value, alpha=2 * dt)
-        x = x.add_(noise[i], alpha=dt**0.5 * memoryless_sigma(t, dt))
+        x = torch.add(increments[i], x, alpha=1 - dt / (t + dt)).add_(value, alpha=2 * dt)
         xs.append(x)
     with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):
         last = base_velocity(x, 1 - dt)

@@ -14,6 +14,7 @@ from qam_torch.algorithms.core.acting import PopulationActor
 from qam_torch.envs.step_metrics import StepMetric
 from qam_torch.inference.episodes import evaluate_members
 from qam_torch.inference.load_algorithm import load_algorithm, member_index
+from qam_torch.inference.matrix_precision import matrix_precision
 from qam_torch.rollout.evaluation import Evaluation, require_execute_steps
 from qam_torch.rollout.pools import evaluation_pool
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
@@ -90,23 +91,24 @@ def evaluate(
     if execute_steps is None:
         execute_steps = run.get("execute_steps")
     members, stream = algorithm.members, f"evaluate/{seed}"
-    with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
-        outcome = evaluate_members(
-            algorithm, pool, episodes, action_dim, seed, stream, attribute, execute_steps=execute_steps
-        )
-    if video is not None:
-        from qam_torch.rollout.video import render_episodes  # imageio is an extra
+    with matrix_precision(algorithm.device, algorithm.dtype_of_values):
+        with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
+            outcome = evaluate_members(
+                algorithm, pool, episodes, action_dim, seed, stream, attribute, execute_steps=execute_steps
+            )
+        if video is not None:
+            from qam_torch.rollout.video import render_episodes  # imageio is an extra
 
-        lone = _acting_algorithm(checkpoint, chosen or 0, device)
-        render_episodes(
-            PopulationActor(lone, attribute, f"{stream}/video"),
-            suite.make(run, video=True),
-            video_episodes,
-            Path(video),
-            algorithm.horizon_length,
-            seed,
-            execute_steps=execute_steps,
-        )
+            lone = _acting_algorithm(checkpoint, chosen or 0, device)
+            render_episodes(
+                PopulationActor(lone, attribute, f"{stream}/video"),
+                suite.make(run, video=True),
+                video_episodes,
+                Path(video),
+                algorithm.horizon_length,
+                seed,
+                execute_steps=execute_steps,
+            )
     return outcome
 
 

@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     """Parameters of one layer with the ensemble axes flattened to E, or dropped where E = 1.
 
     kernel  (E, in, out) or (in, out)
-    bias    (E, 1, out)  or (1, out)
+    bias    (E, 1, out)  or (out,), which a GPU adds in the product's own kernel
     scale, shift  like bias, the LayerNorm after the activation; None without
     """
 
@@ -159,13 +159,16 @@ class MLP(nn.Module):
                 return parameter.view(parameter.shape[axes:])
             return parameter.flatten(0, axes - 1) if axes > 1 else parameter
 
+        def vector(parameter: Tensor) -> Tensor:
+            return parameter.flatten() if lone else view(parameter)
+
         norms = len(self.scales)
         return [
             Layer(
                 view(kernel),
-                view(bias),
-                view(self.scales[i]) if i < norms else None,
-                view(self.shifts[i]) if i < norms else None,
+                vector(bias),
+                vector(self.scales[i]) if i < norms else None,
+                vector(self.shifts[i]) if i < norms else None,
             )
             for i, (kernel, bias) in enumerate(zip(self.kernels, self.biases, strict=True))
         ]

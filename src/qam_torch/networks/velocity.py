@@ -64,7 +64,7 @@ class BoundVelocity:
         self.lone = first.kernel.ndim == 2
         kernel_s, self.kernel_x, self.kernel_t = first.kernel.split(field.split, dim=-2)
         rows = observations.flatten(0, -2) if self.lone else observations
-        self.hidden = torch.matmul(rows, kernel_s) + first.bias
+        self.hidden = affine(rows, kernel_s, first.bias)
         self.shape = observations.shape[:-1]
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:

@@ -36,6 +36,6 @@ def parity_figure(ours: LearningCurves, theirs: LearningCurves, title: str | Non
         axes.set_ylabel(label)
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     panels[0].set_ylim(0, 1)
-    panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     set_title(figure, title)
     return figure

@@ -27,6 +27,7 @@ NEUTRAL = (
     "online_workers",
     "num_threads",
     "compile",
+    "capture",
     "hydra",
 )
 """Where and how a run is executed. Runs that differ only here have the same directory."""

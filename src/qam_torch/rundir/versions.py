@@ -6,6 +6,10 @@ import contextlib
 import importlib
 import importlib.metadata
 import platform
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["library_version", "versions"]
 
@@ -17,13 +21,19 @@ def library_version() -> str:
     return importlib.import_module("qam_torch").__version__
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's numbers."""
-    import torch  # not above: what only reads and writes a run's files starts at once
+def versions(device: torch.device) -> dict[str, str]:
+    """Versions of Python and of the packages that decide a run's numbers, and the name of the device.
 
+    Args:
+        device: where the run computes; another one is not used.
+    """
     found = {"python": platform.python_version(), "qam_torch": library_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or "cpu"
+    found["device"] = platform.processor() or "cpu"
+    if device.type == "cuda":
+        import torch  # not above: what only reads and writes a run's files starts at once
+
+        found["device"] = torch.cuda.get_device_name(device)
     return found

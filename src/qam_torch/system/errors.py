@@ -10,6 +10,10 @@ RUN_MEMORY = "lower batch_size, or train fewer members"
 """Advice where the memory is full during a run."""
 
 
+FULL_GPU = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What errors of a GPU's libraries contain where its memory is full."""
+
+
 def sentence_of(error: BaseException, memory: str) -> str | None:
     """The sentence for an error that a user can act on; None for a mistake in the library.
 
@@ -18,9 +22,10 @@ def sentence_of(error: BaseException, memory: str) -> str | None:
         memory: advice after a full memory.
     """
     reason = " ".join(str(error).split())
-    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU.
-    full = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    if full or (isinstance(error, RuntimeError) and "can't allocate memory" in reason):
-        device = "the GPU's memory" if type(error).__name__ == "OutOfMemoryError" else "the memory"
+    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU and in libraries of the GPU.
+    of_torch = isinstance(error, RuntimeError)
+    on_gpu = type(error).__name__ == "OutOfMemoryError" or (of_torch and any(sign in reason for sign in FULL_GPU))
+    if on_gpu or isinstance(error, MemoryError) or (of_torch and "can't allocate memory" in reason):
+        device = "the GPU's memory" if on_gpu else "the memory"
         return f"{device} is full{f' ({reason[:120]})' if reason else ''}: {memory}"
     return str(error) if isinstance(error, (QamError, OSError)) else None

@@ -17,6 +17,7 @@ from qam_torch.data.datamodule import TrainingData
 from qam_torch.envs.host_process import pickled_metrics
 from qam_torch.envs.pool import EnvironmentFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names
+from qam_torch.inference.matrix_precision import matrix_precision
 from qam_torch.inference.threads import computing_threads
 from qam_torch.rollout.pools import evaluation_pool, workers_for
 from qam_torch.rundir.metrics_file import MetricsFile
@@ -36,6 +37,7 @@ from qam_torch.training.callbacks.ending import EndingCallback
 from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.callbacks.metrics import MetricsCallback
 from qam_torch.training.callbacks.progress_bar import ProgressBarCallback
+from qam_torch.training.callbacks.versions import VersionsCallback
 from qam_torch.training.description import describe
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.finished_run import finished_run
@@ -137,6 +139,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     method, update = settings.method, settings.update
     trainer = build_trainer(settings.accelerator, settings.devices)
     device = trainer.strategy.root_device
+    held.enter_context(matrix_precision(device, update.dtype))
     start = choose_start(paths, settings.schedule, settings.init_from, settings.continues)
     schedule = replace(settings.schedule, offline_steps=start.offline_steps)
     data = load_data(settings.request, device, update.dtype)
@@ -182,7 +185,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     checkpoint = start.begin(paths, algorithm, module, description)
     paths.failure.unlink(missing_ok=True)
     write_text(paths.config, OmegaConf.to_yaml(settings.values))
-    write_json(paths.versions, versions())
+    write_json(paths.versions, versions(device))
 
     # Callbacks, in the order in which they act at an event
     wall_time = WallTime()
@@ -197,6 +200,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     checkpoints = CheckpointCallback(schedule, evaluation, paths, metrics, wall_time, description, ending)
     trainer.callbacks += [  # type: ignore[attr-defined]
         EndingCallback(ending),
+        VersionsCallback(paths.versions),
         divergence,
         evaluation,
         MetricsCallback(schedule, evaluation, divergence, metrics, additions.loggers, wall_time, collector.statistics),
@@ -213,6 +217,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
+        algorithm.to(device)  # Lightning has moved it to the CPU, where the policy would draw other noise
         summary = summarize(
             method.name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             settings.evaluation.compare_behavior, additions.plots,
@@ -224,6 +229,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         with contextlib.suppress(QamError):  # the failure itself is reported
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
+    algorithm.cpu()
     print_results(paths, summary)
     return RunResult(paths.directory, summary, algorithm, start.resumed)
 

@@ -45,6 +45,7 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
     if summary["behavior"] is not None:
         rows.append(("behaviour flow", _outcome(summary["behavior"])))
     rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))
+    rows.append(("capture", summary["versions"]["capture"]))
     if summary["online_steps"]:
         rows.append(("online steps", f"{summary['online_steps']:,} a seed"))
     files = (paths.summary, paths.metrics, paths.config, paths.versions, paths.tensorboard)

@@ -93,7 +93,7 @@ def summarize(
         "behavior": None if behavior is None else behavior.summary(grid=bool(cells)),
         "data": data.source,
         "plots": pictures,
-        "versions": versions(),
+        "versions": {**versions(algorithm.device), "capture": algorithm.capture_outcome},
     }
     write_json(paths.summary, summary)
     return summary

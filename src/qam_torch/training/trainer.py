@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -32,7 +33,8 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     """The trainer of a run.
 
     Args:
-        accelerator: Lightning's name of the device.
+        accelerator: "auto" (a CUDA GPU where there is one, otherwise the CPU), "gpu", "cpu", or another name that
+            Lightning knows.
         devices: 1, or a list of one index.
 
     Raises:
@@ -40,7 +42,7 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     """
     try:
         return L.Trainer(
-            accelerator=accelerator,
+            accelerator=_lightning_name(accelerator),
             devices=devices,
             precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
             # One process, also under Slurm, where Lightning would queue the job again by itself.
@@ -56,6 +58,16 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise QamError(f"trainer.accelerator={accelerator} cannot be used here ({reason}): try trainer=auto") from None
+
+
+def _lightning_name(accelerator: str) -> str:
+    """Lightning's name of the device; its own choices could be Apple's GPUs, which have no float64.
+
+    Hyperparameters that differ between members are in float64.
+    """
+    if accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if accelerator == "gpu" else accelerator
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:

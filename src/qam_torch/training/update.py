@@ -33,6 +33,7 @@ class UpdateSettings:
     batch_size: int
     precision: str
     compile: bool | str
+    capture: bool | str
     num_threads: int | None
     on_divergence: str
 
@@ -40,6 +41,7 @@ class UpdateSettings:
         require("batch_size", is_integer(self.batch_size, 1), self.batch_size, "an integer >= 1")
         require("precision", self.precision in PRECISIONS, self.precision, ", ".join(PRECISIONS))
         require("compile", self.compile in (True, False, "auto"), self.compile, "true, false or auto")
+        require("capture", self.capture in (True, False, "auto"), self.capture, "true, false or auto")
         threads = self.num_threads
         require("num_threads", threads is None or is_integer(threads, 1), threads, "an integer >= 1, or null")
         require("on_divergence", self.on_divergence in ("stop", "freeze"), self.on_divergence, "stop or freeze")
@@ -51,7 +53,7 @@ class UpdateSettings:
         return found
 
     def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
-        """Choose whether the update is compiled, the precision of its matrix products, and what happens to divergence.
+        """Choose how the update runs, the precision of its matrix products, and what happens to divergence.
 
         Args:
             algorithm: to configure.
@@ -60,18 +62,21 @@ class UpdateSettings:
             updates: that the run makes.
 
         Raises:
-            QamError: compile=true where nothing can be compiled.
+            QamError: compile=true where nothing can be compiled, or capture=true where nothing can be captured.
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
-        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile()
+        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile(
+            device
+        )
+        if self.capture is True and device.type != "cuda":
+            raise QamError("capture=true needs a GPU with CUDA, but this run is on the CPU: give capture=auto")
+        algorithm.capture = self.capture
         algorithm.mixed_precision = self.precision == "bf16-mixed"
-        if device.type == "cuda" and self.dtype == torch.float32:
-            torch.set_float32_matmul_precision("high")  # TensorFloat-32
 
-    def _can_compile(self) -> bool:
+    def _can_compile(self, device: torch.device) -> bool:
         """Whether torch.compile works here; if not, print why, or raise QamError with compile=true."""
-        problem = compilation_problem()
+        problem = compilation_problem(device.type)
         if problem is None:
             return True
         if self.compile is True:
@@ -81,20 +86,22 @@ class UpdateSettings:
 
 
 @functools.cache
-def compilation_problem() -> str | None:
-    """Compile, load and call a trivial function; returns why that fails, or None where it works.
+def compilation_problem(device: str) -> str | None:
+    """Compile, load and call a trivial function on a kind of device; returns why that fails, or None where it works.
 
     What is needed for it, such as the compiler's precompiled headers, is kept for the update.
     """
     try:
-        torch.compile(torch.sin, fullgraph=True, dynamic=False)(torch.zeros(8))
+        torch.compile(torch.sin, fullgraph=True, dynamic=False)(torch.zeros(8, device=device))
     except Exception as error:  # of torch, the compiler, or the file system of its cache
         return next(iter(str(error).splitlines()), type(error).__name__)[:300]
     return None
 
 
 def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:
-    """Whether to compile the update: on a CPU with a C++ compiler, for long runs of small networks.
+    """Whether to compile the update: with "auto" on a CPU with a C++ compiler, for long runs of small networks.
+
+    On a GPU the compiled update is captured like any other; whether that pays has not been measured yet.
 
     Args:
         choice: the key `compile`: True, False or "auto".
@@ -103,12 +110,12 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
         updates: that the run makes.
 
     Raises:
-        QamError: compile=true without a compiler.
+        QamError: compile=true without a compiler on a CPU.
     """
+    if device.type != "cpu":
+        return choice is True
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if choice is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
     pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
-    if choice is not True and (compiler is None or not pays):
-        return False
-    return choice is not False and device.type == "cpu"
+    return choice is True or (choice == "auto" and compiler is not None and pays)

@@ -83,8 +83,6 @@ class WarmStart:
         if noise is not None and same_device:
             content["noise"] = {**noise, "rows": data.sampler.batch_size}
         set_loader_step(content, updates)
-        for group in content["optimizer_states"][0]["param_groups"]:
-            group["lr"] = algorithm.common_values["lr"]
         AtomicCheckpointIO().save_checkpoint(content, target)
         if not same_device:
             print("the checkpoint comes from another kind of device: its random streams start again")

@@ -128,7 +128,7 @@ class CollectingActor:
 
         shapes = [(self.streams, self.algorithm.observation_dim), *(draw.shape for draw in self.noise.draws.values())]
         parameter = next(self.algorithm.networks.parameters())
-        return record(act, [parameter.new_zeros(self.algorithm.members, *shape) for shape in shapes])
+        return record(act, [parameter.new_zeros(self.algorithm.members, *shape) for shape in shapes]).forward
 
     @torch.no_grad()
     def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["adam_state", "fused_adam_step"]
+__all__ = ["adam_state", "expect_uncaptured_steps", "fused_adam_step"]
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -20,6 +20,11 @@ def adam_state(optimizer: torch.optim.Adam, group: dict[str, Any]) -> list[list[
     tensors: list[list[Tensor]] = [[], [], []]
     optimizer._init_group(group, tensors[0], [], tensors[1], tensors[2], [], [])
     return tensors
+
+
+def expect_uncaptured_steps(optimizer: torch.optim.Adam) -> None:
+    """Accept steps outside of a CUDA graph, before it is captured or in its place, without torch's warning."""
+    optimizer._warned_capturable_if_run_uncaptured = True
 
 
 def fused_adam_step(

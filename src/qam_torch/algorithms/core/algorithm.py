@@ -8,16 +8,17 @@ is here: the joint optimiser, gradient clipping, Polyak averaging, metrics. The 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from qam_torch.algorithms.core.cuda_graph import GraphedUpdate
+from qam_torch.algorithms.core.adam_internals import expect_uncaptured_steps
+from qam_torch.algorithms.core.cuda_graph import Made
+from qam_torch.algorithms.core.fast_update import FastUpdate
 from qam_torch.algorithms.core.lightning import Training
 from qam_torch.algorithms.core.loss_terms import LossTerm, differentiate
-from qam_torch.algorithms.core.member_adam import MemberAdam, member_norms, scale_members
+from qam_torch.algorithms.core.member_adam import MemberAdam, keep_own_options, member_norms, scale_members
 from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
 from qam_torch.algorithms.core.noise import member_generators
 from qam_torch.algorithms.core.normalization import Normalization
@@ -44,10 +45,11 @@ class Algorithm(Training):
     target_update_rate  float (0, 1], or one a member   Polyak rate of the target networks
     clip_grad           bool           clip each member's joint gradient to global norm 1
 
-    Three attributes choose how the update runs, not what it computes: `capture` (default True) records the
-    differentiated losses and replays them, on a GPU the whole update as a CUDA graph; `compile_update` (default False)
-    also compiles them; `mixed_precision` (default False) makes their matrix products in bfloat16, while parameters,
-    optimiser and network outputs stay as they are.
+    Four attributes choose how the update runs, not what it computes; set them before the first update. `recorded`
+    (default True) records the differentiated losses and replays them. `capture` (default "auto") makes the whole
+    recorded update one CUDA graph: "auto" where there is a GPU and the graph computes the same, True or an error, or
+    False. `compile_update` (default False) compiles what is recorded. `mixed_precision` (default False) makes matrix
+    products in bfloat16, while parameters, optimiser and network outputs stay as they are.
 
     Raises QamError when a number is out of range.
 
@@ -86,11 +88,12 @@ class Algorithm(Training):
         self.targets = nn.ModuleDict()
         self.rates_of_targets: dict[str, str] = {}
         self.normalization = Normalization()
-        self.capture = True
+        self.recorded = True
+        self.capture: str | bool = "auto"
         self.compile_update = False
         self.mixed_precision = False
-        self.captured: dict[Any, RecordedGradients] = {}
-        self.graphed: dict[Any, GraphedUpdate] = {}
+        self._fast: FastUpdate | None = None
+        self._last_outcome = "no update was made"
 
     # What a method defines
 
@@ -212,32 +215,42 @@ class Algorithm(Training):
         diagnose  also compute every metric
         ->        name -> (P,): the losses, or every metric
         """
-        if not (self.capture and self.device.type == "cuda"):
-            return self._update(batch, noise, diagnose)
-        key = (diagnose, batch.rewards.shape)
-        if key not in self.graphed:
-            self.graphed[key] = GraphedUpdate(partial(self._update, diagnose=diagnose), batch, noise)
-        return self.graphed[key](batch, noise)
+        if self._fast is None:
+            self._fast = FastUpdate(self.capture, self.recorded, self.device)
+        return self._fast(self, batch, noise, diagnose)
 
-    def _update(self, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
-        if self.capture:
-            key = (diagnose, batch.rewards.shape)
-            if key not in self.captured:
-                # The rare diagnosed update is not worth a second compilation.
-                self.captured[key] = RecordedGradients(
-                    self, batch, noise, diagnose, self.compile_update and not diagnose
-                )
-            report, gradients = self.captured[key](batch, noise)
-        else:
-            terms, gradients = self.gradients(batch, noise)
-            report = self.report(terms, diagnose)
+    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
+        """The second half of an update: move targets and networks by these gradients."""
         for p, g in zip(self._online, gradients, strict=True):
             p.grad = g
         norm = self.apply_gradients()
-        return {**report, "gradient/norm": norm} if diagnose else report
+        return Made({**report, "gradient/norm": norm} if diagnose else report, gradients)
+
+    @property
+    def capture_outcome(self) -> str:
+        """How updates are made, such as "CUDA graph, equal to the recorded update bit for bit"."""
+        return self._last_outcome if self._fast is None else self._fast.outcome
+
+    @property
+    def recordings(self) -> dict[Any, RecordedGradients]:
+        """The recorded updates, by (with all metrics, shape of the rewards)."""
+        return {} if self._fast is None else self._fast.recordings
+
+    def forget_recordings(self) -> None:
+        """Drop recordings and graphs, which hold addresses of the tensors that they were made with."""
+        self._last_outcome, self._fast = self.capture_outcome, None
+        adam = getattr(self, "adam", None)  # made by configure_optimizers
+        if isinstance(adam, MemberAdam):
+            adam.forget_slices()
+
+    def _apply(self, *arguments: Any, **options: Any) -> Self:
+        """torch's hook behind `to`, `cpu`, `double` and the like, which move tensors to other memory."""
+        self.forget_recordings()
+        return super()._apply(*arguments, **options)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all online networks; it is elementwise, so members do not mix."""
+        self.forget_recordings()
         # Listed once: walking the modules at every update would take longer than moving a small network.
         self._online = list(self.networks.parameters())
         self._copies: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
@@ -251,7 +264,9 @@ class Algorithm(Training):
         rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)
         freezes = self.divergence.freezes
         if len(set(rates)) > 1 or freezes:
-            self.adam = MemberAdam(self._online, rates, self.divergence.alive if freezes else None, **adam)
+            self.adam = MemberAdam(self._online, rates, self.divergence if freezes else None, **adam)
         else:
             self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
+        keep_own_options(self.adam)
+        expect_uncaptured_steps(self.adam)
         return self.adam

@@ -1,4 +1,4 @@
-"""A whole update as one CUDA graph: a single launch instead of some thousand, from a host that is not waited for.
+"""CUDA graphs: a single launch instead of some thousand, from a host that is not waited for.
 
 The update is a closed function of (state, batch, noise) that reads nothing on the host, which is what a graph needs.
 Its inputs have to stay at the same addresses, so batches and noise are copied into buffers of the graph's own.
@@ -6,65 +6,179 @@ Its inputs have to stay at the same addresses, so batches and noise are copied i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from qam_torch.types import Batch, Noise
 
-__all__ = ["GraphedUpdate"]
+__all__ = ["CudaGraphs", "GraphedUpdate", "Made", "graphs_on"]
 
-Update = Callable[[Batch, Noise], dict[str, Tensor]]
+Part = tuple[str, Callable[[], None]]
 
-WARM_UP = 3
-"""Updates made one operation at a time before the graph is captured; they create the optimiser's state."""
+
+class Made(NamedTuple):
+    """What an update leaves, besides the changed state.
+
+    Attributes:
+        report: losses or metrics by name, (P,) each.
+        gradients: in the order of `networks.parameters()`, as the optimizer has used them.
+    """
+
+    report: dict[str, Tensor]
+    gradients: list[Tensor | None]
+
+
+class CudaGraphs:
+    """Captures functions on one GPU, all in one stream.
+
+    All graphs share one pool of memory: they are replayed one after another, and what a replay leaves is read before
+    the next. A graph that is destroyed while another is captured ends that capture, so garbage is collected before a
+    capture and not during it.
+
+    Args:
+        device: the GPU.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.stream = torch.cuda.Stream(device)
+        self.pool = torch.cuda.graph_pool_handle()
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """Inside the block, work is done in the stream of captures; it follows earlier work, and later work follows it.
+
+        What is captured runs here first, because libraries keep handles and memory for each stream.
+        """
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
+        try:
+            with torch.cuda.stream(self.stream):  # which restores the current stream even where ending a capture fails
+                yield
+        finally:
+            current.wait_stream(self.stream)
+
+    def capture(self, function: Callable[[], None]) -> Callable[[], None]:
+        """Record what a function launches, without running it; calling the result runs it.
+
+        Raises:
+            RuntimeError: the function cannot be captured. The current stream is as before.
+        """
+
+        def whole(begin: Callable[[str], None]) -> None:
+            begin("")
+            function()
+
+        ((_, replay),) = self.capture_parts(whole)
+        return replay
+
+    def capture_parts(self, function: Callable[[Callable[[str], None]], None]) -> list[Part]:
+        """Record what a function launches, as a graph for each stretch of it.
+
+        Args:
+            function: calls its argument with a name wherever a stretch begins, before it launches anything.
+
+        Returns:
+            Name and replay of each stretch, in order. All of them together, in this order, are one run.
+        """
+        graphs: list[tuple[str, torch.cuda.CUDAGraph]] = []
+
+        def begin(name: str) -> None:
+            if graphs:
+                graphs[-1][1].capture_end()
+            graph = torch.cuda.CUDAGraph()
+            # Other threads may use the GPU meanwhile: the next data file may be read just now.
+            graph.capture_begin(pool=self.pool, capture_error_mode="thread_local")
+            graphs.append((name, graph))
+
+        gc.collect()
+        torch.cuda.synchronize(self.device)
+        torch.cuda.empty_cache()
+        with self.aside(), _no_collection():
+            try:
+                function(begin)
+                graphs[-1][1].capture_end()
+            except BaseException:
+                with contextlib.suppress(RuntimeError, IndexError):  # the first failure is reported
+                    graphs[-1][1].capture_end()
+                raise
+        return [(name, graph.replay) for name, graph in graphs]
+
+
+def graphs_on(device: torch.device) -> CudaGraphs | None:
+    """What captures graphs on a device; None where there are none."""
+    return CudaGraphs(device) if device.type == "cuda" else None
 
 
 class GraphedUpdate:
-    """An update for one shape of batch, captured after a few ordinary calls and replayed from then on.
+    """An update for one shape of batch, with buffers for its inputs.
 
-    update        (batch, noise) -> name -> (P,); changes its state in place and reads nothing on the host
-    batch, noise  an example; later ones have the same shapes
-    capture       function -> its replay; by default a CUDA graph
+    The update itself is passed to each call and not kept, so that a graph never keeps its algorithm alive.
 
-    Every call makes exactly one update, the ordinary ones too.
+    Args:
+        graphs: captures it.
+        batch: an example; later ones have the same shapes.
+        noise: an example, likewise.
+
+    Attributes:
+        calls: updates made so far.
+        captured: whether `replay` can be called.
+        made: what the last update has left; after a replay, in memory that the next replay overwrites.
     """
 
-    def __init__(
-        self,
-        update: Update,
-        batch: Batch,
-        noise: Noise,
-        capture: Callable[[Callable[[], None]], Callable[[], None]] | None = None,
-    ) -> None:
-        self.update, self.capture = update, capture or cuda_graph
+    def __init__(self, graphs: CudaGraphs, batch: Batch, noise: Noise) -> None:
+        self.graphs = graphs
         self.buffers = [tensor.clone() for tensor in (*batch, *noise.values())]
         self.batch = Batch(*self.buffers[: len(batch)])
         self.noise = dict(zip(noise, self.buffers[len(batch) :], strict=True))
         self.calls = 0
-        self.replay: Callable[[], None] | None = None
-        self.report: dict[str, Tensor] = {}
+        self.made = Made({}, [])
+        self._replay: Callable[[], None] | None = None
 
-    def __call__(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """-> name -> (P,), the caller's to keep."""
+    @property
+    def captured(self) -> bool:
+        """Whether there is a graph."""
+        return self._replay is not None
+
+    def load(self, batch: Batch, noise: Noise) -> None:
+        """Copy the inputs of the next update into the buffers."""
         torch._foreach_copy_(self.buffers, [*batch, *(noise[name] for name in self.noise)])
         self.calls += 1
-        if self.calls <= WARM_UP:
-            self._run()
-        else:
-            if self.replay is None:
-                self.replay = self.capture(self._run)
-            self.replay()
-        return {name: value.clone() for name, value in self.report.items()}
 
-    def _run(self) -> None:
-        self.report = self.update(self.batch, self.noise)
+    def run(self, update: Callable[[Batch, Noise], Made]) -> None:
+        """Make the update one operation at a time."""
+        with self.graphs.aside():
+            self.made = update(self.batch, self.noise)
+
+    def capture(self, update: Callable[[Batch, Noise], Made]) -> None:
+        """Capture the update without making it."""
+
+        def keep() -> None:
+            self.made = update(self.batch, self.noise)
+
+        self._replay = self.graphs.capture(keep)
+
+    def replay(self) -> None:
+        """Make the update as it was captured."""
+        assert self._replay is not None
+        self._replay()
+
+    def report(self) -> dict[str, Tensor]:
+        """The last update's report, in memory of its own."""
+        return {name: value.clone() for name, value in self.made.report.items()}
 
 
-def cuda_graph(function: Callable[[], None]) -> Callable[[], None]:
-    """Record what the function launches, without running it; calling the result runs it."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        function()
-    return graph.replay
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

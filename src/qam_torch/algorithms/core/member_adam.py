@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from qam_torch.algorithms.core.adam_internals import adam_state, fused_adam_step
+from qam_torch.algorithms.core.divergence import Divergence
 
-__all__ = ["MemberAdam", "member_norms", "scale_members"]
+__all__ = ["MemberAdam", "keep_own_options", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
@@ -22,21 +23,29 @@ class MemberAdam(torch.optim.Adam):
     Args:
         parameters: each with the leading axis P.
         rates: (P,), step sizes.
-        alive: (P,) bool; where it is False, neither the member's parameters nor its moments change. It is read on the
-            parameters' device and never on the host. None: all members are updated.
+        divergence: where its `alive` is False, neither the member's parameters nor its moments change. It is read on
+            the parameters' device and never on the host. None: all members are updated.
         **adam: further arguments of torch's Adam.
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], rates: Sequence[float], alive: Tensor | None = None, **adam: Any
+        self,
+        parameters: Iterable[nn.Parameter],
+        rates: Sequence[float],
+        divergence: Divergence | None = None,
+        **adam: Any,
     ) -> None:
         super().__init__(parameters, lr=rates[0], fused=True, **adam)
-        self.rates, self.alive = tuple(rates), alive
+        self.rates, self.divergence = tuple(rates), divergence
         self._slices: list[list[tuple[Tensor, ...]]] | None = None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As Adam's."""
         super().load_state_dict(state_dict)
+        self.forget_slices()
+
+    def forget_slices(self) -> None:
+        """Look up parameters and moments again at the next step; call it when they have moved to other memory."""
         self._slices = None
 
     @torch.no_grad()
@@ -49,7 +58,9 @@ class MemberAdam(torch.optim.Adam):
         steps = [self.state[parameter]["step"] for parameter in trained]
         torch._foreach_add_(steps, 1)
         gradients = zip(*(parameter.grad.split(1) for parameter in trained), strict=True)
-        skipped = [None] * len(self.rates) if self.alive is None else self.alive.logical_not().float().split(1)
+        skipped: Sequence[Tensor | None] = [None] * len(self.rates)
+        if self.divergence is not None:
+            skipped = self.divergence.alive.logical_not().float().split(1)
         for p, own in enumerate(gradients):
             parameters, averages, squares = self._slices[p]
             fused_adam_step(
@@ -71,21 +82,45 @@ class MemberAdam(torch.optim.Adam):
         return [list(own) for own in zip(*by_member, strict=True)]
 
 
+def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
+    """Let a checkpoint restore the optimizer's state alone: step size and options are those of this run and device."""
+
+    def with_own_options(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
+        pairs = zip(saved["param_groups"], optimizer.param_groups, strict=True)
+        return {**saved, "param_groups": [{**own, "params": group["params"]} for group, own in pairs]}
+
+    optimizer.register_load_state_dict_pre_hook(with_own_options)
+
+
 def member_norms(gradients: Sequence[Tensor]) -> Tensor:
     """Each member's global L2 norm over all tensors: (P,)."""
-    if gradients[0].shape[0] == 1:
-        norms = torch.stack(torch._foreach_norm(list(gradients))).unsqueeze(-1)
-    else:
-        norms = torch.stack(
-            [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
-        )
+    if _one_by_one(gradients):
+        members = _by_member(gradients)
+        norms = torch.stack(torch._foreach_norm([gradient for own in members for gradient in own]))
+        return torch.linalg.vector_norm(norms.view(len(members), -1), dim=1)
+    norms = torch.stack(
+        [torch.linalg.vector_norm(g.flatten(1) if g.ndim > 1 else g[:, None], dim=1) for g in gradients]
+    )
     return torch.linalg.vector_norm(norms, dim=0)
 
 
 def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
     """In place, each member's gradients times its scale (P,)."""
-    if len(scale) == 1:
-        torch._foreach_mul_(list(gradients), scale.squeeze())
+    if _one_by_one(gradients):
+        for factor, own in zip(scale, _by_member(gradients), strict=True):
+            torch._foreach_mul_(own, factor)
     else:
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *(1,) * (gradient.ndim - 1)))
+
+
+def _one_by_one(gradients: Sequence[Tensor]) -> bool:
+    """Whether members take turns: one call for all tensors of a member is one kernel on a GPU."""
+    return gradients[0].is_cuda or len(gradients[0]) == 1
+
+
+def _by_member(gradients: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Each member's part of every tensor."""
+    if len(gradients[0]) == 1:
+        return [list(gradients)]
+    return [list(own) for own in zip(*(gradient.split(1) for gradient in gradients), strict=True)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,13 +29,39 @@ def member_generators(seeds: Sequence[int], stream: str, device: torch.device | 
     return generators
 
 
-def _flat(draw: Draw) -> bool:
-    """Whether it is made of uniform numbers."""
-    return draw.uniform or draw.integers is not None
+class _Kind(NamedTuple):
+    """The draws of a stream that are made of normal numbers, or of uniform ones: side by side, from one call."""
+
+    fill: Callable[..., Tensor]
+    draws: dict[str, Draw]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of each draw."""
+        return [math.prod(draw.shape) for draw in self.draws.values()]
+
+    def named(self, numbers: Tensor) -> dict[str, Tensor]:
+        """Take (..., n) apart into the draws, (..., *shape) each."""
+        found = {}
+        for (name, draw), flat in zip(self.draws.items(), numbers.split(self.sizes, dim=-1), strict=True):
+            found[name] = flat.unflatten(-1, draw.shape)
+            if draw.integers is not None:
+                # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
+                found[name] = (found[name] * (draw.integers - draw.first + 1)).floor() + draw.first
+        return found
+
+
+def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
+    """The kinds of a stream, normal numbers first; only those that there are."""
+    kinds = [_Kind(Tensor.normal_, {}), _Kind(Tensor.uniform_, {})]
+    for name, draw in draws.items():
+        if draw.stream == stream:
+            kinds[draw.uniform or draw.integers is not None].draws[name] = draw
+    return [kind for kind in kinds if kind.draws]
 
 
 class NamedNoise:
-    """Draws every named noise of a number of updates at once.
+    """Draws every named noise of a number of updates, which does not depend on how updates are grouped into calls.
 
     draws   name -> Draw, what one update of one member consumes
     seeds   one a member
@@ -64,37 +90,23 @@ class NamedNoise:
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
-            for uniform in (False, True):
-                draws = {n: d for n, d in self.draws.items() if d.stream == own and _flat(d) == uniform}
-                if draws:
-                    named |= self._sample(draws, uniform, generators, updates, asked)
+            kinds = _kinds(self.draws, own)
+            sizes = [(updates, self.members, sum(kind.sizes)) for kind in kinds]
+            drawn = [torch.empty(size, dtype=self.dtype, device=self.device) for size in sizes]
+            for p, generator in enumerate(generators):
+                rows = [numbers[:, p] for numbers in drawn]
+                if asked is not None and not asked[p]:
+                    for row in rows:
+                        row.zero_()
+                    continue
+                # One update after another: a GPU's generator advances by calls and not by numbers, so that one call
+                # for all updates would draw others. So does a CPU's, unless normal numbers are a multiple of 16.
+                for update in zip(*(row.unbind() for row in rows), strict=True):
+                    for kind, numbers in zip(kinds, update, strict=True):
+                        kind.fill(numbers, generator=generator)
+            for kind, numbers in zip(kinds, drawn, strict=True):
+                named |= kind.named(numbers)
         return {name: named[name] for name in self.draws}
-
-    def _sample(
-        self,
-        draws: Mapping[str, Draw],
-        uniform: bool,
-        generators: Sequence[torch.Generator],
-        updates: int,
-        asked: Sequence[bool] | np.ndarray | None,
-    ) -> dict[str, Tensor]:
-        """Draws of one stream and one kind, side by side from one call for each member."""
-        fill = torch.rand if uniform else torch.randn
-        sizes = [math.prod(draw.shape) for draw in draws.values()]
-        out = torch.empty(updates, self.members, sum(sizes), dtype=self.dtype, device=self.device)
-        for p, generator in enumerate(generators):
-            if asked is not None and not asked[p]:
-                out[:, p] = 0
-                continue
-            out[:, p] = fill(updates, sum(sizes), generator=generator, dtype=self.dtype, device=self.device)
-        named = {}
-        for (name, draw), flat in zip(draws.items(), out.split(sizes, dim=-1), strict=True):
-            drawn = flat.unflatten(-1, draw.shape)
-            # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
-            named[name] = drawn
-            if draw.integers is not None:
-                named[name] = (drawn * (draw.integers - draw.first + 1)).floor() + draw.first
-        return named
 
     def state_dict(self) -> dict[str, Any]:
         """Generator states; restoring them continues the draws bit for bit."""

@@ -1,0 +1,215 @@
+"""How updates are made: captured as a CUDA graph, recorded as a flat list of operations, or one operation at a time.
+
+Each faster way is compared with the slower one when it is first used. Where they differ, or where the faster one fails,
+updates continue in the slower way, and one sentence is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Made, graphs_on
+from qam_torch.algorithms.core.recording import Differentiable, RecordedGradients
+from qam_torch.algorithms.core.self_check import TOLERANCE, Snapshot, Trained, largest_difference, reason_of
+from qam_torch.types import Batch, Noise, QamError
+
+__all__ = ["WARM_UP", "FastUpdate"]
+
+WARM_UP = 3
+"""Updates made one operation at a time before a graph is captured; they create the optimizer's state."""
+
+ROUNDING = 0.1
+"""Difference that is accepted of operations rewritten for a GPU, where products have ten bits (TensorFloat-32)."""
+
+Key = tuple[bool, torch.Size]
+
+log = logging.getLogger(__name__)
+
+
+class Updated(Differentiable, Trained, Protocol):
+    """What is updated: an algorithm."""
+
+    compile_update: bool
+
+    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
+        """Move targets and networks."""
+        ...
+
+
+class FastUpdate:
+    """Makes updates of one algorithm, as long as its tensors stay where they are.
+
+    The algorithm is passed to each call and not kept, so that recordings and graphs are freed with it.
+
+    Args:
+        capture: "auto", True or False: whether an update is a CUDA graph. With True, what prevents it is an error.
+        recorded: whether losses and gradients are recorded.
+        device: of the algorithm.
+
+    Attributes:
+        recordings: by (with all metrics, shape of the rewards).
+        outcome: how updates are made, a short phrase.
+
+    Raises:
+        QamError: capture=True on a device without CUDA graphs.
+    """
+
+    def __init__(self, capture: str | bool, recorded: bool, device: torch.device) -> None:
+        self.demanded, self.recorded = capture is True, recorded
+        self.recordings: dict[Key, RecordedGradients] = {}
+        self._graphed: dict[Key, GraphedUpdate] = {}
+        self._graphs = graphs_on(device) if recorded and capture is not False else None
+        if not recorded:
+            self.outcome = "one operation at a time"
+        elif capture is False:
+            self.outcome = "recorded replay"
+        elif self._graphs is None:
+            self.outcome = "recorded replay (no CUDA device)"
+        else:
+            self.outcome = "recorded replay (not captured yet)"
+        if self.demanded and self._graphs is None:
+            problem = f"the updates run on {device}" if recorded else "the updates are not recorded"
+            raise QamError(f"capture=true needs recorded updates on a CUDA device, but {problem}: give capture=auto")
+
+    def __call__(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
+        """Make exactly one update; name -> (P,), the caller's to keep."""
+        if self._graphs is None:
+            return self._make(algorithm, batch, noise, diagnose).report
+        key = (diagnose, batch.rewards.shape)
+        graphed = self._graphed.get(key)
+        if graphed is None:
+            graphed = self._graphed[key] = GraphedUpdate(self._graphs, batch, noise)
+        graphed.load(batch, noise)
+        if graphed.captured:
+            graphed.replay()
+        else:
+
+            def make(batch: Batch, noise: Noise) -> Made:
+                return self._make(algorithm, batch, noise, diagnose)
+
+            if graphed.calls > WARM_UP:
+                return self._capture(algorithm, graphed, make)
+            graphed.run(make)
+        return graphed.report()
+
+    # Captured
+
+    def _capture(
+        self, algorithm: Updated, graphed: GraphedUpdate, make: Callable[[Batch, Noise], Made]
+    ) -> dict[str, Tensor]:
+        """Capture the update and make it both ways; the result is that of the update that is not captured."""
+        before: Snapshot | None = None
+        problem, difference = "", 0.0
+        try:
+            before = Snapshot(algorithm)
+            graphed.capture(make)
+            graphed.replay()
+        except Exception as error:
+            problem = reason_of(error)
+        captured = graphed.made
+        if before is not None:
+            before.restore()
+        graphed.run(make)
+        if not problem:
+            difference = _difference(captured, graphed.made)
+        if difference > TOLERANCE:
+            problem = f"the graph differs from the recorded update by {difference:.1e} of an array's largest entry"
+        report = graphed.report()
+        if not problem:
+            graphed.made = Made(captured.report, [])  # where replays leave their report; gradients are not read again
+            self.outcome = f"CUDA graph, equal to the recorded update {_to_how_much(difference)}"
+            return report
+        self._graphs = None
+        self._graphed.clear()
+        self.outcome = f"recorded replay (capture failed: {problem})"
+        if self.demanded:
+            raise QamError(f"capture=true, but the update cannot be captured ({problem}): give capture=auto")
+        log.warning("updates are not captured as a CUDA graph (%s): the recorded operations are replayed", problem)
+        return report
+
+    # Not captured
+
+    def _make(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+        """One update, recorded where that is possible."""
+        return algorithm.finish_update(*self._differentiate(algorithm, batch, noise, diagnose), diagnose)
+
+    def _differentiate(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+        if not self.recorded:
+            return _by_operation(algorithm, batch, noise, diagnose)
+        key = (diagnose, batch.rewards.shape)
+        recording = self.recordings.get(key)
+        if recording is not None:
+            return Made(*recording(batch, noise))
+        return self._record(algorithm, batch, noise, key)
+
+    def _record(self, algorithm: Updated, batch: Batch, noise: Noise, key: Key) -> Made:
+        """Record losses and gradients, and compute them both ways; the result is that without the recording."""
+        diagnose = key[0]
+        expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
+        try:
+            recording = RecordedGradients(algorithm, *_other_numbers(batch, noise), diagnose)
+            difference = _difference(Made(*recording(batch, noise)), expected)
+        except QamError:
+            raise
+        except Exception as error:
+            problem = reason_of(error)
+        else:
+            if difference > TOLERANCE:
+                problem = f"a gradient differs by {difference:.1e}: a loss reads a number on the host, or draws one"
+        if not problem:
+            if batch.rewards.is_cuda:
+                _rewrite_for_gpu(recording, batch, noise, expected)
+            if algorithm.compile_update and not diagnose:  # a rare update is not worth another compilation
+                recording.compile()
+                recording(batch, noise)  # which compiles it now, before a graph is captured
+            self.recordings[key] = recording
+            return expected
+        self.recorded, self._graphs = False, None
+        self.recordings.clear()
+        self._graphed.clear()
+        self.outcome = f"one operation at a time (recording failed: {problem})"
+        if self.demanded:
+            raise QamError(f"capture=true, but the update cannot be recorded ({problem}): give capture=auto")
+        log.warning("updates are not recorded (%s): they are made one operation at a time, which is slower", problem)
+        return expected
+
+
+def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: Made) -> None:
+    """Compute the same by fewer kernels, unless the numbers differ by more than rounding."""
+    problem = ""
+    try:
+        recording.rewrite(for_gpu=True)
+        difference = _difference(Made(*recording(batch, noise)), expected)
+        if difference > (TOLERANCE if batch.rewards.dtype == torch.float64 else ROUNDING):
+            problem = f"a gradient differs by {difference:.1e}"
+    except Exception as error:
+        problem = reason_of(error)
+    if problem:
+        recording.rewrite(for_gpu=False)
+        log.warning("recorded operations are not rewritten for the GPU (%s): updates take more kernels", problem)
+
+
+def _by_operation(algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+    terms, gradients = algorithm.gradients(batch, noise)
+    return Made(algorithm.report(terms, diagnose), gradients)
+
+
+def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
+    """An example with other numbers, so that a number which is read while recording does not fit the batch itself."""
+    fields = ("observations", "actions", "rewards", "next_observations")
+    other = batch._replace(**{name: 0.5 * getattr(batch, name) for name in fields})
+    return other, {name: draw.flip(1) if draw.ndim > 1 else draw for name, draw in noise.items()}
+
+
+def _difference(ours: Made, theirs: Made) -> float:
+    pairs = [(made.report.values(), made.gradients) for made in (ours, theirs)]
+    return max(largest_difference(*both) for both in zip(*pairs, strict=True))
+
+
+def _to_how_much(difference: float) -> str:
+    return "bit for bit" if difference == 0 else f"to {difference:.0e}"

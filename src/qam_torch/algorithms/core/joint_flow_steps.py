@@ -1,0 +1,173 @@
+"""Rewrite a recorded update so that two evaluations of a flow at the same time are one of twice as many rows.
+
+The action in a TD target and the sampled path of adjoint matching, for example, both go through f_theta step by step.
+Their steps need not wait for each other, and a GPU makes two steps as fast as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import fx
+
+from qam_torch.algorithms.core.recording_passes import recorded_value
+
+__all__ = ["join_flow_steps"]
+
+aten = torch.ops.aten
+PRODUCTS = (aten.addmm.default, aten.baddbmm.default)
+ROW_BY_ROW = (aten.gelu.default, aten._to_copy.default)
+FUNCTIONAL = {aten.add_.Tensor: aten.add.Tensor, aten.logical_and_.default: aten.logical_and.default}
+
+
+class Step(NamedTuple):
+    """One evaluation of a flow without gradient: a chain of operations, of which each is the only user of the last.
+
+    operations  from the addition of the time's share to the observations' share of the first layer (..., B, H), to the
+                product of the last layer
+    """
+
+    operations: list[Any]  # fx.Node, whose arguments are of too many types for a checker
+
+    @property
+    def observed(self) -> Any:
+        """The observations' share of the first layer, (..., B, H)."""
+        return self.operations[0].args[0]
+
+    @property
+    def x(self) -> Any:
+        """The point, (..., B, D)."""
+        return next(node.args[1] for node in self.operations if node.target in PRODUCTS)
+
+    @property
+    def velocity(self) -> Any:
+        """The result, (..., B, D)."""
+        return self.operations[-1]
+
+    @property
+    def time(self) -> float:
+        """The flow time t."""
+        return float(self.operations[0].kwargs.get("alpha", 1))
+
+    def is_like(self, other: Step) -> bool:
+        """Whether another step is through the same layers, at the same time but for rounding, with as many rows."""
+        return (
+            recorded_value(self.x).shape == recorded_value(other.x).shape
+            and math.isclose(self.time, other.time, rel_tol=1e-9, abs_tol=1e-12)
+            and self.layers() == other.layers()
+        )
+
+    def layers(self) -> list[object]:
+        """What the operations are, and the parameters that they use."""
+        own = {self.observed, self.x, *self.operations}
+        given = [[argument for argument in node.args if argument not in own] for node in self.operations]
+        return [(node.target, more) for node, more in zip(self.operations, given, strict=True)]
+
+    def waits_for(self, other: Step) -> bool:
+        """Whether this step needs the velocity of another one."""
+        seen, pending = set(), list(self.operations)
+        while pending:
+            for source in pending.pop().all_input_nodes:
+                if source not in seen:
+                    seen.add(source)
+                    pending.append(source)
+        return other.velocity in seen
+
+
+def join_flow_steps(module: fx.GraphModule) -> None:
+    """Evaluate steps of a flow in pairs where they are alike and neither depends on the other."""
+    _undo_writing(module)
+    graph = module.graph
+    if any(isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable for node in graph.nodes):
+        return
+    open_steps: list[Step] = []
+    observed: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
+    for step in [step for node in graph.nodes for step in _steps_from(node)]:
+        for other in open_steps:
+            if other.is_like(step) and not step.waits_for(other) and not other.waits_for(step):
+                open_steps.remove(other)
+                _join(graph, other, step, observed)
+                break
+        else:
+            open_steps.append(step)
+    if observed:
+        _sort(graph)
+
+
+def _undo_writing(module: fx.GraphModule) -> None:
+    """Write results to memory of their own where that is all the same, so that operations may change places."""
+    for node in module.graph.nodes:
+        if node.target in FUNCTIONAL and list(node.args[0].users) == [node]:
+            node.target = FUNCTIONAL[node.target]
+
+
+def _steps_from(first: Any) -> Iterator[Step]:
+    """The step that begins with this operation, if it does."""
+    if first.target is not aten.add.Tensor or len(first.users) != 1 or not isinstance(first.args[1], fx.Node):
+        return
+    operations = [first]
+    place = 0  # of the chain among the arguments of the next product
+    while len(operations[-1].users) == 1:
+        (user,) = operations[-1].users
+        if user.target in PRODUCTS and user.args[place] is operations[-1]:
+            place = 1
+        elif user.target not in ROW_BY_ROW:
+            break
+        operations.append(user)
+    while operations[-1].target in ROW_BY_ROW:
+        operations.pop()
+    if sum(node.target in PRODUCTS for node in operations) > 1:
+        yield Step(operations)
+
+
+def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, fx.Node], fx.Node]) -> None:
+    """Replace two steps by one, whose rows are first those of the one and then those of the other."""
+    rows = recorded_value(one.x).shape[-2]
+
+    def call(target: Any, *args: Any, like: fx.Node, count: int, **kwargs: Any) -> fx.Node:
+        node = graph.call_function(target, args, kwargs)
+        given = recorded_value(like)
+        node.meta = {**like.meta, "val": given.new_empty((*given.shape[:-2], count, given.shape[-1]))}
+        return node
+
+    with graph.inserting_before(next(iter(reversed(graph.nodes)))):
+        sources = (one.observed, two.observed)
+        if sources not in observed:
+            observed[sources] = call(aten.cat.default, list(sources), -2, like=one.observed, count=2 * rows)
+        joined = {
+            one.observed: observed[sources],
+            one.x: call(aten.cat.default, [one.x, two.x], -2, like=one.x, count=2 * rows),
+        }
+        for node in one.operations:
+            given = [joined.get(argument, argument) for argument in node.args]
+            joined[node] = call(node.target, *given, like=node, count=2 * rows, **node.kwargs)
+        h = joined[one.velocity]
+        for start, step in ((0, one), (rows, two)):
+            part = call(aten.slice.Tensor, h, -2, start, start + rows, like=step.velocity, count=rows)
+            step.velocity.replace_all_uses_with(part)
+    for step in (one, two):
+        for node in reversed(step.operations):
+            graph.erase_node(node)
+
+
+def _sort(graph: fx.Graph) -> None:
+    """Put operations after those whose results they use, else as they are."""
+    placed: set[fx.Node] = set()
+    order: list[fx.Node] = []
+    for end in list(graph.nodes):
+        pending = [end]
+        while pending:
+            node = pending[-1]
+            missing = [source for source in node.all_input_nodes if source not in placed]
+            if missing and node not in placed:
+                pending += missing
+                continue
+            pending.pop()
+            if node not in placed:
+                placed.add(node)
+                order.append(node)
+    for before, node in zip(order, order[1:], strict=False):
+        before.append(node)

@@ -1,0 +1,228 @@
+"""Rewrites of a recorded list of operations: the same numbers to the bit, by fewer operations."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+__all__ = [
+    "PRODUCTS_WITH_NUMBER",
+    "SIMPLIFICATIONS",
+    "call_directly",
+    "is_view",
+    "multiply_in_place",
+    "recorded_value",
+    "written_to",
+]
+
+aten = torch.ops.aten
+SAME_VALUE = {aten.detach.default, aten.alias.default}
+VIEWS = {aten.view.default, aten._unsafe_view.default}
+PRODUCTS_WITH_NUMBER = {aten.mul.Tensor, aten.mul.Scalar}
+RESHAPES = {*VIEWS, aten.expand.default}
+# Operations with a direct Python binding, which costs half of calling them through torch.ops.
+FUNCTIONS = (
+    "add",
+    "addcmul",
+    "addmm",
+    "baddbmm",
+    "bmm",
+    "cat",
+    "clamp",
+    "div",
+    "lerp",
+    "mean",
+    "mm",
+    "mul",
+    "pow",
+    "select",
+    "split_with_sizes",
+    "squeeze",
+    "stack",
+    "std_mean",
+    "sub",
+    "sum",
+    "t",
+    "transpose",
+    "unsqueeze",
+)
+METHODS = ("add_", "addmm_", "baddbmm_", "expand", "mul_", "sigmoid_", "view")
+
+
+def drop_relabelling(module: fx.GraphModule) -> None:
+    """Remove operations that return their input unchanged, and reshapes of reshapes."""
+    for node in list(module.graph.nodes):
+        if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        source = node.args[0]
+        if node.target in VIEWS:
+            while source.target in VIEWS and recorded_value(source.all_input_nodes[0]).is_contiguous():
+                source = source.all_input_nodes[0]
+            node.update_arg(0, source)
+        if node.target in SAME_VALUE or (
+            node.target in RESHAPES and recorded_value(source).shape == recorded_value(node).shape
+        ):
+            node.replace_all_uses_with(source)
+            module.graph.erase_node(node)
+
+
+def drop_units(module: fx.GraphModule) -> None:
+    """Remove products with 1 and first powers, which differentiating `addcmul` and `square` leaves behind."""
+    changing = written_to(module)
+    for node in list(module.graph.nodes):
+        if node.target not in (*PRODUCTS_WITH_NUMBER, aten.pow.Tensor_Scalar) or node.args[1] != 1:
+            continue
+        source = node.args[0]
+        alike = recorded_value(source).dtype == recorded_value(node).dtype
+        shared = node in changing or changing.intersection(_memory(source))
+        if alike and not shared and not _is_returned(node):
+            node.replace_all_uses_with(source)
+            module.graph.erase_node(node)
+
+
+def drop_kept_dimensions(module: fx.GraphModule) -> None:
+    """Sum without keeping dimensions that a view drops at once, as in the gradient of a bias vector."""
+    for node in list(module.graph.nodes):
+        if node.target not in VIEWS or node.args[0].target is not aten.sum.dim_IntList:
+            continue
+        total = node.args[0]
+        if len(total.args) == 3 and total.args[2] and list(total.users) == [node]:
+            x, dims, _ = total.args
+            kept = [size for dim, size in enumerate(recorded_value(x).shape) if dim not in dims]
+            if list(recorded_value(node).shape) == kept:
+                total.args = (x, dims)
+                total.meta["val"] = recorded_value(node)
+                node.replace_all_uses_with(total)
+                module.graph.erase_node(node)
+
+
+def drop_repeats(module: fx.GraphModule) -> None:
+    """Compute once what is asked for twice, such as a weight in lower precision."""
+    changing = written_to(module)
+    first: dict[Any, fx.Node] = {}
+    for node in list(module.graph.nodes):
+        if is_view(node.target) and changing.intersection(node.all_input_nodes):
+            changing.add(node)
+        if node.op == "get_attr":
+            key: Any = id(getattr(module, node.target))
+        elif node.op == "call_function" and not changing.intersection([node, *node.all_input_nodes]):
+            key = (node.target, str(node.args), str(node.kwargs))
+        else:
+            continue
+        if first.setdefault(key, node) is not node:
+            node.replace_all_uses_with(first[key])
+            module.graph.erase_node(node)
+
+
+def recorded_value(node: fx.Node) -> Tensor:
+    """The tensor a node stood for while it was recorded."""
+    return node.meta["val"]
+
+
+def fold_constants(module: fx.GraphModule) -> None:
+    """Evaluate once what depends on no input: constants, and views of parameters, which follow them in place."""
+    written = written_to(module)
+    values: dict[fx.Node, Any] = {}
+    parameters: set[fx.Node] = set()
+    for node in list(module.graph.nodes):
+        if node.op == "get_attr":
+            values[node] = node.meta["val"] = getattr(module, node.target)
+            parameters.add(node)
+        if node.op != "call_function" or not all(source in values for source in node.all_input_nodes):
+            continue
+        if node in written:
+            continue
+        if parameters.intersection(node.all_input_nodes):
+            if not is_view(node.target):
+                continue
+            parameters.add(node)
+        arguments = fx.node.map_arg(node.args, lambda source: values[source])
+        with torch.no_grad():
+            values[node] = node.target(*arguments, **node.kwargs)
+        if isinstance(values[node], Tensor):
+            name = f"folded_{len(values)}"
+            module.register_buffer(name, values[node], persistent=False)
+            with module.graph.inserting_before(node):
+                constant = module.graph.get_attr(name)
+            constant.meta["val"] = values[node]
+            node.replace_all_uses_with(constant)
+            values[constant] = values[node]
+            if node in parameters:
+                parameters.add(constant)
+
+
+SIMPLIFICATIONS = (drop_relabelling, drop_units, drop_kept_dimensions, drop_repeats, fold_constants)
+"""In this order, for every device, also before compilation."""
+
+
+def multiply_in_place(module: fx.GraphModule) -> None:
+    """Add a matrix product to its summand in place where nothing else needs the summand, which is not copied then."""
+    in_place = {aten.addmm.default: aten.addmm_.default, aten.baddbmm.default: aten.baddbmm_.default}
+    for node in module.graph.nodes:
+        if node.target not in in_place:
+            continue
+        summand, own = node.args[0], recorded_value(node)
+        given = recorded_value(summand)
+        alike = (given.shape, given.stride(), given.dtype) == (own.shape, own.stride(), own.dtype)
+        if alike and _is_needed_once(summand) and node.all_input_nodes.count(summand) == 1:
+            node.target = in_place[node.target]
+
+
+def call_directly(module: fx.GraphModule) -> None:
+    """Call torch's own Python functions and methods where they are the same operation."""
+    for node in module.graph.nodes:
+        if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
+            continue
+        name = node.target.overloadpacket.__name__
+        if name in FUNCTIONS:
+            node.target = getattr(torch, name)
+        elif name in METHODS:
+            node.target = getattr(Tensor, name)
+
+
+def _memory(node: fx.Node) -> set[fx.Node]:
+    """The node and the results that it may share its memory with: what it is a view of, or was written over."""
+    shared = {node}
+    while node.op == "call_function" and not _is_fresh(node) and node.all_input_nodes:
+        node = node.all_input_nodes[0]
+        shared.add(node)
+    return shared
+
+
+def _is_returned(node: fx.Node) -> bool:
+    """Whether a result or a view of it is returned, so that the caller may write to it."""
+    return any(user.op == "output" or (is_view(user.target) and _is_returned(user)) for user in node.users)
+
+
+def _is_fresh(node: fx.Node) -> bool:
+    if not isinstance(node.target, torch._ops.OpOverload) or node.target in SAME_VALUE:
+        return False
+    return not (node.target.is_view or node.target._schema.is_mutable)
+
+
+def _is_needed_once(node: fx.Node) -> bool:
+    """Whether a result's memory is its own, or that of a result it is a view of, and read by one operation alone."""
+    while len(node.users) == 1 and node.op == "call_function" and is_view(node.target) and node.args:
+        node = node.all_input_nodes[0]
+    return len(node.users) == 1 and node.op == "call_function" and _is_fresh(node)
+
+
+def written_to(module: fx.GraphModule) -> set[fx.Node]:
+    """Nodes whose memory is written to in place, directly or through a view."""
+    written: set[fx.Node] = set()
+    for node in module.graph.nodes:
+        if not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable):
+            continue
+        target = node.args[0]
+        while isinstance(target, fx.Node) and target not in written:
+            written.add(target)
+            target = target.args[0] if is_view(target.target) else None
+    return written
+
+
+def is_view(target: Any) -> bool:
+    """Whether an operation returns a view of its input."""
+    return target is operator.getitem or (isinstance(target, torch._ops.OpOverload) and target.is_view)

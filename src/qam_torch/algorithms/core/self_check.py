@@ -1,0 +1,78 @@
+"""Whether a fast way of making updates computes what a slower one computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+__all__ = ["TOLERANCE", "Snapshot", "largest_difference", "reason_of"]
+
+TOLERANCE = 1e-5
+"""Difference that is accepted, relative to an array's largest entry; equal bits are expected."""
+
+
+class Trained(Protocol):
+    """What a snapshot needs of an algorithm."""
+
+    adam: torch.optim.Adam
+
+    def parameters(self) -> Iterator[Any]:
+        """Of networks and targets."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """Of the module."""
+        ...
+
+
+class Snapshot:
+    """A copy of everything that an update changes: parameters, buffers and the optimizer's state.
+
+    Args:
+        algorithm: after at least one update, so that the optimizer has its state.
+    """
+
+    def __init__(self, algorithm: Trained) -> None:
+        moments = (tensor for state in algorithm.adam.state.values() for tensor in state.values())
+        self.tensors = [tensor.detach() for tensor in (*algorithm.parameters(), *algorithm.buffers(), *moments)]
+        self.copies = [tensor.clone() for tensor in self.tensors]
+
+    def restore(self) -> None:
+        """Write the copy back, in place."""
+        for tensor, copy in zip(self.tensors, self.copies, strict=True):
+            tensor.copy_(copy)
+
+
+@torch.no_grad()
+def largest_difference(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | None]) -> float:
+    """The largest difference of pairs of arrays, relative to the largest finite entry of the second.
+
+    Args:
+        ours: arrays, or None for what is not there.
+        theirs: what they are expected to be.
+
+    Returns:
+        0 where all are equal, also in where they are infinite or NaN; inf where one is finite and the other is not,
+        or one is there and the other is not.
+    """
+    differences = []
+    for our, their in zip(ours, theirs, strict=True):
+        if our is None or their is None:
+            if our is not their:
+                return math.inf
+            continue
+        a, b = our.double(), their.double()
+        equal = (a == b) | (a.isnan() & b.isnan())
+        apart = torch.where(equal, 0.0, (a - b).abs()).nan_to_num(nan=math.inf, posinf=math.inf)
+        scale = torch.where(b.isfinite(), b.abs(), 0.0)
+        differences.append(torch.where(apart.max() > 0, apart.max() / scale.max(), 0.0))
+    return float(torch.stack(differences).max()) if differences else 0.0
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error, or its kind."""
+    return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__
