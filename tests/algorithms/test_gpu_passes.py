@@ -10,7 +10,8 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from qam_torch.algorithms import Algorithm, qam
-from qam_torch.algorithms.core import member_adam, recording
+from qam_torch.algorithms.core import fast_update, member_adam, recording
+from qam_torch.algorithms.core.cuda_graph import Made
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES, fuse_activations
 from qam_torch.algorithms.core.member_adam import member_norms, scale_members
 from qam_torch.algorithms.core.recording import record
@@ -107,6 +108,21 @@ def test_steps_of_a_flow_are_joined_where_neither_waits_for_the_other(as_on_a_gp
     assert sum("addmm" in name for name in names) == 2 * 2
 
 
+def test_steps_in_bfloat16_are_joined(as_on_a_gpu: None) -> None:
+    kernel, kernel_t, out = (torch.nn.Parameter(torch.randn(*shape)) for shape in ((2, 8), (1, 8), (8, 2)))
+    bias = torch.nn.Parameter(torch.randn(2))
+
+    def velocity(hidden: Tensor, x: Tensor) -> Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+            return torch.addmm(bias, gelu(torch.addmm(torch.add(hidden, kernel_t, alpha=0.5), x, kernel)), out)
+
+    def two_steps(hidden: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
+        return [velocity(hidden, x), velocity(hidden + 1, y)]
+
+    names = recorded_for_a_gpu(two_steps, *(torch.randn(5, width) for width in (8, 2, 2)))
+    assert sum("addmm" in name for name in names) == 2
+
+
 def test_rows_that_are_copied_into_a_tensor_are_stacked(as_on_a_gpu: None) -> None:
     def function(x: Tensor) -> list[Tensor]:
         path = torch.empty(3, 2, dtype=torch.float64)
@@ -174,3 +190,31 @@ def test_norms_and_clipping_one_member_after_another(monkeypatch: pytest.MonkeyP
         found.append([member_norms(gradients), *scaled])
     for together, apart in zip(*found, strict=True):
         torch.testing.assert_close(apart, together, rtol=1e-14, atol=0)
+
+
+def failing(module: fx.GraphModule) -> None:
+    raise RuntimeError("an operation it does not know")
+
+
+def wrong(module: fx.GraphModule) -> None:
+    for node in module.graph.nodes:
+        if node.target is torch.ops.aten.mean.dim:
+            node.target = torch.ops.aten.sum.dim_IntList
+
+
+@pytest.mark.parametrize(("rewrite", "why"), [(failing, "an operation it does not know"), (wrong, "differs by")])
+def test_a_rewrite_that_fails_or_computes_something_else_is_left_out(
+    rewrite: Callable[[fx.GraphModule], None],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    algorithm, batch = make(kind_of("QAM")), make_batch(1)
+    noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}
+    recorded = recording.RecordedGradients(algorithm, batch, noise, diagnose=False)
+    expected = Made(*recorded(batch, noise))
+    monkeypatch.setattr(recording, "GPU_PASSES", (rewrite,))
+    fast_update._rewrite_for_gpu(recorded, batch, noise, expected)
+    assert all(torch.equal(a, b) for a, b in zip(recorded(batch, noise)[1], expected.gradients, strict=True))
+    (message,) = caplog.messages
+    assert message.startswith("recorded operations are not rewritten for the GPU") and why in message

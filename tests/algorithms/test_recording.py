@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, fx
 
@@ -13,15 +15,21 @@ def operations(recorded: fx.GraphModule) -> list[str]:
     return [getattr(node.target, "__name__", str(node.target)) for node in nodes]
 
 
+def same(function: Callable[..., list[Tensor]], *example: Tensor) -> list[str]:
+    """Names of the recorded operations, which leave the same numbers and the same inputs, bit for bit."""
+    recorded, copies = record(function, example), [one.clone() for one in example]
+    assert all(torch.equal(a, b) for a, b in zip(recorded(*example), function(*copies), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(example, copies, strict=True))
+    return operations(recorded)
+
+
 def test_repeats_are_computed_once() -> None:
     weight = torch.nn.Parameter(torch.randn(3, 3))
 
     def function(x: Tensor) -> list[Tensor]:
         return [x @ weight.bfloat16().float(), x.sin() @ weight.bfloat16().float()]
 
-    recorded, x = record(function, [torch.randn(2, 3)]), torch.randn(2, 3)
-    assert all(torch.equal(a, b) for a, b in zip(recorded(x), function(x), strict=True))
-    assert sum("_to_copy" in name for name in operations(recorded)) == 2  # there and back
+    assert sum("_to_copy" in name for name in same(function, torch.randn(2, 3))) == 2  # there and back
 
 
 def test_what_is_written_to_in_between_is_computed_again() -> None:
@@ -32,5 +40,38 @@ def test_what_is_written_to_in_between_is_computed_again() -> None:
         y.mul_(3)
         return [before, view * 2, y.view(-1) * 2]
 
-    recorded, x = record(function, [torch.randn(2, 3)]), torch.randn(2, 3)
-    assert all(torch.equal(a, b) for a, b in zip(recorded(x), function(x), strict=True))
+    same(function, torch.randn(2, 3))
+
+
+def test_products_are_added_in_place_where_the_summand_is_not_needed_again() -> None:
+    weight, bias = torch.nn.Parameter(torch.randn(3, 3)), torch.nn.Parameter(torch.randn(3))
+
+    def function(x: Tensor, given: Tensor) -> list[Tensor]:
+        with torch.no_grad():
+            kept = x + 1
+            own = torch.addmm(x * 2, x, weight)
+            seen = torch.addmm((x * 3).view(1, 2, 3)[0], x, weight)
+            others = [torch.addmm(one, x, weight) for one in (kept, given, bias, weight[:2])]
+            return [own, seen, *others, kept]
+
+    names = same(function, torch.randn(2, 3), torch.randn(2, 3))
+    assert (names.count("addmm_"), names.count("addmm")) == (2, 4)
+
+
+def test_products_with_one_and_first_powers_are_left_out_unless_they_are_copies() -> None:
+    def function(x: Tensor) -> list[Tensor]:
+        y = x + 1
+        copy = y * 1
+        y.mul_(3)
+        return [copy, y, (x.sin() * 1).cos(), (x.sin() ** 1).exp(), (x * 1).view(6)]
+
+    names = same(function, torch.randn(2, 3))
+    assert (names.count("mul"), names.count("pow")) == (2, 0)
+
+
+def test_dimensions_that_are_dropped_at_once_are_not_kept() -> None:
+    def function(x: Tensor) -> list[Tensor]:
+        kept = x.sum(1, keepdim=True)
+        return [x.sum(0, keepdim=True).view(3), kept.view(2), kept, x.sum(0, keepdim=True).view(3, 1)]
+
+    assert same(function, torch.randn(2, 3)).count("view") == 2

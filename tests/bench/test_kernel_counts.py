@@ -34,14 +34,14 @@ def qam() -> dict[str, dict[str, dict[str, float]]]:
 @pytest.mark.parametrize(
     ("part", "lone", "dozen"),
     [
-        ("memoryless SDE", 101, 171),
+        ("memoryless SDE", 100, 169),
         ("acting in the TD target", 19, 27),
         ("adjoint/loss", 59, 75),
         ("lean adjoint", 181, 185),
-        ("behavior/loss", 47, 52),
-        ("critic/loss", 101, 103),
+        ("behavior/loss", 46, 51),
+        ("critic/loss", 100, 102),
         ("Polyak, clipping, Adam", 17, 43),
-        ("total", 525, 655),
+        ("total", 522, 652),
     ],
 )
 def test_kernels_of_qam(part: str, lone: int, dozen: int, qam: dict[str, dict[str, dict[str, float]]]) -> None:

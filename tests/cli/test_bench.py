@@ -147,6 +147,21 @@ def test_eager_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [(True, 1), (False, 0)]
 
 
+def test_capture_is_the_key_of_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[bool | str] = []
+
+    def measured(workload: Workload, updates: int | None, repeats: int, *_: object) -> dict[str, Any]:
+        seen.append(workload.algorithm.capture)
+        return dict.fromkeys(FIGURES, 1.0)
+
+    monkeypatch.setattr(benchmark, "measure", measured)
+    for flags, status in (([], 0), (["--capture", "false"], 0), (["--capture", "true"], 1)):
+        fake_peaks(monkeypatch, 1e12, 1e12)
+        assert main(["--size", "small", *SMALL_FLAGS.split(), *flags]) == status
+    assert seen == ["auto", False]
+    assert "capture=true needs a GPU with CUDA" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -161,6 +176,7 @@ def test_eager_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("--updates 0", "--updates=0 is out of range"),
         ("--threads 0", "--threads=0 is out of range"),
         ("--precision half", "unknown --precision 'half': expected one of float32, bf16-mixed"),
+        ("--capture maybe", "unknown --capture 'maybe': expected one of auto, true, false"),
         ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
         ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),

@@ -108,6 +108,19 @@ def test_a_population_has_a_row_for_each_member(population: RunResult) -> None:
     assert len(population.summary["final"]["success_by_seed"]) == 3
 
 
+def test_how_updates_are_grouped_changes_no_result(tiny_fit: Fit, tmp_path: Path) -> None:
+    """QAM draws normal and uniform numbers; 7 rows are no multiple of what a CPU draws at once."""
+    common = ("offline_steps=12", "batch_size=7", "eval_episodes=1")
+    groupings = (
+        ("updates_per_step=12", "log_every=12", "eval_every=12", "checkpoint_every=12"),
+        ("updates_per_step=5", "log_every=4", "eval_every=6", "checkpoint_every=7"),
+    )
+    runs = [tiny_fit(tmp_path / words[0], *common, *words) for words in groupings]
+    states = [run.algorithm.state_dict() for run in runs if run.algorithm is not None]
+    assert len(states) == 2 and all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert runs[0].summary["final"] == runs[1].summary["final"]
+
+
 def test_every_evaluation_is_computed_where_the_run_is_trained(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,7 +57,7 @@ def _driver() -> str:
     """Version of NVIDIA's driver."""
     words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=20, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown (nvidia-smi cannot be run)"
     return done.stdout.splitlines()[0].strip()

@@ -19,25 +19,38 @@ __all__ = ["join_flow_steps"]
 
 aten = torch.ops.aten
 PRODUCTS = (aten.addmm.default, aten.baddbmm.default)
+ROW_BY_ROW = (aten.gelu.default, aten._to_copy.default)
 FUNCTIONAL = {aten.add_.Tensor: aten.add.Tensor, aten.logical_and_.default: aten.logical_and.default}
 
 
 class Step(NamedTuple):
     """One evaluation of a flow without gradient: a chain of operations, of which each is the only user of the last.
 
-    observed   (..., B, H)  the observations' share of the first layer
-    x          (..., B, D)
-    operations  from the addition of the time's share of the first layer to the product of the last one
+    operations  from the addition of the time's share to the observations' share of the first layer (..., B, H), to the
+                product of the last layer
     """
 
-    observed: fx.Node
-    x: fx.Node
     operations: list[Any]  # fx.Node, whose arguments are of too many types for a checker
 
     @property
+    def observed(self) -> Any:
+        """The observations' share of the first layer, (..., B, H)."""
+        return self.operations[0].args[0]
+
+    @property
+    def x(self) -> Any:
+        """The point, (..., B, D)."""
+        return next(node.args[1] for node in self.operations if node.target in PRODUCTS)
+
+    @property
     def velocity(self) -> Any:
-        """The result."""
+        """The result, (..., B, D)."""
         return self.operations[-1]
+
+    @property
+    def time(self) -> float:
+        """The flow time t."""
+        return float(self.operations[0].kwargs.get("alpha", 1))
 
     def is_like(self, other: Step) -> bool:
         """Whether another step is through the same layers, at the same time but for rounding, with as many rows."""
@@ -47,15 +60,21 @@ class Step(NamedTuple):
             and self.layers() == other.layers()
         )
 
-    @property
-    def time(self) -> float:
-        """The flow time t."""
-        return float(self.operations[0].kwargs.get("alpha", 1))
-
     def layers(self) -> list[object]:
         """What the operations are, and the parameters that they use."""
-        first, product, *others = self.operations
-        return [first.args[1], product.args[2], *((node.target, node.args[2:], node.args[:1]) for node in others[1::2])]
+        own = {self.observed, self.x, *self.operations}
+        given = [[argument for argument in node.args if argument not in own] for node in self.operations]
+        return [(node.target, more) for node, more in zip(self.operations, given, strict=True)]
+
+    def waits_for(self, other: Step) -> bool:
+        """Whether this step needs the velocity of another one."""
+        seen, pending = set(), list(self.operations)
+        while pending:
+            for source in pending.pop().all_input_nodes:
+                if source not in seen:
+                    seen.add(source)
+                    pending.append(source)
+        return other.velocity in seen
 
 
 def join_flow_steps(module: fx.GraphModule) -> None:
@@ -68,7 +87,7 @@ def join_flow_steps(module: fx.GraphModule) -> None:
     observed: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
     for step in [step for node in graph.nodes for step in _steps_from(node)]:
         for other in open_steps:
-            if other.is_like(step) and not _depends(step.x, other.velocity) and not _depends(other.x, step.velocity):
+            if other.is_like(step) and not step.waits_for(other) and not other.waits_for(step):
                 open_steps.remove(other)
                 _join(graph, other, step, observed)
                 break
@@ -89,30 +108,19 @@ def _steps_from(first: Any) -> Iterator[Step]:
     """The step that begins with this operation, if it does."""
     if first.target is not aten.add.Tensor or len(first.users) != 1 or not isinstance(first.args[1], fx.Node):
         return
-    product = next(iter(first.users))
-    if product.target not in PRODUCTS or product.args[0] is not first:
-        return
-    operations = [first, product]
+    operations = [first]
+    place = 0  # of the chain among the arguments of the next product
     while len(operations[-1].users) == 1:
-        activation = next(iter(operations[-1].users))
-        if activation.target is not aten.gelu.default or len(activation.users) != 1:
+        (user,) = operations[-1].users
+        if user.target in PRODUCTS and user.args[place] is operations[-1]:
+            place = 1
+        elif user.target not in ROW_BY_ROW:
             break
-        following = next(iter(activation.users))
-        if following.target not in PRODUCTS or following.args[1] is not activation:
-            break
-        operations += [activation, following]
-    if len(operations) > 2 and all(node.args[2].op == "get_attr" for node in operations[1::2]):
-        yield Step(first.args[0], product.args[1], operations)
-
-
-def _depends(node: fx.Node, source: fx.Node) -> bool:
-    seen, pending = {node}, [node]
-    while pending:
-        for given in pending.pop().all_input_nodes:
-            if given not in seen:
-                seen.add(given)
-                pending.append(given)
-    return source in seen
+        operations.append(user)
+    while operations[-1].target in ROW_BY_ROW:
+        operations.pop()
+    if sum(node.target in PRODUCTS for node in operations) > 1:
+        yield Step(operations)
 
 
 def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, fx.Node], fx.Node]) -> None:
@@ -125,19 +133,18 @@ def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, f
         node.meta = {**like.meta, "val": given.new_empty((*given.shape[:-2], count, given.shape[-1]))}
         return node
 
-    last = next(iter(reversed(graph.nodes)))
-    with graph.inserting_before(last):
+    with graph.inserting_before(next(iter(reversed(graph.nodes)))):
         sources = (one.observed, two.observed)
-        first, product, *others = one.operations
         if sources not in observed:
-            observed[sources] = call(aten.cat.default, list(sources), -2, like=first, count=2 * rows)
-        h = call(first.target, observed[sources], first.args[1], like=first, count=2 * rows, **first.kwargs)
-        x = call(aten.cat.default, [one.x, two.x], -2, like=one.x, count=2 * rows)
-        h = call(product.target, h, x, product.args[2], like=product, count=2 * rows)
-        for node in others:
-            before = node.args[:1] if node.target in PRODUCTS else ()
-            after = node.args[2:] if node.target in PRODUCTS else ()
-            h = call(node.target, *before, h, *after, like=node, count=2 * rows, **node.kwargs)
+            observed[sources] = call(aten.cat.default, list(sources), -2, like=one.observed, count=2 * rows)
+        joined = {
+            one.observed: observed[sources],
+            one.x: call(aten.cat.default, [one.x, two.x], -2, like=one.x, count=2 * rows),
+        }
+        for node in one.operations:
+            given = [joined.get(argument, argument) for argument in node.args]
+            joined[node] = call(node.target, *given, like=node, count=2 * rows, **node.kwargs)
+        h = joined[one.velocity]
         for start, step in ((0, one), (rows, two)):
             part = call(aten.slice.Tensor, h, -2, start, start + rows, like=step.velocity, count=rows)
             step.velocity.replace_all_uses_with(part)

@@ -69,17 +69,34 @@ def drop_relabelling(module: fx.GraphModule) -> None:
             module.graph.erase_node(node)
 
 
-def drop_multiplications_by_one(module: fx.GraphModule) -> None:
-    """Remove products with the number 1, which differentiating `addcmul` leaves behind."""
+def drop_units(module: fx.GraphModule) -> None:
+    """Remove products with 1 and first powers, which differentiating `addcmul` and `square` leaves behind."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
-        if node.target not in PRODUCTS_WITH_NUMBER or node.args[1] != 1:
+        if node.target not in (*PRODUCTS_WITH_NUMBER, aten.pow.Tensor_Scalar) or node.args[1] != 1:
             continue
         source = node.args[0]
         alike = recorded_value(source).dtype == recorded_value(node).dtype
-        if alike and node not in changing and not changing.intersection(_memory(source)):
+        shared = node in changing or changing.intersection(_memory(source))
+        if alike and not shared and not _is_returned(node):
             node.replace_all_uses_with(source)
             module.graph.erase_node(node)
+
+
+def drop_kept_dimensions(module: fx.GraphModule) -> None:
+    """Sum without keeping dimensions that a view drops at once, as in the gradient of a bias vector."""
+    for node in list(module.graph.nodes):
+        if node.target not in VIEWS or node.args[0].target is not aten.sum.dim_IntList:
+            continue
+        total = node.args[0]
+        if len(total.args) == 3 and total.args[2] and list(total.users) == [node]:
+            x, dims, _ = total.args
+            kept = [size for dim, size in enumerate(recorded_value(x).shape) if dim not in dims]
+            if list(recorded_value(node).shape) == kept:
+                total.args = (x, dims)
+                total.meta["val"] = recorded_value(node)
+                node.replace_all_uses_with(total)
+                module.graph.erase_node(node)
 
 
 def drop_repeats(module: fx.GraphModule) -> None:
@@ -137,7 +154,7 @@ def fold_constants(module: fx.GraphModule) -> None:
                 parameters.add(constant)
 
 
-SIMPLIFICATIONS = (drop_relabelling, drop_multiplications_by_one, drop_repeats, fold_constants)
+SIMPLIFICATIONS = (drop_relabelling, drop_units, drop_kept_dimensions, drop_repeats, fold_constants)
 """In this order, for every device, also before compilation."""
 
 
@@ -175,6 +192,11 @@ def _memory(node: fx.Node) -> set[fx.Node]:
     return shared
 
 
+def _is_returned(node: fx.Node) -> bool:
+    """Whether a result or a view of it is returned, so that the caller may write to it."""
+    return any(user.op == "output" or (is_view(user.target) and _is_returned(user)) for user in node.users)
+
+
 def _is_fresh(node: fx.Node) -> bool:
     if not isinstance(node.target, torch._ops.OpOverload) or node.target in SAME_VALUE:
         return False
@@ -202,4 +224,5 @@ def written_to(module: fx.GraphModule) -> set[fx.Node]:
 
 
 def is_view(target: Any) -> bool:
+    """Whether an operation returns a view of its input."""
     return target is operator.getitem or (isinstance(target, torch._ops.OpOverload) and target.is_view)
