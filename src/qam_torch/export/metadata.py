@@ -64,7 +64,10 @@ def metadata_of(
             "update": section["update"],
             "data": run["data"],
             "trained_with": section["version"],
-            "exported_with": {**versions(), **{name: importlib.metadata.version(name) for name in packages}},
+            "exported_with": {
+                **versions(algorithm.device),
+                **{name: importlib.metadata.version(name) for name in packages},
+            },
         },
     }
 
