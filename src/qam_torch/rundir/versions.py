@@ -27,13 +27,14 @@ def versions(device: torch.device) -> dict[str, str]:
     Args:
         device: where the run computes; another one is not used.
     """
+    import torch  # not above: what only reads and writes a run's files starts at once
+
     found = {"python": platform.python_version(), "qam_torch": library_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
+    found["torch"] = torch.__version__  # with the build, such as +cu128
     found["device"] = platform.processor() or "cpu"
     if device.type == "cuda":
-        import torch  # not above: what only reads and writes a run's files starts at once
-
         found["device"] = torch.cuda.get_device_name(device)
     return found
