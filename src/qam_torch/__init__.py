@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from qam_torch.config.composition import compose
+    from qam_torch.export import export_policy
     from qam_torch.inference.evaluate import evaluate
     from qam_torch.inference.policy import LoadedPolicy, load_policy
     from qam_torch.paper import published
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "compose",
     "evaluate",
+    "export_policy",
     "fit",
     "load_policy",
     "published",
@@ -44,6 +46,7 @@ _HOME = {
     "RunResult": "qam_torch.training.fit",
     "compose": "qam_torch.config.composition",
     "evaluate": "qam_torch.inference.evaluate",
+    "export_policy": "qam_torch.export",
     "fit": "qam_torch.run",
     "load_policy": "qam_torch.inference.policy",
     "published": "qam_torch.paper",

@@ -30,6 +30,7 @@ __all__ = [
     "Velocity",
     "WINDOW_RULES",
     "Work",
+    "differentiates",
     "is_integer",
     "is_number",
     "require",
@@ -234,3 +235,8 @@ class Policy(Protocol):
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> action chunks (P, B, D) in [-1, 1]."""
         ...
+
+
+def differentiates(policy: Policy) -> bool:
+    """Whether a policy computes gradients of networks as it acts, which it declares by an attribute of this name."""
+    return bool(getattr(policy, "differentiates", False))

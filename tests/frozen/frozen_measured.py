@@ -28,6 +28,7 @@ IMPORTED = {
     "qam-reproduce --help": ["qam-reproduce", "--help"],
     "qam-eval --help": ["qam-eval", "--help"],
     "qam-eval --episodes=0": ["qam-eval", "last.ckpt", "--episodes=0"],
+    "qam-export --help": ["qam-export", "--help"],
     "qam-verify --help": ["qam-verify", "--help"],
     "qam-bench --help": ["qam-bench", "--help"],
     "qam-bench --algo qan": ["qam-bench", "--algo", "qan"],

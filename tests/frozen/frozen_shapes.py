@@ -169,7 +169,7 @@ def public_api() -> dict[str, Any]:
     """Names of the package, and the arguments and defaults of its functions."""
     import qam_torch
 
-    functions = ("compose", "evaluate", "fit", "load_policy", "published")
+    functions = ("compose", "evaluate", "export_policy", "fit", "load_policy", "published")
 
     def told(argument: inspect.Parameter) -> str:
         if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from qam_torch.cli import bench, data, evaluate, reproduce
+from qam_torch.cli import bench, data, evaluate, export, reproduce
 from qam_torch.config.composition import compose
 from qam_torch.config.hydra_internals import get_args_parser
 from tests.helpers.runs import ROOT
@@ -176,9 +176,12 @@ def test_every_concrete_word_in_a_message_is_composed() -> None:
 # Commands
 
 COMMAND = re.compile(
-    rf"qam-(?:train|data|eval|bench|reproduce)(?: (?:--?[a-z-]+|{UNKNOWN}|[A-Z]+|list|get|generate|cuda|\w+\.\w+))+"
+    r"qam-(?:train|data|eval|export|bench|reproduce)"
+    rf"(?: (?:--?[a-z-]+|{UNKNOWN}|[A-Z]+|list|get|generate|cuda|\w+\.\w+))+"
 )
-PARSERS = {"qam-data": data, "qam-eval": evaluate, "qam-bench": bench, "qam-reproduce": reproduce}
+PARSERS = {
+    "qam-data": data, "qam-eval": evaluate, "qam-export": export, "qam-bench": bench, "qam-reproduce": reproduce,
+}  # fmt: skip
 
 
 def test_every_command_in_a_message_is_understood() -> None:

@@ -22,7 +22,8 @@ from tests.helpers.docs_pages import write_files
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = {
-    "qam-train", "qam-eval", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-reproduce", "qam-doctor"
+    "qam-train", "qam-eval", "qam-export", "qam-verify", "qam-bench", "qam-data", "qam-report", "qam-reproduce",
+    "qam-doctor",
 }  # fmt: skip
 DISTRIBUTION = "qam_torch-"
 

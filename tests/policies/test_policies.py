@@ -13,9 +13,9 @@ from qam_torch.policies import (
     EditedPolicy,
     FlowPolicy,
     GaussianPolicy,
+    GuidedField,
     LatentPolicy,
     OneStepPolicy,
-    guided_field,
     least_of_critics,
     sum_of_fields,
 )
@@ -80,11 +80,11 @@ def test_best_of_n_by_the_least_critic_is_another_choice() -> None:
         assert BestOfN(policy, critic, 2, **judge)(torch.zeros(1, 1, 1), noise).item() == expected
 
 
-def test_guided_field_adds_a_quadratic_values_guidance_after_the_first_step() -> None:
+def test_a_guided_field_adds_a_quadratic_values_guidance_after_the_first_step() -> None:
     def guidance(s: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
         return 0.1 * guidance_velocity(-2 * (x - s), x, t, inv_temp=2.0)  # of Q(s, x) = -(x - s)^2
 
-    policy = FlowPolicy(guided_field(constant(0.5), guidance), 1, 2)
+    policy = FlowPolicy(GuidedField(constant(0.5), guidance), 1, 2)
     out = policy(torch.full((1, 1, 1), 0.2), {"noise": torch.full((1, 1, 1), 0.1)})
     half = 0.1 + 0.5 * 0.5  # t = 0 is not guided
     velocity = 0.5 + 0.1 * ((1 - 0.5) * 2 * -2 * (half - 0.2) + half) / 0.5

@@ -11,6 +11,7 @@ import torch
 
 import qam_torch
 from qam_torch.data.generation.generate import generate
+from qam_torch.envs.step_metrics import Step
 from qam_torch.rundir.checkpoints import SECTION, read_checkpoint
 from qam_torch.types import QamError
 from tests.helpers.runs import Fit
@@ -20,6 +21,10 @@ NORMALIZE = ("data.normalize=standard", "logger=csv", "offline_steps=20")
 ONLINE = (*NORMALIZE, "online_steps=20", "start_training=8", "execute_steps=1")
 
 pytestmark = pytest.mark.usefixtures("short_episodes")
+
+
+def last_x(value: float | None, step: Step) -> float:
+    return float(step.observation[0])
 
 
 def statistics_of(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -50,9 +55,12 @@ def test_a_run_stores_and_applies_the_statistics_of_its_data(
     raw = np.array([[3.0, 4.0], [20.0, 1.0]])
     np.testing.assert_allclose(policy(raw), plain((raw - mean) / std), rtol=1e-4, atol=1e-5)
 
-    evaluations = {k: qam_torch.evaluate(tmp_path / "run", 2, workers=0, execute_steps=k) for k in (None, 1, 2)}
-    np.testing.assert_array_equal(evaluations[None].returns, evaluations[1].returns)
-    assert (evaluations[1].returns != evaluations[2].returns).any()
+    own, one, two = (
+        qam_torch.evaluate(tmp_path / "run", 2, workers=0, execute_steps=k, evaluation_metrics=[last_x])
+        for k in (None, 1, 2)
+    )
+    np.testing.assert_array_equal(own.metrics["last_x"], one.metrics["last_x"])
+    assert (own.metrics["last_x"] != two.metrics["last_x"]).all()
 
 
 @pytest.mark.slow

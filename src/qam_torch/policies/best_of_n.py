@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from qam_torch.types import Critic, Draw, Noise, Policy, QamError
+from qam_torch.types import Critic, Draw, Noise, Policy, QamError, differentiates
 
 __all__ = ["BestOfN", "least_of_critics", "mean_of_critics"]
 
@@ -38,6 +38,7 @@ class BestOfN:
         if best_of_n < 1:
             raise QamError(f"best_of_n={best_of_n} draws no candidate: give at least 1")
         self.policy, self.critic, self.best_of_n, self.judge = policy, critic, best_of_n, judge
+        self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The proposing policy's noise for B * N rows, the N candidates of a state side by side."""

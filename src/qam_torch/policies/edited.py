@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qam_torch.types import Draw, Noise, Policy
+from qam_torch.types import Draw, Noise, Policy, differentiates
 
 __all__ = ["EditedPolicy"]
 
@@ -28,6 +28,7 @@ class EditedPolicy:
         self, base: Policy, editor: Callable[..., Any], edit: Callable[[Tensor, Tensor], Tensor], action_dim: int
     ) -> None:
         self.base, self.editor, self.edit, self.action_dim = base, editor, edit, action_dim
+        self.differentiates = differentiates(base)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The base policy's noise and edit_noise (B, D)."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from qam_torch.flows import sample_flow
 from qam_torch.types import Draw, Noise, Velocity
 
-__all__ = ["FlowPolicy", "guided_field", "sum_of_fields"]
+__all__ = ["FlowPolicy", "GuidedField", "sum_of_fields"]
 
 Field = Callable[[Tensor], Velocity]
 """Binds observations (P, B, O) to a velocity f(s, ., .)."""
@@ -25,25 +25,30 @@ def sum_of_fields(*fields: Field) -> Field:
     return bind
 
 
-def guided_field(field: Field, guidance: Callable[[Tensor, Tensor, float], Tensor]) -> Field:
-    """The field with a guiding velocity added at every solver step but the first, t = 0, where there is none.
+class GuidedField:
+    """A field with a guiding velocity added at every solver step but the first, t = 0, where there is none.
 
     field     binds observations to a velocity
-    guidance  observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D)
+    guidance  observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D), the gradient of
+              a network
 
     Source: Li & Levine 2026, CGQL.
     """
 
-    def bind(observations: Tensor) -> Velocity:
-        velocity = field(observations)
+    differentiates = True
+
+    def __init__(self, field: Field, guidance: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+        self.field, self.guidance = field, guidance
+
+    def __call__(self, observations: Tensor) -> Velocity:
+        """f(s, ., .) with guidance: (P, B, O) -> a callable of x and t."""
+        velocity = self.field(observations)
 
         def guided(x: Tensor, t: float | Tensor) -> Tensor:
             time = float(t)
-            return velocity(x, t) + guidance(observations, x, time) if time > 0 else velocity(x, t)
+            return velocity(x, t) + self.guidance(observations, x, time) if time > 0 else velocity(x, t)
 
         return guided
-
-    return bind
 
 
 class FlowPolicy:
@@ -59,6 +64,7 @@ class FlowPolicy:
 
     def __init__(self, field: Field, action_dim: int, flow_steps: int, method: str = "euler") -> None:
         self.field, self.action_dim, self.flow_steps, self.method = field, action_dim, flow_steps, method
+        self.differentiates = getattr(field, "differentiates", False)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """noise (B, D)."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from qam_torch.types import Draw, Noise, Policy
+from qam_torch.types import Draw, Noise, Policy, differentiates
 
 __all__ = ["LatentPolicy"]
 
@@ -23,6 +23,7 @@ class LatentPolicy:
 
     def __init__(self, flow: Policy, latent: Callable[[Tensor, Tensor], Tensor], action_dim: int) -> None:
         self.flow, self.latent, self.action_dim = flow, latent, action_dim
+        self.differentiates = differentiates(flow)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """latent_noise (B, D)."""

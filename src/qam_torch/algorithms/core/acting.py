@@ -14,7 +14,7 @@ from qam_torch.algorithms.core.noise import NamedNoise
 from qam_torch.algorithms.core.recording import record
 from qam_torch.types import Policy
 
-__all__ = ["CollectingActor", "PopulationActor"]
+__all__ = ["CollectingActor", "PopulationActor", "axis_of_rows"]
 
 
 class PopulationActor:
@@ -80,7 +80,7 @@ class PopulationActor:
                     found[name] = drawn
                     continue
                 size = noise.draws[name].shape
-                axis = _axis_of_rows(size, self.policy.draws((self.episodes or rows) + 1)[name].shape)
+                axis = axis_of_rows(size, self.policy.draws((self.episodes or rows) + 1)[name].shape)
                 if name not in found:
                     found[name] = drawn.new_zeros(len(drawn), *shapes[name].shape)
                 each = size[axis] // (self.episodes or rows)
@@ -90,7 +90,7 @@ class PopulationActor:
         return found
 
 
-def _axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
+def axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
     """The axis on which the draws of one more row differ."""
     return next(axis for axis, (one, other) in enumerate(zip(shape, larger, strict=True)) if one != other)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from qam_torch.types import Batch, Draw, Noise, Policy
+from qam_torch.types import Batch, Draw, Noise, Policy, differentiates
 
 __all__ = ["Normalization"]
 
@@ -64,6 +64,7 @@ class _NormalizedPolicy:
 
     def __init__(self, policy: Policy, normalization: Normalization) -> None:
         self.inner, self.normalization = policy, normalization
+        self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Those of the policy."""

@@ -1,0 +1,107 @@
+"""How long a policy takes to choose actions: `load_policy`, and the programs that `qam-export` writes.
+
+    python scripts/export_latency.py RUN [--member M] [--rounds 200]
+
+Every kind is asked in alternation, so that what else the machine does hits all of them. The programs get their noise
+from numpy within the measured time, as `load_policy` draws its own. One thread each with OMP_NUM_THREADS=1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+import qam_torch
+from qam_torch.export.metadata import KEY
+
+BATCHES = (1, 64)
+WARM_UP = 10
+
+Act = Callable[[np.ndarray], Any]
+
+
+def drawn(about: dict[str, Any], rows: int, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """The noise of a call; uniform noise takes the same time."""
+    shapes = {name: (rows, *one["shape"][1:]) for name, one in about["noise"].items()}
+    return {name: random.standard_normal(shape, dtype=about["dtype"]) for name, shape in shapes.items()}
+
+
+def onnx_policy(path: Path, threads: int) -> Act:
+    """The ONNX model on ONNX Runtime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map[KEY])
+    random = np.random.default_rng(0)
+
+    def act(states: np.ndarray) -> np.ndarray:
+        observations = states.astype(about["dtype"])
+        return session.run(None, {"observations": observations, **drawn(about, len(states), random)})[0]
+
+    return act
+
+
+def pt2_policy(path: Path) -> Act:
+    """The program of torch.export."""
+    files = {f"{KEY}.json": ""}
+    program = torch.export.load(path, extra_files=files).module()
+    about, random = json.loads(files[f"{KEY}.json"]), np.random.default_rng(0)
+
+    @torch.no_grad()
+    def act(states: np.ndarray) -> np.ndarray:
+        noise = drawn(about, len(states), random).values()
+        return program(*map(torch.from_numpy, (states.astype(about["dtype"]), *noise))).numpy()
+
+    return act
+
+
+def median_milliseconds(policies: dict[str, Act], states: np.ndarray, rounds: int) -> dict[str, float]:
+    """Median of each policy's calls, in alternation, after a few to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in policies}
+    for call in range(rounds + WARM_UP):
+        for name, act in policies.items():
+            start = time.perf_counter()
+            act(states)
+            if call >= WARM_UP:
+                times[name].append(1000 * (time.perf_counter() - start))
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def main() -> None:
+    """Print the table as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="a run's directory, or a .ckpt file of it")
+    parser.add_argument("--member", metavar="M", help="which member of a population")
+    parser.add_argument("--rounds", type=int, default=200, metavar="N", help="calls of each kind (default 200)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        files = {
+            format: qam_torch.export_policy(options.run, format, Path(folder) / f"policy.{format}", options.member)
+            for format in ("pt2", "onnx")
+        }
+        policies: dict[str, Act] = {
+            "load_policy": qam_torch.load_policy(options.run, options.member),
+            "pt2": pt2_policy(files["pt2"]),
+            "onnx": onnx_policy(files["onnx"], torch.get_num_threads()),
+        }
+        size = qam_torch.load_policy(options.run, options.member).observation_dim
+        print(f"ms per call, median of {options.rounds}, {torch.get_num_threads()} thread(s)\n")
+        print(f"| observations | {' | '.join(policies)} |\n| --- |{' --- |' * len(policies)}")
+        for rows in BATCHES:
+            states = np.random.default_rng(0).normal(size=(rows, size))
+            found = median_milliseconds(policies, states, options.rounds)
+            print(f"| {rows} | {' | '.join(f'{value:.3f}' for value in found.values())} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""A checkpoint's policy, written to a file that needs no qam_torch to be used."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from qam_torch.algorithms import Algorithm
+from qam_torch.export.files import write_onnx, write_pt2, write_safetensors
+from qam_torch.export.metadata import input_descriptions, metadata_of
+from qam_torch.export.program import PolicyProgram, traced
+from qam_torch.inference.load_algorithm import load_algorithm, member_index, members_in
+from qam_torch.rundir.checkpoints import checkpoint_path, read_checkpoint
+from qam_torch.system.extras import install_command
+from qam_torch.system.files import absolute, prepare_directory
+from qam_torch.types import QamError, require
+
+__all__ = ["FORMATS", "export_policy"]
+
+
+class Format(NamedTuple):
+    """How a policy is written.
+
+    Attributes:
+        packages: optional packages that write it.
+        write: of an algorithm of one member and its metadata.
+    """
+
+    packages: tuple[str, ...]
+    write: Callable[[Algorithm, dict[str, Any], Path], None]
+
+
+def _write_pt2(algorithm: Algorithm, metadata: dict[str, Any], path: Path) -> None:
+    program = PolicyProgram(algorithm, metadata["action_space"]["shape"][0])
+    write_pt2(traced(program), json.dumps({**metadata, **input_descriptions(program)}), path)
+
+
+def _write_onnx(algorithm: Algorithm, metadata: dict[str, Any], path: Path) -> None:
+    program = PolicyProgram(algorithm, metadata["action_space"]["shape"][0])
+    write_onnx(traced(program), list(program.noise), json.dumps({**metadata, **input_descriptions(program)}), path)
+
+
+def _write_safetensors(algorithm: Algorithm, metadata: dict[str, Any], path: Path) -> None:
+    write_safetensors(algorithm.state_dict(), json.dumps(metadata), path)
+
+
+FORMATS: Mapping[str, Format] = {
+    "pt2": Format((), _write_pt2),
+    "onnx": Format(("onnx", "onnxscript"), _write_onnx),
+    "safetensors": Format(("safetensors",), _write_safetensors),
+}
+"""By name, which is the file's suffix, too."""
+
+
+def export_policy(
+    path: str | os.PathLike[str],
+    format: str = "onnx",
+    output: str | os.PathLike[str] | None = None,
+    member: int | str | None = None,
+    **address: float,
+) -> Path:
+    """Write one member's policy to a file, with metadata: spaces, chunk length, normalization and provenance.
+
+    The program of "pt2" and "onnx" takes observations (B, O) as the environment gives them and the acting noise, and
+    returns action chunks (B, h, A) in [-1, 1]. "safetensors" holds the networks' weights only.
+
+    Args:
+        path: a run's .ckpt file, or its directory, whose last checkpoint is exported.
+        format: one of `FORMATS`.
+        output: the file; None: beside the checkpoint, with its name, the member of a population, and the format.
+        member: which member of a population, see `load_policy`.
+        **address: the address by keywords, see `load_policy`.
+
+    Returns:
+        The file.
+
+    Raises:
+        QamError: the checkpoint cannot be used, has no such member or several, a package is missing, the policy cannot
+            be exported, or the file cannot be written.
+    """
+    require("format", format in FORMATS, format, ", ".join(FORMATS))
+    missing = [name for name in FORMATS[format].packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise QamError(f"format {format} requires the package {missing[0]}: {install_command('export')}")
+    source, checkpoint = checkpoint_path(path), read_checkpoint(path)
+    index = member_index(checkpoint, member, address)
+    members = members_in(checkpoint)
+    own = f".{members[index].name}" if len(members) > 1 else ""
+    target = source.with_name(f"{source.stem}{own}.{format}") if output is None else absolute(output)
+    prepare_directory(target.parent, "directory", "another output")
+    algorithm = load_algorithm(checkpoint, index)
+    metadata = metadata_of(checkpoint, source, algorithm, members[index], FORMATS[format].packages)
+    try:
+        FORMATS[format].write(algorithm, metadata, target)
+    except OSError as error:
+        raise QamError(f"could not write '{target}' ({error.strerror}): free some disk space") from error
+    return target
