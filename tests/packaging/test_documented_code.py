@@ -13,7 +13,7 @@ import pytest
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.training import summary
-from tests.helpers.docs_pages import blocks
+from tests.helpers.docs_pages import DOCS, blocks
 from tests.helpers.runs import TINY, shorten_episodes, unrecorded
 
 WHERE = "runs/..."
@@ -90,3 +90,15 @@ def test_report(scope: dict[str, Any]) -> None:
     exec(code("report.md"), scope)
     assert Path("report/report.html").is_file()
     assert scope["curve"].at(1_000_000).offline_updates == 1_000_000
+
+
+def test_the_code_of_every_page_is_run_somewhere() -> None:
+    here = {"quickstart.md", "populations.md", "configuration.md", "report.md"}
+    elsewhere = {
+        "add-a-method.md",
+        "bring-your-own-data.md",
+        "export.md",
+        "extend.md",
+    }  # tests/extending, suites, export
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert {page for page in pages if any(language == "python" for language, _ in blocks(page))} == here | elsewhere
