@@ -17,7 +17,6 @@ __all__ = ["COMMANDS", "commands_page", "parser_of"]
 COMMANDS = {
     "qam-eval": "evaluate",
     "qam-export": "export",
-    "qam-export": "export",
     "qam-data": "data",
     "qam-report": "report",
     "qam-reproduce": "reproduce",
