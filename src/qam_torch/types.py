@@ -68,17 +68,18 @@ def is_number(value: Any) -> bool:
 
 
 class Batch(NamedTuple):
-    """Action chunks drawn from a data set; every reduction over the chunk is already made by the sampler.
+    """Action chunks drawn from a dataset; every reduction over the chunk is already made by the sampler.
 
     The leading axes are (P, B), or (U, P, B) when U updates are stacked. Indexing a stacked batch with
     `batch.update(u)` gives the batch of update u.
 
-    observations       (..., B, O)  state at the window's start
-    actions            (..., B, D)  chunk of h actions flattened time-major, D = h * A, in [-1, 1]
-    rewards            (..., B)     discounted sum of the chunk's rewards up to the episode's end
-    masks              (..., B)     0 where any step of the chunk reached success (no bootstrap), else 1
-    valid              (..., B)     0 where the window ran over the episode's end before its last step, else 1
-    next_observations  (..., B, O)  state after the chunk's last step inside the episode
+    Attributes:
+        observations: (..., B, O), state at the window's start.
+        actions: (..., B, D), chunk of h actions flattened time-major, D = h * A, in [-1, 1].
+        rewards: (..., B), discounted sum of the chunk's rewards up to the episode's end.
+        masks: (..., B), 0 where any step of the chunk reached success (no bootstrap), else 1.
+        valid: (..., B), 0 where the window ran over the episode's end before its last step, else 1.
+        next_observations: (..., B, O), state after the chunk's last step inside the episode.
 
     Of a method whose `windows` are "rql", valid has one entry per step, (..., B, h), 1 for the steps inside the
     episode, so that its last entry is the valid of the other rule; masks is that of the last step inside the episode
@@ -104,9 +105,10 @@ class Batch(NamedTuple):
 class Work(NamedTuple):
     """What one trainer step has to do.
 
-    updates  int >= 0  updates in all
-    batches  stacks of batches, (U, P, B, ...) each, for that many updates; online they are only made, and the steps in
-             the environments only taken, as they are asked for
+    Attributes:
+        updates: updates in all; >= 0.
+        batches: stacks of batches, (U, P, B, ...) each, for that many updates; online they are only made, and the steps
+            in the environments only taken, as they are asked for.
     """
 
     updates: int
@@ -116,12 +118,13 @@ class Work(NamedTuple):
 class Experience(NamedTuple):
     """What P members saw in E environments each during n steps, in the order of time, on the host.
 
-    observations       (n, P, E, O)  float32
-    actions            (n, P, E, A)  float32, as they were executed
-    rewards            (n, P, E)     float64
-    masks              (n, P, E)     float32, 0 where the step ended the episode by termination, else 1
-    begins             (n, P, E)     bool, true at an episode's first step
-    next_observations  (n, P, E, O)  float32, an episode's last one at its end and not the next one's first
+    Attributes:
+        observations: (n, P, E, O), float32.
+        actions: (n, P, E, A), float32, as they were executed.
+        rewards: (n, P, E), float64.
+        masks: (n, P, E), float32, 0 where the step ended the episode by termination, else 1.
+        begins: (n, P, E), bool, true at an episode's first step.
+        next_observations: (n, P, E, O), float32, an episode's last one at its end and not the next one's first.
 
     Beginnings are told and not ends, so that an episode that had to be given up needs no word: the next one begins.
     """
@@ -138,12 +141,13 @@ class Experience(NamedTuple):
 class MazeLayout:
     """Walls, start and goal of a maze in the coordinates of its positions.
 
-    walls        (rows, columns) bool; row i lies at y = origin[1] + i * cell_size, column j at x likewise
-    cell_size    edge of a cell
-    origin       xy of the center of cell (0, 0)
-    start        xy of the task's start, around which episodes begin
-    goal         xy of the task's goal
-    goal_radius  an episode succeeds within this distance of the goal
+    Attributes:
+        walls: (rows, columns) bool; row i lies at y = origin[1] + i * cell_size, column j at x likewise.
+        cell_size: edge of a cell.
+        origin: xy of the center of cell (0, 0).
+        start: xy of the task's start, around which episodes begin.
+        goal: xy of the task's goal.
+        goal_radius: an episode succeeds within this distance of the goal.
     """
 
     walls: np.ndarray
@@ -174,11 +178,12 @@ class MazeLayout:
 class Draw(NamedTuple):
     """A random draw that a loss or a policy asks for by name.
 
-    shape     shape of one member's draw, e.g. (B, D)
-    uniform   uniform on [0, 1) instead of standard normal
-    integers  uniform on first, ..., integers instead, as floating-point numbers
-    stream    draws of another stream than "" do not shift what else is drawn: what a member may be without
-    first     the least of the integers
+    Attributes:
+        shape: shape of one member's draw, e.g. (B, D).
+        uniform: uniform on [0, 1) instead of standard normal.
+        integers: uniform on first, ..., integers instead, as floating-point numbers.
+        stream: draws of another stream than "" do not shift what else is drawn: what a member may be without.
+        first: the least of the integers.
     """
 
     shape: tuple[int, ...]

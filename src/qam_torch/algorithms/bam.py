@@ -16,10 +16,11 @@ __all__ = ["BAM"]
 
 
 class BAM(FineTunedFlow):
-    """A critic by TD, a behaviour flow f_beta by flow matching, a policy flow f_theta by back-propagation.
+    """A critic by TD, a behavior flow f_beta by flow matching, a policy flow f_theta by back-propagation.
 
-    flow_steps       int >= 2  solver steps, T, of which the last is f_beta's
-    other arguments  see `FineTunedFlow`
+    Args:
+        flow_steps: solver steps, T, of which the last is f_beta's; >= 2.
+        **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, BAM.
     """

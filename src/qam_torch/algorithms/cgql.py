@@ -1,4 +1,4 @@
-"""CGQL: critic-guided Q-learning, a behaviour flow steered by the critic's gradient as it acts; and two variants whose
+"""CGQL: critic-guided Q-learning, a behavior flow steered by the critic's gradient as it acts; and two variants whose
 critic also learns the values of half-denoised actions.
 
 Source: Li & Levine 2026, CGQL, CGQL-M (mse) and CGQL-L (linex).
@@ -25,11 +25,12 @@ __all__ = ["CGQL", "CGQLMSE", "CGQLLinex"]
 
 
 class CGQL(FlowActorCritic):
-    """A behaviour flow, whose Polyak copy acts, guided by the online critic as if half-denoised actions were real ones.
+    """A behavior flow, whose Polyak copy acts, guided by the online critic as if half-denoised actions were real ones.
 
-    inv_temp         float > 0, or one a member    weight of the critic's gradient in the guidance
-    guidance_coef    float >= 0, or one a member   weight of the guidance against the flow
-    other arguments  see `FlowActorCritic`
+    Args:
+        inv_temp: weight of the critic's gradient in the guidance; > 0, or one per member.
+        guidance_coef: weight of the guidance against the flow; >= 0, or one per member.
+        **flow: see `FlowActorCritic`.
 
     Source: Li & Levine 2026, CGQL.
     """
@@ -65,8 +66,9 @@ class CGQL(FlowActorCritic):
 class CGQLMSE(CGQL):
     """CGQL-M: guided by the critic's own value of half-denoised actions, learned by mean square.
 
-    noisy_coef       float > 0, or one a member   weight of that loss against the TD loss
-    other arguments  see `CGQL`
+    Args:
+        noisy_coef: weight of that loss against the TD loss; > 0, or one per member.
+        **cgql: see `CGQL`.
 
     Source: Li & Levine 2026, CGQL-M.
     """
@@ -106,7 +108,8 @@ class CGQLMSE(CGQL):
 class CGQLLinex(CGQLMSE):
     """CGQL-L: as CGQL-M, but the value of half-denoised actions is the soft one, learned by the linex loss.
 
-    arguments  see `CGQLMSE`
+    Args:
+        **arguments: see `CGQLMSE`.
 
     Source: Li & Levine 2026, CGQL-L.
     """

@@ -27,10 +27,11 @@ __all__ = ["DAC", "QSM", "DiffusionActorCritic"]
 class DiffusionActorCritic(ActorCritic):
     """A noise predictor that imitates the data and, by the loss of a subclass, follows the critic.
 
-    bc_alpha         float >= 0, or one a member   weight of imitation against the critic
-    diffusion_steps  int >= 1                      denoising steps, T
-    time_dim         even int >= 2                 Fourier features of the step
-    other arguments  see `ActorCritic`; clip_grad is true unless said otherwise
+    Args:
+        bc_alpha: weight of imitation against the critic; >= 0, or one per member.
+        diffusion_steps: denoising steps, T; >= 1.
+        time_dim: Fourier features of the step; even int >= 2.
+        **actor_critic: see `ActorCritic`; clip_grad is true unless said otherwise.
 
     A subclass says in `move` how a denoising step is made.
 
@@ -92,8 +93,9 @@ class DiffusionActorCritic(ActorCritic):
 class QSM(DiffusionActorCritic):
     """Q-score matching: the predicted noise is regressed onto - inv_temp dQ/dx.
 
-    inv_temp         float > 0, or one a member   weight of the critic's gradient
-    other arguments  see `DiffusionActorCritic`
+    Args:
+        inv_temp: weight of the critic's gradient; > 0, or one per member.
+        **diffusion: see `DiffusionActorCritic`.
 
     Source: Psenka et al. 2024; Li & Levine 2026, QSM.
     """
@@ -114,7 +116,8 @@ class QSM(DiffusionActorCritic):
 class DAC(DiffusionActorCritic):
     """Diffusion actor-critic: the predicted noise is pushed against the critic's gradient, in noise levels.
 
-    arguments  see `DiffusionActorCritic`
+    Args:
+        **arguments: see `DiffusionActorCritic`.
 
     Source: Fang et al. 2024; Li & Levine 2026, DAC.
     """

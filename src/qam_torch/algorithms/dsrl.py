@@ -1,4 +1,4 @@
-"""DSRL: reinforcement learning in the latent space of a behaviour flow.
+"""DSRL: reinforcement learning in the latent space of a behavior flow.
 
 Source: Wagenmaker et al. 2025, "Steering your diffusion policy with latent space reinforcement learning"; Li & Levine
 2026 for the setting it is compared in.
@@ -23,13 +23,14 @@ __all__ = ["DSRL"]
 
 
 class DSRL(FlowActorCritic):
-    """A policy that picks where the behaviour flow's Polyak copy starts, up a critic of such latents, with entropy.
+    """A policy that picks where the behavior flow's Polyak copy starts, up a critic of such latents, with entropy.
 
     The latent critic is distilled from the critic on standard normal latents.
 
-    noise_scale                float > 0, or one a member   largest coordinate of a latent that the policy may pick
-    target_entropy_multiplier  float, or one a member       target entropy is minus this times D
-    other arguments            see `FlowActorCritic`
+    Args:
+        noise_scale: largest coordinate of a latent that the policy may pick; > 0, or one per member.
+        target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        **flow: see `FlowActorCritic`.
 
     Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
     """

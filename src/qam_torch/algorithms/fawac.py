@@ -23,8 +23,9 @@ __all__ = ["FAWAC"]
 class FAWAC(FlowActorCritic):
     """A flow by flow matching in which the data's better actions count more, by exp(inv_temp * advantage).
 
-    inv_temp         float > 0, or one a member   how much more
-    other arguments  see `FlowActorCritic`
+    Args:
+        inv_temp: how much more; > 0, or one per member.
+        **flow: see `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, FAWAC.
     """

@@ -1,4 +1,4 @@
-"""FBRAC: behaviour-regularised actor-critic with a flow.
+"""FBRAC: behavior-regularised actor-critic with a flow.
 
 Source: Wu et al. 2019 (BRAC); Park et al. 2025 and Li & Levine 2026 for the version with a flow.
 """
@@ -19,8 +19,9 @@ __all__ = ["FBRAC"]
 class FBRAC(FlowActorCritic):
     """One flow that climbs the critic by back-propagation through all its solver steps, held back by flow matching.
 
-    fbrac_alpha      float > 0, or one a member   the critic's loss is divided by it
-    other arguments  see `FlowActorCritic`
+    Args:
+        fbrac_alpha: the critic's loss is divided by it; > 0, or one per member.
+        **flow: see `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, FBRAC.
     """

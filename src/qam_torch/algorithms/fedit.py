@@ -1,4 +1,4 @@
-"""FEdit: a behaviour flow whose actions are edited.
+"""FEdit: a behavior flow whose actions are edited.
 
 Source: Li & Levine 2026, FEdit: QAM-E's edit policy without the fine-tuned flow.
 """
@@ -11,9 +11,10 @@ __all__ = ["FEdit"]
 
 
 class FEdit(EditOnTop):
-    """A behaviour flow by flow matching, and an edit policy that moves its actions within a small box, up the critic.
+    """A behavior flow by flow matching, and an edit policy that moves its actions within a small box, up the critic.
 
-    arguments  see `EditOnTop` and `FlowActorCritic`
+    Args:
+        **arguments: see `EditOnTop` and `FlowActorCritic`.
 
     Source: Li & Levine 2026, FEdit.
     """

@@ -11,9 +11,10 @@ __all__ = ["FQL"]
 
 
 class FQL(OneStepOnTop):
-    """A behaviour flow by flow matching, and a one-step policy distilled from it while it climbs the critic.
+    """A behavior flow by flow matching, and a one-step policy distilled from it while it climbs the critic.
 
-    arguments  see `OneStepOnTop` and `FlowActorCritic`
+    Args:
+        **arguments: see `OneStepOnTop` and `FlowActorCritic`.
 
     Source: Park et al. 2025.
     """

@@ -24,11 +24,12 @@ __all__ = ["IFQL"]
 
 
 class IFQL(FlowActorCritic):
-    """A behaviour flow, of whose candidates the critics' favourite acts; V(s), an expectile, stands for the next value.
+    """A behavior flow, of whose candidates the critics' favorite acts; V(s), an expectile, stands for the next value.
 
-    kappa            float in (0, 1), or one a member   the expectile
-    best_of_n        int >= 1                           candidates per action; the one with the highest min_k Q is taken
-    other arguments  see `FlowActorCritic`
+    Args:
+        kappa: float in (0, 1), or one per member, the expectile.
+        best_of_n: candidates per action; the one with the highest min_k Q is taken; >= 1.
+        **flow: see `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, IFQL.
     """

@@ -20,11 +20,12 @@ __all__ = ["QAM", "QAME", "QAMF"]
 
 
 class QAM(FineTunedFlow):
-    """A critic by TD, a behaviour flow f_beta by flow matching, a policy flow f_theta by adjoint matching.
+    """A critic by TD, a behavior flow f_beta by flow matching, a policy flow f_theta by adjoint matching.
 
-    clip_adj            bool           zero the critic's gradient outside the action box
-    use_target_grad     bool           take it from the target critic
-    other arguments     see `FineTunedFlow`
+    Args:
+        clip_adj: zero the critic's gradient outside the action box.
+        use_target_grad: take it from the target critic.
+        **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, algorithm QAM.
     """
@@ -67,7 +68,8 @@ class QAM(FineTunedFlow):
 class QAMF(OneStepOnTop, QAM):
     """QAM-F: a one-step policy distilled from f_theta while it climbs the critic; it is the one that acts.
 
-    arguments  see `OneStepOnTop` and `QAM`
+    Args:
+        **arguments: see `OneStepOnTop` and `QAM`.
 
     Source: Li & Levine 2026, QAM-F.
     """
@@ -76,7 +78,8 @@ class QAMF(OneStepOnTop, QAM):
 class QAME(EditOnTop, QAM):
     """QAM-E: an edit policy moves f_theta's actions within a small box, up the critic, with entropy regularisation.
 
-    arguments  see `EditOnTop` and `QAM`
+    Args:
+        **arguments: see `EditOnTop` and `QAM`.
 
     Source: Li & Levine 2026, QAM-E.
     """

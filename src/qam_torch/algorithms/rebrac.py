@@ -1,4 +1,4 @@
-"""ReBRAC: TD3 with behaviour cloning, revisited.
+"""ReBRAC: TD3 with behavior cloning, revisited.
 
 Source: Tarasov et al. 2023, "Revisiting the minimalist approach to offline reinforcement learning"; Li & Levine 2026
 for the setting it is compared in.
@@ -28,11 +28,12 @@ class ReBRAC(ActorCritic):
 
     It acts with noise added. The TD target's action is that of the policy's Polyak copy, with noise too.
 
-    alpha_actor          float >= 0, or one a member   weight of the squared distance to the data's actions
-    actor_noise          float >= 0, or one a member   standard deviation of the noise
-    actor_noise_clip     float > 0, or one a member    largest noise of a coordinate
-    target_update_every  int >= 1                      the targets move at every so many-th update only
-    other arguments      see `ActorCritic`
+    Args:
+        alpha_actor: weight of the squared distance to the data's actions; >= 0, or one per member.
+        actor_noise: standard deviation of the noise; >= 0, or one per member.
+        actor_noise_clip: largest noise of a coordinate; > 0, or one per member.
+        target_update_every: the targets move at every so many-th update only; >= 1.
+        **actor_critic: see `ActorCritic`.
 
     In the original the policy, too, moves at every second update only. In the runs behind the published figures it
     moves at every one, and so it does here (a test pins both).
@@ -76,7 +77,7 @@ class ReBRAC(ActorCritic):
         return self.target_policy(batch.next_observations, {"noise": noise["next_noise"]})
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss - normalised value of pi(s) + alpha_actor * squared distance to the data's actions."""
+        """Critic loss - normalized value of pi(s) + alpha_actor * squared distance to the data's actions."""
         actions = self.network("actor")(batch.observations)
         climb = normalized_value_maximization(self.network("critic"), batch.observations, actions, "actor", self.rho)
         distance, metrics = squared_distance_loss(actions, batch.actions, batch.valid, "actor")

@@ -23,9 +23,10 @@ __all__ = ["RLPD"]
 class RLPD(ActorCritic):
     """A tanh-Gaussian policy up the pessimistic critic with entropy; meant for online training on mixed batches.
 
-    bc_alpha                   float >= 0, or one a member   weight of the data's actions' log-likelihood
-    target_entropy_multiplier  float, or one a member        target entropy is minus this times D
-    other arguments            see `ActorCritic`
+    Args:
+        bc_alpha: weight of the data's actions' log-likelihood; >= 0, or one per member.
+        target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        **actor_critic: see `ActorCritic`.
 
     Source: Ball et al. 2023; Li & Levine 2026, RLPD.
     """

@@ -45,11 +45,12 @@ SLURM = ("SlurmRuns", "SlurmLauncher")
 class Command(NamedTuple):
     """What a command line asks for.
 
-    flags      for Hydra, which wants them first
-    overrides  for Hydra
-    sweep      the configuration of the first run of a sweep; None where there is only one run, or none
-    runs       the overrides of each run of a sweep; None where the sweeper decides as it goes
-    elsewhere  whether runs go on without this process, as Slurm's do
+    Attributes:
+        flags: for Hydra, which wants them first.
+        overrides: for Hydra.
+        sweep: the configuration of the first run of a sweep; None where there is only one run, or none.
+        runs: the overrides of each run of a sweep; None where the sweeper decides as it goes.
+        elsewhere: whether runs go on without this process, as Slurm's do.
     """
 
     flags: list[str]

@@ -38,9 +38,12 @@ LATE = ("logger", "callbacks")
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
 
-    overrides   Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"]
-    config_dir  a directory with configs of your own, e.g. algo/mine.yaml; `--config-dir` of the command
-    ->          the resolved config, without Hydra's own part
+    Args:
+        overrides: Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"].
+        config_dir: a directory with configs of your own, e.g. algo/mine.yaml; `--config-dir` of the command.
+
+    Returns:
+        The resolved config, without Hydra's own part.
 
     Raises QamError, with the nearest names, for unknown names and keys.
     """

@@ -42,7 +42,7 @@ def _directory_name(text: str) -> str:
 def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
     """Directory of a run's overrides, in the order of their keys, except for what others name or changes no result.
 
-    By what they mean and not as they were written, because Hydra writes a sweep's anew: x=1e-3 is x=0.001.
+    By what they mean and not as they were written, because Hydra writes a sweep's again: x=1e-3 is x=0.001.
     """
     named = {}
     for override in map(parsed, words):
@@ -56,7 +56,7 @@ def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
 
 
 def _per_domain(values: DictConfig, *, _root_: DictConfig, _node_: Node) -> float:
-    """The number among `values` that is for the environment chosen; its data set of 100 million counts as the same."""
+    """The number among `values` that is for the environment chosen; its dataset of 100 million counts as the same."""
     domain = _root_.env_name.removesuffix("-100m")
     if domain not in values:
         key, example = _node_._get_full_key(None), next(iter(values.values()))

@@ -109,9 +109,12 @@ class EnvironmentPool:
     def reset(self, seeds: Sequence[int] | np.ndarray, active: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes.
 
-        seeds   (n,)  non-negative integers, one an environment
-        active  (n,)  bool, which environments to reset; None: all
-        ->      (n, O) float32 observations; those of the other environments are their last ones
+        Args:
+            seeds: (n,), non-negative integers, one an environment.
+            active: (n,), bool, which environments to reset; None: all.
+
+        Returns:
+            (n, O) float32 observations; those of the other environments are their last ones.
 
         Raises EnvironmentFailure if one fails or its observation is not finite, QamError for other seeds.
         """
@@ -131,10 +134,11 @@ class EnvironmentPool:
     ) -> ChunkResult:
         """Execute a chunk in every active environment, each until its chunk or its episode ends.
 
-        actions      (n, h, A)  in the action box; rows of inactive environments are ignored
-        active       (n,)       bool; None: all
-        record       any of "positions" (mazes) and "frames" (rendering)
-        frame_every  render only every so many steps of an episode, and its end
+        Args:
+            actions: (n, h, A), in the action box; rows of inactive environments are ignored.
+            active: (n,), bool; None: all.
+            record: any of "positions" (mazes) and "frames" (rendering).
+            frame_every: render only every so many steps of an episode, and its end.
 
         Raises EnvironmentFailure if one fails or gives a non-finite observation or reward, QamError for wrong shapes
         and non-finite actions.

@@ -23,7 +23,7 @@ _REMEDIES = {
 }
 """What is missing where a backend renders nothing."""
 
-# Standard deviation of the image: a context that comes up but draws nothing gives one flat colour.
+# Standard deviation of the image: a context that comes up but draws nothing gives one flat color.
 _PROBE = """
 import mujoco
 xml = '<mujoco><worldbody><light pos="0 0 3"/><geom size=".2" rgba="1 0 0 1"/></worldbody></mujoco>'

@@ -25,10 +25,13 @@ __all__ = ["lean_adjoint", "solve_lean_adjoint", "terminal_adjoint"]
 def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: float | Tensor) -> Tensor:
     """Adjoint at t = 1: minus inv_temp times the gradient of the value, g(1) = -inv_temp dQ/dx (X_1).
 
-    value     (..., D) -> (...)          one number a row, e.g. the mean over an ensemble of critics
-    x_1       (..., D)
-    inv_temp  float or broadcastable to (..., D), >= 0
-    ->        (..., D)
+    Args:
+        value: (..., D) -> (...), one number a row, e.g. the mean over an ensemble of critics.
+        x_1: (..., D).
+        inv_temp: float or broadcastable to (..., D), >= 0.
+
+    Returns:
+        (..., D).
     """
     return -inv_temp * value_gradient(value, x_1)
 
@@ -39,12 +42,17 @@ def solve_lean_adjoint(
 ) -> Tensor:
     """Solve the lean adjoint ODE backwards along a path given as a function of time.
 
-    base_velocity  v(x, t) of the base flow
-    state_at       t in (0, 1] -> X_t (..., D)
-    adjoint_1      (..., D)   adjoint at t = 1
-    steps, method  as for `integrate_path`; t = 0 itself, where the drift is singular, is never evaluated by euler or
-                   midpoint
-    ->             (steps + 1, ..., D)  adjoint at t = 0, 1/steps, ..., 1
+    Args:
+        base_velocity: v(x, t) of the base flow.
+        state_at: t in (0, 1] -> X_t (..., D).
+        adjoint_1: (..., D), adjoint at t = 1.
+        steps: as for `integrate_path`; t = 0 itself, where the drift is singular, is never evaluated by euler or
+            midpoint.
+        method: as for `integrate_path`; t = 0 itself, where the drift is singular, is never evaluated by euler or
+            midpoint.
+
+    Returns:
+        (steps + 1, ..., D) adjoint at t = 0, 1/steps, ..., 1.
 
     Source: Domingo-Enrich et al. 2025, lean adjoint ODE; Li & Levine 2026 for the memoryless drift.
     """
@@ -71,7 +79,7 @@ def _solve(pullback_at: Callable[[float], Pullback], adjoint_1: Tensor, steps: i
 
 @torch.no_grad()
 def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
-    """Lean adjoint at the nodes of a sampled path, in the discretisation of the reference.
+    """Lean adjoint at the nodes of a sampled path, in the discretization of the reference.
 
     g_i = g_{i+1} + dt [d/dx (2 v(x, t_i + dt) - x / (t_i + dt))]^T g_{i+1} at x = X_i: explicit Euler on the grid
     1, 1 - dt, ..., 0 with the path read one node to the left.
@@ -79,10 +87,13 @@ def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tens
     Only the chain of vector-Jacobian products is sequential: a `Linearizable` base flow makes the forward passes of all
     nodes in one.
 
-    base_velocity  v(x, t) of the base flow
-    xs             (T, ..., D)  X_0 .. X_{T-1}
-    adjoint_1      (..., D)     adjoint at t = 1
-    ->             (T, ..., D)  g_0 .. g_{T-1}
+    Args:
+        base_velocity: v(x, t) of the base flow.
+        xs: (T, ..., D), X_0 .. X_{T-1}.
+        adjoint_1: (..., D), adjoint at t = 1.
+
+    Returns:
+        (T, ..., D) g_0 .. g_{T-1}.
 
     Source: Li & Levine 2026, lean adjoint with T Euler steps.
     """

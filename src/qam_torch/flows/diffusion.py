@@ -20,9 +20,12 @@ Move = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
 def vp_alpha_bar(k: Step, steps: int) -> Step:
     """Share of the data's variance that is left after k of T steps of the variance-preserving schedule.
 
-    k      number or tensor (*,) in [0, steps]
-    steps  int >= 1  T
-    ->     like k    exp(-(beta_min s + (beta_max - beta_min) s^2 / 2)) with s = k / T
+    Args:
+        k: number or tensor (*,) in [0, steps].
+        steps: T; >= 1.
+
+    Returns:
+        Like k exp(-(beta_min s + (beta_max - beta_min) s^2 / 2)) with s = k / T.
 
     Source: Song et al. 2021 (VP SDE); alpha_bar_k / alpha_bar_{k-1} is alpha_k of Wang et al. 2023 (Diffusion-QL).
     """
@@ -65,13 +68,16 @@ def sample_diffusion(
 ) -> Tensor:
     """Denoise step by step.
 
-    noise_prediction  x (..., D), k in 1 .. T, a plain number -> the noise in it (..., D)
-    x                 (..., D)            standard normal, k = T
-    noise             (>= T - 1, ..., D)  standard normal; row i enters step k = T - i with weight sqrt(beta_k), the
-                                          last step k = 1 none
-    steps             int >= 1            T
-    move              `posterior_step` or `clean_step`
-    ->                (..., D)            k = 0
+    Args:
+        noise_prediction: x (..., D), k in 1 .. T, a plain number -> the noise in it (..., D).
+        x: (..., D), standard normal, k = T.
+        noise: (>= T - 1, ..., D), standard normal; row i enters step k = T - i with weight sqrt(beta_k), the last step
+            k = 1 none.
+        steps: T; >= 1.
+        move: `posterior_step` or `clean_step`.
+
+    Returns:
+        (..., D) k = 0.
 
     Source: Ho et al. 2020 (DDPM), algorithm 2.
     """

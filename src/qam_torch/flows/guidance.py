@@ -13,9 +13,12 @@ __all__ = ["guidance_velocity", "value_gradient"]
 def value_gradient(value: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """dV/dx, row by row, a constant of the value's parameters under `no_grad`.
 
-    value  (..., D) -> (...)  one number a row, e.g. the mean over an ensemble of critics
-    x      (..., D)
-    ->     (..., D)
+    Args:
+        value: (..., D) -> (...), one number a row, e.g. the mean over an ensemble of critics.
+        x: (..., D).
+
+    Returns:
+        (..., D).
     """
     values, pullback = torch.func.vjp(value, x)[:2]
     (gradient,) = pullback(torch.ones_like(values))
@@ -28,11 +31,14 @@ def guidance_velocity(gradient: Tensor, x: Tensor, t: float, inv_temp: float | T
     On the straight path score and velocity are tied by v = ((1 - t) score + x) / t, so that adding a multiple of this
     to a flow mixes the two scores.
 
-    gradient  (..., D)                         of the value at x
-    x         (..., D)
-    t         float in (0, 1]                  flow time; at t = 0 there is no such velocity
-    inv_temp  float or broadcastable to (..., D)
-    ->        (..., D)
+    Args:
+        gradient: (..., D), of the value at x.
+        x: (..., D).
+        t: flow time; at t = 0 there is no such velocity; in (0, 1].
+        inv_temp: float or broadcastable to (..., D).
+
+    Returns:
+        (..., D).
 
     Source: Li & Levine 2026, guidance of CGQL.
     """

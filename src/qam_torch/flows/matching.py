@@ -22,10 +22,13 @@ def adjoint_matching_loss(correction: Tensor, adjoints: Tensor, sigma: Tensor) -
     Its minimiser has u = f_theta - f_beta = -sigma^2 g / 2: the control that tilts the base distribution by
     exp(inv_temp Q). No gradient passes through the path or the adjoint.
 
-    correction  (T, ..., B, D)  u_i = f_theta - f_beta at the nodes, with gradient
-    adjoints    (T, ..., B, D)  lean adjoints g_i, constants
-    sigma       (T, 1, .., 1)   memoryless noise levels, from `node_sigmas`
-    ->          (...)
+    Args:
+        correction: (T, ..., B, D), u_i = f_theta - f_beta at the nodes, with gradient.
+        adjoints: (T, ..., B, D), lean adjoints g_i, constants.
+        sigma: (T, 1, .., 1), memoryless noise levels, from `node_sigmas`.
+
+    Returns:
+        (...).
 
     Source: Domingo-Enrich et al. 2025, adjoint matching; Li & Levine 2026 for its use with a critic.
     """
@@ -36,11 +39,14 @@ def adjoint_matching_loss(correction: Tensor, adjoints: Tensor, sigma: Tensor) -
 def stochastic_control_loss(correction: Tensor, cost: Tensor, sigma: Tensor, dt: float) -> Tensor:
     """The control problem that adjoint matching replaces: path energy plus terminal cost.
 
-    correction  (T, ..., B, D)  u_i at the nodes
-    cost        (..., B)        terminal cost, -inv_temp Q(X_1)
-    sigma       (T, 1, .., 1)   memoryless noise levels
-    dt          float           solver step
-    ->          (...)           mean over rows of sum_i dt || 2 u_i / sigma_i ||^2 / 2 + cost
+    Args:
+        correction: (T, ..., B, D), u_i at the nodes.
+        cost: (..., B), terminal cost, -inv_temp Q(X_1).
+        sigma: (T, 1, .., 1), memoryless noise levels.
+        dt: solver step.
+
+    Returns:
+        (...) mean over rows of sum_i dt || 2 u_i / sigma_i ||^2 / 2 + cost.
 
     Source: Domingo-Enrich et al. 2025, stochastic optimal control for fine-tuning flows.
     """

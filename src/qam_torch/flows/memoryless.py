@@ -22,9 +22,12 @@ Time = TypeVar("Time", float, Tensor)
 def memoryless_sigma(t: Time, dt: float) -> Time:
     """Noise level of the memoryless schedule, shifted by one step so that t = 0 is finite.
 
-    t   (*,) in [0, 1)   flow time
-    dt  float            solver step
-    ->  (*,)             sqrt(2 (1 - t + dt) / (t + dt))
+    Args:
+        t: (*,) in [0, 1), flow time.
+        dt: solver step.
+
+    Returns:
+        (*,) sqrt(2 (1 - t + dt) / (t + dt)).
 
     Source: Domingo-Enrich et al. 2025, memoryless schedule; the shift follows Li & Levine 2026.
     """
@@ -34,10 +37,13 @@ def memoryless_sigma(t: Time, dt: float) -> Time:
 def memoryless_drift(velocity: Tensor, x: Tensor, t: float | Tensor, dt: float) -> Tensor:
     """Drift of the memoryless process: b(x, t) = 2 v(x, t) - x / (t + dt).
 
-    velocity  (..., D)           v(x, t)
-    x         (..., D)           state
-    t         float or (..., 1)  flow time in [0, 1); dt = 0 gives the unshifted drift
-    ->        (..., D)
+    Args:
+        velocity: (..., D), v(x, t).
+        x: (..., D), state.
+        t: float or (..., 1), flow time in [0, 1); dt = 0 gives the unshifted drift.
+
+    Returns:
+        (..., D).
 
     Source: Domingo-Enrich et al. 2025, drift of a flow with the memoryless schedule; shift of Li & Levine 2026.
     """
@@ -47,9 +53,10 @@ def memoryless_drift(velocity: Tensor, x: Tensor, t: float | Tensor, dt: float) 
 class MemorylessPath(NamedTuple):
     """A sampled path of the memoryless process.
 
-    xs             (T, ..., D)  X_0 .. X_{T-1}, at times 0, dt, ..., 1 - dt
-    x_1            (..., D)     X_T
-    base_velocity  (..., D)     base flow's velocity at X_{T-1}, kept because the matching loss needs it again
+    Attributes:
+        xs: (T, ..., D), X_0 .. X_{T-1}, at times 0, dt, ..., 1 - dt.
+        x_1: (..., D), X_T.
+        base_velocity: (..., D), base flow's velocity at X_{T-1}, kept because the matching loss needs it again.
     """
 
     xs: Tensor
@@ -70,13 +77,16 @@ def sample_memoryless(
     Unless asked for, the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode: whoever
     needs its values at X_0 .. X_{T-2} for a loss can keep them as they are computed here.
 
-    velocity       v(x, t) of the sampled flow
-    base_velocity  v(x, t) of the base flow; the LAST step is a plain ODE step with it (Li & Levine 2026)
-    x_0            (..., D)              standard normal
-    noise          (>= T - 1, ..., D)    standard normal; row i enters step i
-    flow_steps     int >= 1              T
-    differentiable  bool                 let gradients pass through the whole path, as back-propagation through it needs
-    ->             MemorylessPath
+    Args:
+        velocity: v(x, t) of the sampled flow.
+        base_velocity: v(x, t) of the base flow; the LAST step is a plain ODE step with it (Li & Levine 2026).
+        x_0: (..., D), standard normal.
+        noise: (>= T - 1, ..., D), standard normal; row i enters step i.
+        flow_steps: T; >= 1.
+        differentiable: let gradients pass through the whole path, as back-propagation through it needs.
+
+    Returns:
+        MemorylessPath.
 
     Source: Li & Levine 2026, the memoryless SDE of the fine-tuned flow.
     """

@@ -37,11 +37,14 @@ def _solver(field: Field, y_0: Tensor, method: str, **options: object) -> Any:
 def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
     """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
 
-    field   (t, y) -> dy/dt; t is a plain number
-    y_0     (..., D)          state at t = 0
-    steps   int >= 1          number of solver steps
-    method  str               a key of FIXED_GRID_METHODS
-    ->      (steps + 1, ..., D)  states at 0, 1/steps, ..., 1
+    Args:
+        field: (t, y) -> dy/dt; t is a plain number.
+        y_0: (..., D), state at t = 0.
+        steps: number of solver steps; >= 1.
+        method: a key of FIXED_GRID_METHODS.
+
+    Returns:
+        (steps + 1, ..., D) states at 0, 1/steps, ..., 1.
     """
     return _solver(field, y_0, method).integrate(_unit_grid(steps))
 
@@ -63,15 +66,20 @@ def sample_flow(
 ) -> Tensor:
     """Push noise through a flow: solve dX/dt = v(X, t) from X_0 to X_1.
 
-    velocity    v(x, t) with t in [0, 1]
-    x_0         (..., D)    noise
-    flow_steps  int >= 1    steps of a fixed-grid method; ignored by the adaptive ones
-    method      str         a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which
-                            reads the error estimate on the host at each step: for evaluation and study
-    rtol, atol  float > 0   tolerances of the adaptive methods
-    ->          (..., D)    X_1, not clipped
+    Args:
+        velocity: v(x, t) with t in [0, 1].
+        x_0: (..., D), noise.
+        flow_steps: steps of a fixed-grid method; ignored by the adaptive ones; >= 1.
+        method: a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which reads the
+            error estimate on the host at each step: for evaluation and study.
+        rtol: tolerances of the adaptive methods; > 0.
+        atol: tolerances of the adaptive methods; > 0.
 
-    Raises QamError for an unknown method or flow_steps < 1.
+    Returns:
+        (..., D) X_1, not clipped.
+
+    Raises:
+        QamError: for an unknown method or flow_steps < 1.
 
     Source: Li & Levine 2026, Euler with T steps.
     """

@@ -15,12 +15,13 @@ __all__ = ["CriticEnsemble", "TimedCriticEnsemble", "ValueNetwork"]
 class CriticEnsemble(nn.Module):
     """K MLPs on [s, a] with LayerNorm, evaluated together.
 
-    members          int   P
-    num_qs           int   K
-    observation_dim  int   O
-    action_dim       int   D, width of the flattened chunk
-    hidden_dims      ints  widths of the hidden layers
-    layer_norm       bool  LayerNorm after each hidden activation
+    Args:
+        members: P.
+        num_qs: K.
+        observation_dim: O.
+        action_dim: D, width of the flattened chunk.
+        hidden_dims: widths of the hidden layers.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, K = 10 critics of the reference implementation.
     """
@@ -67,10 +68,11 @@ class TimedCriticEnsemble(CriticEnsemble):
 class ValueNetwork(nn.Module):
     """An MLP on s with LayerNorm: the state value V(s).
 
-    members          int   P
-    observation_dim  int   O
-    hidden_dims      ints  widths of the hidden layers
-    layer_norm       bool  LayerNorm after each hidden activation
+    Args:
+        members: P.
+        observation_dim: O.
+        hidden_dims: widths of the hidden layers.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, value networks of FAWAC and IFQL.
     """

@@ -19,11 +19,12 @@ LAST_LAYER_VARIANCE = 0.01
 class DeterministicNetwork(nn.Module):
     """tanh of an MLP on s, the mode of a tanh-Gaussian.
 
-    members          int   P
-    observation_dim  int   O
-    action_dim       int   D
-    hidden_dims      ints  widths of the hidden layers
-    layer_norm       bool  LayerNorm after each hidden activation
+    Args:
+        members: P.
+        observation_dim: O.
+        action_dim: D.
+        hidden_dims: widths of the hidden layers.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Tarasov et al. 2023 (ReBRAC), the actor; Li & Levine 2026 for its sizes.
     """

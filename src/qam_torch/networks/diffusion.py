@@ -19,12 +19,13 @@ FREQUENCY_STD = 0.2
 class NoisePredictor(nn.Module):
     """MLP on [x, s, time features]; the features are an MLP of learned Fourier features of the step; Mish throughout.
 
-    members          int       P
-    observation_dim  int       O
-    action_dim       int       D
-    hidden_dims      ints      widths of the hidden layers; also of the features' MLP, whose last one is linear
-    time_dim         even int  Fourier features
-    layer_norm       bool      LayerNorm after each hidden activation, not in the features' MLP
+    Args:
+        members: P.
+        observation_dim: O.
+        action_dim: D.
+        hidden_dims: widths of the hidden layers; also of the features' MLP, whose last one is linear.
+        time_dim: Fourier features; even int.
+        layer_norm: LayerNorm after each hidden activation, not in the features' MLP.
 
     Source: Hansen-Estruch et al. 2023 (IDQL), network without residual blocks; Li & Levine 2026, QSM and DAC.
     """

@@ -21,9 +21,10 @@ LARGEST_VALUE = 1 - 1e-6
 class GaussianSample(NamedTuple):
     """A draw of the squashed Gaussian.
 
-    value     (P, B, D) in (-1, 1)
-    log_prob  (P, B)     log density of the draw, summed over dimensions
-    std       (P, B, D)  standard deviation before squashing
+    Attributes:
+        value: (P, B, D) in (-1, 1).
+        log_prob: (P, B), log density of the draw, summed over dimensions.
+        std: (P, B, D), standard deviation before squashing.
     """
 
     value: Tensor
@@ -34,7 +35,9 @@ class GaussianSample(NamedTuple):
 class SquashedGaussian(NamedTuple):
     """The distribution of tanh(raw), raw ~ N(mean, exp(log_std)^2), dimension by dimension.
 
-    mean, log_std  (P, B, D)
+    Attributes:
+        mean: (P, B, D).
+        log_std: (P, B, D).
     """
 
     mean: Tensor
@@ -61,10 +64,11 @@ class SquashedGaussian(NamedTuple):
 class TanhGaussian(nn.Module):
     """MLP trunk, linear mean and log-std (clamped to [-20, 2]), tanh-squashed diagonal Gaussian.
 
-    members      int   P
-    in_dim       int   features of the input
-    action_dim   int   D
-    hidden_dims  ints  trunk widths; the activation comes after the last one too
+    Args:
+        members: P.
+        in_dim: features of the input.
+        action_dim: D.
+        hidden_dims: trunk widths; the activation comes after the last one too.
 
     Source: Haarnoja et al. 2018 (SAC); Li & Levine 2026 for the edit policy.
     """

@@ -26,9 +26,11 @@ Activation = Callable[[Tensor], Tensor]
 class Layer(NamedTuple):
     """Parameters of one layer with the ensemble axes flattened to E, or dropped where E = 1.
 
-    kernel  (E, in, out) or (in, out)
-    bias    (E, 1, out)  or (out,), which a GPU adds in the product's own kernel
-    scale, shift  like bias, the LayerNorm after the activation; None without
+    Attributes:
+        kernel: (E, in, out) or (in, out).
+        bias: (E, 1, out), or (out,), which a GPU adds in the product's own kernel.
+        scale: like bias, the LayerNorm after the activation; None without.
+        shift: like bias, the LayerNorm after the activation; None without.
     """
 
     kernel: Tensor
@@ -104,12 +106,13 @@ def linear_output(h: Tensor, last: Layer) -> Tensor:
 class MLP(nn.Module):
     """Linear -> activation -> optional LayerNorm after each hidden layer, then a plain linear layer.
 
-    ensemble       (P,) or (P, K)  leading axes of every parameter
-    in_dim         int             features of the input
-    hidden_dims    ints            widths of the hidden layers
-    out_dim        int or None     width of the linear output; None ends with the last hidden activation
-    layer_norm     bool            LayerNorm (eps 1e-6) after each hidden activation
-    activation     Tensor -> Tensor, elementwise
+    Args:
+        ensemble: (P,) or (P, K), leading axes of every parameter.
+        in_dim: features of the input.
+        hidden_dims: widths of the hidden layers.
+        out_dim: int or None, width of the linear output; None ends with the last hidden activation.
+        layer_norm: LayerNorm (eps 1e-6) after each hidden activation.
+        activation: Tensor -> Tensor, elementwise.
 
     Source: Li & Levine 2026, networks of the reference implementation.
     """

@@ -20,7 +20,8 @@ def polyak_copy(module: nn.Module) -> nn.Module:
 def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate: float | Tensor) -> None:
     """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call.
 
-    rate  a number, or a tensor () or (P,), one a member, that is never read on the host
+    Args:
+        rate: a number, or a tensor () or (P,), one per member, that is never read on the host.
     """
     if isinstance(rate, Tensor):
         weights = [rate.view(-1, *(1,) * (average.ndim - 1)) if rate.ndim else rate for average in averages]

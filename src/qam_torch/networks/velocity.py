@@ -17,11 +17,12 @@ __all__ = ["BoundVelocity", "VelocityField"]
 class VelocityField(nn.Module):
     """MLP on [s, x, t] without LayerNorm.
 
-    members          int   P
-    observation_dim  int   O
-    action_dim       int   D, width of the flattened chunk
-    hidden_dims      ints  widths of the hidden layers
-    layer_norm       bool  LayerNorm after each hidden activation
+    Args:
+        members: P.
+        observation_dim: O.
+        action_dim: D, width of the flattened chunk.
+        hidden_dims: widths of the hidden layers.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, the actors "slow" (f_beta) and "fast" (f_theta) of the reference implementation.
     """

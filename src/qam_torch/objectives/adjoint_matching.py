@@ -18,10 +18,11 @@ __all__ = ["AdjointTargets", "adjoint_matching", "matching_targets"]
 class AdjointTargets(NamedTuple):
     """What the regression of adjoint matching works on; T nodes at times 0, dt, ..., 1 - dt.
 
-    xs               (T, P, B, D)  states of the memoryless process, constants
-    correction       (T, P, B, D)  f_theta - f_beta at the nodes (f_theta itself when residual), with gradient
-    lean_adjoints    (T, P, B, D)  constants
-    terminal         (P, B, D)     adjoint at t = 1
+    Attributes:
+        xs: (T, P, B, D), states of the memoryless process, constants.
+        correction: (T, P, B, D), f_theta - f_beta at the nodes (f_theta itself when residual), with gradient.
+        lean_adjoints: (T, P, B, D), constants.
+        terminal: (P, B, D), adjoint at t = 1.
     """
 
     xs: Tensor
@@ -47,18 +48,21 @@ def matching_targets(
     By default no forward pass is made twice: f_theta's values at X_0 .. X_{T-2}, computed to sample the path, are kept
     with their graph for the loss, and so is f_beta's value at X_{T-1}.
 
-    f_theta     fine-tuned flow with the observations bound, gradient enabled
-    f_beta      base flow with the observations bound, a constant
-    value       actions (P, B, D) -> (P, B), what the policy is tilted towards: mean_k Q(s, .)
-    x_0         (P, B, D)            standard normal
-    noise       (>= T - 1, P, B, D)  standard normal
-    flow_steps  int >= 1             T
-    inv_temp    float or (P, 1, 1)   >= 0
-    residual    bool   f_theta is a correction on top of f_beta
-    clip_adj    bool   take the value at clip(X_1, -1, 1), so that its gradient is zero outside the box
-    at_once     bool   sample the path without gradient, and evaluate f_theta at all its nodes in one call: one more
-                       forward pass, and a tenth of the operations in the backward pass; for a GPU
-    ->          AdjointTargets
+    Args:
+        f_theta: fine-tuned flow with the observations bound, gradient enabled.
+        f_beta: base flow with the observations bound, a constant.
+        value: actions (P, B, D) -> (P, B), what the policy is tilted towards: mean_k Q(s, .).
+        x_0: (P, B, D), standard normal.
+        noise: (>= T - 1, P, B, D), standard normal.
+        flow_steps: T; >= 1.
+        inv_temp: float or (P, 1, 1), >= 0.
+        residual: f_theta is a correction on top of f_beta.
+        clip_adj: take the value at clip(X_1, -1, 1), so that its gradient is zero outside the box.
+        at_once: sample the path without gradient, and evaluate f_theta at all its nodes in one call: one more forward
+            pass, and a tenth of the operations in the backward pass; for a GPU.
+
+    Returns:
+        AdjointTargets.
 
     Source: Li & Levine 2026, the targets of Q-learning with adjoint matching.
     """
@@ -89,8 +93,11 @@ def matching_targets(
 def adjoint_matching(targets: AdjointTargets) -> tuple[Tensor, Metrics]:
     """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i/sigma_i + sigma_i g_i ||^2.
 
-    targets  from `matching_targets`
-    ->       (P,), metrics
+    Args:
+        targets: from `matching_targets`.
+
+    Returns:
+        (P,), metrics.
 
     Source: Li & Levine 2026, adjoint matching loss.
     """

@@ -13,9 +13,13 @@ LARGEST_WEIGHT = 100.0
 def advantage_weights(q: Tensor, value: Tensor, inv_temp: float | Tensor) -> Tensor:
     """min(exp(inv_temp (Q(s, a) - V(s))), 100).
 
-    q, value  (P, B)           constants
-    inv_temp  float or (P, 1)  > 0
-    ->        (P, B)
+    Args:
+        q: (P, B), constants.
+        value: (P, B), constants.
+        inv_temp: float or (P, 1), > 0.
+
+    Returns:
+        (P, B).
 
     Source: Peng et al. 2019 (advantage-weighted regression); the limit follows Li & Levine 2026, FAWAC.
     """

@@ -1,4 +1,4 @@
-"""Behaviour cloning with a flow: flow matching on the data's action chunks."""
+"""Behavior cloning with a flow: flow matching on the data's action chunks."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ def behavior_loss(
 ) -> tuple[Tensor, Metrics]:
     """Flow matching of f_beta, or of a method's only flow f_theta, on the data.
 
-    velocity  f(s, ., .) with the observations bound, with gradient
-    actions   (P, B, D)
-    x_0       (P, B, D)  standard normal
-    t         (P, B, 1)  uniform on [0, 1)
-    weight    (P, B)     of the rows, `valid` or a multiple of it; the mean still divides by all rows
-    ->        (P,), metrics
+    Args:
+        velocity: f(s, ., .) with the observations bound, with gradient.
+        actions: (P, B, D).
+        x_0: (P, B, D), standard normal.
+        t: (P, B, 1), uniform on [0, 1).
+        weight: (P, B), of the rows, `valid` or a multiple of it; the mean still divides by all rows.
 
-    Source: Li & Levine 2026, behaviour flow loss; weighted in FAWAC.
+    Returns:
+        (P,), metrics.
+
+    Source: Li & Levine 2026, behavior flow loss; weighted in FAWAC.
     """
     loss = flow_matching_loss(velocity, x_0, actions, t, weight)
     return loss, lambda: {"behavior/loss": loss.detach()}

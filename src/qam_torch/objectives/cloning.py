@@ -1,4 +1,4 @@
-"""Behaviour cloning without a flow: stay near the data's actions, or make them likely."""
+"""Behavior cloning without a flow: stay near the data's actions, or make them likely."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ __all__ = ["likelihood_loss", "squared_distance_loss"]
 def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
     """Mean over rows of valid ||pi(s) - a||^2, summed over dimensions.
 
-    actions  (P, B, D)  of the policy, with gradient
-    data     (P, B, D)
-    valid    (P, B)     0 drops the row; the mean still divides by all rows
-    name     prefix of the metric
-    ->       (P,), metrics
+    Args:
+        actions: (P, B, D), of the policy, with gradient.
+        data: (P, B, D).
+        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+        name: prefix of the metric.
+
+    Returns:
+        (P,), metrics.
 
     Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC).
     """
@@ -27,12 +30,15 @@ def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: st
 def likelihood_loss(log_prob: Tensor, weight: Tensor, name: str) -> tuple[Tensor, Metrics]:
     """Minus the mean over rows of weight log pi(a | s).
 
-    log_prob  (P, B)  of the data's actions, with gradient
-    weight    (P, B)  of the rows, `valid` or a multiple of it; the mean still divides by all rows
-    name      prefix of the metric
-    ->        (P,), metrics
+    Args:
+        log_prob: (P, B), of the data's actions, with gradient.
+        weight: (P, B), of the rows, `valid` or a multiple of it; the mean still divides by all rows.
+        name: prefix of the metric.
 
-    Source: Li & Levine 2026, optional behaviour-cloning term of RLPD.
+    Returns:
+        (P,), metrics.
+
+    Source: Li & Levine 2026, optional behavior-cloning term of RLPD.
     """
     loss = -(weight * log_prob).mean(-1)
     return loss, lambda: {f"{name}/likelihood_loss": loss.detach()}

@@ -12,11 +12,14 @@ __all__ = ["denoising_loss", "score_ascent_loss", "score_matching_loss"]
 def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
     """Mean over rows of valid * mean over dimensions of (predicted noise - noise)^2.
 
-    predicted  (P, B, D)  noise found in a noisy action of the data, with gradient
-    noise      (P, B, D)  what was put in
-    valid      (P, B)     0 drops the row; the mean still divides by all rows
-    name       prefix of the metric
-    ->         (P,), metrics
+    Args:
+        predicted: (P, B, D), noise found in a noisy action of the data, with gradient.
+        noise: (P, B, D), what was put in.
+        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+        name: prefix of the metric.
+
+    Returns:
+        (P,), metrics.
 
     Source: Ho et al. 2020, simplified objective.
     """
@@ -29,12 +32,15 @@ def score_matching_loss(
 ) -> tuple[Tensor, Metrics]:
     """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2; 1 for a row not valid.
 
-    predicted  (P, B, D)            with gradient
-    gradient   (P, B, D)            dQ/dx at the noisy action, a constant
-    inv_temp   float or (P, 1, 1)   > 0
-    valid      (P, B)
-    name       prefix of the metric
-    ->         (P,), metrics
+    Args:
+        predicted: (P, B, D), with gradient.
+        gradient: (P, B, D), dQ/dx at the noisy action, a constant.
+        inv_temp: float or (P, 1, 1), > 0.
+        valid: (P, B).
+        name: prefix of the metric.
+
+    Returns:
+        (P,), metrics.
 
     Source: Psenka et al. 2024 (Q-score matching); Li & Levine 2026, QSM.
     """
@@ -47,12 +53,15 @@ def score_ascent_loss(
 ) -> tuple[Tensor, Metrics]:
     """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise; 1 for a row not valid.
 
-    predicted    (P, B, D)  with gradient
-    gradient     (P, B, D)  dQ/dx at the noisy action, a constant
-    noise_level  (P, B, 1)  sqrt(1 - alpha_bar)
-    valid        (P, B)
-    name         prefix of the metric
-    ->           (P,), metrics
+    Args:
+        predicted: (P, B, D), with gradient.
+        gradient: (P, B, D), dQ/dx at the noisy action, a constant.
+        noise_level: (P, B, 1), sqrt(1 - alpha_bar).
+        valid: (P, B).
+        name: prefix of the metric.
+
+    Returns:
+        (P,), metrics.
 
     Source: Fang et al. 2024 (diffusion actor-critic); Li & Levine 2026, DAC.
     """
@@ -61,5 +70,5 @@ def score_ascent_loss(
 
 
 def _mean_of_rows(loss: Tensor, valid: Tensor) -> Tensor:
-    """Mean over rows; a row that is not valid counts as the constant 1: the recorded behaviour, without a gradient."""
+    """Mean over rows; a row that is not valid counts as the constant 1: the recorded behavior, without a gradient."""
     return (valid * loss + (1 - valid)).mean(-1)

@@ -12,10 +12,13 @@ __all__ = ["distillation_loss"]
 def distillation_loss(actions: Tensor, flow_actions: Tensor, name: str) -> tuple[Tensor, Metrics]:
     """Mean over rows and dimensions of (mu(s, z) - flow(s, z))^2 for the same noise z.
 
-    actions       (P, B, D)  of the one-step policy, not clipped, with gradient
-    flow_actions  (P, B, D)  of the flow, constants
-    name          prefix of the metric
-    ->            (P,), metrics
+    Args:
+        actions: (P, B, D), of the one-step policy, not clipped, with gradient.
+        flow_actions: (P, B, D), of the flow, constants.
+        name: prefix of the metric.
+
+    Returns:
+        (P,), metrics.
 
     Source: Park et al. 2025 (flow Q-learning), distillation loss; Li & Levine 2026 for QAM-F.
     """

@@ -12,10 +12,13 @@ __all__ = ["entropy_loss", "temperature_loss"]
 def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tensor, Metrics]:
     """Mean over rows of temperature * log pi: moves the policy only.
 
-    temperature  (P,)    a constant here
-    log_prob     (P, B)  with gradient
-    name         prefix of the metrics
-    ->           (P,), metrics
+    Args:
+        temperature: (P,), a constant here.
+        log_prob: (P, B), with gradient.
+        name: prefix of the metrics.
+
+    Returns:
+        (P,), metrics.
 
     Source: Haarnoja et al. 2018 (SAC).
     """
@@ -28,11 +31,14 @@ def temperature_loss(
 ) -> tuple[Tensor, Metrics]:
     """temperature * (H - target entropy) with H = - mean log pi a constant: moves the temperature only.
 
-    temperature     (P,)    with gradient
-    log_prob        (P, B)  a constant here
-    target_entropy  float or (P,)   usually a negative multiple of the action dimension
-    name            prefix of the metrics
-    ->              (P,), metrics
+    Args:
+        temperature: (P,), with gradient.
+        log_prob: (P, B), a constant here.
+        target_entropy: float or (P,), usually a negative multiple of the action dimension.
+        name: prefix of the metrics.
+
+    Returns:
+        (P,), metrics.
 
     Source: Haarnoja et al. 2018 (SAC with automatic temperature).
     """

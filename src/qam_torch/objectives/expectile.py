@@ -28,10 +28,13 @@ def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
 def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
     """Mean over rows of |kappa - 1(q < V)| (q - V)^2: V becomes the kappa-expectile of the data's actions' values.
 
-    value  (P, B)                      V(s), with gradient
-    q      (P, B)                      of the data's actions, constants; rows over an episode's end count, too
-    kappa  float or (P, 1) in (0, 1)   1/2 is half the mean square; towards 1, V nears the best action's value
-    ->     (P,), metrics
+    Args:
+        value: (P, B), V(s), with gradient.
+        q: (P, B), of the data's actions, constants; rows over an episode's end count, too.
+        kappa: float or (P, 1) in (0, 1), 1/2 is half the mean square; towards 1, V nears the best action's value.
+
+    Returns:
+        (P,), metrics.
 
     Source: Kostrikov et al. 2022 (IQL), eq. 5; Li & Levine 2026 for IFQL.
     """

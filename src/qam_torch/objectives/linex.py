@@ -20,15 +20,17 @@ def linex_loss(noisy_q: Tensor, q: Tensor, valid: Tensor, inv_temp: float | Tens
     """Mean over critics and rows of valid (exp(d) + inv_temp Q(s, x_t, t)), d = inv_temp (Q(s, a, 1) - Q(s, x_t, t)).
 
     Its minimiser is the soft value log E exp(inv_temp Q(s, a, 1)) / inv_temp, the exact one for guidance. Where d > 5
-    the row's loss is d itself, without the second summand: the recorded behaviour. So the loss jumps there and its
+    the row's loss is d itself, without the second summand: the recorded behavior. So the loss jumps there and its
     slope in Q(s, x_t, t) falls from inv_temp (e^5 - 1) to inv_temp.
 
-    noisy_q   (P, K, B)            Q(s, x_t, t), with gradient
-    q         (P, K, B)            Q(s, a, 1), constants
-    valid     (P, B)               0 drops the row; the mean still divides by all rows
-    inv_temp  float or (P, 1, 1)   > 0
-    ->        (P,), metrics; exp_bias is the mean of exp(inv_temp Q(s, x_t, t)) - exp(inv_temp Q(s, a, 1)), 0 at the
-              minimum
+    Args:
+        noisy_q: (P, K, B), Q(s, x_t, t), with gradient.
+        q: (P, K, B), Q(s, a, 1), constants.
+        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+        inv_temp: float or (P, 1, 1), > 0.
+
+    Returns:
+        (P,), metrics; exp_bias is the mean of exp(inv_temp Q(s, x_t, t)) - exp(inv_temp Q(s, a, 1)), 0 at the minimum.
 
     Source: Li & Levine 2026, CGQL-L.
     """

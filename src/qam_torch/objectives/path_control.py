@@ -29,15 +29,18 @@ def path_control_loss(
     u_i = f_theta - f_beta at X_i. The last step, a plain one with f_beta, has no control to pay for. The energy is not
     multiplied by dt: the reference's scale.
 
-    f_theta     fine-tuned flow with the observations bound, gradient enabled
-    f_beta      base flow with the observations bound, a constant of its parameters, differentiable in x
-    value       actions (P, B, D) -> (P, B), taken at X_1 as it is, also outside the action box
-    x_0         (P, B, D)            standard normal
-    noise       (>= T - 1, P, B, D)  standard normal
-    flow_steps  int >= 2             T
-    inv_temp    float or (P, 1)      >= 0
-    residual    bool                 f_theta is a correction on top of f_beta
-    ->          (P,), metrics
+    Args:
+        f_theta: fine-tuned flow with the observations bound, gradient enabled.
+        f_beta: base flow with the observations bound, a constant of its parameters, differentiable in x.
+        value: actions (P, B, D) -> (P, B), taken at X_1 as it is, also outside the action box.
+        x_0: (P, B, D), standard normal.
+        noise: (>= T - 1, P, B, D), standard normal.
+        flow_steps: T; >= 2.
+        inv_temp: float or (P, 1), >= 0.
+        residual: f_theta is a correction on top of f_beta.
+
+    Returns:
+        (P,), metrics.
 
     Source: Li & Levine 2026, BAM; the problem is that of Domingo-Enrich et al. 2025.
     """

@@ -13,9 +13,12 @@ __all__ = ["pessimistic_value", "td_loss", "td_metrics", "td_target"]
 def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
     """Ensemble mean less rho standard deviations of it.
 
-    q    (..., K, B)
-    rho  float >= 0, or (P, 1)
-    ->   (..., B)     divided by K, not K - 1, under the root
+    Args:
+        q: (..., K, B).
+        rho: float >= 0, or (P, 1).
+
+    Returns:
+        (..., B) divided by K, not K - 1, under the root.
 
     Source: Li & Levine 2026; rho = 0 is the plain mean.
     """
@@ -26,9 +29,14 @@ def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
 def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount: float | Tensor) -> Tensor:
     """y = R + gamma^h m V(s', a').
 
-    rewards, masks, next_value  (..., B)
-    chunk_discount              gamma^h in [0, 1], a number or (P, 1)
-    ->                          (..., B)
+    Args:
+        rewards: (..., B).
+        masks: (..., B).
+        next_value: (..., B).
+        chunk_discount: gamma^h in [0, 1], a number or (P, 1).
+
+    Returns:
+        (..., B).
 
     Source: Li & Levine 2026, critic target; R is the chunk's discounted sum, so this is an h-step backup.
     """
@@ -42,12 +50,15 @@ def td_loss(
 ) -> tuple[Tensor, Metrics]:
     """Mean over critics and rows of valid (Q(s, a) - y)^2.
 
-    critic        the online ensemble
-    observations  (P, B, O)
-    actions       (P, B, D)
-    target        (P, B)     a constant
-    valid         (P, B)     0 drops the row; the mean still divides by all rows
-    ->            (P,), metrics
+    Args:
+        critic: the online ensemble.
+        observations: (P, B, O).
+        actions: (P, B, D).
+        target: (P, B), a constant.
+        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+
+    Returns:
+        (P,), metrics.
 
     Source: Li & Levine 2026, critic loss.
     """

@@ -15,12 +15,15 @@ def value_maximization(
 ) -> tuple[Tensor, Metrics]:
     """Minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
 
-    critic        the online ensemble; its parameters are no target of this loss
-    observations  (P, B, O)
-    actions       (P, B, D)  from the policy, in [-1, 1], with gradient
-    name          prefix of the metric
-    rho           float or (P, 1), >= 0   ensemble standard deviations taken off
-    ->            (P,), metrics
+    Args:
+        critic: the online ensemble; its parameters are no target of this loss.
+        observations: (P, B, O).
+        actions: (P, B, D), from the policy, in [-1, 1], with gradient.
+        name: prefix of the metric.
+        rho: float or (P, 1), >= 0, ensemble standard deviations taken off.
+
+    Returns:
+        (P,), metrics.
 
     Source: Li & Levine 2026, policy losses of QAM-F and QAM-E; Lillicrap et al. 2016 (deterministic policy gradient).
     """
@@ -35,8 +38,11 @@ def normalized_value_maximization(
 ) -> tuple[Tensor, Metrics]:
     """As `value_maximization`, divided by the values' mean magnitude, a constant: free of the rewards' scale.
 
-    arguments  as for `value_maximization`
-    ->         (P,), metrics
+    Args:
+        arguments: as for `value_maximization`.
+
+    Returns:
+        (P,), metrics.
 
     Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC); Li & Levine 2026 for rho.
     """

@@ -24,10 +24,11 @@ def least_of_critics(q: Tensor) -> Tensor:
 class BestOfN:
     """Of N independent candidates per state, the one with the highest mean_k Q(s, a), or what else is to be highest.
 
-    policy     the policy that proposes
-    critic     (P, B, O), (P, B, D) -> (P, K, B)
-    best_of_n  int >= 1
-    judge      (P, K, B) -> (P, B), what the ensemble says of a candidate
+    Args:
+        policy: the policy that proposes.
+        critic: (P, B, O), (P, B, D) -> (P, K, B).
+        best_of_n: int >= 1.
+        judge: (P, K, B) -> (P, B), what the ensemble says of a candidate.
 
     Source: Li & Levine 2026, best-of-N action selection with the online critic.
     """

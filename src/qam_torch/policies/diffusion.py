@@ -15,10 +15,11 @@ __all__ = ["DiffusionPolicy"]
 class DiffusionPolicy:
     """A chain of T denoising steps, clipped to [-1, 1] at the end.
 
-    network          observations (P, B, O), x (P, B, D), k -> the noise in x (P, B, D)
-    action_dim       int       D
-    diffusion_steps  int >= 1  T
-    move             how a step is made, see `flows.sample_diffusion`
+    Args:
+        network: observations (P, B, O), x (P, B, D), k -> the noise in x (P, B, D).
+        action_dim: D.
+        diffusion_steps: T; >= 1.
+        move: how a step is made, see `flows.sample_diffusion`.
 
     Source: Ho et al. 2020 (DDPM); Li & Levine 2026, QSM and DAC.
     """

@@ -16,10 +16,11 @@ __all__ = ["EditedPolicy"]
 class EditedPolicy:
     """Draw an action from the base policy, then a sampled edit of at most edit_scale on each coordinate.
 
-    base        Policy
-    editor      (observations, actions, noise=) -> a draw with `.value` (P, B, D) in (-1, 1)
-    edit        (actions, edits) -> clip(a + edit_scale e, -1, 1)
-    action_dim  int  D
+    Args:
+        base: Policy.
+        editor: (observations, actions, noise=) -> a draw with `.value` (P, B, D) in (-1, 1).
+        edit: (actions, edits) -> clip(a + edit_scale e, -1, 1).
+        action_dim: D.
 
     Source: Li & Levine 2026, QAM-E.
     """

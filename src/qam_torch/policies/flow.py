@@ -28,9 +28,10 @@ def sum_of_fields(*fields: Field) -> Field:
 class GuidedField:
     """A field with a guiding velocity added at every solver step but the first, t = 0, where there is none.
 
-    field     binds observations to a velocity
-    guidance  observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D), the gradient of
-              a network
+    Args:
+        field: binds observations to a velocity.
+        guidance: observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D), the gradient
+            of a network.
 
     Source: Li & Levine 2026, CGQL.
     """
@@ -54,10 +55,11 @@ class GuidedField:
 class FlowPolicy:
     """Euler with T steps from noise to action, clipped to [-1, 1] at the end.
 
-    field       binds observations to a velocity
-    action_dim  int       D
-    flow_steps  int >= 1  T
-    method      str       solver, see `flows.sample_flow`
+    Args:
+        field: binds observations to a velocity.
+        action_dim: D.
+        flow_steps: T; >= 1.
+        method: solver, see `flows.sample_flow`.
 
     Source: Li & Levine 2026, flow sampling.
     """

@@ -15,8 +15,9 @@ __all__ = ["DisturbedPolicy", "GaussianPolicy"]
 class GaussianPolicy:
     """A draw of a tanh-squashed Gaussian.
 
-    network     (observations, noise=) -> a draw with `.value` (P, B, D) in (-1, 1)
-    action_dim  int  D
+    Args:
+        network: (observations, noise=) -> a draw with `.value` (P, B, D) in (-1, 1).
+        action_dim: D.
 
     Source: Haarnoja et al. 2018 (SAC).
     """
@@ -36,9 +37,10 @@ class GaussianPolicy:
 class DisturbedPolicy:
     """clip(pi(s) + disturbance, -1, 1).
 
-    network      (P, B, O) -> (P, B, D)
-    disturbance  standard normal noise (P, B, D) -> what is added (P, B, D)
-    action_dim   int  D
+    Args:
+        network: (P, B, O) -> (P, B, D).
+        disturbance: standard normal noise (P, B, D) -> what is added (P, B, D).
+        action_dim: D.
 
     Source: Fujimoto et al. 2018 (TD3); Tarasov et al. 2023 (ReBRAC).
     """

@@ -14,9 +14,10 @@ __all__ = ["LatentPolicy"]
 class LatentPolicy:
     """A draw of the latent policy in the place of the flow's noise.
 
-    flow        Policy that turns `noise` into an action
-    latent      observations (P, B, O), standard normal noise (P, B, D) -> where the flow starts (P, B, D)
-    action_dim  int  D
+    Args:
+        flow: Policy that turns `noise` into an action.
+        latent: observations (P, B, O), standard normal noise (P, B, D) -> where the flow starts (P, B, D).
+        action_dim: D.
 
     Source: Wagenmaker et al. 2025 (DSRL); Li & Levine 2026.
     """

@@ -14,8 +14,9 @@ __all__ = ["OneStepPolicy"]
 class OneStepPolicy:
     """clip(mu(s, z), -1, 1).
 
-    network     (P, B, O), (P, B, D) -> (P, B, D)
-    action_dim  int  D
+    Args:
+        network: (P, B, O), (P, B, D) -> (P, B, D).
+        action_dim: D.
 
     Source: Park et al. 2025 (flow Q-learning); Li & Levine 2026 for QAM-F.
     """

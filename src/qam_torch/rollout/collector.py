@@ -36,14 +36,15 @@ class Actor(Protocol):
 class EnvironmentCollector:
     """Acts in E environments of each of P members.
 
-    act             the members' policies
-    make_pool       makes P * E environments when they are first needed, member p's from row p * E on
-    seeds           (P,)  one a member; episode k of a member's environment e starts from (seed, e, k) alone
-    streams         int >= 1  E
-    horizon_length  h; `act` answers whole chunks (P, E, h * A), of which one action a step is executed until none is
-                    left, or in n-step mode single actions (P, E, A)
-    tell            is given a sentence where an environment could not be put back where it was
-    execute_steps   actions of a chunk that are executed before `act` is called again, in 1..h; None: all
+    Args:
+        act: the members' policies.
+        make_pool: makes P * E environments when they are first needed, member p's from row p * E on.
+        seeds: (P,), one per member; episode k of a member's environment e starts from (seed, e, k) alone.
+        streams: E; >= 1.
+        horizon_length: h; `act` answers whole chunks (P, E, h * A), of which one action a step is executed until none
+            is left, or in n-step mode single actions (P, E, A).
+        tell: is given a sentence where an environment could not be put back where it was.
+        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
 
     Nothing resets itself: where an episode ended, by termination or by its time limit, the environment is reset before
     `collect` returns (gymnasium's SAME_STEP), the rest of its chunk is dropped, and the transition keeps the old
@@ -52,7 +53,8 @@ class EnvironmentCollector:
     A checkpoint holds, of each environment, its episode's seed and actions, and what MuJoCo's state was. A continued
     run plays them again, which restores whatever the environment remembers, and compares.
 
-    Raises QamError if sizes do not fit together, and EnvironmentFailure if an environment fails.
+    Raises:
+        QamError: sizes do not fit together, and EnvironmentFailure if an environment fails.
     """
 
     def __init__(

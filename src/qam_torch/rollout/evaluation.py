@@ -273,12 +273,16 @@ def chunk_from(
 ) -> np.ndarray:
     """The part of a policy's answer that is executed, clipped to the action box.
 
-    answer          (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time
-    lead            its leading sizes, e.g. (P, E)
-    execute_steps   k, how many actions of a chunk are executed, in 1..h; None: all
-    ->              (rows, k, A) or (rows, 1, A) float32, rows = product of lead
+    Args:
+        answer: (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time.
+        lead: its leading sizes, e.g. (P, E).
+        execute_steps: k, how many actions of a chunk are executed, in 1..h; None: all.
 
-    Raises QamError for another shape.
+    Returns:
+        (rows, k, A) or (rows, 1, A) float32, rows = product of lead.
+
+    Raises:
+        QamError: for another shape.
     """
     answer = np.asarray(answer, np.float32)
     widths = (horizon_length * pool.action_dim, pool.action_dim)

@@ -75,23 +75,27 @@ def render_episodes(
 ) -> Evaluation:
     """Run episodes one after the other and write them to one film.
 
-    act             policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A)
-    make            picklable factory of the environment, e.g. `functools.partial(make_environment,
-                    "cube-single-play-v0", task=1, width=320, height=320, draft=True)`; its sizes are the film's
-    episodes        how many; episode e starts as episode e of an evaluation with the same seed does
-    path            film to write, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow)
-    horizon_length  h
-    fps             frames a second
-    every           render each `every`-th step of an episode, and its end
-    max_steps       stop an episode after the chunk in which this step lies; None: at its own end
-    execute_steps   actions of a chunk that are executed before `act` is called again, in 1..h; None: all
-    ->              the episodes' outcome (P = 1)
+    Args:
+        act: policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A).
+        make: picklable factory of the environment, e.g. `functools.partial(make_environment, "cube-single-play-v0",
+            task=1, width=320, height=320, draft=True)`; its sizes are the film's.
+        episodes: how many; episode e starts as episode e of an evaluation with the same seed does.
+        path: film to write, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow).
+        horizon_length: h.
+        fps: frames a second.
+        every: render each `every`-th step of an episode, and its end.
+        max_steps: stop an episode after the chunk in which this step lies; None: at its own end.
+        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
+
+    Returns:
+        The episodes' outcome (P = 1).
 
     Rendering happens in a worker process, because MuJoCo binds its OpenGL backend when it is imported and that may
     have happened here; the backend is chosen by itself unless MUJOCO_GL is set.
 
-    Raises QamError for another suffix, a missing package, a machine without a working renderer, or a failing
-    environment. An unfinished film is deleted.
+    Raises:
+        QamError: for another suffix, a missing package, a machine without a working renderer, or a failing environment.
+            An unfinished film is deleted.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:

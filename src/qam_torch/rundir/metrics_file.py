@@ -22,9 +22,10 @@ EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/len
 class MetricsFile:
     """metrics.csv: one row per logged step and member, training, collection and evaluation columns side by side.
 
-    path    the file; None writes nothing
-    seeds   one a member
-    values  the numbers that differ between members, (P,) by name
+    Args:
+        path: the file; None writes nothing.
+        seeds: one per member.
+        values: the numbers that differ between members, (P,) by name.
 
     Columns: step, phase (offline or online), update, seed, seconds, then the metrics; what a row has not is blank. A
     metric that first comes up later, as in the online phase, gets its column then. Where numbers differ, there are the
@@ -57,9 +58,10 @@ class MetricsFile:
     def write(self, place: Mapping[str, Any], seconds: float, metrics: Mapping[str, Any]) -> None:
         """Append a row for each member.
 
-        place    step, phase and update
-        seconds  of the run so far
-        metrics  name -> (P,) values, nan for none
+        Args:
+            place: step, phase and update.
+            seconds: of the run so far.
+            metrics: name -> (P,) values, nan for none.
         """
         if self.path is None:
             return
@@ -100,11 +102,15 @@ def is_training_metric(column: str) -> bool:
 def read_metrics(path: str | Path, training: bool = True) -> dict[str, np.ndarray]:
     """Read a run's metrics.csv.
 
-    path      the file; a last line that is still being written is left out
-    training  whether the training metrics, which are most of the file, are read too
-    ->        column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online
+    Args:
+        path: the file; a last line that is still being written is left out.
+        training: whether the training metrics, which are most of the file, are read too.
 
-    Raises QamError if the file cannot be read, has no header, or has a cell that is no number.
+    Returns:
+        Column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online.
+
+    Raises:
+        QamError: the file cannot be read, has no header, or has a cell that is no number.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -13,8 +13,9 @@ __all__ = ["Bars", "readable_size", "readable_time"]
 class Bars:
     """A progress bar on stderr for one thing after the other, where stderr is a terminal.
 
-    unit     e.g. "B"
-    options  more of tqdm's
+    Args:
+        unit: e.g. "B".
+        options: more of tqdm's.
 
         with Bars("B", unit_scale=True) as bars:
             bars("x.npz", 1000, 2000)   # what, how much of it is done, how much there is or None

@@ -98,7 +98,8 @@ def axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
 class CollectingActor:
     """The same for collecting experience: recorded once, with random states that a checkpoint remembers.
 
-    algorithm  as it is being trained; its parameters must not move to another device afterwards
+    Args:
+        algorithm: as it is being trained; its parameters must not move to another device afterwards.
     """
 
     def __init__(self, algorithm: Algorithm, streams: int) -> None:

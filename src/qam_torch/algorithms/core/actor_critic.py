@@ -26,11 +26,15 @@ __all__ = ["ActorCritic", "FlowActorCritic"]
 class ActorCritic(Algorithm):
     """K critics learned by TD towards the pessimistic value of the method's own next action.
 
-    rho                 float >= 0, or one a member   ensemble standard deviations taken off the TD target's value
-    num_qs              int >= 1       critics in the ensemble, K
-    best_of_n           int >= 1       candidates per action, the critic's favourite is taken
-    actor_hidden_dims, value_hidden_dims, actor_layer_norm, value_layer_norm   the networks
-    other arguments     see `Algorithm`
+    Args:
+        rho: ensemble standard deviations taken off the TD target's value; >= 0, or one per member.
+        num_qs: critics in the ensemble, K; >= 1.
+        best_of_n: candidates per action, the critic's favorite is taken; >= 1.
+        actor_hidden_dims: the networks.
+        value_hidden_dims: the networks.
+        actor_layer_norm: the networks.
+        value_layer_norm: the networks.
+        **algorithm: see `Algorithm`.
 
     Source: Li & Levine 2026, the part that all agents of the reference implementation have in common.
     """
@@ -93,7 +97,8 @@ class ActorCritic(Algorithm):
     def add_temperature(self, name: str, argument: str, multiplier: float | Sequence[float]) -> None:
         """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D.
 
-        argument  what the method calls the multiplier
+        Args:
+            argument: what the method calls the multiplier.
         """
         self.set_member_value(argument, multiplier, ANY)
         self.entropy_multiplier = argument
@@ -102,7 +107,8 @@ class ActorCritic(Algorithm):
     def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
         """The entropy term, which moves the policy of this name, and the loss of its temperature.
 
-        log_prob  (P, B)  of draws of the policy
+        Args:
+            log_prob: (P, B), of draws of the policy.
         """
         alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_multiplier) * self.chunk_dim
         return [
@@ -132,8 +138,9 @@ class ActorCritic(Algorithm):
 class FlowActorCritic(ActorCritic):
     """Critics, and a flow trained by flow matching on the data.
 
-    flow_steps       int >= 1  solver steps, T
-    other arguments  see `ActorCritic`
+    Args:
+        flow_steps: solver steps, T; >= 1.
+        **actor_critic: see `ActorCritic`.
 
     A subclass says in `flow_name` what the flow is: "f_beta" where it imitates the data only, "f_theta" where the
     critic has a say; and in `flow_copy` whether it has a Polyak copy.

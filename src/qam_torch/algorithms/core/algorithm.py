@@ -1,7 +1,7 @@
 """The one update that every method shares.
 
 A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. All else
-is here: the joint optimiser, gradient clipping, Polyak averaging, metrics. The update is a function of
+is here: the joint optimizer, gradient clipping, Polyak averaging, metrics. The update is a function of
 (parameters, batch, noise): it does not read the host, so it can be captured, compiled or replayed with recorded draws.
 """
 
@@ -30,28 +30,30 @@ __all__ = ["Algorithm", "LossTerm"]
 
 
 class Algorithm(Training):
-    """Base of all methods: a LightningModule with manual optimisation over a population of P members.
+    """Base of all methods: a LightningModule with manual optimization over a population of P members.
 
     A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
 
-    observation_dim     int            O
-    action_dim          int            A, of one environment step
-    seeds               ints           one a member; P = len(seeds). All that a member draws is a function of its seed,
-                                       so members of the same seed differ in their numbers only
-    horizon_length      int >= 1       h
-    action_chunking     bool           act with whole chunks (D = h A); else D = A and only the return is n-step
-    discount            float (0, 1], or one a member   gamma, of one environment step
-    lr                  float > 0, or one a member      Adam's step size
-    target_update_rate  float (0, 1], or one a member   Polyak rate of the target networks
-    clip_grad           bool           clip each member's joint gradient to global norm 1
+    Args:
+        observation_dim: O.
+        action_dim: A, of one environment step.
+        seeds: one per member; P = len(seeds). All that a member draws is a function of its seed, so members of the same
+            seed differ in their numbers only.
+        horizon_length: h; >= 1.
+        action_chunking: act with whole chunks (D = h A); else D = A and only the return is n-step.
+        discount: float (0, 1], or one per member, gamma, of one environment step.
+        lr: Adam's step size; > 0, or one per member.
+        target_update_rate: float (0, 1], or one per member, Polyak rate of the target networks.
+        clip_grad: clip each member's joint gradient to global norm 1.
 
     Four attributes choose how the update runs, not what it computes; set them before the first update. `recorded`
     (default True) records the differentiated losses and replays them. `capture` (default "auto") makes the whole
     recorded update one CUDA graph: "auto" where there is a GPU and the graph computes the same, True or an error, or
     False. `compile_update` (default False) compiles what is recorded. `mixed_precision` (default False) makes matrix
-    products in bfloat16, while parameters, optimiser and network outputs stay as they are.
+    products in bfloat16, while parameters, optimizer and network outputs stay as they are.
 
-    Raises QamError when a number is out of range.
+    Raises:
+        QamError: a number is out of range.
 
     Source: Li & Levine 2026, training loop of the reference implementation.
     """
@@ -98,7 +100,7 @@ class Algorithm(Training):
     # What a method defines
 
     def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
-        """Add an online network, initialised for each member from its seed and the network's name alone.
+        """Add an online network, initialized for each member from its seed and the network's name alone.
 
         Its Polyak copy moves at `target_update_rate`, unless `rates_of_targets` names another registered number.
         """
@@ -175,15 +177,16 @@ class Algorithm(Training):
     def polyak_rate(self, name: str) -> float | Tensor:
         """How far targets move in this update: a number, or a tensor (P,) where members or updates differ.
 
-        name  of their rate, "target_update_rate" or another one of `rates_of_targets`
+        Args:
+            name: of their rate, "target_update_rate" or another one of `rates_of_targets`.
         """
         return self.member_value(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
-        """Move the targets, then clip and step the optimiser; returns the gradient's norm before clipping, (P,).
+        """Move the targets, then clip and step the optimizer; returns the gradient's norm before clipping, (P,).
 
-        Targets move BEFORE the optimiser's step, from the parameters the losses were computed with, so a target lags
+        Targets move BEFORE the optimizer's step, from the parameters the losses were computed with, so a target lags
         by one update: the reference's order.
         """
         gradients = [p.grad for p in self._online if p.grad is not None]
@@ -210,10 +213,13 @@ class Algorithm(Training):
     def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
         """One update of all members, in place.
 
-        batch     fields (P, B, ...)
-        noise     the draws named by `draws`, each (P, ...)
-        diagnose  also compute every metric
-        ->        name -> (P,): the losses, or every metric
+        Args:
+            batch: fields (P, B, ...).
+            noise: the draws named by `draws`, each (P, ...).
+            diagnose: also compute every metric.
+
+        Returns:
+            Name -> (P,): the losses, or every metric.
         """
         if self._fast is None:
             self._fast = FastUpdate(self.capture, self.recorded, self.device)

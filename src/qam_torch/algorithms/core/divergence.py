@@ -15,9 +15,10 @@ class Divergence(nn.Module):
     """A member has diverged when its gradient was infinite or NaN: judged in every update, on the device, without a
     look from the host.
 
-    alive    (P,) bool    not diverged; what is false once stays so
-    updates  (P,) int64   updates made while alive
-    freezes  bool         a member that diverges stays as it was, and the others go on; else the run is to stop
+    Attributes:
+        alive: (P,) bool, not diverged; what is false once stays so.
+        updates: (P,) int64, updates made while alive.
+        freezes: a member that diverges stays as it was, and the other members continue; otherwise the run stops.
 
     The tensors are not part of the algorithm's `state_dict`, which holds networks alone.
     """

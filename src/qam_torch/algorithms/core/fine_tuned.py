@@ -1,4 +1,4 @@
-"""A flow f_theta fine-tuned from a behaviour flow f_beta: what adjoint matching and what it replaces share."""
+"""A flow f_theta fine-tuned from a behavior flow f_beta: what adjoint matching and what it replaces share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ __all__ = ["FineTunedFlow"]
 
 
 class FineTunedFlow(FlowActorCritic):
-    """Critics, a behaviour flow f_beta, and a policy flow f_theta trained along the memoryless SDE.
+    """Critics, a behavior flow f_beta, and a policy flow f_theta trained along the memoryless SDE.
 
-    inv_temp         float >= 0   weight of the critic against the behaviour prior; 0 acts with f_beta alone; a list
-                                  gives one a member
-    target_actor     bool         use f_beta's Polyak copy as the base flow
-    residual         bool         f_theta is a correction on top of f_beta
-    other arguments  see `FlowActorCritic`; clip_grad is true unless said otherwise
+    Args:
+        inv_temp: weight of the critic against the behavior prior, >= 0; 0 acts with f_beta alone. A list has one value
+            per member.
+        target_actor: use f_beta's Polyak copy as the base flow.
+        residual: f_theta is a correction on top of f_beta.
+        **flow: see `FlowActorCritic`; clip_grad is true unless said otherwise.
 
     Source: Li & Levine 2026, the part that QAM and BAM have in common.
     """

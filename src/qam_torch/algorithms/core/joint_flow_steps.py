@@ -26,8 +26,9 @@ FUNCTIONAL = {aten.add_.Tensor: aten.add.Tensor, aten.logical_and_.default: aten
 class Step(NamedTuple):
     """One evaluation of a flow without gradient: a chain of operations, of which each is the only user of the last.
 
-    operations  from the addition of the time's share to the observations' share of the first layer (..., B, H), to the
-                product of the last layer
+    Attributes:
+        operations: from the addition of the time's share to the observations' share of the first layer (..., B, H), to
+            the product of the last layer.
     """
 
     operations: list[Any]  # fx.Node, whose arguments are of too many types for a checker

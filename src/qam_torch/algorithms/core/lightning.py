@@ -22,9 +22,10 @@ class DivergedError(QamError):
 
 
 class Training(MemberValues, L.LightningModule):
-    """What is trained: a LightningModule with manual optimisation, whose updates a subclass defines.
+    """What is trained: a LightningModule with manual optimization, whose updates a subclass defines.
 
-    seeds  one a member
+    Args:
+        seeds: one per member.
     """
 
     networks: nn.ModuleDict
@@ -87,7 +88,8 @@ class Training(MemberValues, L.LightningModule):
     def give_up(self, lost: Tensor, what: str) -> None:
         """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
 
-        what  is not finite of them
+        Args:
+            what: is not finite of them.
         """
         if self.divergence.freezes:
             self.divergence.retire(lost)
@@ -109,7 +111,7 @@ class Training(MemberValues, L.LightningModule):
         return ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
 
     def freeze_diverged(self) -> None:
-        """A member that diverges stays as it was, and the others go on; else training stops where one diverges."""
+        """Freeze members that diverge, and continue with the others; otherwise training stops where one diverges."""
         self.divergence.freezes = True
 
     def require_adoptable(self, checkpoint: Mapping[str, Any]) -> None:

@@ -17,9 +17,10 @@ __all__ = ["LossTerm", "differentiate"]
 class LossTerm(NamedTuple):
     """One summand of a method's objective.
 
-    loss     (P,)  with gradient
-    metrics  diagnostics, computed when asked for; the first is the loss itself, before any weight, and names it
-    trains   names of the only networks this loss moves
+    Attributes:
+        loss: (P,), with gradient.
+        metrics: diagnostics, computed when asked for; the first is the loss itself, before any weight, and names it.
+        trains: names of the only networks this loss moves.
     """
 
     loss: Tensor
@@ -30,11 +31,15 @@ class LossTerm(NamedTuple):
 def differentiate(terms: Sequence[LossTerm], networks: nn.ModuleDict, members: int) -> list[Tensor | None]:
     """Differentiate every network by the sum of its own losses.
 
-    networks  by the names that the terms use
-    members   int  P
-    ->        gradients in the order of `networks.parameters()`, None where no loss names the network
+    Args:
+        networks: by the names that the terms use.
+        members: P.
 
-    Raises QamError for a loss that is not one number a member, or that moves a network there is not.
+    Returns:
+        Gradients in the order of `networks.parameters()`, None where no loss names the network.
+
+    Raises:
+        QamError: for a loss that is not one number a member, or that moves a network there is not.
     """
     totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for term in terms:

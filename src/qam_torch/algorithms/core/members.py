@@ -40,7 +40,7 @@ ANY = Range(math.isfinite, "a finite number")
 
 
 class MemberValues(nn.Module):
-    """Numbers that enter a loss, a target, the optimiser or the acting rule: one for all members, or one for each.
+    """Numbers that enter a loss, a target, the optimizer or the acting rule: one for all members, or one for each.
 
     A number of all members stays a plain one. Those of several are tensors, so that no member's is read on the host.
     """
@@ -60,7 +60,7 @@ class MemberValues(nn.Module):
         raise NotImplementedError
 
     def set_member_value(self, name: str, value: float | Sequence[float], within: Range = POSITIVE) -> None:
-        """Register a number: one for all members, or one a member; raises QamError where one is out of range."""
+        """Register a number: one for all members, or one per member; raises QamError where one is out of range."""
         values = [value] if isinstance(value, (int, float)) else list(value)
         fits = isinstance(value, (int, float)) or len(values) == self.members
         require(name, fits, value, f"one number, or one for each of {self.members} members")

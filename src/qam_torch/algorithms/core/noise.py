@@ -63,9 +63,11 @@ def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
 class NamedNoise:
     """Draws every named noise of a number of updates, which does not depend on how updates are grouped into calls.
 
-    draws   name -> Draw, what one update of one member consumes
-    seeds   one a member
-    stream  name of the random stream, so that two uses of a seed never share numbers; a `Draw` may have one below it
+    Args:
+        draws: name -> Draw, what one update of one member consumes.
+        seeds: one per member.
+        stream: name of the random stream, so that two uses of a seed never share numbers; a `Draw` may have one below
+            it.
     """
 
     def __init__(
@@ -86,7 +88,8 @@ class NamedNoise:
     def sample(self, updates: int, asked: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
         """-> name -> (updates, P, *shape), distributed as each `Draw` says.
 
-        asked  (P,) bool  the members that draw, None: all; the others' generators stay, and they get zeros
+        Args:
+            asked: (P,) bool, the members that draw, None: all; the others' generators stay, and they get zeros.
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():

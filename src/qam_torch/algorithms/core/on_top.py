@@ -25,9 +25,10 @@ __all__ = ["EditOnTop", "OneStepOnTop"]
 class OneStepOnTop(FlowActorCritic):
     """A one-step policy distilled from the flow while it climbs the critic; it is the one that acts.
 
-    fql_alpha        float >= 0   weight of the distillation against the critic; 0 leaves the one-step policy out, and
-                                  the flow acts; a list gives one a member
-    other arguments  see the class it is combined with
+    Args:
+        fql_alpha: weight of the distillation against the critic; 0 leaves the one-step policy out, and the flow acts; a
+            list gives one per member; >= 0.
+        **flow: see the class it is combined with.
 
     Source: Park et al. 2025 (flow Q-learning).
     """
@@ -70,10 +71,11 @@ class OneStepOnTop(FlowActorCritic):
 class EditOnTop(FlowActorCritic):
     """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
 
-    edit_scale                      float >= 0, or one a member   largest edit of a coordinate; 0 acts with the flow
-                                    alone, and where it is 0 for all members, the edit policy is left out
-    edit_target_entropy_multiplier  float, or one a member        target entropy is minus this times D
-    other arguments                 see the class it is combined with
+    Args:
+        edit_scale: largest edit of a coordinate; 0 acts with the flow alone, and where it is 0 for all members, the
+            edit policy is left out; >= 0, or one per member.
+        edit_target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        **flow: see the class it is combined with.
 
     Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
     """

@@ -28,7 +28,8 @@ Rewrite = Callable[[fx.GraphModule], None]
 def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     """The function as a flat list of tensor operations, for tensors of the example's shapes, devices and dtypes.
 
-    function  of tensors and parameters; it returns tensors in lists, and depends on no number in them
+    Args:
+        function: of tensors and parameters; it returns tensors in lists, and depends on no number in them.
     """
     return _finished(_traced(function, example))
 
@@ -71,9 +72,11 @@ class Differentiable(Protocol):
 class RecordedGradients:
     """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
 
-    algorithm  its parameters are read in place at every replay; they must not move to other memory afterwards
-    batch, noise  an example; a replay takes tensors of the same shapes
-    diagnose   record the metrics too, else the losses alone
+    Args:
+        algorithm: its parameters are read in place at every replay; they must not move to other memory afterwards.
+        batch: an example; a replay takes tensors of the same shapes.
+        noise: an example; a replay takes tensors of the same shapes.
+        diagnose: record the metrics too, else the losses alone.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:

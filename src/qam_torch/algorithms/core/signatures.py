@@ -34,8 +34,9 @@ def _as_written(annotation: object) -> str:
 def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], member: int) -> dict[str, object]:
     """The arguments that make one member of a population as a population of one.
 
-    arguments  the population's, `seeds` included
-    member     0 <= member < P
+    Args:
+        arguments: the population's, `seeds` included.
+        member: 0 <= member < P.
     """
     per_member = per_member_arguments(kind)
     alone = dict(arguments)
