@@ -48,7 +48,7 @@ def test_every_loss_names_its_arguments_and_its_source() -> None:
     for name, node in top_level("objectives"):
         told = ast.get_docstring(node) or ""
         if isinstance(node, ast.FunctionDef):
-            words = [] if "arguments  as for" in told else [one.arg for one in node.args.args]
+            words = [] if "arguments: as for" in told else [one.arg for one in node.args.args]
             untold += [f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", told, re.MULTILINE)]
             untold += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, told)]
     assert untold == []
@@ -58,3 +58,17 @@ def test_every_method_says_where_it_is_from() -> None:
     methods = {name: ast.get_docstring(node) or "" for name, node in top_level("algorithms") if is_method(node)}
     assert len(methods) > 12
     assert [name for name, told in methods.items() if "Source: " not in told] == []
+
+
+def test_docstrings_are_in_google_style() -> None:
+    """No table of names and meanings, which the API pages would show as running text."""
+    table = re.compile(r"^ *(->|\w+(, \w+)*) {2,}\S", re.MULTILINE)
+    documented = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found = [
+        f"{path.name}: {match[0].strip()}"
+        for path in sorted(SOURCE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, documented)
+        for match in table.finditer(ast.get_docstring(node) or "")
+    ]
+    assert found == []
