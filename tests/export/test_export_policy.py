@@ -174,6 +174,14 @@ def test_an_onnx_model_takes_any_number_of_observations(tmp_path: Path) -> None:
     assert session.get_outputs()[0].name == "actions" and session.get_outputs()[0].shape == ["batch", H, A]
 
 
+@pytest.mark.parametrize(("best_of_n", "used"), [(1, {"f_theta"}), (N, {"critic", "f_theta"})])
+def test_a_program_has_the_networks_that_it_needs(best_of_n: int, used: set[str], tmp_path: Path) -> None:
+    path = checkpoint_of(tmp_path / "last.ckpt", QAM, best_of_n=best_of_n)
+    state = torch.export.load(export_policy(path, "pt2", member=0)).state_dict
+    assert {name.split(".")[1] for name in state if name.startswith("networks.")} == used
+    assert not any(name.startswith("targets.") for name in state)
+
+
 def test_safetensors_hold_the_weights_of_the_member(tmp_path: Path) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", CGQL)  # whose program cannot be exported
     file = export_policy(path, "safetensors", member=1)

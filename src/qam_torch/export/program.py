@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.acting import axis_of_rows
@@ -56,6 +58,23 @@ class NoiseInput(NamedTuple):
         return (rows.flatten(self.axis, self.axis + 1) if self.each > 1 else rows)[None]
 
 
+class _UsedParameters(TorchFunctionMode):
+    """Notes which parameters operations are applied to; a file needs no others, such as critics of a flow policy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[int] = set()
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found |= {id(one) for one in tree_leaves((args, kwargs)) if isinstance(one, nn.Parameter)}
+        return func(*args, **(kwargs or {}))
+
+    def of(self, networks: nn.ModuleDict) -> nn.ModuleDict:
+        """The networks with a parameter that was used."""
+        used = {name: net for name, net in networks.items() if any(id(one) in self.found for one in net.parameters())}
+        return nn.ModuleDict(used)
+
+
 class PolicyProgram(nn.Module):
     """The policy of one member as a module, observations as the environment gives them.
 
@@ -72,7 +91,7 @@ class PolicyProgram(nn.Module):
 
     def __init__(self, algorithm: Algorithm, action_dim: int) -> None:
         super().__init__()
-        self.networks, self.targets, self.normalization = algorithm.networks, algorithm.targets, algorithm.normalization
+        self.normalization = algorithm.normalization
         self.policy, self.action_dim = algorithm.normalization.policy(algorithm.policy), action_dim
         self.observation_dim, self.dtype = algorithm.observation_dim, algorithm.dtype_of_values
         if differentiates(self.policy):
@@ -82,6 +101,9 @@ class PolicyProgram(nn.Module):
             )
         draws, larger = self.policy.draws(1), self.policy.draws(2)
         self.noise = {name: NoiseInput.of(draw, larger[name]) for name, draw in draws.items()}
+        with torch.no_grad(), _UsedParameters() as used:
+            self(*self.example(1))
+        self.networks, self.targets = used.of(algorithm.networks), used.of(algorithm.targets)
 
     def forward(self, observations: Tensor, *noise: Tensor) -> Tensor:
         """Choose actions.
