@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from qam_torch.cli.command import ListOf
-from qam_torch.system.console import Bars
 from qam_torch.types import QamError
 
 __all__ = ["add_parser", "run"]
@@ -44,6 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from qam_torch.reproduction.parity_comparison import table_lines, write_curves
     from qam_torch.reproduction.parity_runs import RUNS
     from qam_torch.rundir.result_keys import NEUTRAL, is_in
+    from qam_torch.system.console import Bars
     from qam_torch.system.files import prepare_directory, write_text
 
     names = [one.name for one in RUNS]
