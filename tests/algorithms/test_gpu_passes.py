@@ -63,9 +63,12 @@ FAST = ("QAM", "QAME", "BAM", "DSRL", "ReBRAC")
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EVERY_METHOD]
+    ("name", "seeds"),
+    [
+        *((name, seeds) for name in FAST for seeds in ((0,), (0, 1))),
+        *(pytest.param(name, (0, 1), marks=pytest.mark.slow) for name in EVERY_METHOD if name not in FAST),
+    ],
 )
-@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_an_update_is_the_same_to_rounding(name: str, seeds: tuple[int, ...], as_on_a_gpu: None) -> None:
     plain = make(kind_of(name), seeds)
     plain.recorded = False

@@ -113,9 +113,13 @@ CASES: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize(
-    "case", [name if name == "QAM" else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+    ("case", "dtype"),
+    [
+        ("QAM", torch.float64),
+        ("QAM", torch.float32),
+        *(pytest.param(name, torch.float64, marks=pytest.mark.slow) for name in CASES if name != "QAM"),
+    ],
 )
 def test_exported_programs_choose_what_the_loaded_policy_chooses(case: str, dtype: torch.dtype, tmp_path: Path) -> None:
     kind, options = CASES[case]
