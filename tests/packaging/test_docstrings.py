@@ -48,7 +48,7 @@ def test_every_loss_names_its_arguments_and_its_source() -> None:
     for name, node in top_level("objectives"):
         told = ast.get_docstring(node) or ""
         if isinstance(node, ast.FunctionDef):
-            words = [] if "arguments: as for" in told else [one.arg for one in node.args.args]
+            words = [] if "arguments are those of" in told else [one.arg for one in node.args.args]
             untold += [f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", told, re.MULTILINE)]
             untold += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, told)]
     assert untold == []

@@ -378,7 +378,9 @@ def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
 ) -> None:
     """A step far too large makes parameters with which even actions overflow."""
     filmed = []
-    monkeypatch.setattr(video, "render_episodes", lambda actor, *rest: filmed.append(actor(np.ones((1, 1, 2)))))
+    monkeypatch.setattr(
+        video, "render_episodes", lambda actor, *rest, **named: filmed.append(actor(np.ones((1, 1, 2))))
+    )
     run = tiny_fit(tmp_path / "run", "seeds=[1]", "population.lr=[1e30,1e-3]", "on_divergence=freeze")
     outcome = evaluate(last(run), episodes=1, workers=0, video=str(tmp_path / "film.gif"))
     assert np.isfinite(outcome.returns).all() and not filmed[0].any()

@@ -108,8 +108,7 @@ class CGQLMSE(CGQL):
 class CGQLLinex(CGQLMSE):
     """CGQL-L: as CGQL-M, but the value of half-denoised actions is the soft one, learned by the linex loss.
 
-    Args:
-        **arguments: see `CGQLMSE`.
+    The arguments are those of `CGQLMSE`.
 
     Source: Li & Levine 2026, CGQL-L.
     """

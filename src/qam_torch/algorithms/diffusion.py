@@ -116,8 +116,7 @@ class QSM(DiffusionActorCritic):
 class DAC(DiffusionActorCritic):
     """Diffusion actor-critic: the predicted noise is pushed against the critic's gradient, in noise levels.
 
-    Args:
-        **arguments: see `DiffusionActorCritic`.
+    The arguments are those of `DiffusionActorCritic`.
 
     Source: Fang et al. 2024; Li & Levine 2026, DAC.
     """

@@ -13,8 +13,7 @@ __all__ = ["FEdit"]
 class FEdit(EditOnTop):
     """A behavior flow by flow matching, and an edit policy that moves its actions within a small box, up the critic.
 
-    Args:
-        **arguments: see `EditOnTop` and `FlowActorCritic`.
+    The arguments are those of `EditOnTop` and `FlowActorCritic`.
 
     Source: Li & Levine 2026, FEdit.
     """

@@ -13,8 +13,7 @@ __all__ = ["FQL"]
 class FQL(OneStepOnTop):
     """A behavior flow by flow matching, and a one-step policy distilled from it while it climbs the critic.
 
-    Args:
-        **arguments: see `OneStepOnTop` and `FlowActorCritic`.
+    The arguments are those of `OneStepOnTop` and `FlowActorCritic`.
 
     Source: Park et al. 2025.
     """

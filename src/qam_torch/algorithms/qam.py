@@ -68,8 +68,7 @@ class QAM(FineTunedFlow):
 class QAMF(OneStepOnTop, QAM):
     """QAM-F: a one-step policy distilled from f_theta while it climbs the critic; it is the one that acts.
 
-    Args:
-        **arguments: see `OneStepOnTop` and `QAM`.
+    The arguments are those of `OneStepOnTop` and `QAM`.
 
     Source: Li & Levine 2026, QAM-F.
     """
@@ -78,8 +77,7 @@ class QAMF(OneStepOnTop, QAM):
 class QAME(EditOnTop, QAM):
     """QAM-E: an edit policy moves f_theta's actions within a small box, up the critic, with entropy regularisation.
 
-    Args:
-        **arguments: see `EditOnTop` and `QAM`.
+    The arguments are those of `EditOnTop` and `QAM`.
 
     Source: Li & Levine 2026, QAM-E.
     """

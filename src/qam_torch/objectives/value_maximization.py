@@ -38,8 +38,7 @@ def normalized_value_maximization(
 ) -> tuple[Tensor, Metrics]:
     """As `value_maximization`, divided by the values' mean magnitude, a constant: free of the rewards' scale.
 
-    Args:
-        arguments: as for `value_maximization`.
+    The arguments are those of `value_maximization`.
 
     Returns:
         (P,), metrics.

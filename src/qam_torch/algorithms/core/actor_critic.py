@@ -34,7 +34,8 @@ class ActorCritic(Algorithm):
         value_hidden_dims: the networks.
         actor_layer_norm: the networks.
         value_layer_norm: the networks.
-        **algorithm: see `Algorithm`.
+
+    The other arguments are those of `Algorithm`.
 
     Source: Li & Levine 2026, the part that all agents of the reference implementation have in common.
     """
