@@ -123,3 +123,21 @@ def test_the_whole_command_and_again(
     assert main(words) == 0
     assert "this run is finished" in capsys.readouterr().out
     assert (Path("parity") / "curves.csv").read_bytes() == first["curves.csv"]
+
+
+def test_the_table_of_the_docs_is_that_of_the_curves_beside_it(tmp_path: Path) -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    pairs: dict[str, list[LearningCurves]] = {}
+    rows = list(csv.DictReader((docs / "files" / "parity_curves.csv").open()))
+    for name, code in dict.fromkeys((row["run"], row["code"]) for row in rows):
+        own = [row for row in rows if (row["run"], row["code"]) == (name, code)]
+        seeds, updates = (list(dict.fromkeys(int(row[column]) for row in own)) for column in ("seed", "update"))
+        values = [
+            np.reshape([float(row[measure]) for row in own], (len(seeds), -1)) for measure in ("success", "q_mean")
+        ]
+        pairs.setdefault(name, []).append(LearningCurves(np.array(seeds), np.array(updates), *values))
+    lines = table_lines({name: (ours, theirs) for name, (ours, theirs) in pairs.items()})
+    assert len(lines) == 2 + 3 * len(pairs) and "\n".join(lines) in (docs / "reproduction.md").read_text()
+    for name, (_, theirs) in pairs.items():
+        recorded = recorded_curves(name.partition("-")[0], f"{name.partition('-')[2]}-v0")
+        np.testing.assert_array_equal(theirs.success, recorded.success)
