@@ -28,10 +28,10 @@ install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that tes
 quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze
 	@$(BIN)/qam-train
 
-test: $(VENV)/.installed-test ## install, then run the fast tests (at most four minutes on two cores)
+test: $(VENV)/.installed-test ## install, then run the fast tests (seven to eight minutes on two cores)
 	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
-test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (about twenty minutes)
+test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (about twenty-five minutes)
 	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks benchmarks $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.installed-test ## install, then time the hot parts; leave the machine alone meanwhile

@@ -83,7 +83,12 @@ LONG = 3 * (WARM_UP + 2)
 """Updates until either kind has been captured and replayed once more."""
 
 
-@pytest.mark.parametrize("name", EVERY_METHOD)
+FAST = ("QAM", "FQL", "RQL")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EVERY_METHOD]
+)
 def test_updates_of_one_member(name: str, cuda_graphs: Runtime) -> None:
     pair = both(kind_of(name), 1)
     require_same_updates(pair, LONG)
