@@ -114,7 +114,7 @@ def test_the_whole_command_and_again(
     theirs = recorded_curves("qam", MAZE)._replace(updates=np.array([10, 20, 30, 40]))
     monkeypatch.setattr("qam_torch.paper.learning_curves.recorded_curves", lambda *_: theirs)
     monkeypatch.chdir(tmp_path)
-    words = ["parity", "--data", "data", "trainer=cpu", "eval_workers=0"]
+    words = ["parity", "--directory", "data", "trainer=cpu", "eval_workers=0"]
     assert main(words) == 0
     first = {path.name: path.read_bytes() for path in Path("parity").iterdir()}
     assert set(first) == {"table.md", "curves.csv", f"{run.name}.png"}

@@ -46,7 +46,7 @@ def _overrides_first(words: Sequence[str]) -> list[str]:
     moved = [
         word
         for before, word in itertools.pairwise(["", *words])
-        if re.match(r"[+~]{0,2}[\w./@]+=", word) and before not in ("--bench", "--output", "--data")
+        if re.match(r"[+~]{0,2}[\w./@]+=", word) and before not in ("--bench", "--output", "--directory")
     ]
     others = [word for word in words if word not in moved]
     return [*others[:1], *moved, *others[1:]]

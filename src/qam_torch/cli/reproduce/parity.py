@@ -18,7 +18,7 @@ population of seeds, and writes both side by side: a table with the final succes
 task and the mean critic value (table.md), the curves (curves.csv) and a picture of each run. A difference is called
 one where its 99% interval over seeds excludes zero; runs with fewer than five seeds in either code get no verdict.
 
-The data are generated where they are missing. On two CPU cores all runs take about an hour.
+The data are generated where they are missing. An interrupted comparison continues with the same command.
 """
 
 
@@ -28,7 +28,7 @@ def add_parser(verbs: Any) -> None:
     add = parity.add_argument
     add("--runs", action=ListOf, default=["all"], metavar="NAME", help="such as qam-cube-single-play (default all)")
     kept = "where data files are kept (default ~/.ogbench/data)"
-    add("--data", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=kept)
+    add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=kept)
     add("--output", type=Path, default=Path("parity"), metavar="DIR", help="for table, curves and pictures")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="where and how the runs go, such as trainer=gpu")
     parity.set_defaults(run=run)
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     pairs = {}
     for one in chosen:
         with Bars(" transitions") as bars:
-            data = one.data(options.data.expanduser(), lambda done, total: bars("making data", done, total))
+            data = one.data(options.directory.expanduser(), lambda done, total: bars("making data", done, total))
         overrides = one.overrides(data, options.overrides)
         print(f"\n{shlex.join(['qam-train', *overrides])}", flush=True)
         pairs[one.name] = one.train(overrides), recorded_curves(one.method, one.dataset)
