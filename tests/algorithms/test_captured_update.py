@@ -147,6 +147,7 @@ def test_what_is_captured_runs_first_in_the_stream_of_captures(cuda_graphs: Runt
     assert cuda_graphs.default.waited_for == seen
 
 
+@pytest.mark.slow
 def test_recordings_are_dropped_with_their_algorithm(cuda_graphs: Runtime) -> None:
     """Otherwise a graph may be destroyed while another is captured, which ends that capture."""
     updates = captured()
@@ -160,6 +161,7 @@ def test_recordings_are_dropped_with_their_algorithm(cuda_graphs: Runtime) -> No
         gc.enable()
 
 
+@pytest.mark.slow
 def test_recordings_are_dropped_by_a_move_and_by_a_new_optimizer(cuda_graphs: Runtime) -> None:
     for end in (Algorithm.cpu, Algorithm.configure_optimizers):
         updates = captured()
@@ -169,6 +171,7 @@ def test_recordings_are_dropped_by_a_move_and_by_a_new_optimizer(cuda_graphs: Ru
         assert kept() is None and updates.algorithm.capture_outcome == CAPTURED
 
 
+@pytest.mark.slow
 def test_a_graph_in_a_cycle_does_not_spoil_the_next_capture(cuda_graphs: Runtime) -> None:
     updates = captured()
     updates.make(LONG)
@@ -179,6 +182,7 @@ def test_a_graph_in_a_cycle_does_not_spoil_the_next_capture(cuda_graphs: Runtime
     assert other.algorithm.capture_outcome == CAPTURED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["in the middle", "at the end"])
 def test_what_cannot_be_captured_is_replayed_uncaptured(
     when: str, cuda_graphs: Runtime, caplog: pytest.LogCaptureFixture
@@ -205,6 +209,7 @@ def test_what_cannot_be_captured_is_replayed_uncaptured(
     assert cuda_graphs.capturing is None
 
 
+@pytest.mark.slow
 def test_a_graph_that_computes_something_else_is_not_used(
     cuda_graphs: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -221,6 +226,7 @@ def test_a_graph_that_computes_something_else_is_not_used(
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.slow
 def test_a_difference_of_rounding_is_accepted_and_said(cuda_graphs: Runtime) -> None:
     def round_off(graph: Any) -> None:
         replay = graph.recorder.replay
@@ -241,6 +247,7 @@ def test_a_difference_of_rounding_is_accepted_and_said(cuda_graphs: Runtime) -> 
     assert updates.algorithm.capture_outcome == "CUDA graph, equal to the recorded update to 1e-07"
 
 
+@pytest.mark.slow
 def test_a_demanded_capture_fails_where_it_is_impossible(cuda_graphs: Runtime) -> None:
     cuda_graphs.fails = "out of luck"
     updates = captured(True)
@@ -258,6 +265,7 @@ def test_a_demanded_capture_fails_on_a_cpu_and_without_a_recording() -> None:
         unrecorded.make(1)
 
 
+@pytest.mark.slow
 def test_without_capture_nothing_is_captured(cuda_graphs: Runtime) -> None:
     updates = captured(False)
     updates.make(LONG)
@@ -322,6 +330,7 @@ def test_a_demanded_capture_of_such_a_method_fails(cuda_graphs: Runtime) -> None
         captured(True, ReadsAnArray).make(1)
 
 
+@pytest.mark.slow
 def test_the_helper_notices_tensors_that_have_moved(cuda_graphs: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     """If recordings were not forgotten, the test of every method would fail."""
     pair = both(QAM, 1)

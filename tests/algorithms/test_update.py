@@ -33,6 +33,7 @@ def test_member_of_a_population_equals_its_lone_run(kind: type[Algorithm], recor
             torch.testing.assert_close(other, parameter[0], rtol=1e-9, atol=1e-11, msg=f"{name} of seed {seed}")
 
 
+@pytest.mark.slow
 def test_members_with_different_numbers_equal_their_lone_runs() -> None:
     values = (0.3, 3.0)
     together = make(QAM, (1, 2), inv_temp=list(values))

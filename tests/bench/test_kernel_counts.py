@@ -31,6 +31,7 @@ def qam() -> dict[str, dict[str, dict[str, float]]]:
     return counted("qam", "--population", "1", "12")["qam"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "lone", "dozen"),
     [

@@ -314,6 +314,7 @@ def test_parameters_that_are_not_finite_are_never_saved(
     assert read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")["qam_torch"]["update"] == 20
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_is_far_too_large(
     tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,6 +120,7 @@ def test_interrupted(mirror: Mirror, start: Started, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.npz"))
 
 
+@pytest.mark.slow
 def test_generate_in_a_process_of_its_own(
     start: Started, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

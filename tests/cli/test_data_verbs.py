@@ -153,6 +153,7 @@ def test_numbers_equal_those_of_ogbenchs_loader(made: Path, reward: str, capsys:
     assert np.sum(told["action_histogram"], axis=1) == pytest.approx([1, 1])
 
 
+@pytest.mark.slow
 def test_sparse_differs_where_a_task_has_parts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cube_file(path := tmp_path / f"{CUBE}.npz")
     for reward, total in (("dense", -2 * 60 + 2 * 5 + 5), ("sparse", -60 + 5)):

@@ -34,6 +34,7 @@ def test_the_numbers_are_those_of_the_configuration(column: int) -> None:
             assert yaml.safe_load(shown[column]) == (value if key != "population" else dict(value)), key
 
 
+@pytest.mark.slow
 def test_it_shows_the_groups_that_a_user_chooses_and_no_others(command: Command, tmp_path: Path) -> None:
     (tmp_path / "conf" / "algo").mkdir(parents=True)
     (tmp_path / "conf" / "algo" / "mine.yaml").write_text("defaults: [rebrac, _self_]\n")

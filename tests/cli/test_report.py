@@ -19,6 +19,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_terminal_has_a_line_for_each_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for task in range(1, 6):
         make_run(tmp_path / "runs", task=task, success=lambda seed, step: step / 2e5 + seed / 50)

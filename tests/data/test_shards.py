@@ -277,6 +277,7 @@ def test_a_process_that_ends_while_a_shard_is_read_just_ends(
     assert errors.count("Traceback") == (last != "")
 
 
+@pytest.mark.slow
 def test_an_interrupt_gets_through_to_training_that_waits_for_a_shard(files: list[Path]) -> None:
     child = process(files, "os.write(1, b'waiting\\n'); rotation.take(5)", seconds=3)
     assert child.stdout is not None

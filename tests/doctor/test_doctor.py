@@ -71,6 +71,7 @@ def test_outcomes(
     assert out.splitlines()[-1] == ending + (", 1 need a GPU" if check.needs_gpu else "")
 
 
+@pytest.mark.slow
 def test_a_recording_that_computes_something_else_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     replay = RecordedGradients.__call__
 
@@ -84,6 +85,7 @@ def test_a_recording_that_computes_something_else_is_found(monkeypatch: pytest.M
         checks.recorded_equals_eager(CPU)
 
 
+@pytest.mark.slow
 def test_a_recording_that_only_drifts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Within what an algorithm accepts of its own recording, but more than rounding."""
     replay = RecordedGradients.__call__

@@ -64,6 +64,7 @@ def test_sparse_reward_keeps_only_the_zero() -> None:
     assert [wrapped.reward(r) for r in (-3.0, -1.0, 0.0, np.float32(-2))] == [-1.0, -1.0, 0.0, -1.0]
 
 
+@pytest.mark.slow
 def test_puzzle_is_dense_by_default_and_sparse_on_request() -> None:
     rewards = {}
     for kind in ("dense", "sparse"):

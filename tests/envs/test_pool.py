@@ -102,6 +102,7 @@ def test_workers_do_not_change_maze_episodes() -> None:
     assert not np.array_equal(runs[0][0][0], runs[0][0][1]), "episodes of different seeds start differently"
 
 
+@pytest.mark.slow
 def test_an_episode_does_not_depend_on_neighbours_or_earlier_episodes() -> None:
     make_cube = partial(make_environment, "cube-single-play-v0", task=1)
     with EnvironmentPool(make_cube, 2) as pool:

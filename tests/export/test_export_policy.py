@@ -117,7 +117,7 @@ CASES: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
     ("case", "dtype"),
     [
         ("QAM", torch.float64),
-        ("QAM", torch.float32),
+        pytest.param("QAM", torch.float32, marks=pytest.mark.slow),
         *(pytest.param(name, torch.float64, marks=pytest.mark.slow) for name in CASES if name != "QAM"),
     ],
 )
@@ -136,6 +136,7 @@ def test_exported_programs_choose_what_the_loaded_policy_chooses(case: str, dtyp
         assert_same_choice(policy, states[:1], run(file, one), expected[:1])
 
 
+@pytest.mark.slow
 def test_n_step_mode_gives_single_actions(tmp_path: Path) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", QAM, action_chunking=False, best_of_n=1)
     file = export_policy(path, "pt2", member=0)
@@ -148,6 +149,7 @@ def test_n_step_mode_gives_single_actions(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ["pt2", "onnx", "safetensors"])
 def test_a_file_describes_its_policy(format: str, tmp_path: Path) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", QAM, torch.float32, inv_temp=[1.0, 0.3])
@@ -169,6 +171,7 @@ def test_a_file_describes_its_policy(format: str, tmp_path: Path) -> None:
         assert found["observations"] == {"shape": ["batch", OBS]} and found["dtype"] == "float32"
 
 
+@pytest.mark.slow
 def test_an_onnx_model_takes_any_number_of_observations(tmp_path: Path) -> None:
     file = export_policy(checkpoint_of(tmp_path / "last.ckpt", QAM), "onnx", member=0)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -84,6 +84,7 @@ def test_the_page_has_its_files_and_commands() -> None:
         assert len([line for line in text.splitlines() if line.strip()]) <= 18, name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_plots")
 def test_a_logger_is_one_config_file(run: Callable[..., str], project: Path) -> None:
     run("logger")
@@ -110,6 +111,7 @@ class Recorder(DummyLogger):
         self.steps.append(step)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_plots")
 def test_a_logger_is_told_where_a_run_resumes(project: Path, data_directory: Path) -> None:
     recorders = []
@@ -122,6 +124,7 @@ def test_a_logger_is_told_where_a_run_resumes(project: Path, data_directory: Pat
     assert [recorder.steps for recorder in recorders] == [[10, 20], [30, 40]]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_plots")
 def test_a_callback_is_a_class_and_a_config_file(run: Callable[..., str]) -> None:
     out = run("callback")
@@ -130,6 +133,7 @@ def test_a_callback_is_a_class_and_a_config_file(run: Callable[..., str]) -> Non
         assert f"critic/q_mean at update {row['update']}: {float(row['critic/q_mean']):.3f}" in out
 
 
+@pytest.mark.slow
 def test_an_evaluation_metric_is_one_function(
     run: Callable[..., str], project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,12 +158,14 @@ def test_an_evaluation_metric_is_one_function(
     assert heading.split()[-1] == "effort" and [row.split()[-1] for row in members] == [f"{one:.4g}" for one in again]
 
 
+@pytest.mark.slow
 def test_a_plot_is_one_function(run: Callable[..., str], project: Path) -> None:
     run("plot")
     assert "plots/gradients.png" in results("plot")[1]["plots"]
     assert (project / "runs/plot/plots/gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_plot_that_raises_leaves_the_results(
     train: Train, project: Path, data_directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +175,7 @@ def test_a_plot_that_raises_leaves_the_results(
     assert "plots/losses.png" in results("plot")[1]["plots"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_plots")
 def test_a_suite_is_one_class(run: Callable[..., str], project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = np.zeros((60, 7))

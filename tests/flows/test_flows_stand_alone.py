@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 OTHERS = ("lightning", "gymnasium", "ogbench", "hydra", "omegaconf", "tensorboard", "mujoco", "matplotlib")
 
 
@@ -15,6 +17,7 @@ def test_importing_the_flows_loads_neither_rl_nor_lightning() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_flows_work_where_the_others_cannot_be_imported() -> None:
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({OTHERS!r}))\n"

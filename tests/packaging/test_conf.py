@@ -230,6 +230,7 @@ def test_the_quickstart_is_small_and_does_not_leak_into_other_experiments() -> N
 PHASES = ("offline_steps", "online_steps")
 
 
+@pytest.mark.slow
 def test_cadences_divide_the_number_of_updates() -> None:
     for experiment in options("experiment"):
         config = composed(f"experiment={experiment}", "algo.inv_temp=1")

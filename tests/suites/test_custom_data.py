@@ -231,6 +231,7 @@ def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path, capsys:
     assert outcome.success is not None and (outcome.lengths <= longest).all()
 
 
+@pytest.mark.slow
 def test_a_run_continues_only_on_the_same_data(here: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     words = [*TINY, "logger=csv", "resume=auto", *pendulum()]
     assert train(*words, "offline_steps=20") == 0

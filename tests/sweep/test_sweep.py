@@ -97,6 +97,7 @@ def test_what_optuna_searches_are_numbers_of_the_method_around_the_published_one
                 assert value in list(override.sweep_iterator())
 
 
+@pytest.mark.slow
 def test_a_search_is_checked_at_its_ends() -> None:
     words = ["-m", "hydra/sweeper=qam_optuna", "experiment=quickstart"]
     assert parse_command_line([*words, "algo=qam_e", "seed=3"], read_settings).runs is None
@@ -210,6 +211,7 @@ def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monk
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "LOCK_PATIENCE", 0.2)
     with alone(tmp_path / "run"), pytest.raises(QamError, match="another process works in '.*/run': wait for its end"):
@@ -251,6 +253,7 @@ def test_a_finished_run_is_left_alone_before_any_data_is_read(
     assert "this run is finished (40 updates" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_broken_run_is_resumed(tiny_fit: Fit, tmp_path: Path) -> None:
     whole = tiny_fit(tmp_path / "run")
     assert not whole.resumed
@@ -295,6 +298,7 @@ def test_optuna_finds_what_has_the_highest_success_and_goes_on_after_a_failure(
     assert (tmp_path / "study.db").exists()
 
 
+@pytest.mark.slow
 def test_a_launcher_that_stops_leaves_the_table_of_its_runs(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -295,6 +295,7 @@ def test_a_checkpoint_from_another_kind_of_device(tiny_fit: Fit, tmp_path: Path)
     assert run.summary["updates"] == UPDATES
 
 
+@pytest.mark.slow
 def test_an_initial_checkpoint_that_does_not_fit_leaves_an_earlier_run_alone(
     lone: RunResult, tiny_fit: Fit, tmp_path: Path
 ) -> None:

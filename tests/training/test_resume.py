@@ -274,6 +274,7 @@ def test_fewer_updates_than_made_are_refused(unfinished: Path, tiny_fit: Fit) ->
         tiny_fit(unfinished, "resume=auto", "offline_steps=20")
 
 
+@pytest.mark.slow
 def test_a_run_can_be_made_longer(tiny_fit: Fit, tmp_path: Path) -> None:
     """Also where the old end was no multiple of anything, so that the steps fall elsewhere."""
     tiny_fit(tmp_path / "run", "offline_steps=41", "logger=csv")
@@ -283,6 +284,7 @@ def test_a_run_can_be_made_longer(tiny_fit: Fit, tmp_path: Path) -> None:
     assert [int(row["update"]) for row in metrics(tmp_path / "run")] == [10, 20, 30, 40, 41, 50, 60]
 
 
+@pytest.mark.slow
 def test_without_resume_an_earlier_run_is_kept_beside(tiny_fit: Fit, tmp_path: Path) -> None:
     for _ in range(3):
         tiny_fit(tmp_path / "run", "offline_steps=2", "eval_episodes=1", "logger=csv")
@@ -291,6 +293,7 @@ def test_without_resume_an_earlier_run_is_kept_beside(tiny_fit: Fit, tmp_path: P
         assert (path / "summary.json").exists() and (path / "checkpoints" / "last.ckpt").exists()
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told(
     tiny: Overrides, unfinished: Path, tmp_path: Path, train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

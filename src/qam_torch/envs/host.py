@@ -18,7 +18,7 @@ from numpy.random.mtrand import get_bit_generator, set_bit_generator
 from qam_torch.envs.recording import HostFailure, Trace, physics_of
 from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.envs.verdict import verdict_of
-from qam_torch.system.machine import resident_bytes, return_garbage
+from qam_torch.system.machine import garbage_since, resident_bytes
 from qam_torch.system.worker_process import answer_messages
 from qam_torch.types import QamError
 
@@ -264,14 +264,19 @@ def _spaces(environment: gymnasium.Env) -> Spaces:
 
 
 def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
-    """Do the work for each row; the memory that it takes for all but the first, per row."""
-    taken = []
-    for part in (rows[:1], rows[1:]):
-        for row in part:
+    """Do the work for each row; the memory that it takes for all but the first, per row; 0 if there is only one."""
+    first, more = rows[:1], rows[1:]
+    with garbage_since() as collect:
+        for row in first:
             work(row)
-        return_garbage()
-        taken.append(resident_bytes())
-    return max(0, taken[1] - taken[0]) // max(1, len(rows) - 1)
+        if not more:
+            return 0
+        collect()
+        before = resident_bytes()
+        for row in more:
+            work(row)
+        collect()
+        return max(0, resident_bytes() - before) // len(more)
 
 
 @contextlib.contextmanager

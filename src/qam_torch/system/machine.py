@@ -7,9 +7,18 @@ import ctypes
 import gc
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["cpu_cores", "is_alive", "resident_bytes", "return_freed_memory", "return_garbage", "visible_gpus"]
+__all__ = [
+    "cpu_cores",
+    "garbage_since",
+    "is_alive",
+    "resident_bytes",
+    "return_freed_memory",
+    "return_garbage",
+    "visible_gpus",
+]
 
 
 def cpu_cores() -> int:
@@ -47,6 +56,20 @@ def return_garbage() -> None:
     """Free objects that refer to each other, and return their memory to the system; takes a tenth of a second."""
     gc.collect()
     return_freed_memory()
+
+
+@contextlib.contextmanager
+def garbage_since() -> Iterator[Callable[[], None]]:
+    """Yield a function that does as `return_garbage`, but looks only at objects that are made within the block.
+
+    A full collection visits every object of the process, which takes half a second where torch and lightning are
+    imported.
+    """
+    gc.freeze()
+    try:
+        yield return_garbage
+    finally:
+        gc.unfreeze()
 
 
 def is_alive(pid: int) -> bool:
