@@ -269,12 +269,12 @@ def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
     with garbage_since() as collect:
         for row in first:
             work(row)
-        if not more:
-            return 0
         collect()
         before = resident_bytes()
         for row in more:
             work(row)
+        if not more:
+            return 0
         collect()
         return max(0, resident_bytes() - before) // len(more)
 
