@@ -23,11 +23,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qam_torch.flows import (
-    adjoint_matching_loss,
-    lean_adjoint,
-    node_sigmas,
+    Discretization,
+    ShiftedDiscretization,
     sample_flow,
-    sample_memoryless,
     terminal_adjoint,
 )
 from qam_torch.types import Velocity
@@ -116,7 +114,17 @@ class Tuning(NamedTuple):
     average: float = 0.98
 
 
-def fine_tune(problem: Problem, correction: nn.Module, flow_steps: int, tuning: Tuning, seed: int = 0) -> Velocity:
+PAPER = ShiftedDiscretization()
+
+
+def fine_tune(
+    problem: Problem,
+    correction: nn.Module,
+    flow_steps: int,
+    tuning: Tuning,
+    seed: int = 0,
+    discretization: Discretization = PAPER,
+) -> Velocity:
     """Train f_theta = f_beta + correction by adjoint matching alone; -> f_theta with averaged parameters."""
     generator = torch.Generator().manual_seed(seed)
     base_velocity = problem.base.velocity
@@ -127,12 +135,12 @@ def fine_tune(problem: Problem, correction: nn.Module, flow_steps: int, tuning: 
     for _ in range(tuning.updates):
         draws = torch.randn(flow_steps, tuning.batch_size, 2, generator=generator)
         with torch.no_grad():
-            path = sample_memoryless(
+            path = discretization.sample(
                 lambda x, t: base_velocity(x, t) + correction(x, t), base_velocity, draws[0], draws[1:], flow_steps
             )
         adjoint_1 = terminal_adjoint(problem.value, path.x_1, problem.inv_temp)
-        adjoints = lean_adjoint(base_velocity, path.xs, adjoint_1)
-        loss = adjoint_matching_loss(correction(path.xs, nodes), adjoints, node_sigmas(flow_steps, path.xs))
+        adjoints = discretization.adjoints(base_velocity, path.xs, adjoint_1)
+        loss = discretization.loss(correction(path.xs, nodes), adjoints)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(correction.parameters(), tuning.clip)
@@ -164,14 +172,14 @@ class Yardstick:
         self.base_distance = sliced_wasserstein(problem.base.sample(n, generator), self.exact)
         self.floor = sliced_wasserstein(problem.exact(n, generator), self.exact) / self.base_distance
 
-    def draws(self, velocity: Velocity, flow_steps: int) -> Tensor:
-        """Samples of a flow with Euler steps."""
+    def draws(self, velocity: Velocity, steps: int, method: str = "euler") -> Tensor:
+        """Samples of a flow with steps of a solver."""
         with torch.no_grad():
-            return sample_flow(velocity, self.noise, flow_steps)
+            return sample_flow(velocity, self.noise, steps, method)
 
-    def share(self, velocity: Velocity, flow_steps: int) -> float:
+    def share(self, velocity: Velocity, steps: int, method: str = "euler") -> float:
         """Distance of the flow's samples to the exact draws over the base's distance to them."""
-        return sliced_wasserstein(self.draws(velocity, flow_steps), self.exact) / self.base_distance
+        return sliced_wasserstein(self.draws(velocity, steps, method), self.exact) / self.base_distance
 
 
 class Case(NamedTuple):

@@ -18,7 +18,7 @@ from qam_torch.algorithms.core.members import NOT_NEGATIVE
 from qam_torch.flows import guidance_velocity, interpolate, value_gradient
 from qam_torch.networks import TimedCriticEnsemble
 from qam_torch.objectives import linex_loss, value_regression
-from qam_torch.policies import FlowPolicy, GuidedField
+from qam_torch.policies import GuidedField
 from qam_torch.types import Batch, Draw, Metrics, Noise
 
 __all__ = ["CGQL", "CGQLMSE", "CGQLLinex"]
@@ -49,7 +49,7 @@ class CGQL(FlowActorCritic):
         self.set_member_value("inv_temp", inv_temp)
         self.set_member_value("guidance_coef", guidance_coef, NOT_NEGATIVE)
         field = GuidedField(self.target("f_beta").bind, self.guidance)
-        self.act_with(FlowPolicy(field, self.chunk_dim, self.flow_steps))
+        self.act_with(self.policy_of(field))
 
     def guidance(self, observations: Tensor, x: Tensor, t: float) -> Tensor:
         """Velocity towards higher values, weighted: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""

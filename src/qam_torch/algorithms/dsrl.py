@@ -16,7 +16,7 @@ from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.networks import CriticEnsemble, TanhGaussian
 from qam_torch.objectives import value_maximization, value_regression
-from qam_torch.policies import FlowPolicy, LatentPolicy
+from qam_torch.policies import LatentPolicy
 from qam_torch.types import Batch, Draw, Noise
 
 __all__ = ["DSRL"]
@@ -51,7 +51,7 @@ class DSRL(FlowActorCritic):
         self.add_network("latent_critic", CriticEnsemble(self.members, num_qs, *sizes, **self.value_network))
         self.add_network("latent", TanhGaussian(self.members, *sizes, **self.actor_network))
         self.add_temperature("latent", "target_entropy_multiplier", target_entropy_multiplier)
-        self.steered_flow = FlowPolicy(self.target("f_beta").bind, self.chunk_dim, self.flow_steps)
+        self.steered_flow = self.policy_of(self.target("f_beta").bind)
         self.act_with(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
 
     def latent(self, observations: Tensor, noise: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Source: Li & Levine 2026, "Q-learning with Adjoint Matching", arXiv 2601.14234.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,11 +13,15 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.algorithms.core.fine_tuned import FineTunedFlow
+from qam_torch.algorithms.core.lookup import object_of
 from qam_torch.algorithms.core.on_top import EditOnTop, OneStepOnTop
+from qam_torch.flows import Discretization
 from qam_torch.objectives import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.types import Batch, Noise
 
 __all__ = ["QAM", "QAME", "QAMF"]
+
+_PAPER = {"_target_": "qam_torch.flows.ShiftedDiscretization"}
 
 
 class QAM(FineTunedFlow):
@@ -25,18 +30,28 @@ class QAM(FineTunedFlow):
     Args:
         clip_adj: zero the critic's gradient outside the action box.
         use_target_grad: take it from the target critic.
+        discretization: class and arguments of a `flows.Discretization`, such as {"_target_":
+            "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None = the paper's.
         **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, algorithm QAM.
     """
 
-    def __init__(self, *, clip_adj: bool = True, use_target_grad: bool = True, **fine_tuned: Any) -> None:
+    def __init__(
+        self,
+        *,
+        clip_adj: bool = True,
+        use_target_grad: bool = True,
+        discretization: Mapping[str, Any] | None = None,
+        **fine_tuned: Any,
+    ) -> None:
         super().__init__(**fine_tuned)
         self.clip_adj, self.use_target_grad = clip_adj, use_target_grad
+        self.discretization: Discretization = object_of(discretization or _PAPER, "algo.discretization")
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss of f_beta + adjoint-matching loss of f_theta."""
-        matching = adjoint_matching(self.matching_targets(batch, noise))
+        matching = adjoint_matching(self.matching_targets(batch, noise), self.discretization)
         return [*super().losses(batch, noise), LossTerm(*matching, ("f_theta",))]
 
     def matching_targets(self, batch: Batch, noise: Noise) -> AdjointTargets:
@@ -54,6 +69,7 @@ class QAM(FineTunedFlow):
             residual=self.residual,
             clip_adj=self.clip_adj,
             at_once=observations.is_cuda,
+            discretization=self.discretization,
         )
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:

@@ -17,7 +17,6 @@ from qam_torch.algorithms.core.members import BELOW_ONE, NOT_NEGATIVE, ZERO_TO_O
 from qam_torch.flows import interpolate, reverse_flow, reverse_path, step_forward
 from qam_torch.networks import TimedCriticEnsemble
 from qam_torch.objectives import expectile_td_loss, pessimistic_value, step_matching_loss, step_value_loss
-from qam_torch.policies import FlowPolicy
 from qam_torch.scopes import scope
 from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Velocity, require
 
@@ -63,7 +62,7 @@ class RQL(FlowActorCritic):
         self.derive_member_value("ema_rate", "ema", lambda one: 1 - one)
         self.rates_of_targets["f_theta"] = "ema_rate"
         self.collection_policy = self.policy
-        self.act_with(FlowPolicy(self.target("f_theta").bind, self.chunk_dim, self.flow_steps))
+        self.act_with(self.policy_of(self.target("f_theta").bind))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise at s', how far each row's flow is reversed, and noise and times of flow matching."""

@@ -16,7 +16,7 @@ from qam_torch.types import QamError
 
 __all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "with_config_directory"]
 
-GROUPS = ("algo", "env", "trainer", "logger", "callbacks", "experiment")
+GROUPS = ("algo", "algo/discretization", "env", "trainer", "logger", "callbacks", "experiment")
 
 SEARCH_PATH = "hydra.searchpath"
 """Hydra's key for places beside the library's own in which it looks for configs."""
@@ -52,7 +52,7 @@ def check_groups(overrides: Sequence[str]) -> None:
     """
     repository = _repository(overrides)
     for override in overrides:
-        match = re.fullmatch(r"\+{0,2}(\w+)=(.*)", override)
+        match = re.fullmatch(r"\+{0,2}([\w/]+)=(.*)", override)
         if match is None or match[1] not in GROUPS:
             continue
         group, choice = match[1], match[2].strip("'\"")

@@ -1,6 +1,13 @@
 """Flow matching and adjoint matching on tensors and callables: torch and torchdiffeq, no RL, no trainer."""
 
 from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
+from qam_torch.flows.ancestral import (
+    AncestralStep,
+    ancestral_adjoints,
+    ancestral_matching_loss,
+    ancestral_step,
+    sample_ancestral,
+)
 from qam_torch.flows.diffusion import (
     clean_step,
     diffuse,
@@ -9,6 +16,7 @@ from qam_torch.flows.diffusion import (
     sample_diffusion,
     vp_alpha_bar,
 )
+from qam_torch.flows.discretization import AncestralDiscretization, Discretization, ShiftedDiscretization
 from qam_torch.flows.guidance import guidance_velocity, value_gradient
 from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochastic_control_loss
 from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
@@ -17,8 +25,15 @@ from qam_torch.flows.path import flow_matching_loss, interpolate
 from qam_torch.flows.reversal import reverse_flow, reverse_path, step_forward
 
 __all__ = [
+    "AncestralDiscretization",
+    "AncestralStep",
+    "Discretization",
     "MemorylessPath",
+    "ShiftedDiscretization",
     "adjoint_matching_loss",
+    "ancestral_adjoints",
+    "ancestral_matching_loss",
+    "ancestral_step",
     "clean_step",
     "diffuse",
     "flow_matching_loss",
@@ -34,6 +49,7 @@ __all__ = [
     "predict_clean",
     "reverse_flow",
     "reverse_path",
+    "sample_ancestral",
     "sample_diffusion",
     "sample_flow",
     "sample_memoryless",

@@ -10,7 +10,7 @@ that is what keeps it from blowing up, and lets it be a constant in the loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from qam_torch.flows.guidance import value_gradient
 from qam_torch.flows.ode import integrate_path
 from qam_torch.types import Linearizable, Pullback, Velocity
 
-__all__ = ["lean_adjoint", "solve_lean_adjoint", "terminal_adjoint"]
+__all__ = ["lean_adjoint", "path_pullbacks", "solve_lean_adjoint", "terminal_adjoint"]
 
 
 def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: float | Tensor) -> Tensor:
@@ -66,6 +66,23 @@ def _pullback(velocity: Velocity, x: Tensor, t: float | Tensor) -> Pullback:
     return lambda adjoint: product(adjoint)[0]
 
 
+def path_pullbacks(velocity: Velocity, xs: Tensor, ts: Tensor, times: Sequence[float]) -> Sequence[Pullback]:
+    """The pullbacks g -> (dv/dx)^T g at the nodes of a path; of a `Linearizable` flow, with one forward pass for all.
+
+    Args:
+        velocity: v(x, t).
+        xs: (N, ..., D).
+        ts: (N, 1, ..., 1) in [0, 1], the nodes' times.
+        times: the same times as plain numbers.
+
+    Returns:
+        N functions of (..., D).
+    """
+    if isinstance(velocity, Linearizable):
+        return velocity.linearize(xs, ts)
+    return [_pullback(velocity, x, t) for x, t in zip(xs, times, strict=True)]
+
+
 def _solve(pullback_at: Callable[[float], Pullback], adjoint_1: Tensor, steps: int, method: str) -> Tensor:
     """The ODE, given the base flow's derivative along the path: (steps + 1, ..., D)."""
 
@@ -99,8 +116,6 @@ def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tens
     """
     flow_steps = len(xs)
     ts = torch.arange(1, flow_steps + 1, dtype=xs.dtype, device=xs.device).div(flow_steps)
-    if isinstance(base_velocity, Linearizable):
-        pullbacks = base_velocity.linearize(xs, ts.view(-1, *(1,) * (xs.ndim - 1)))
-    else:
-        pullbacks = [_pullback(base_velocity, x, (i + 1) / flow_steps) for i, x in enumerate(xs)]
+    times = [(i + 1) / flow_steps for i in range(flow_steps)]
+    pullbacks = path_pullbacks(base_velocity, xs, ts.view(-1, *(1,) * (xs.ndim - 1)), times)
     return _solve(lambda t: pullbacks[round(t * flow_steps) - 1], adjoint_1, flow_steps, "euler")[:-1]

@@ -8,20 +8,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qam_torch.flows import adjoint_matching_loss, lean_adjoint, node_sigmas, sample_memoryless, terminal_adjoint
+from qam_torch.flows import Discretization, ShiftedDiscretization, terminal_adjoint
 from qam_torch.scopes import scope
 from qam_torch.types import Metrics, Velocity
 
 __all__ = ["AdjointTargets", "adjoint_matching", "matching_targets"]
 
 
+PAPER = ShiftedDiscretization()
+
+
 class AdjointTargets(NamedTuple):
-    """What the regression of adjoint matching works on; T nodes at times 0, dt, ..., 1 - dt.
+    """What the regression of adjoint matching works on, at the T nodes 0, 1/T, ..., 1 - 1/T.
 
     Attributes:
         xs: (T, P, B, D), states of the memoryless process, constants.
         correction: (T, P, B, D), f_theta - f_beta at the nodes (f_theta itself when residual), with gradient.
-        lean_adjoints: (T, P, B, D), constants.
+        lean_adjoints: (T, P, B, D), the adjoint that each node's regression uses, constants.
         terminal: (P, B, D), adjoint at t = 1.
     """
 
@@ -42,6 +45,7 @@ def matching_targets(
     residual: bool = False,
     clip_adj: bool = True,
     at_once: bool = False,
+    discretization: Discretization = PAPER,
 ) -> AdjointTargets:
     """Sample the memoryless process, solve the lean adjoint along it, and evaluate both flows at its nodes.
 
@@ -60,6 +64,7 @@ def matching_targets(
         clip_adj: take the value at clip(X_1, -1, 1), so that its gradient is zero outside the box.
         at_once: sample the path without gradient, and evaluate f_theta at all its nodes in one call: one more forward
             pass, and a tenth of the operations in the backward pass; for a GPU.
+        discretization: steps, adjoint and regression; by default the paper's.
 
     Returns:
         AdjointTargets.
@@ -73,7 +78,7 @@ def matching_targets(
         return kept[-1] + f_beta(x, t) if residual else kept[-1]
 
     with scope("memoryless SDE"), torch.set_grad_enabled(torch.is_grad_enabled() and not at_once):
-        path = sample_memoryless(sampled, f_beta, x_0, noise, flow_steps)
+        path = discretization.sample(sampled, f_beta, x_0, noise, flow_steps)
     times = (torch.arange(flow_steps, device=x_0.device, dtype=x_0.dtype) / flow_steps).view(-1, 1, 1, 1)
     if not at_once:
         kept.append(f_theta(path.xs[-1], 1 - 1 / flow_steps))
@@ -81,7 +86,7 @@ def matching_targets(
     with torch.no_grad():
         with scope("lean adjoint"):
             terminal = terminal_adjoint((lambda x: value(x.clamp(-1, 1))) if clip_adj else value, path.x_1, inv_temp)
-            adjoints = lean_adjoint(f_beta, path.xs, terminal)
+            adjoints = discretization.adjoints(f_beta, path.xs, terminal)
         if not residual:
             base = [path.base_velocity.unsqueeze(0)]
             if flow_steps > 1:
@@ -90,19 +95,19 @@ def matching_targets(
     return AdjointTargets(path.xs, correction if residual else correction - base_velocities, adjoints, terminal)
 
 
-def adjoint_matching(targets: AdjointTargets) -> tuple[Tensor, Metrics]:
+def adjoint_matching(targets: AdjointTargets, discretization: Discretization = PAPER) -> tuple[Tensor, Metrics]:
     """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i/sigma_i + sigma_i g_i ||^2.
 
     Args:
         targets: from `matching_targets`.
+        discretization: the one of the targets; by default the paper's, whose loss is the formula above.
 
     Returns:
         (P,), metrics.
 
     Source: Li & Levine 2026, adjoint matching loss.
     """
-    sigma = node_sigmas(len(targets.xs), targets.xs)
-    loss = adjoint_matching_loss(targets.correction, targets.lean_adjoints, sigma)
+    loss = discretization.loss(targets.correction, targets.lean_adjoints)
 
     def metrics() -> dict[str, Tensor]:
         size = targets.terminal.abs().flatten(1)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 from qam_torch.flows import sample_flow
-from qam_torch.types import Draw, Noise, Velocity
+from qam_torch.types import Draw, Noise, Velocity, require
 
-__all__ = ["FlowPolicy", "GuidedField", "sum_of_fields"]
+__all__ = ["Field", "FlowPolicy", "GuidedField", "sum_of_fields"]
 
 Field = Callable[[Tensor], Velocity]
 """Binds observations (P, B, O) to a velocity f(s, ., .)."""
@@ -52,20 +52,31 @@ class GuidedField:
         return guided
 
 
+EVALUATIONS = {"euler": 1, "midpoint": 2}
+"""Solver -> evaluations of the velocity per step."""
+
+
 class FlowPolicy:
-    """Euler with T steps from noise to action, clipped to [-1, 1] at the end.
+    """T evaluations of a flow from noise to action, clipped to [-1, 1] at the end.
 
     Args:
         field: binds observations to a velocity.
         action_dim: D.
-        flow_steps: T; >= 1.
-        method: solver, see `flows.sample_flow`.
+        flow_steps: T, evaluations of the velocity; >= 1.
+        solver: "euler", T steps, or "midpoint", T / 2 steps.
 
-    Source: Li & Levine 2026, flow sampling.
+    Raises:
+        QamError: the solver is unknown, or T is not a multiple of its evaluations per step.
+
+    Source: Li & Levine 2026, flow sampling, by Euler.
     """
 
-    def __init__(self, field: Field, action_dim: int, flow_steps: int, method: str = "euler") -> None:
-        self.field, self.action_dim, self.flow_steps, self.method = field, action_dim, flow_steps, method
+    def __init__(self, field: Field, action_dim: int, flow_steps: int, solver: str = "euler") -> None:
+        require("solver", solver in EVALUATIONS, solver, " or ".join(EVALUATIONS))
+        fits = flow_steps % EVALUATIONS[solver] == 0
+        expected = f"an even number for solver={solver}, which evaluates the flow twice per step"
+        require("flow_steps", fits, flow_steps, expected)
+        self.field, self.action_dim, self.flow_steps, self.solver = field, action_dim, flow_steps, solver
         self.differentiates = getattr(field, "differentiates", False)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
@@ -74,4 +85,5 @@ class FlowPolicy:
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""
-        return sample_flow(self.field(observations), noise["noise"], self.flow_steps, self.method).clamp(-1, 1)
+        steps = self.flow_steps // EVALUATIONS[self.solver]
+        return sample_flow(self.field(observations), noise["noise"], steps, self.solver).clamp(-1, 1)

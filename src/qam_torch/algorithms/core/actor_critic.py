@@ -16,7 +16,7 @@ from qam_torch.algorithms.core.algorithm import Algorithm, LossTerm
 from qam_torch.algorithms.core.members import ANY, NOT_NEGATIVE
 from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
 from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
-from qam_torch.policies import BestOfN, FlowPolicy
+from qam_torch.policies import BestOfN, Field, FlowPolicy
 from qam_torch.scopes import scope
 from qam_torch.types import Batch, Draw, Noise, Policy, require
 
@@ -140,7 +140,8 @@ class FlowActorCritic(ActorCritic):
     """Critics, and a flow trained by flow matching on the data.
 
     Args:
-        flow_steps: solver steps, T; >= 1.
+        flow_steps: evaluations of the flow per action, T; >= 1.
+        solver: how the flow is solved with them: "euler" in T steps, "midpoint" in T / 2.
         **actor_critic: see `ActorCritic`.
 
     A subclass says in `flow_name` what the flow is: "f_beta" where it imitates the data only, "f_theta" where the
@@ -152,13 +153,13 @@ class FlowActorCritic(ActorCritic):
     flow_name: ClassVar[str] = "f_beta"
     flow_copy: ClassVar[bool] = False
 
-    def __init__(self, *, flow_steps: int = 10, **actor_critic: Any) -> None:
+    def __init__(self, *, flow_steps: int = 10, solver: str = "euler", **actor_critic: Any) -> None:
         super().__init__(**actor_critic)
         require("flow_steps", flow_steps >= 1, flow_steps, "an integer >= 1")
-        self.flow_steps = flow_steps
+        self.flow_steps, self.solver = flow_steps, solver
         flow = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network(self.flow_name, flow, polyak=self.flow_copy)
-        self.flow_policy = FlowPolicy(flow.bind, self.chunk_dim, flow_steps)
+        self.flow_policy = self.policy_of(flow.bind)
         if self.flow_name == "f_beta":
             self.behavior_policy = self.flow_policy
         self.act_with(self.flow_policy)
@@ -174,6 +175,10 @@ class FlowActorCritic(ActorCritic):
         weight = self.flow_weights(batch)
         matching = behavior_loss(flow, batch.actions, noise["flow_x0"], noise["flow_t"], weight)
         return [*super().losses(batch, noise), LossTerm(*matching, (self.flow_name,))]
+
+    def policy_of(self, field: Field) -> FlowPolicy:
+        """The policy that samples a flow with this method's steps and solver."""
+        return FlowPolicy(field, self.chunk_dim, self.flow_steps, self.solver)
 
     def flow_weights(self, batch: Batch) -> Tensor:
         """How much each row counts in flow matching: (P, B), a constant."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.members import NOT_NEGATIVE
 from qam_torch.networks import VelocityField
-from qam_torch.policies import FlowPolicy, sum_of_fields
+from qam_torch.policies import sum_of_fields
 from qam_torch.types import Draw, Noise, Velocity, require
 
 __all__ = ["FineTunedFlow"]
@@ -49,7 +49,7 @@ class FineTunedFlow(FlowActorCritic):
         fine_tuned = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("f_theta", fine_tuned)
         field = sum_of_fields(self.network("f_beta").bind, fine_tuned.bind) if residual else fine_tuned.bind
-        self.flow_policy = FlowPolicy(field, self.chunk_dim, self.flow_steps)
+        self.flow_policy = self.policy_of(field)
         if any(temperatures):
             self.act_with(self.flow_policy)
 

@@ -6,14 +6,15 @@ Imports torch only when a method is asked for, so that a command reads its words
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from qam_torch.types import QamError
 
 if TYPE_CHECKING:
     from qam_torch.algorithms.core.algorithm import Algorithm
 
-__all__ = ["method_name", "method_named"]
+__all__ = ["method_name", "method_named", "object_of"]
 
 _LIBRARY = "qam_torch.algorithms"
 
@@ -47,3 +48,27 @@ def method_named(name: str, described_as: str) -> type[Algorithm]:
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
         raise QamError(f"{described_as} is not a method: expected a subclass of qam_torch.algorithms.Algorithm")
     return kind
+
+
+def object_of(description: Mapping[str, Any], described_as: str) -> Any:
+    """Make the object that a configuration or a checkpoint describes.
+
+    Args:
+        description: its class as `_target_`, and the constructor's arguments.
+        described_as: how an error message refers to it, e.g. "algo.discretization".
+
+    Raises:
+        QamError: the class cannot be imported, or its constructor does not take the arguments.
+    """
+    arguments = dict(description)
+    target = str(arguments.pop("_target_", ""))
+    module, _, leaf = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), leaf)(**arguments)
+    except QamError:
+        raise
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise QamError(
+            f"{described_as} with _target_={target} cannot be made ({error}): expected a class that can be imported, "
+            "and arguments of its constructor"
+        ) from None

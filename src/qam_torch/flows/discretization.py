@@ -1,0 +1,83 @@
+"""How adjoint matching is put on T solver steps: the sampled path, its adjoint and their regression belong together."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from qam_torch.flows.adjoint import lean_adjoint
+from qam_torch.flows.ancestral import ancestral_adjoints, ancestral_matching_loss, sample_ancestral
+from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas
+from qam_torch.flows.memoryless import MemorylessPath, sample_memoryless
+from qam_torch.types import Velocity, require
+
+__all__ = ["AncestralDiscretization", "Discretization", "ShiftedDiscretization"]
+
+
+class Discretization(Protocol):
+    """What adjoint matching computes at the nodes 0, 1/T, ..., 1 - 1/T."""
+
+    def sample(
+        self, velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
+    ) -> MemorylessPath:
+        """Sample a path of the fine-tuned flow; arguments as of `sample_memoryless`."""
+        ...
+
+    def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
+        """The lean adjoint that the regression of each node uses; arguments and shape as of `lean_adjoint`."""
+        ...
+
+    def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
+        """Regress f_theta - f_beta at the nodes (T, ..., B, D) onto the adjoints (T, ..., B, D) -> (...)."""
+        ...
+
+
+class ShiftedDiscretization:
+    """Euler-Maruyama steps, and a noise schedule that is shifted by one step.
+
+    Source: Li & Levine 2026.
+    """
+
+    def sample(
+        self, velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
+    ) -> MemorylessPath:
+        """See `sample_memoryless`."""
+        return sample_memoryless(velocity, base_velocity, x_0, noise, flow_steps)
+
+    def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
+        """See `lean_adjoint`."""
+        return lean_adjoint(base_velocity, xs, adjoint_1)
+
+    def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
+        """See `adjoint_matching_loss`."""
+        return adjoint_matching_loss(correction, adjoints, node_sigmas(len(correction), correction))
+
+
+class AncestralDiscretization:
+    """Exact conditional steps of the memoryless process, without a shift in time.
+
+    Args:
+        spread: standard deviation of the data that the steps assume; > 0, see `ancestral_step`.
+
+    Raises:
+        QamError: spread is not positive.
+    """
+
+    def __init__(self, spread: float = 1.0) -> None:
+        require("algo.discretization.spread", spread > 0, spread, "a number > 0")
+        self.spread = spread
+
+    def sample(
+        self, velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
+    ) -> MemorylessPath:
+        """See `sample_ancestral`."""
+        return sample_ancestral(velocity, base_velocity, x_0, noise, flow_steps, self.spread)
+
+    def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
+        """See `ancestral_adjoints`."""
+        return ancestral_adjoints(base_velocity, xs, adjoint_1)
+
+    def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
+        """See `ancestral_matching_loss`."""
+        return ancestral_matching_loss(correction, adjoints, self.spread)
