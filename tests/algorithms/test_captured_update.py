@@ -124,6 +124,7 @@ def plain(count: int, kind: type[Algorithm] = QAM) -> dict[str, Tensor]:
     return changes(updates.algorithm)
 
 
+@pytest.mark.slow
 def test_graphs_share_a_stream_and_a_pool_and_leave_other_threads_alone(cuda_graphs: Runtime) -> None:
     captured().make(LONG)
     (first, second) = cuda_graphs.captures
@@ -133,6 +134,7 @@ def test_graphs_share_a_stream_and_a_pool_and_leave_other_threads_alone(cuda_gra
     assert gc.isenabled()
 
 
+@pytest.mark.slow
 def test_what_is_captured_runs_first_in_the_stream_of_captures(cuda_graphs: Runtime) -> None:
     seen: list[object] = []
 
@@ -273,6 +275,7 @@ def test_without_capture_nothing_is_captured(cuda_graphs: Runtime) -> None:
     require_equal(changes(updates.algorithm), plain(LONG))
 
 
+@pytest.mark.slow
 def test_outcomes_on_a_cpu() -> None:
     updates = captured()
     assert updates.algorithm.capture_outcome == "no update was made"
@@ -310,6 +313,7 @@ class Counts(QAM):
         return [term._replace(loss=self.calls * term.loss) for term in super().losses(batch, noise)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ReadsANumber, ReadsAnArray, Counts])
 def test_a_method_that_cannot_be_recorded_is_computed_one_operation_at_a_time(
     kind: type[Algorithm], caplog: pytest.LogCaptureFixture
@@ -325,6 +329,7 @@ def test_a_method_that_cannot_be_recorded_is_computed_one_operation_at_a_time(
         require_equal(changes(updates.algorithm), plain(3, kind))
 
 
+@pytest.mark.slow
 def test_a_demanded_capture_of_such_a_method_fails(cuda_graphs: Runtime) -> None:
     with pytest.raises(QamError, match="capture=true, but the update cannot be recorded"):
         captured(True, ReadsAnArray).make(1)
@@ -349,6 +354,7 @@ def on_a_gpu(algorithm: Algorithm) -> Algorithm:
     return algorithm
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lr", [1e-3, [1e-3, 1e-2]])
 def test_options_of_a_checkpoints_optimizer_are_those_of_this_run_and_device(lr: float | list[float]) -> None:
     """An optimizer from a CPU could not be captured."""

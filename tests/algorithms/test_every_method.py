@@ -57,7 +57,13 @@ def one(algorithm: Algorithm) -> dict[str, Tensor]:
     return {name: draw[0] for name, draw in make_noise(algorithm).items()}
 
 
-@pytest.fixture(scope="module", params=list(EVERY_METHOD))
+FAST = ("QAM", "DSRL", "RQL")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EVERY_METHOD],
+)
 def runs(request: pytest.FixtureRequest) -> Iterator[Runs]:
     kind, numbers = kind_of(request.param), EVERY_METHOD[request.param]
     together, reports = [], []

@@ -40,6 +40,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(GRIDS))
 def test_members_of_a_grid_equal_their_lone_runs_after_twenty_updates(name: str) -> None:
     kind, grid = getattr(algorithms, name), GRIDS[name]

@@ -43,6 +43,7 @@ def test_gradients_are_those_of_full_precision_to_a_few_digits(name: str) -> Non
     assert any(not torch.equal(mixed[network], full[network]) for network in full)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_in_the_same_precision() -> None:
     results = []
     for recorded in (True, False):

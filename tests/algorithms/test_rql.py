@@ -134,6 +134,7 @@ def bandit(bc_alpha: float, updates: int = 200, rows: int = 64) -> float:
     return -4 * (acted - 0.5).square().mean().item()
 
 
+@pytest.mark.slow
 def test_the_flow_learns_the_best_action() -> None:
     """Uniform actions, as in the data, have a mean reward of -7/3, the best one 0."""
     assert bandit(0.1) > -0.5

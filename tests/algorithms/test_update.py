@@ -60,6 +60,7 @@ def test_recorded_update_is_bit_for_bit_the_unrecorded_one(kind: type[Algorithm]
     assert all(torch.equal(parameters_a[name], parameters_b[name]) for name in parameters_a)
 
 
+@pytest.mark.slow
 def test_recorded_update_reads_nothing_on_the_host(kind: type[Algorithm]) -> None:
     algorithm = make(kind)
     noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}

@@ -73,6 +73,7 @@ def reference_flops(size: Size) -> int:
     return acting + sampling + critic + flow_matching + lean_adjoint + regression
 
 
+@pytest.mark.slow
 def test_the_papers_update_of_qam_is_about_56_gflop_and_61_as_the_reference_computes_it() -> None:
     """By hand 55.4 and 60.3; the update's own count is the smaller, made without a repeated forward pass."""
     paper = PRESETS["paper"]
@@ -107,6 +108,7 @@ def test_times_are_the_times_of_the_parts() -> None:
     assert all(part["ms"] >= 1000 for name, part in found.items() if name != DRAWING)
 
 
+@pytest.mark.slow
 def test_on_a_gpu_parts_are_graphs_that_together_are_the_update(cuda_graphs: Runtime) -> None:
     recorded, plain = UpdateInParts(workload()), workload()
     plain.example()  # as many draws as were made to record the other

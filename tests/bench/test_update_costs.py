@@ -74,7 +74,7 @@ def costs_of(algo: str) -> Costs:
     return Costs(algo, recorded, plain, states, recorded.flops(), operators_of(recorded))
 
 
-FAST = ("qam", "qam_e", "dsrl", "rlpd", "dac")
+FAST = ("qam", "dac")
 
 
 @pytest.fixture(

@@ -141,6 +141,7 @@ def test_wandb_where_it_is_not_installed(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["run_dir", "runs_root", "data.directory"])
 def test_a_directory_that_cannot_be_written(
     option: str, tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -216,6 +217,7 @@ def test_a_pipe_is_not_waited_for(
 # A full disk
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_previous_checkpoint(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +257,7 @@ def test_a_real_limit_on_a_files_size(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.slow
 def test_a_run_on_a_disk_that_fills_up(
     tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +300,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_parameters_that_are_not_finite_are_never_saved(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

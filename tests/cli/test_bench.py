@@ -97,6 +97,7 @@ def test_every_method_has_a_row_with_what_its_config_says(
     )
 
 
+@pytest.mark.slow
 def test_a_method_of_ones_own_has_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +133,7 @@ def test_precision_is_that_of_the_update_and_of_the_peak(monkeypatch: pytest.Mon
     assert seen == [torch.float32, False, torch.float32, torch.bfloat16, True, torch.bfloat16]
 
 
+@pytest.mark.slow
 def test_eager_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[bool, int]] = []
 

@@ -83,6 +83,7 @@ def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_killed_half_way_then_finished_by_two_at_once(mirror: Mirror, start: Started, tmp_path: Path) -> None:
     body, validation = mirror.files[f"{CUBE}.npz"], mirror.files[f"{CUBE}-val.npz"]
     mirror.pause = 0.01

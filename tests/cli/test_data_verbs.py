@@ -218,6 +218,7 @@ def test_positions_are_those_of_the_simulation() -> None:
         np.testing.assert_array_equal(scene.goals[f"cube {cube + 1}"], world.task_infos[0]["goal_xyzs"][cube])
 
 
+@pytest.mark.slow
 def test_picture_of_an_arm_shades_success(tmp_path: Path) -> None:
     arrays = cube_file(tmp_path / f"{CUBE}.npz")
     environment = make_environment(CUBE, 1)

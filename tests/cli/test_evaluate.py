@@ -133,6 +133,7 @@ def test_checkpoints_that_do_not_fit(edited: Callable[..., str], capsys: pytest.
         assert told in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["mp4", "gif"])
 def test_it_films_episodes(suffix: str, finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:

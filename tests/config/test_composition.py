@@ -56,6 +56,7 @@ def test_composing_after_a_mistake_works() -> None:
     assert compose(["seed=3"]).seed == 3
 
 
+@pytest.mark.slow
 def test_the_quickstart_is_small_whatever_else_is_given_until_another_experiment_is_named() -> None:
     """Of an environment that is named, chunk length, discount and rho are used."""
     quick = compose()

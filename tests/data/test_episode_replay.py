@@ -39,6 +39,7 @@ def gathered(windows: EpisodeReplayWindows, member: int, starts: torch.Tensor) -
     return Batch(*(field[0, member] for field in windows.gather(every)))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 1000), blocks=st.lists(st.integers(1, 2 * CAPACITY), min_size=1, max_size=6))
 def test_every_collected_window_is_that_of_a_dataset_that_ends_now(seed: int, blocks: list[int]) -> None:

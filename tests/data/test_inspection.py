@@ -232,6 +232,7 @@ def test_positions_outside_the_maze(tmp_path: Path) -> None:
     assert "2 positions" in found(inspect_file(write(tmp_path / "x.npz", arrays), extent=(-4, 4, -4, 4)))["maze"][0]
 
 
+@pytest.mark.slow
 def test_sizes_of_an_ogbench_environment(tmp_path: Path) -> None:
     """The arm's environments have a model only after a reset."""
     environment = gymnasium.make("puzzle-3x3-v0", disable_env_checker=True)

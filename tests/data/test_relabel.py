@@ -151,6 +151,7 @@ def solve_maze(env: Any) -> None:
     env.set_xy(env.cur_goal_xy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "solve"),
     [

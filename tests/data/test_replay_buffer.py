@@ -168,6 +168,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(case=cases(), mode=st.sampled_from(MODES))
 def test_every_window_equals_the_obvious_reference(case: Case, mode: str) -> None:

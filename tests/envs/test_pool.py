@@ -93,6 +93,7 @@ def test_workers_do_not_change_episodes(make: Make, seeds: list[int]) -> None:
     assert equal(*runs)
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_maze_episodes() -> None:
     runs = []
     for workers in (0, 2):
@@ -168,6 +169,7 @@ def test_inactive_environments_are_neither_stepped_nor_reset(make: Make) -> None
         assert np.array_equal(again[0], start[0]) and np.array_equal(again[1:], result.observations[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_physics_is_each_environments_own_state(make: Make, workers: int) -> None:
     with EnvironmentPool(partial(make_environment, "pointmaze-medium-navigate-v0", task=1), 3, workers) as pool:
@@ -185,6 +187,7 @@ def test_physics_is_each_environments_own_state(make: Make, workers: int) -> Non
         assert pool.physics() == [{}, {}, {}], "nothing is known of it"
 
 
+@pytest.mark.slow
 def test_physics_knows_the_buttons() -> None:
     with EnvironmentPool(partial(make_environment, "puzzle-3x3-play-v0", task=1), 1) as pool:
         pool.reset([1])

@@ -113,14 +113,8 @@ CASES: dict[str, tuple[type[Algorithm], dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("case", "dtype"),
-    [
-        ("QAM", torch.float64),
-        pytest.param("QAM", torch.float32, marks=pytest.mark.slow),
-        *(pytest.param(name, torch.float64, marks=pytest.mark.slow) for name in CASES if name != "QAM"),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "dtype"), [("QAM", torch.float32), *((name, torch.float64) for name in CASES)])
 def test_exported_programs_choose_what_the_loaded_policy_chooses(case: str, dtype: torch.dtype, tmp_path: Path) -> None:
     kind, options = CASES[case]
     path = checkpoint_of(tmp_path / "last.ckpt", kind, dtype, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 import torch
 from closed_form import Bumps, Mixture
 from tilted_density import MLPCorrection
@@ -93,6 +94,7 @@ def test_leading_axes_equal_a_loop() -> None:
     torch.testing.assert_close(stochastic_control_loss(u, cost[2, 1], sigma, 1 / STEPS), control[2, 1])
 
 
+@pytest.mark.slow
 def test_gradient_agrees_with_that_of_the_control_problem_at_the_base_flow() -> None:
     """At f_theta = f_beta the expected gradients of both losses agree, up to the discretisation (first order)."""
     rows, gaps = 20_000, []

@@ -40,6 +40,7 @@ def taken(*words: str) -> int:
 SLEEPING, SPINNING = {"OMP_WAIT_POLICY": "PASSIVE"}, {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "spinning", "sleeping"),
     [

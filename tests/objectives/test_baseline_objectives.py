@@ -37,6 +37,7 @@ def test_expectile_weighs_values_below_the_data_by_kappa_and_above_it_by_the_res
     assert half.item() == pytest.approx((value - q).square().mean().item() / 2)
 
 
+@pytest.mark.slow
 def test_the_minimiser_of_the_expectile_loss_is_the_expectile() -> None:
     q = torch.tensor([0.0, 1.0, 2.0, 10.0])
     for kappa in (0.5, 0.9):

@@ -146,6 +146,7 @@ def test_an_experiment_yields_to_the_choices_on_the_command_line(experiment: str
         assert config["algo"]["num_qs"] == 3
 
 
+@pytest.mark.slow
 def test_every_trainer_and_every_logger() -> None:
     for trainer, logger in zip(itertools.cycle(options("trainer")), options("logger"), strict=False):
         config = composed(f"trainer={trainer}", f"logger={logger}")
@@ -246,6 +247,7 @@ def test_only_the_variants_own_keys_are_known_to_them() -> None:
     assert not qam - qam_f and not qam - qam_e
 
 
+@pytest.mark.slow
 def test_a_run_directory_is_named_after_the_command_and_nothing_else() -> None:
     command = ("algo=qam_e", "env=cube-triple-play", "task=2", "seed=10001")
     assert run_dir(*command) == "runs/quickstart/cube-triple-play-task2/qam_e/seed10001"

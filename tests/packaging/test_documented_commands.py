@@ -46,7 +46,8 @@ def understand(line: str) -> None:
         assert not program.startswith("qam-"), f"{program} is not a command"
 
 
-@pytest.mark.parametrize("page", [*(pytest.param(page, marks=pytest.mark.slow) for page in PAGES), "README.md"])
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [*PAGES, "README.md"])
 def test_commands_are_understood(page: str, project: Path) -> None:
     path = ROOT / page if page == "README.md" else DOCS / page
     if path.parent == DOCS and files(page):

@@ -47,6 +47,7 @@ def test_a_file_is_replaced_whole_or_kept(
     assert is_png(target) and list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.slow
 def test_matplotlib_is_left_as_it_was(tmp_path: Path) -> None:
     path = write_metrics(tmp_path / "metrics.csv", QAM, training_rows(QAM, 2) + evaluation_rows({10: [0.5]}, (1,)))
     code = f"""

@@ -206,6 +206,7 @@ def test_what_real_runs_leave_is_read(
 # What counts
 
 
+@pytest.mark.slow
 def test_settings_tell_cells_apart_and_places_lengths_and_cadences_do_not(tmp_path: Path) -> None:
     make_run(tmp_path / "a", seeds=(1,))
     make_run(tmp_path / "b", seeds=(2,), offline=200_000, overrides=("eval_episodes=7", "num_threads=1", "resume=auto"))
@@ -229,6 +230,7 @@ def test_a_member_of_a_grid_is_in_the_cell_of_its_lone_run(tmp_path: Path) -> No
     assert counted(found) == [(f"qam, inv_temp={v}", s) for v, s in ((10, 1), (10, 2), (10, 5), (3, 1), (3, 2))]
 
 
+@pytest.mark.slow
 def test_where_much_differs_cells_are_numbered_and_no_two_share_a_name(tmp_path: Path) -> None:
     for i in range(3):
         changed = [f"algo.lr={i + 1}e-4", f"algo.rho={i}", f"batch_size={i + 8}", f"algo.num_qs={i + 2}"]
@@ -270,6 +272,7 @@ def test_an_earlier_run_of_the_same_name_does_not_count_unless_it_is_alone(tmp_p
     assert told(collect([tmp_path]))["seed1.old-1"] == ("finished", "")
 
 
+@pytest.mark.slow
 def test_runs_from_checkpoints_of_their_own_are_pooled_and_those_of_other_runs_are_not(tmp_path: Path) -> None:
     for kind, seed in (("qam", 1), ("qam", 2), ("other", 3)):
         start = f"init_from=runs/{kind}/seed{seed}/checkpoints/last.ckpt"

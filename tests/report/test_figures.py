@@ -59,6 +59,7 @@ def shaded(panels: Panels) -> bool:
     return len(drawn(panels).patches) > 0
 
 
+@pytest.mark.slow
 def test_the_offline_phase_is_shaded_where_it_is_one_for_all(tmp_path: Path) -> None:
     """Where one run stays offline for longer than another, nothing is shaded."""
     make_run(tmp_path / "a", offline=100_000, online=50_000)
@@ -76,6 +77,7 @@ def test_the_offline_phase_is_shaded_where_it_is_one_for_all(tmp_path: Path) -> 
     assert not shaded(panels) and panels.caption.startswith("Success by online environment steps: mean over seeds")
 
 
+@pytest.mark.slow
 def test_the_published_mean_of_five_tasks_is_not_drawn_beside_that_of_some(tmp_path: Path) -> None:
     for task in range(1, 5):
         make_run(tmp_path, task=task, offline=200_000)

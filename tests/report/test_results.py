@@ -42,6 +42,7 @@ def notes(collection: Collection) -> str:
 # Of which step, of which runs
 
 
+@pytest.mark.slow
 def test_a_domain_is_the_mean_of_its_tasks(tmp_path: Path) -> None:
     for task in range(1, 6):
         make_run(tmp_path, task=task, success=lambda seed, step, task=task: task / 10 + seed / 100)
@@ -51,6 +52,7 @@ def test_a_domain_is_the_mean_of_its_tasks(tmp_path: Path) -> None:
     assert [one.mean.value for one in of_tasks(collect([tmp_path]))] == pytest.approx([0.12, 0.22, 0.32, 0.42, 0.52])
 
 
+@pytest.mark.slow
 def test_each_phase_has_its_last_step_that_half_of_the_runs_have_come_to(tmp_path: Path) -> None:
     make_run(tmp_path / "a", seeds=(1, 2), offline=100_000, online=100_000)
     make_run(tmp_path / "b", seeds=(3, 4), offline=100_000, online=100_000, reached=150_000, finished=False)
@@ -96,6 +98,7 @@ def test_where_any_run_reports_success_no_report_means_none(tmp_path: Path) -> N
     assert collection.evaluations.success.isna().sum() == 11, "the table of evaluations is as recorded"
 
 
+@pytest.mark.slow
 def test_runs_that_share_no_step_are_left_out_with_the_reason(tmp_path: Path) -> None:
     for seed, end in ((1, 30_000), (2, 40_000), (3, 50_000)):
         make_run(tmp_path, seeds=(seed,), offline=end, every=end)
@@ -109,6 +112,7 @@ def test_runs_that_share_no_step_are_left_out_with_the_reason(tmp_path: Path) ->
     assert document(collect([tmp_path]))
 
 
+@pytest.mark.slow
 def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Path) -> None:
     for env in (ENV, "scene-play"):
         make_run(tmp_path, env=env, success=0.4 if env == ENV else 0.8)
@@ -121,6 +125,7 @@ def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Pat
     assert found.mean.value == pytest.approx(0.6) and (found.tasks, found.published) == (2, None)
 
 
+@pytest.mark.slow
 def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: Path) -> None:
     """At others the figure would be that of some domains, and jump where one is lost."""
     make_run(tmp_path, env=ENV, seeds=(1, 2, 3, 4), offline=200_000, online=50_000)
@@ -135,6 +140,7 @@ def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: 
 # The published figures
 
 
+@pytest.mark.slow
 def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: Path) -> None:
     for task in range(1, 6):
         make_run(tmp_path, task=task, seeds=range(5), offline=200_000, success=lambda seed, step: 0.9 + 0.01 * seed)
@@ -150,6 +156,7 @@ def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: 
     assert "stops after 200k updates; the published runs go on, to 0.64 after 1M updates" in notes(collection)
 
 
+@pytest.mark.slow
 def test_transcribed_figures_are_marked_and_have_no_interval_to_compare(tmp_path: Path) -> None:
     for task in range(1, 6):
         make_run(tmp_path, "rql", task=task, offline=1_000_000, every=500_000)
@@ -201,6 +208,7 @@ def test_where_no_step_is_shared_the_published_one_before_is_taken(tmp_path: Pat
     assert "nothing is published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -223,6 +231,7 @@ def test_some_of_a_domains_tasks_are_not_compared_with_all_of_them(tmp_path: Pat
     assert "4 of 5 tasks are not to be compared" in notes(collection)
 
 
+@pytest.mark.slow
 def test_runs_made_as_published_have_no_departures_and_others_name_theirs(tmp_path: Path) -> None:
     make_run(tmp_path / "a", overrides=("experiment=paper",))
     make_run(tmp_path / "b", overrides=("experiment=paper", "algo.inv_temp=7", "batch_size=8"))

@@ -125,6 +125,7 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
 
 
+@pytest.mark.slow
 def test_costs_are_those_of_the_records_the_networks_and_the_dataset() -> None:
     costs = [
         cost_of(read_settings(compose([*TINY, "experiment=quickstart", f"online_steps={steps}", f"seeds={seeds}"])))

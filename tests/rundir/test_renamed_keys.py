@@ -59,7 +59,7 @@ def test_a_finished_run_of_an_earlier_version_is_recognized(tiny_fit: Fit, tmp_p
     )
     former.data.proportion, former.data.swap_every = former.data.pop("fraction"), former.data.pop("shard_every")
     former.precision, former.trainer.precision = "full", "32-true"
-    del former.data.normalize, former.execute_steps
+    del former.data.normalize, former.execute_steps, former.algo.solver, former.algo.discretization
     OmegaConf.save(former, path)
     assert tiny_fit(tmp_path / "run", "offline_steps=10", "logger=csv", "resume=auto").algorithm is None
     with pytest.raises(QamError, match="has data.fraction=1.0 but this run data.fraction=0.5"):

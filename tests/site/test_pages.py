@@ -16,6 +16,7 @@ from tests.helpers.docs_pages import DOCS
 from tests.helpers.runs import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_every_metric_is_in_the_glossary(name: str) -> None:
     algorithm = make(kind_of(name))

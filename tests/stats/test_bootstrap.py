@@ -39,6 +39,7 @@ def test_strata_are_drawn_each_for_itself() -> None:
     assert task_mean(scores(*[[0, 1]] * 8))[1:] == pytest.approx((4 / 16, 12 / 16))
 
 
+@pytest.mark.slow
 def test_the_interval_is_about_that_of_the_normal_distribution_where_that_holds() -> None:
     drawn = np.random.default_rng(0).normal(size=400)
     found, half = task_mean([drawn]), 1.96 * drawn.std() / 20

@@ -168,6 +168,7 @@ def test_the_page_with_a_minari_data_set(train: Train, here: Path, capsys: pytes
 # Without success
 
 
+@pytest.mark.slow
 def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = fit(*pendulum("seeds=[1,2]", "compare_behavior=true"))
     out = capsys.readouterr().out
@@ -185,6 +186,7 @@ def test_return_is_the_headline_where_there_is_no_success(here: Path, capsys: py
     assert json.loads(Path("out.json").read_text()).keys() == {"seeds", "members", "episodes", "return", "length"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("returns", "success", "best"),
     [
@@ -213,6 +215,7 @@ def test_the_best_is_by_success_and_without_it_by_return(
 # With success, a goal, and no time limit
 
 
+@pytest.mark.slow
 def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = reach_file(here / "reach.npz")
     longest = 12 - 1  # the row at which an episode is cut has no next state

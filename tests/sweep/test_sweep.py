@@ -193,6 +193,7 @@ def raiser(error: Exception) -> Callable[[], None]:
     return fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("launcher", "elsewhere"),
     [("basic", False), ("qam_slurm_local", False), ("qam_slurm", True), ("submitit_slurm", True)],
@@ -219,6 +220,7 @@ def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkey
     tiny_fit(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_directory_beside_which_nothing_can_be_made_is_worked_in_without_a_lock(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

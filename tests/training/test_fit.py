@@ -108,6 +108,7 @@ def test_a_population_has_a_row_for_each_member(population: RunResult) -> None:
     assert len(population.summary["final"]["success_by_seed"]) == 3
 
 
+@pytest.mark.slow
 def test_how_updates_are_grouped_changes_no_result(tiny_fit: Fit, tmp_path: Path) -> None:
     """QAM draws normal and uniform numbers; 7 rows are no multiple of what a CPU draws at once."""
     common = ("offline_steps=12", "batch_size=7", "eval_episodes=1")
@@ -154,6 +155,7 @@ def test_the_final_evaluation_is_the_last_of_training(finished: RunResult) -> No
     assert float(last["evaluation/return"]) == finished.summary["final"]["return"]
 
 
+@pytest.mark.slow
 def test_no_logger_leaves_the_rest(tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_fit(tmp_path / "run", "logger=none", "offline_steps=10", "eval_episodes=1", plots=True)
     left = {path.name for path in (tmp_path / "run").iterdir()}

@@ -101,6 +101,7 @@ def test_both_are_in_the_name_of_the_run() -> None:
     assert "data.normalize=standard" in config.run_dir and "execute_steps=2" in config.run_dir
 
 
+@pytest.mark.slow
 def test_the_command_executes_as_many_steps_as_given(
     tiny_fit: Fit, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

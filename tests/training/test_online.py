@@ -191,6 +191,7 @@ def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: 
         tiny_fit(tmp_path / "run", *ONLINE, "resume=auto", "replay_mode=balanced")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "told"),
     {
@@ -210,6 +211,7 @@ def test_an_online_run_of_other_settings_is_not_continued(
         tiny_fit(tmp_path / "run", *ONLINE, change, "resume=auto")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_its_buffer_is_refused(lone: RunResult, tiny_fit: Fit, tmp_path: Path) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"

@@ -25,6 +25,9 @@ RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"
 ADDED = (("run", "normalize", "none"),)
 """(Part of the section, name, value of all earlier checkpoints) of entries that were added within format 1."""
 
+ADDED_ARGUMENTS = {"solver": "euler", "discretization": {"_target_": "qam_torch.flows.ShiftedDiscretization"}}
+"""Argument of a method that earlier checkpoints do not have -> the value that they used."""
+
 KEYS = {"dtype": "precision", "fraction": "data.fraction", "normalize": "data.normalize"}
 """Entry of the section -> the key of the configuration that decides it, where the two differ."""
 
@@ -97,7 +100,10 @@ def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Map
     online = saved["step"] > saved["offline_steps"]
     for part in ("arguments", "run", "online") if online else ("arguments", "run"):
         names = saved[part].keys() | description[part].keys()
-        pairs += [(name, saved[part].get(name), description[part].get(name)) for name in sorted(names)]
+        missing = ADDED_ARGUMENTS if part == "arguments" else {}
+        pairs += [
+            (name, saved[part].get(name, missing.get(name)), description[part].get(name)) for name in sorted(names)
+        ]
     for name, old, new in pairs:
         if _as_list(old) != _as_list(new):
             key = KEYS.get(name, name)

@@ -26,8 +26,12 @@ RENAMED_VALUES = {
 }
 """(Key, old value) -> its present value."""
 
-ADDED_KEYS = {"data.normalize": "none"}
-"""Dotted key that earlier versions did not have -> what they did."""
+ADDED_KEYS = {
+    "data.normalize": ("fraction", "none"),
+    "algo.solver": ("flow_steps", "euler"),
+    "algo.discretization": ("clip_adj", {"_target_": "qam_torch.flows.ShiftedDiscretization"}),
+}
+"""Dotted key that earlier versions did not have -> a key that it is always beside, and the value that they used."""
 
 
 def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,9 +53,9 @@ def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
             value = part.pop(key)
             if old != "trainer.precision":  # it was Lightning's, and always 32-true
                 part.setdefault(new.rpartition(".")[2], value)
-    for key, value in ADDED_KEYS.items():
+    for key, (beside, value) in ADDED_KEYS.items():
         group, _, name = key.partition(".")
-        if isinstance(current.get(group), dict):
+        if isinstance(current.get(group), dict) and beside in current[group]:
             current[group].setdefault(name, value)
     for (key, old), new in RENAMED_VALUES.items():
         if current.get(key) == old:

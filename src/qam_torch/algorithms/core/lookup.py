@@ -69,6 +69,6 @@ def object_of(description: Mapping[str, Any], described_as: str) -> Any:
         raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise QamError(
-            f"{described_as} with _target_={target} cannot be made ({error}): expected a class that can be imported, "
+            f"{described_as} of class {target} cannot be made ({error}): expected a class that can be imported, "
             "and arguments of its constructor"
         ) from None
