@@ -2,6 +2,7 @@
 
     python scripts/discretizations.py | tee docs/files/discretizations.csv   # about half an hour on one core
     python scripts/discretizations.py --evaluations 10 --seeds 0             # one line of the table
+    python scripts/discretizations.py --table docs/files/discretizations.csv # means over seeds, as Markdown
 
 The problems and the measure are those of `tilted_density.py`. The solver `midpoint` makes half as many steps as
 `euler`, so that both evaluate the flow equally often.
@@ -10,6 +11,10 @@ The problems and the measure are those of `tilted_density.py`. The solver `midpo
 from __future__ import annotations
 
 import argparse
+import csv
+from collections import defaultdict
+from pathlib import Path
+from statistics import fmean
 
 import torch
 from tilted_density import (
@@ -35,13 +40,35 @@ CASES = {
 }
 
 
+def table(rows: list[dict[str, str]]) -> str:
+    """Mean shares over the seeds, a line for each problem and number of evaluations, as a Markdown table."""
+    shares: dict[tuple[str, str], dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        column = (row["discretization"], row["solver"])
+        shares[row["problem"], row["evaluations"]][column].append(float(row["share"]))
+    columns = [(name, solver) for name in DISCRETIZATIONS for solver in EVALUATIONS]
+    lines = [
+        f"| problem | evaluations | {' | '.join(f'{name}, {solver}' for name, solver in columns)} |",
+        f"| --- | ---: |{' ---: |' * len(columns)}",
+    ]
+    for (problem, evaluations), line in shares.items():
+        cells = [f"{fmean(line[column]):.3f}" if column in line else "" for column in columns]
+        lines.append(f"| {problem} | {evaluations} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print the header and a row for each problem, number of evaluations, discretization, seed and solver."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evaluations", type=int, nargs="+", default=[5, 10, 20, 50], help="of the flow per sample")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
+    parser.add_argument("--table", type=Path, metavar="CSV", help="print the table of an earlier output instead")
     arguments = parser.parse_args()
+    if arguments.table:
+        with arguments.table.open(encoding="utf-8") as file:
+            print(table(list(csv.DictReader(file))))
+        return
     torch.set_num_threads(arguments.threads)
     print("problem,evaluations,discretization,solver,seed,share")
     for case, (make_problem, family, tuning) in CASES.items():

@@ -17,7 +17,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts/kernel_counts.py"
 Counts = dict[str, dict[str, dict[str, dict[str, float]]]]
 
-pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")]
 
 
 def counted(*words: str) -> Counts:
@@ -31,7 +31,6 @@ def qam() -> dict[str, dict[str, dict[str, float]]]:
     return counted("qam", "--population", "1", "12")["qam"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "lone", "dozen"),
     [
@@ -61,7 +60,6 @@ def test_traffic_of_qam(qam: dict[str, dict[str, dict[str, float]]]) -> None:
     assert qam["12"]["total"]["GB"] <= 33.6
 
 
-@pytest.mark.slow
 def test_kernels_of_other_methods() -> None:
     bounds = {"qam_e": 790, "fql": 341, "dsrl": 493, "rebrac": 261, "rql": 339, "dac": 600, "bam": 922}
     found = counted(*bounds, "--population", "1")
