@@ -23,7 +23,7 @@ def scope(name: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
-    """Be told of every scope while the block lasts."""
+    """Call `watch` for every scope inside the block."""
     _watches.append(watch)
     try:
         yield

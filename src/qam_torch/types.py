@@ -122,11 +122,11 @@ class Experience(NamedTuple):
         observations: (n, P, E, O), float32.
         actions: (n, P, E, A), float32, as they were executed.
         rewards: (n, P, E), float64.
-        masks: (n, P, E), float32, 0 where the step ended the episode by termination, else 1.
+        masks: (n, P, E), float32, 0 where the step ended the episode by termination, 1 otherwise.
         begins: (n, P, E), bool, true at an episode's first step.
         next_observations: (n, P, E, O), float32, an episode's last one at its end and not the next one's first.
 
-    Beginnings are told and not ends, so that an episode that had to be given up needs no word: the next one begins.
+    Starts are stored instead of ends: an abandoned episode needs no mark, because the next one starts.
     """
 
     observations: np.ndarray

@@ -101,15 +101,15 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES.items(), ids=list(MISTAKES))
+@pytest.mark.parametrize(("override", "message"), MISTAKES.items(), ids=list(MISTAKES))
 def test_one_sentence_and_status_one(
-    override: str, told: str, tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    override: str, message: str, tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Algorithm, "training_step", lambda *_: pytest.fail("something was computed"))
     assert train(*tiny(tmp_path / "run", *override.split())) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err)
+    assert message in one_sentence(captured.err)
     assert captured.out.count("\n") <= 1, "at most the first line"
     assert not (tmp_path / "run" / "config.yaml").exists()
 
@@ -184,9 +184,9 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "told"), FILES.items(), ids=list(FILES))
+@pytest.mark.parametrize(("kind", "message"), FILES.items(), ids=list(FILES))
 def test_a_bad_data_file(
-    kind: str, told: str, tiny: Overrides, train: Train, data_directory: Path, tmp_path: Path,
+    kind: str, message: str, tiny: Overrides, train: Train, data_directory: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (good,) = data_directory.glob("*seed0.npz")
@@ -201,7 +201,7 @@ def test_a_bad_data_file(
         with np.load(good) as file:
             np.savez(path, **broken(dict(file), kind))  # type: ignore[arg-type]
     assert train(*tiny(tmp_path / "run", f"data.path={path}")) == 1
-    assert told in one_sentence(capsys.readouterr().err)
+    assert message in one_sentence(capsys.readouterr().err)
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
@@ -288,9 +288,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(
         patch.setattr(Algorithm, "training_step", poisoned)
         with pytest.raises(DivergedError) as error:
             tiny_fit(tmp_path / "run", "updates_per_step=1", "seeds=[7,8]")
-    told = str(error.value)
-    assert "diverged: infinite or NaN gradient of seed=7 at update 25;" in told and "seed=8" not in told
-    assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in told
+    message = str(error.value)
+    assert "diverged: infinite or NaN gradient of seed=7 at update 25;" in message and "seed=8" not in message
+    assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in message
     content = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert content["qam_torch"]["update"] == 20
     assert all(value.isfinite().all() for value in content["state_dict"].values())
@@ -318,6 +318,8 @@ def test_a_learning_rate_that_is_far_too_large(
     tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(*tiny(tmp_path / "run", "algo.lr=1e30")) == 1
-    told = one_sentence(capsys.readouterr().err)
-    assert "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in told
-    assert "last good checkpoint: none was saved yet" in told
+    message = one_sentence(capsys.readouterr().err)
+    assert (
+        "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in message
+    )
+    assert "last good checkpoint: none was saved yet" in message

@@ -163,20 +163,20 @@ def test_get_takes_several_names_and_mirrors(
 
 
 def test_get_refuses_before_it_fetches(mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def told(name: str, url: str = mirror.url) -> str:
+    def message(name: str, url: str = mirror.url) -> str:
         return failing(capsys, "get", CUBE, name, "--mirror", url, "--directory", str(tmp_path))
 
-    assert "unknown dataset 'cube-single-v0': the nearest names are" in told("cube-single-v0")
-    assert "'visual-cube-single-play-v0' holds images" in told("visual-cube-single-play-v0")
-    assert "not published: generate it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
-    assert "mirror 'ftp://x' is not an http or https address" in told("scene-play-v0", "ftp://x")
+    assert "unknown dataset 'cube-single-v0': the nearest names are" in message("cube-single-v0")
+    assert "'visual-cube-single-play-v0' holds images" in message("visual-cube-single-play-v0")
+    assert "not published: generate it with `qam-data generate cube-octuple" in message("cube-octuple-play-v0")
+    assert "mirror 'ftp://x' is not an http or https address" in message("scene-play-v0", "ftp://x")
     assert mirror.requests == []
 
 
 def test_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    told = failing(capsys, "get", CUBE, "--mirror", "http://127.0.0.1:1", "--directory", str(tmp_path))
-    assert f"ogbench/{CUBE}.npz by hand and put it at {tmp_path}/{CUBE}.npz" in told
+    message = failing(capsys, "get", CUBE, "--mirror", "http://127.0.0.1:1", "--directory", str(tmp_path))
+    assert f"ogbench/{CUBE}.npz by hand and put it at {tmp_path}/{CUBE}.npz" in message
 
 
 def test_generate_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,11 +42,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES.items(), ids=list(MISTAKES))
-def test_a_mistake_is_told_in_one_sentence(override: str, told: str) -> None:
+@pytest.mark.parametrize(("override", "message"), MISTAKES.items(), ids=list(MISTAKES))
+def test_a_mistake_is_reported_in_one_sentence(override: str, message: str) -> None:
     with pytest.raises(QamError) as error:
         compose([override])
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

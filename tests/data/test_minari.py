@@ -62,7 +62,7 @@ def dataset(name: str, *episodes: Any, space: gymnasium.Space = VECTOR, **option
     if "env" not in options:
         options |= {"observation_space": space, "action_space": ACTION}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nobody is named as its author
+        warnings.simplefilter("ignore")  # that it names no author
         minari.create_dataset_from_buffers(name, list(episodes), **options)
     return open_minari(name, download=False)
 
@@ -99,7 +99,7 @@ def test_goal_conditioned_observations_are_the_observation_and_the_desired_goal(
     assert data.states.tolist() == [[0, 0, 0.5], [1, -1, 0.5], [2, -2, 0.5]]
 
 
-def test_what_cannot_be_trained_on_is_told() -> None:
+def test_what_cannot_be_trained_on_is_reported() -> None:
     short = dataset("test/short-v0", episode(states(0, 3), True, False, 3))
     with pytest.raises(QamError, match=r"'test/short-v0': episode 0 has 3 observations of 3 steps, expected 4"):
         minari_transitions(short, LOW, HIGH)

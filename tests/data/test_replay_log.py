@@ -89,7 +89,7 @@ def test_nothing_collected_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("restored", [True, False])
 def test_a_new_run_does_not_go_on_behind_a_file_that_no_checkpoint_knows(tmp_path: Path, restored: bool) -> None:
-    """Killed before its first save, or begun anew."""
+    """Killed before its first save, or started again."""
     path = tmp_path / "replay.bin"
     written(path, 9, seed=1)
     log = log_at(path)
@@ -123,7 +123,7 @@ def test_what_a_kill_left_behind_the_checkpoint_is_cut_off(tmp_path: Path, beyon
     assert_same(joined(list(log_at(path).restore(later))), both)
     longer = log_at(whole)
     longer.append(both)
-    assert longer.flush() == later  # it is told by what is in it, not by how that came
+    assert longer.flush() == later  # what is in the log counts, not how it was written
     assert path.read_bytes() == whole.read_bytes()
 
 

@@ -204,7 +204,7 @@ def test_positions_are_the_start_and_every_step() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("trouble", "message"),
     [
         ("raise", "the gripper fell off"),
         ("nan", "non-finite observation"),
@@ -213,11 +213,11 @@ def test_positions_are_the_start_and_every_step() -> None:
     ],
 )
 def test_failures_come_back_as_one_sentence_and_close_the_pool(
-    make: Make, workers: int, trouble: str, told: str
+    make: Make, workers: int, trouble: str, message: str
 ) -> None:
     with EnvironmentPool(partial(make, trouble), 2, workers) as pool:
         pool.reset([1, 2])
-        with pytest.raises(QamError, match=f"environment 1 .*{told}"):
+        with pytest.raises(QamError, match=f"environment 1 .*{message}"):
             pool.step_chunk(np.zeros((2, 2, 1)), np.array([False, True]))
         assert_ended(pool)
         with pytest.raises(QamError, match="closed"):
@@ -253,7 +253,7 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
+def test_an_environment_that_cannot_be_made_is_reported(workers: int) -> None:
     with pytest.raises(EnvironmentFailure, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
 
@@ -274,12 +274,12 @@ def test_vector_spaces_are_required() -> None:
         EnvironmentPool(partial(gymnasium.make, "CartPole-v1"), 1)
 
 
-def test_a_factory_that_cannot_be_sent_is_told(make: Make) -> None:
+def test_a_factory_that_cannot_be_sent_is_reported(make: Make) -> None:
     with pytest.raises(EnvironmentFailure, match="importable module"):
         EnvironmentPool(lambda: make(), 1, workers=1)
 
 
-def test_a_killed_worker_is_told(make: Make) -> None:
+def test_a_killed_worker_is_reported(make: Make) -> None:
     with EnvironmentPool(make, 2, workers=2) as pool:
         pool.reset([1, 2])
         os.kill(pids(pool)[1], signal.SIGKILL)
@@ -310,7 +310,7 @@ def test_leaving_the_block_and_forgetting_the_pool_end_the_workers(make: Make) -
     assert all(host._worker._process.poll() is not None for host in hosts)  # type: ignore[attr-defined]
 
 
-def test_wrong_arguments_are_told(make: Make) -> None:
+def test_wrong_arguments_are_reported(make: Make) -> None:
     with EnvironmentPool(make, 2) as pool:
         with pytest.raises(QamError, match="seeds"):
             pool.reset([1])

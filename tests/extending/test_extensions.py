@@ -111,7 +111,7 @@ class Recorder(DummyLogger):
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_a_logger_is_told_where_a_run_resumes(project: Path, data_directory: Path) -> None:
+def test_a_logger_receives_where_a_run_resumes(project: Path, data_directory: Path) -> None:
     recorders = []
     for steps in (20, 40):
         words = [*BRIEF, f"data.directory={data_directory}", "run_dir=run", "logger=csv", "resume=auto"]

@@ -199,15 +199,15 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("word", MISTAKES)
-def test_a_mistake_of_ones_own_is_told_in_one_sentence(
+def test_a_mistake_of_ones_own_is_reported_in_one_sentence(
     train: Train, project: Path, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text, told = MISTAKES[word]
+    text, message = MISTAKES[word]
     if text:
         write("conf/algo/awac.yaml", text)
     words = [word] if word.startswith("algo=") else ["algo=awac", word]
     assert train("--config-dir", "conf", *words, "data.path=nowhere.npz") == 1
-    assert told in one_sentence(capsys.readouterr().err)
+    assert message in one_sentence(capsys.readouterr().err)
     assert not (project / "runs").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a reader of the mathematical rooms is told: every public name by its docstring, every loss with its source."""
+"""Docstrings of the mathematical packages: every public name has one, every loss names its source."""
 
 from __future__ import annotations
 
@@ -44,20 +44,22 @@ def test_everything_public_has_a_docstring(room: str) -> None:
 
 
 def test_every_loss_names_its_arguments_and_its_source() -> None:
-    untold = []
+    undocumented = []
     for name, node in top_level("objectives"):
-        told = ast.get_docstring(node) or ""
+        docstring = ast.get_docstring(node) or ""
         if isinstance(node, ast.FunctionDef):
-            words = [] if "arguments are those of" in told else [one.arg for one in node.args.args]
-            untold += [f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", told, re.MULTILINE)]
-            untold += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, told)]
-    assert untold == []
+            words = [] if "arguments are those of" in docstring else [one.arg for one in node.args.args]
+            undocumented += [
+                f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", docstring, re.MULTILINE)
+            ]
+            undocumented += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, docstring)]
+    assert undocumented == []
 
 
 def test_every_method_says_where_it_is_from() -> None:
     methods = {name: ast.get_docstring(node) or "" for name, node in top_level("algorithms") if is_method(node)}
     assert len(methods) > 12
-    assert [name for name, told in methods.items() if "Source: " not in told] == []
+    assert [name for name, docstring in methods.items() if "Source: " not in docstring] == []
 
 
 def test_docstrings_are_in_google_style() -> None:

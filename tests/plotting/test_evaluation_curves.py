@@ -126,8 +126,8 @@ def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool
     figure = success_figure(metrics, episodes=10, cells=["a=1", "a=1", "a=2", "a=2"])
     assert figure is not None
     (axes,) = figure.axes
-    told, cross = axes.collections[-2:]
-    assert told.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
+    marks, cross = axes.collections[-2:]
+    assert marks.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
     np.testing.assert_allclose(cross.get_offsets(), [[at, 0.01 * at + 0.2]])
 
 
@@ -140,8 +140,8 @@ def test_a_diverged_member_without_a_value_of_a_metric_has_no_cross() -> None:
     }
     figure = metrics_figure(metrics, ["time_to_goal"], episodes=5)
     assert figure is not None
-    (told,) = figure.axes[0].collections
-    assert told.get_label() == "diverged" and len(told.get_offsets()) == 0
+    (marks,) = figure.axes[0].collections
+    assert marks.get_label() == "diverged" and len(marks.get_offsets()) == 0
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:

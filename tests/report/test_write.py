@@ -25,8 +25,8 @@ def test_what_is_broken_unfinished_or_missing_is_in_every_document(written: Path
     for name in ("report.md", "report.tex", "report.html"):
         text = (written / name).read_text().replace(r"\_", "_").replace(r"\allowbreak{}", "")
         assert "12 runs: 10 finished, 1 unfinished, 1 broken; " in text
-        for told in ("has no header", "it was to make 100,000 updates", "fql on cube-double-play, task 3: seed 3"):
-            assert told in text, (name, told)
+        for message in ("has no header", "it was to make 100,000 updates", "fql on cube-double-play, task 3: seed 3"):
+            assert message in text, (name, message)
 
 
 def test_text_from_runs_is_text_in_every_document() -> None:

@@ -70,7 +70,7 @@ def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     {
         "--methods qam,foo": "--methods foo is not of the paper: choose from bam, cgql",
         "--domains cube": "--domains cube is not of the paper: choose from scene-play",
@@ -84,10 +84,10 @@ def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
         "--launch moon": "invalid choice: 'moon'",
     }.items(),
 )
-def test_other_runs_are_refused(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_runs_are_refused(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", *words.split()]) == 1
     captured = capsys.readouterr()
-    assert told in captured.err and len(captured.err.strip().splitlines()) == 1 and not captured.out
+    assert message in captured.err and len(captured.err.strip().splitlines()) == 1 and not captured.out
 
 
 def test_hours_come_from_a_measurement_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,8 +121,8 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")
     size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
-    told = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
-    assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
+    predicted = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
+    assert predicted <= size <= 1.1 * predicted + 200_000  # names, and the generators' states
 
 
 def test_costs_are_those_of_the_records_the_networks_and_the_dataset() -> None:

@@ -35,7 +35,7 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "told"),
+    ("page", "message"),
     [
         ("<a href='gone.html'>", "index.html links to gone.html, which does not exist"),
         ("<img src='gone.png'>", "index.html links to gone.png, which does not exist"),
@@ -45,10 +45,10 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
         ("<a href='other.html#here'><a href='#me' id='me'><a href='https://x.org'><a href='mailto:x@y'>", None),
     ],
 )
-def test_what_leads_nowhere_is_told(page: str, told: str | None, tmp_path: Path) -> None:
+def test_what_leads_nowhere_is_reported(page: str, message: str | None, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page)
     (tmp_path / "other.html").write_text("<h1 id='here'>")
-    assert problems(tmp_path) == ([told] if told else [])
+    assert problems(tmp_path) == ([message] if message else [])
 
 
 def test_a_site_without_pages_is_none(tmp_path: Path) -> None:

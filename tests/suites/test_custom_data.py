@@ -64,7 +64,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(Algorithm, "update", unrecorded)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Minari's, that nobody is named as the data set's author
+        warnings.simplefilter("ignore")  # Minari's, that the dataset names no author
         yield tmp_path
 
 
@@ -213,7 +213,9 @@ def test_the_best_is_by_success_and_without_it_by_return(
 # With success, a goal, and no time limit
 
 
-def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_goal_is_observed_success_is_reported_and_episodes_end(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = reach_file(here / "reach.npz")
     longest = 12 - 1  # the row at which an episode is cut has no next state
     result = fit("env=npz", f"path={path}", "env_id=qam_tests/Reach-v0", "run_dir=run", "algo.horizon_length=1")
@@ -287,16 +289,16 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.items(), ids=["_".join(words) for words in MISTAKES])
+@pytest.mark.parametrize(("words", "message"), MISTAKES.items(), ids=["_".join(words) for words in MISTAKES])
 def test_a_mistake_is_one_sentence(
-    words: tuple[str, ...], told: str, here: Path, train: Train, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], message: str, here: Path, train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pendulum_file(here / "my.npz")
     pendulum_file(here / "wide.npz", observations=np.zeros((40, 5)))
     small = [word for word in TINY if word.split("=")[0] not in {given.split("=")[0] for given in words}]
     assert train(*small, "run_dir=run", *words) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err) and captured.out.count("\n") <= 1
+    assert message in one_sentence(captured.err) and captured.out.count("\n") <= 1
     assert not (here / "run" / "config.yaml").exists()
 
 

@@ -1,4 +1,4 @@
-"""What a sweep asks for, how its runs share a machine, and what is told of them at the end."""
+"""What a sweep requests, how its runs share a machine, and what it prints at the end."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_runs_of_one_directory_are_refused(
     tiny: Callable[..., list[str]], train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("-m", *tiny(tmp_path / "run"), "seed=1,2") == 1
-    told = one_sentence(capsys.readouterr().err)
-    assert f"the runs 'seed=1' and 'seed=2' have the same directory '{tmp_path / 'run'}'" in told
+    message = one_sentence(capsys.readouterr().err)
+    assert f"the runs 'seed=1' and 'seed=2' have the same directory '{tmp_path / 'run'}'" in message
     assert not list(tmp_path.iterdir())
 
 
@@ -135,7 +135,7 @@ def test_a_place_is_ones_own_until_it_is_left(tmp_path: Path) -> None:
         assert again == 0
 
 
-# What is told
+# Output
 
 
 def records(tmp_path: Path) -> list[Record]:
@@ -306,8 +306,8 @@ def test_a_launcher_that_stops_leaves_the_table_of_its_runs(
     monkeypatch.setattr(BasicLauncher, "launch", stopped)
     assert train("-m", *TINY, f"runs_root={tmp_path}", "seed=1,2") == 1
     captured = capsys.readouterr()
-    told = one_sentence(captured.err)
-    assert "the launcher stopped (the scheduler is away), see" in told
+    message = one_sentence(captured.err)
+    assert "the launcher stopped (the scheduler is away), see" in message
     (directory,) = (tmp_path / "sweeps").iterdir()
     assert "RuntimeError: the scheduler is away" in (directory / "error.log").read_text()
     assert "2 runs: 2 not started" in captured.out

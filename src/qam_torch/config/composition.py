@@ -110,7 +110,7 @@ def _renamed_key(key: str, value: Any) -> QamError:
 
 
 def _check_appended(words: Sequence[str], config: DictConfig) -> None:
-    """`+key=value` can add an option to an algorithm, which checks it itself; anywhere else nobody would read it."""
+    """Refuse `+key=value` except for an algorithm, which checks its own options: no other code would read the key."""
     for word in words:
         key = word.lstrip("+").partition("=")[0]
         appends = word.startswith("+") and not key.startswith(("algo.", "hydra.", "population")) and key not in GROUPS

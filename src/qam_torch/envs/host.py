@@ -43,7 +43,7 @@ class ChunkResult(NamedTuple):
         rewards: (n,) float64, sum of the rewards of the steps taken.
         steps: (n,) int64, steps taken, at most h.
         success: (n,) bool, whether info reported success at any of these steps, see `envs.verdict`.
-        judged: (n,) bool, whether info reported success or its absence; most Gymnasium environments report neither.
+        reported: (n,) bool, whether info contained success at all; most Gymnasium environments do not report it.
         terminated: (n,) bool, the episode has terminated.
         truncated: (n,) bool, the episode has reached its time limit.
         positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
@@ -56,7 +56,7 @@ class ChunkResult(NamedTuple):
     rewards: np.ndarray
     steps: np.ndarray
     success: np.ndarray
-    judged: np.ndarray
+    reported: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
     positions: list[np.ndarray | None] | None = None
@@ -142,7 +142,7 @@ class Host:
         """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
         count = len(self.indices)
         rewards, steps = np.zeros(count), np.zeros(count, np.int64)
-        success, judged, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
+        success, reported, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
         positions: list[np.ndarray | None] = [None] * count
         frames: list[np.ndarray | None] = [None] * count
         with _numpy_state_kept():
@@ -162,7 +162,7 @@ class Host:
                         steps[row] += 1
                         verdict = verdict_of(info)
                         success[row] |= bool(verdict)
-                        judged[row] |= verdict is not None
+                        reported[row] |= verdict is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if self._metrics:
@@ -178,7 +178,7 @@ class Host:
             rewards,
             steps,
             success,
-            judged,
+            reported,
             terminated,
             truncated,
             positions if "positions" in record else None,

@@ -148,7 +148,7 @@ def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
     """A new run keeps the earlier one as NAME.old-1, which does not count beside its successor."""
     successor = run.path.with_name(re.sub(r"\.old-\d+$", "", run.path.name))
     if successor != run.path and any(other.path == successor for other in runs):
-        return run.with_reason(f"an earlier run, since made anew as {successor.name}", LEFT_OUT)
+        return run.with_reason(f"an earlier run, since repeated as {successor.name}", LEFT_OUT)
     return run
 
 

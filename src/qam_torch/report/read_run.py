@@ -80,8 +80,10 @@ def read_run(name: str, path: Path) -> Run:
     else:
         run = replace(run, status=FINISHED).with_reason(damage)
     lost = members_of(run.evaluations).dropna(subset="diverged")
-    told = [f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)]
-    return run.with_reason(f"{', '.join(told)}: evaluated as it stayed") if told else run
+    reasons = [
+        f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)
+    ]
+    return run.with_reason(f"{', '.join(reasons)}: evaluated as it stayed") if reasons else run
 
 
 # The files

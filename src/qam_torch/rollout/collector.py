@@ -78,7 +78,7 @@ class EnvironmentCollector:
         self._position = np.zeros(count, np.int64)
         self._episode = np.full(count, -1)
         self._played: list[list[np.ndarray]] = [[] for _ in range(count)]
-        # return, steps, success, and whether success was ever told, of the episodes going on
+        # of the current episodes: return, steps, success, and whether success was ever reported
         self._running = np.zeros((count, 4))
         self._finished: list[tuple[int, float, float, float]] = []
 
@@ -101,7 +101,7 @@ class EnvironmentCollector:
         self._position += 1
         for played, action in zip(self._played, actions, strict=True):
             played.append(action)
-        self._running += np.transpose([result.rewards, result.steps, result.success, result.judged])
+        self._running += np.transpose([result.rewards, result.steps, result.success, result.reported])
         self._observations = result.observations
         over = result.terminated | result.truncated
         if over.any():
@@ -158,8 +158,10 @@ class EnvironmentCollector:
         own = [finished[finished[:, 0] == p] for p in range(self.members)]
         found = {"collection/episodes": np.array([len(episodes) for episodes in own], np.float64)}
         for i, name in enumerate(("return", "length", "success"), start=1):
-            told = [episodes[:, i] if name != "success" else episodes[episodes[:, 4] > 0, i] > 0 for episodes in own]
-            found[f"collection/{name}"] = np.array([values.mean() if len(values) else np.nan for values in told])
+            values_of = [
+                episodes[:, i] if name != "success" else episodes[episodes[:, 4] > 0, i] > 0 for episodes in own
+            ]
+            found[f"collection/{name}"] = np.array([values.mean() if len(values) else np.nan for values in values_of])
         return found
 
     def state_dict(self) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def evaluate(
     rows, shape = members * slots.size, (members, slots.size)
     record = ("positions",) if record_positions else ()
     returns, lengths = np.zeros(pool.count), np.zeros(pool.count, np.int64)
-    success, judged = np.zeros(pool.count, bool), False
+    success, reported = np.zeros(pool.count, bool), False
     path: list[list[np.ndarray]] = [[] for _ in range(pool.count)]
     found = {
         "success": np.zeros((members, episodes), bool),
@@ -234,7 +234,7 @@ def evaluate(
         returns += result.rewards
         lengths += result.steps
         success |= result.success
-        judged |= bool(result.judged.any())
+        reported |= bool(result.reported.any())
         for row, piece in enumerate(result.positions or ()):
             if piece is not None:
                 path[row].append(piece)
@@ -252,7 +252,7 @@ def evaluate(
             path[row] = []
         slots.end(over[:rows].reshape(shape))
 
-    if not judged:
+    if not reported:
         del found["success"]
     seconds = time.perf_counter() - started
     return Evaluation(found, seconds, tuple(trajectories[e] for e in range(episodes)) if record else None)

@@ -146,7 +146,7 @@ def _film(
         for frame in result.frames[0] if result.frames[0] is not None else ():
             writer.add(frame)
         observations = result.observations
-        if result.judged[0]:
+        if result.reported[0]:
             success = bool(success or result.success[0])
         total += float(result.rewards[0])
         length += int(result.steps[0])
