@@ -88,7 +88,7 @@ def stale(name: str) -> str:
 
 
 def _smaller(picture: str) -> str:
-    """A PNG in a palette of 128 colours: a third of the bytes, and no difference that one sees."""
+    """A PNG in a palette of 128 colors: a third of the bytes, and no difference that one sees."""
     image, file = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
     image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()

@@ -36,7 +36,7 @@ def experience(steps: int) -> Experience:
 
 
 def windows(count: int) -> ChunkWindows:
-    """A small data set."""
+    """A small dataset."""
     rows = torch.arange(count)
     data = Transitions(
         states=torch.randn(count + 1, OBSERVATION),

@@ -129,13 +129,13 @@ def test_generate_in_a_process_of_its_own(
     assert (process.returncode, err) == (0, "")
     path = generated_path(POINT, tmp_path, 2000, 3)
     made, advice = out.splitlines()
-    assert re.fullmatch(rf"{path}  3000 transitions in \d+ s, \d+ a second", made)
+    assert re.fullmatch(rf"{path}  3000 transitions in \d+ s, \d+ per second", made)
     assert len(read_npz(path, 2, 2)["actions"]) == 2002
     overrides = shlex.split(advice.removeprefix("train on it with: qam-train "))
     config = qam_torch.compose(overrides)
     assert (config.env.dataset, config.data.path) == (POINT, str(path))
     before = path.stat()
-    assert printed(capsys, *words).splitlines() == [f"{path} is there already: remove it to make it again", advice]
+    assert printed(capsys, *words).splitlines() == [f"{path} already exists: remove it to generate it again", advice]
     assert path.stat() == before
     assert ensure_dataset(POINT, tmp_path, 2000, 3).path == path
     table = printed(capsys, "list", POINT, "--directory", str(tmp_path)).splitlines()
@@ -202,7 +202,7 @@ def test_list_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFix
     header, *rows, footer = printed(capsys, "list", "--directory", str(tmp_path)).splitlines()
     assert max(map(len, [header, *rows])) <= 100
     assert [row.split()[0] for row in rows] == list(CATALOG)
-    assert footer == f"{len(CATALOG)} data sets; files are looked for in {tmp_path}"
+    assert footer == f"{len(CATALOG)} datasets; files are searched in {tmp_path}"
     where = {row.split()[0]: row[header.index("where") :] for row in rows}
     assert where[CUBE] == "on disk, 1.2 MB"
     assert where["scene-play-v0"] == "1 of its files on disk"
@@ -224,7 +224,7 @@ def test_list_for_machines_and_by_pattern(tmp_path: Path, capsys: pytest.Capture
     assert (found[0]["transitions"], found[0]["download"], found[0]["generate"]) == (1_000_000, True, True)
     names = [line.split()[0] for line in printed(capsys, "list", "antmaze*stitch").splitlines()[1:-1]]
     assert names == [f"antmaze-{maze}-stitch-v0" for maze in ("medium", "large", "giant", "teleport")]
-    assert "no data set's name has 'atari' in it" in failing(capsys, "list", "atari")
+    assert "no dataset name contains 'atari'" in failing(capsys, "list", "atari")
 
 
 def test_command_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -253,4 +253,4 @@ def test_a_file_of_another_name_is_not_taken_for_the_one_asked_for(
     words = ("generate", POINT, "--transitions", "20", "--workers", "1", "--output", str(tmp_path / "x.npz"))
     printed(capsys, *words)
     assert main([*words, "--seed", "1"]) == 1
-    assert "x.npz is there already, and nothing says what it is" in capsys.readouterr().err
+    assert "x.npz already exists without a record of its origin" in capsys.readouterr().err

@@ -31,7 +31,7 @@ POINT, CUBE, QUADRUPLE = "pointmaze-medium-navigate-v0", "cube-double-play-v0", 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small point maze data set under its official name."""
+    """A small point maze dataset under its official name."""
     path = tmp_path_factory.mktemp("made") / f"{POINT}.npz"
     generate(POINT, path, transitions=6000, workers=1)
     return path
@@ -118,7 +118,7 @@ def test_file_that_says_nothing_of_its_environment(copy: Path, capsys: pytest.Ca
         (["check", "absent.npz"], "'absent.npz' does not exist"),
         (["check", "cube-duoble-play-v0"], "unknown dataset .* nearest names are cube-double-play-v0"),
         (["check", CUBE], f"is not in .*qam-data get {CUBE}"),
-        (["stats", POINT, "--png", "no/where.png"], "there is no directory 'no'"),
+        (["stats", POINT, "--png", "no/where.png"], "directory 'no' does not exist"),
         (["stats", POINT, "--env", "maze"], "unknown environment 'maze'"),
         (["stats", "."], "has no training files"),
     ],
@@ -171,7 +171,7 @@ def test_stats_prints_a_table_and_leaves_a_picture(
     assert (
         printed.startswith(f"{POINT}: 6,000 transitions in 6 episodes\n") and max(map(len, printed.splitlines())) <= 100
     )
-    assert printed.splitlines()[-1] == f"picture: {POINT}-stats.png"
+    assert printed.splitlines()[-1] == f"plot: {POINT}-stats.png"
     assert [path.name for path in tmp_path.iterdir()] == [f"{POINT}-stats.png"]
     assert matplotlib.image.imread(tmp_path / f"{POINT}-stats.png").shape[1] > 1000
 

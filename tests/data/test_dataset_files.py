@@ -143,7 +143,7 @@ def test_what_is_missing_says_what_to_fetch_or_make(
     there = "" if download else " and put it there"
     assert message("cube-triple-play-v0") == (
         start("cube-triple-play-v0", "cube-triple-play-v0.npz")
-        + f"{there}, or make one with `{make}` and train with data.path={made}"
+        + f"{there}, or generate one with `{make}` and train with data.path={made}"
     )
     assert (
         message("antmaze-large-navigate-v0")
@@ -152,7 +152,9 @@ def test_what_is_missing_says_what_to_fetch_or_make(
     assert message(SHARDED).startswith(start(SHARDED, f"{SHARDED}/puzzle-4x4-play-v0-000.npz"))
     assert f"data.path={tmp_path}/{SHARDED}.generated-60-seed2" in message(SHARDED)
     octuple = message("cube-octuple-play-v0")
-    assert octuple.startswith(f"dataset 'cube-octuple-play-v0' is not in {tmp_path}: make one with `qam-data generate")
+    assert octuple.startswith(
+        f"dataset 'cube-octuple-play-v0' is not in {tmp_path}: generate one with `qam-data generate"
+    )
     assert list(tmp_path.iterdir()) == []
 
 

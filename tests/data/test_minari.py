@@ -158,7 +158,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dataset_that_names_no_environment_takes_one(tmp_path: Path) -> None:
     """`environment_spec` names the key, which the suite accepts and gives to the environment and its checkpoints."""
     anonymous = dataset("test/anonymous-v0", *three())
-    with pytest.raises(QamError, match="names no environment: .* with env_id=..., e.g. env_id=Pendulum-v1"):
+    with pytest.raises(QamError, match="does not name an environment: .* with env_id=..., e.g. env_id=Pendulum-v1"):
         environment_spec(anonymous)
     gymnasium.register("qam_tests/Vector-v0", Vector)
     config = compose(["env=minari", "dataset=test/anonymous-v0", "env_id=qam_tests/Vector-v0"])

@@ -160,8 +160,8 @@ def rewrite(path: Path) -> None:
 DAMAGES = {
     "missing": (remove, "No such file or directory"),
     "a directory": (replace_by_directory, "Is a directory"),
-    "one byte less": (cut, "it has less than the [0-9,]+ bytes it had"),
-    "empty": (empty, "it has less than the [0-9,]+ bytes it had"),
+    "one byte less": (cut, "it has fewer than the recorded [0-9,]+ bytes"),
+    "empty": (empty, "it has fewer than the recorded [0-9,]+ bytes"),
     "first byte": (flip(0.0), "its checksum differs"),
     "a byte": (flip(0.61), "its checksum differs"),
     "last byte": (flip(1.0), "its checksum differs"),

@@ -106,7 +106,7 @@ def test_a_goal_is_observed_after_the_observation() -> None:
         (
             "Fixed",
             {"action_space": Box(np.array([-1, 0], np.float32), np.array([1, 0], np.float32))},
-            "bounds 0 and 0 in dimension 1 of its actions, which leave nothing to choose",
+            "bounds 0 and 0 in dimension 1 of its actions, which allow a single value",
         ),
         ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flattens them"),
         ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flattens them"),
@@ -129,7 +129,7 @@ class Broken(gymnasium.Env):
     """Does not even start."""
 
     def __init__(self) -> None:
-        raise RuntimeError("no licence")
+        raise RuntimeError("no license")
 
 
 gymnasium.register("qam_tests/Broken-v0", Broken)
@@ -148,9 +148,11 @@ def test_a_strangers_specification_runs_nothing_else(tmp_path: Path) -> None:
         EnvSpec(id="Pendulum-v1", entry_point="subprocess:call", kwargs=arguments).to_json(),
     ]
     for spec in specs:
-        with pytest.raises(QamError, match="made by subprocess:call, which is not what is registered under this name"):
+        with pytest.raises(
+            QamError, match="names the entry point subprocess:call, which is not registered under this name"
+        ):
             make_registered(spec)
-    with pytest.raises(QamError, match="wrapped by os:_exit, which is not one of Gymnasium's"):
+    with pytest.raises(QamError, match="the wrapper os:_exit, which is not part of Gymnasium"):
         make_registered(wrapped("os:_exit"))
     assert not marker.exists()
     make_registered(gymnasium.spec("Pendulum-v1").to_json()).close()

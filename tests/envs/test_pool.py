@@ -30,7 +30,7 @@ class Toy(gymnasium.Env):
     def __init__(self, trouble=None):
         Toy.made += 1
         if trouble == "third" and Toy.made == 3:
-            raise OSError("no licence")
+            raise OSError("no license")
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
         self.trouble = trouble
     def reset(self, seed=None, options=None):
@@ -209,7 +209,7 @@ def test_positions_are_the_start_and_every_step() -> None:
         ("raise", "the gripper fell off"),
         ("nan", "non-finite observation"),
         ("inf", "non-finite reward"),
-        ("pair", "gave the reward array.*expected one number"),
+        ("pair", "returned the reward array.*expected one number"),
     ],
 )
 def test_failures_come_back_as_one_sentence_and_close_the_pool(
@@ -236,7 +236,7 @@ def test_a_pool_that_has_grown_is_like_one_that_was_made_so(make: Make, workers:
 
 
 def test_trying_shows_what_is_wrong(make: Make) -> None:
-    with EnvironmentPool(partial(make, "pair"), 1) as pool, pytest.raises(QamError, match="gave the reward array"):
+    with EnvironmentPool(partial(make, "pair"), 1) as pool, pytest.raises(QamError, match="returned the reward array"):
         pool.try_out()
 
 
@@ -264,7 +264,7 @@ def test_environments_are_closed_if_a_later_one_cannot_be_made(make: Make, worke
 
     closed = []
     toy_environment.Toy.close = lambda self: closed.append(self)
-    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no licence\)$"):
+    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no license\)$"):
         EnvironmentPool(partial(make, "third"), 3, workers)
     assert len(closed) == 2 * (workers == 0), "the worker has its own class"
 

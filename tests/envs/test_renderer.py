@@ -42,7 +42,7 @@ def test_a_set_variable_that_does_not_work_says_what_is_missing(
 ) -> None:
     working(monkeypatch)
     monkeypatch.setenv("MUJOCO_GL", name)
-    with pytest.raises(QamError, match=f"the renderer {name} draws nothing on this machine.*{remedy}"):
+    with pytest.raises(QamError, match=f"the renderer {name} renders nothing on this machine.*{remedy}"):
         rendering.choose_renderer()
 
 

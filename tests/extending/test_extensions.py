@@ -208,11 +208,11 @@ MISTAKES = {
     ("callbacks=watch", "~callbacks.watch.metric"): "callbacks.watch cannot be made (TypeError: ",
     ("evaluation_metrics=my_metrics.effort",): "expected a list of functions such as [my_module.my_function]",
     ("evaluation_metrics=[my_metrics.efort]",): "has no attribute 'efort'",
-    ("evaluation_metrics=[my_metrics.effort,my_metrics.effort]",): "named 'effort', which is taken",
+    ("evaluation_metrics=[my_metrics.effort,my_metrics.effort]",): "named 'effort', which is reserved",
     ("plots=[my_plot.gradients]",): "plots=my_plot.gradients cannot be found (ModuleNotFoundError: ",
     ("env=table", "env.source=my_suite.Tabel"): "env.source=my_suite.Tabel cannot be found",
     ("env=table", "env.source=my_callback.Watch"): "env.source=my_callback.Watch is not a suite: expected a class",
-    ("env=table", "env.path=null"): "needs path=..., e.g. path=pendulum.txt",
+    ("env=table", "env.path=null"): "requires path=..., e.g. path=pendulum.txt",
 }
 
 

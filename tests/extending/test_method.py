@@ -189,7 +189,7 @@ MISTAKES = {
     "algo.inv_temp=[1,2,3]": ("", "inv_temp=[1, 2, 3] is out of range"),
     "algo._target_=awac.ACAW": ("", "algo._target_=awac.ACAW cannot be found (module 'awac' has no attribute 'ACAW')"),
     "algo._target_=awac.Batch": ("", "algo._target_=awac.Batch is not a method: expected a subclass"),
-    "hydra.searchpath=conf": ("", "hydra.searchpath=conf is no list of places"),
+    "hydra.searchpath=conf": ("", "hydra.searchpath=conf is not a list of directories"),
     "hydra.searchpath=[pkg://awax.conf]": ("", "no configs at 'awax.conf'"),
     "seed=1": (CONFIG + "inv_temp: 10", "algo._target_=None is out of range: expected the method's class"),
     "seed=2": (CONFIG + "_target_: awac.AWAC: 3", "cannot compose the configuration (mapping values are not allowed"),
@@ -215,7 +215,7 @@ def test_a_directory_that_is_not_there_or_hides_a_name_is_refused(project: Path)
     with pytest.raises(QamError, match="no configs at '.*/nowhere'"):
         compose(["algo=awac"], config_dir="nowhere")
     write("conf/algo/qam.yaml", "inv_temp: 3")
-    with pytest.raises(QamError, match=r"algo=qam is in .*conf and in .*: give yours another name"):
+    with pytest.raises(QamError, match=r"algo=qam is in .*conf and in .*: rename yours"):
         compose(["algo=qam"], config_dir="conf")
 
 

@@ -380,7 +380,7 @@ def _(place: Workplace, here: Path) -> Ended:
 
 @contextmanager
 def mirror(pause: float) -> Iterator[str]:
-    """The address of a web server with a published data set, which waits after each 8 KiB."""
+    """The address of a web server with a published dataset, which waits after each 8 KiB."""
     file = io.BytesIO()
     np.savez(file, observations=np.random.default_rng(0).standard_normal((50_000, 1)))
     body = file.getvalue()

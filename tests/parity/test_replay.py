@@ -67,7 +67,7 @@ FRESH: dict[str, dict[str, Any]] = {
     "residual": {"residual": True, "flow_steps": 4},
     "other switches": {"clip_adj": False, "use_target_grad": False, "target_actor": False, "value_layer_norm": False},
     "unclipped, risk neutral": {"clip_grad": False, "rho": 0.0, "discount": 1.0},
-    "behaviour cloning": {"inv_temp": 0.0},
+    "behavior cloning": {"inv_temp": 0.0},
     "qam_f": {"fql_alpha": 3.0, "flow_steps": 5, "num_qs": 3},
     "qam_f best of 2": {"fql_alpha": 300.0, "best_of_n": 2, "horizon_length": 1},
     "qam_e": {"edit_scale": 0.2, "flow_steps": 2, "num_qs": 4, "horizon_length": 3},

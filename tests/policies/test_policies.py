@@ -1,4 +1,4 @@
-"""Acting rules on closed-form networks."""
+"""Action selection with closed-form networks."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_a_path_without_runs_is_an_error(tmp_path: Path, path: str, message: str
 def test_a_run_that_is_not_finished_says_how_far_it_came(tmp_path: Path) -> None:
     run = make_run(tmp_path, finished=False, offline=100_000, online=100_000, reached=150_000)
     found = collect([tmp_path])
-    assert statuses(found)[run.name] == ("unfinished", "it was to make 100,000 updates and 100,000 online steps")
+    assert statuses(found)[run.name] == ("unfinished", "planned: 100,000 updates and 100,000 online steps")
     assert found.runs[0].reached == "online step 50,000" and len(counted(found)) == 3
 
 
@@ -99,8 +99,8 @@ BROKEN: dict[str, tuple[Damage, str]] = {
     "binary metrics": (lambda run: (run / "metrics.csv").write_bytes(b"\xff\x00"), "'metrics.csv' cannot be read"),
     "success of 7": (lambda run: cell(run, "evaluation/success", "7"), "a success outside of [0, 1]"),
     "no seed": (lambda run: cell(run, "seed", ""), "rows without a seed"),
-    "no evaluation": (lambda run: keep_lines(run, 1), "it was not evaluated once"),
-    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "it was not evaluated once"),
+    "no evaluation": (lambda run: keep_lines(run, 1), "it has no evaluation"),
+    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "it has no evaluation"),
     "empty": (lambda run: [path.unlink() for path in run.iterdir()], "the directory is empty"),
     "diverged": (lambda run: fail(run), "it failed: seed=1 diverged"),
 }
@@ -248,8 +248,8 @@ def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furth
     alone = make_run(tmp_path / "c", seeds=(2,), reached=50_000, finished=False)
     found = collect([tmp_path])
     runs = statuses(found)
-    assert runs[f"a/{short.name}"] == ("finished", f"seed=1 counts from b/{far.name}, which has the same settings")
-    assert runs[f"c/{alone.name}"][0] == "left out" and f"counts from a/{short.name}" in runs[f"c/{alone.name}"][1]
+    assert runs[f"a/{short.name}"] == ("finished", f"seed=1 is counted from b/{far.name}, which has the same settings")
+    assert runs[f"c/{alone.name}"][0] == "left out" and f"is counted from a/{short.name}" in runs[f"c/{alone.name}"][1]
     members = members_of(found.counted)
     assert sorted(zip(members.seed, members.run.str[0], strict=True)) == [(1, "b"), (2, "a")]
 
@@ -257,7 +257,7 @@ def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furth
 def test_member_of_a_grid_that_counts_from_another_run_is_named(tmp_path: Path) -> None:
     make_run(tmp_path, overrides=("algo.inv_temp=3",), seeds=(1, 2), name="alone")
     make_run(tmp_path, seeds=(1, 2, 1, 2), population={"inv_temp": (1, 1, 3, 3)}, name="grid")
-    reason_of_grid = "seed=1,inv_temp=3, seed=2,inv_temp=3 counts from alone, which has the same settings"
+    reason_of_grid = "seed=1,inv_temp=3, seed=2,inv_temp=3 is counted from alone, which has the same settings"
     assert statuses(collect([tmp_path]))["grid"] == ("finished", reason_of_grid)
 
 
@@ -313,6 +313,6 @@ def test_a_sweep_tells_why_its_runs_failed_and_which_left_nothing(tmp_path: Path
     record(tmp_path, 1, cut, "failed", "its process was killed")
     record(tmp_path, 2, tmp_path / "never", "failed", "no data")
     found = collect([tmp_path])
-    assert statuses(found)[cut.name][1] == "it was to make 100,000 updates; failed in its sweep: its process was killed"
+    assert statuses(found)[cut.name][1] == "planned: 100,000 updates; failed in its sweep: its process was killed"
     assert statuses(found)[good.name] == ("finished", "")
     assert [(one.what, one.why) for one in found.missing] == [("run seed=2", "failed: no data")]

@@ -147,7 +147,7 @@ def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: 
     assert [one.published for one in of_tasks(collection)] == [
         published().curve("QAM", ENV, task).at(200_000) for task in range(1, 6)
     ]
-    assert "stops after 200k updates; the published runs go on, to 0.64 after 1M updates" in notes(collection)
+    assert "stops after 200k updates; the published runs continue to 0.64 after 1M updates" in notes(collection)
 
 
 def test_transcribed_figures_are_marked_and_have_no_interval_to_compare(tmp_path: Path) -> None:
@@ -198,14 +198,14 @@ def test_where_no_step_is_shared_the_published_one_before_is_taken(tmp_path: Pat
     assert offline.step == (180_000, 0) and offline.published is not None
     assert offline.published[:2] == (150_000, 0) and not offline.same_step
     assert online.published is None  # theirs began after a million updates
-    assert "nothing is published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
+    assert "no results are published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"offline": 40_000, "every": 20_000}, "nothing is published at or before 40k updates"),
-        ({"offline": 100_000, "online": 50_000}, "nothing is published of an online phase after 100k updates"),
+        ({"offline": 40_000, "every": 20_000}, "no results are published at or before 40k updates"),
+        ({"offline": 100_000, "online": 50_000}, "no results are published for an online phase after 100k updates"),
     ],
 )
 def test_why_nothing_stands_beside_a_domain_is_reported(tmp_path: Path, arguments: dict, message: str) -> None:
@@ -220,7 +220,7 @@ def test_some_of_a_domains_tasks_are_not_compared_with_all_of_them(tmp_path: Pat
     collection = collect([tmp_path])
     assert all(found.published is None and found.tasks == 4 for found in of_domain(collection))
     assert all(found.published is not None for found in of_tasks(collection))
-    assert "4 of 5 tasks are not to be compared" in notes(collection)
+    assert "4 of 5 tasks cannot be compared" in notes(collection)
 
 
 def test_runs_made_as_published_have_no_departures_and_others_name_theirs(tmp_path: Path) -> None:

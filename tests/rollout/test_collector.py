@@ -366,7 +366,7 @@ def test_an_environment_that_cannot_be_put_back_begins_a_new_episode(way: str, t
     whole = fresh(pytest.fail)
     gather(whole, 4)
     other = continued(whole, fresh(messages.append), tmp_path / "state")
-    assert messages == ["1 of 3 environments could not be put back into the saved state: a new episode begins there"]
+    assert messages == ["1 of 3 environments could not be restored to the saved state: a new episode begins there"]
     expected, seen = gather(whole, 20), gather(other, 20)
     assert seen.begins[0, :, 0].tolist() == [expected.begins[0, 0, 0], True, expected.begins[0, 2, 0]]
     for p in (0, 2):

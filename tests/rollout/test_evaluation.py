@@ -287,8 +287,8 @@ def seeds(so_far: float | None, step: Step) -> float:
     [
         ([partial(highest)], "has no name"),
         ([lambda so_far, step: 1.0], "has no name"),
-        ([highest, highest], "named 'highest', which is taken"),
-        ([seeds], "named 'seeds', which is taken"),
+        ([highest, highest], "named 'highest', which is reserved"),
+        ([seeds], "named 'seeds', which is reserved"),
     ],
 )
 def test_custom_metrics_have_names_of_their_own(metrics: list, message: str) -> None:

@@ -259,16 +259,16 @@ def test_directories_are_named_after_the_environment_and_tell_files_apart() -> N
 
 
 MISTAKES = {
-    ("env=npz", "env_id=Pendulum-v1"): "env=npz needs path=..., e.g. path=my.npz, and got without it",
-    ("env=npz", "path=my.npz"): "env=npz needs env_id=..., e.g. env_id=Pendulum-v1",
+    ("env=npz", "env_id=Pendulum-v1"): "env=npz requires path=..., e.g. path=my.npz; got without it",
+    ("env=npz", "path=my.npz"): "env=npz requires env_id=..., e.g. env_id=Pendulum-v1",
     ("env=npz", "path=my.npz", "env_id=3"): "environment '3' cannot be made",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1"): "is an npz file, not an HDF5 file: train with env=npz path=",
-    ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 needs path=..., e.g. path=my.hdf5, and got without it",
+    ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 requires path=..., e.g. path=my.hdf5; got without it",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1", "env.obs_keys=a"): "env.obs_keys=a is out of range: expected a",
-    ("env=minari",): "env=minari needs dataset=..., e.g. dataset=mujoco/hopper/medium-v0",
+    ("env=minari",): "env=minari requires dataset=..., e.g. dataset=mujoco/hopper/medium-v0",
     ("env=minari", "dataset=none/of-v0", "data.download=false"): "'none/of-v0' cannot be read or fetched",
     ("dataset=mujoco/hopper/medium-v0",): "unknown key 'dataset': did you mean env.dataset",
-    ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "task=2"): "task=2 is one of OGBench's single tasks: leave it out",
+    ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "task=2"): "task=2 selects a task of OGBench: leave it out",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "env.reward=sparse"): "unknown key 'env.reward'",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "data.path=x.npz"): "give the file as path=...",
     ("env=npz", "path=no.npz", "env_id=Pendulum-v1"): "no.npz does not exist",

@@ -67,7 +67,7 @@ def test_runs_of_one_directory_are_refused(
 
 def test_an_interval_needs_a_sweeper_that_searches() -> None:
     with pytest.raises(
-        QamError, match=r"is no list of values: give some, such as algo.inv_temp=1,3, or hydra/sweeper="
+        QamError, match=r"is not a list of values: give some, such as algo.inv_temp=1,3, or hydra/sweeper="
     ):
         parse_command_line(["-m", "algo.inv_temp=interval(1,2)"], read_settings)
 
@@ -169,7 +169,7 @@ def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
     Record.path(tmp_path, 1).write_text("{")
     found = read_records(tmp_path, frozenset())
     assert [record.outcome.ending for record in found] == ["finished", "failed", "resumed", "failed"]
-    assert "0001.json' is no record of a sweep's run" in found[1].outcome.reason
+    assert "0001.json' is not a record of a sweep" in found[1].outcome.reason
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed", "running"])
@@ -212,7 +212,7 @@ def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monk
 
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "LOCK_PATIENCE", 0.2)
-    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process works in '.*/run': wait for its end"):
+    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process uses '.*/run': wait until it ends"):
         tiny_fit(tmp_path / "run")
     tiny_fit(tmp_path / "run")
 

@@ -300,7 +300,7 @@ def test_a_run_with_a_frozen_member_continues_bit_for_bit(
     spoil()
     words = [*LOSING, "on_divergence=freeze", "log_every=4", "eval_every=20"]
     straight = tiny_fit(tmp_path / "straight", *words, "offline_steps=24", plots=True)
-    assert "seed=1,inv_temp=3 diverged at update 11, and stays as it was" in capsys.readouterr().out
+    assert "seed=1,inv_temp=3 diverged at update 11 and is frozen" in capsys.readouterr().out
     tiny_fit(tmp_path / "run", *words, "offline_steps=16")
     tiny_fit(tmp_path / "run", *words, "offline_steps=24", "resume=auto")
     for part in ("divergence", "state_dict", "optimizer_states", "noise"):
@@ -388,7 +388,7 @@ def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
     assert np.isfinite(outcome.returns).all() and not filmed[0].any()
     sound = qam_torch.load_policy(last(run), lr=1e-3)
     assert np.isfinite(sound(np.ones(2))).all()
-    with pytest.raises(QamError, match=r"^the policy gives no finite action here, as can happen where training"):
+    with pytest.raises(QamError, match=r"^the policy returned a non-finite action, as can happen after training"):
         qam_torch.load_policy(last(run), lr=1e30)(np.ones(2))
     with pytest.raises(QamError, match=r"observation is not finite at \[1\]"):
         sound(np.array([0.0, np.nan]))

@@ -106,7 +106,7 @@ def _renamed_key(key: str, value: Any) -> QamError:
     new = RENAMED_KEYS[key]
     if new == "precision" and value not in PRECISIONS:
         value = "float32"
-    return QamError(f"unknown key '{key}': it is called {new} now, so write {new}={'...' if value == '' else value}")
+    return QamError(f"unknown key '{key}': it is now {new}, write {new}={'...' if value == '' else value}")
 
 
 def _check_appended(words: Sequence[str], config: DictConfig) -> None:

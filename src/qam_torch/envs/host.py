@@ -211,12 +211,12 @@ class Host:
                 ) from error
 
     def _one_number(self, row: int, reward: Any) -> float:
-        """A reward that is no Python float, such as an array of one number."""
+        """A reward that is not a Python float, such as an array of one number."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise HostFailure(
-                f"environment {self.indices[row]} gave the reward {reward!r} in step, expected one number: return it "
-                "from the environment's step, or from a wrapper's"
+                f"environment {self.indices[row]} returned the reward {reward!r} in step, expected one number: return "
+                "it from the environment's step, or from a wrapper's"
             )
         return float(array.item())
 
@@ -238,8 +238,8 @@ class Host:
         for what, rows in wrong.items():
             if rows.any():
                 raise HostFailure(
-                    f"environment {self.indices[rows.argmax()]} gave a non-finite {what} in {doing}, expected finite "
-                    "numbers: its simulation has diverged, check the actions"
+                    f"environment {self.indices[rows.argmax()]} returned a non-finite {what} in {doing}, expected "
+                    "finite numbers: its simulation has diverged, check the actions"
                 )
 
 

@@ -193,7 +193,7 @@ def _drop_duplicates(runs: Sequence[Run], rows: pd.DataFrame) -> tuple[list[Run]
         own = others[others.run == run.name]
         if len(own):
             where = ", ".join(sorted(set(own.run_that_counts)))
-            why = f"{', '.join(own['name'])} counts from {where}, which has the same settings"
+            why = f"{', '.join(own['name'])} is counted from {where}, which has the same settings"
             run = run.with_reason(why, LEFT_OUT if len(own) == len(run.cells) else None)
         checked.append(run)
     return checked, best
@@ -212,7 +212,7 @@ def _missing_seeds(
             lost = [s for s in seeds if (place, s) not in known and (cell.method, place, s) not in broken]
             if lost:
                 which = "every seed" if len(lost) == len(seeds) else f"seed {', '.join(map(str, lost))}"
-                holes.append(Missing(f"{named[cell]} on {place}: {which}", "no run of it was found"))
+                holes.append(Missing(f"{named[cell]} on {place}: {which}", "no run found"))
     return holes
 
 

@@ -213,7 +213,7 @@ class EnvironmentCollector:
         )
         if astray.any():
             count = f"{astray.sum()} of {pool.count} environments" if pool.count > 1 else "the environment"
-            self.tell(f"{count} could not be put back into the saved state: a new episode begins there")
+            self.tell(f"{count} could not be restored to the saved state: a new episode begins there")
             self._begin_episodes(pool, astray)
 
     def _play_again(self, pool: EnvironmentPool, played: Sequence[np.ndarray]) -> np.ndarray:

@@ -99,7 +99,7 @@ def render_episodes(
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
-        raise QamError(f"cannot write a film to {path.name!r}: expected a name that ends in {' or '.join(_WRITERS)}")
+        raise QamError(f"cannot write a video to {path.name!r}: expected a name that ends in {' or '.join(_WRITERS)}")
     if episodes < 1 or every < 1 or fps <= 0:
         raise QamError(f"episodes={episodes}, every={every}, fps={fps}: expected all to be positive")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,4 +158,4 @@ def _import(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise QamError(f"writing this film requires the package {package}: {install_command('video')}") from error
+        raise QamError(f"writing this video requires the package {package}: {install_command('video')}") from error

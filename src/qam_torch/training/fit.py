@@ -242,7 +242,7 @@ def _exclusive(paths: RunPaths) -> Iterator[None]:
             held.enter_context(alone(paths.directory, LOCK_PATIENCE))
         except TimeoutError:
             raise QamError(
-                f"another process works in '{paths.directory}': wait for its end, or give another run_dir"
+                f"another process uses '{paths.directory}': wait until it ends, or give another run_dir"
             ) from None
         except OSError:  # no lock file can be made beside it, as beside a mounted directory
             pass

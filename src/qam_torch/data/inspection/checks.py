@@ -156,7 +156,7 @@ def _terminals(arrays: Arrays) -> Iterator[Finding]:
     if strange:
         yield Finding("terminals", "error", f"{strange:,} values other than 0 and 1")
     if not flags.any():
-        yield Finding("terminals", "error", "nowhere set: it belongs on the last row of every episode")
+        yield Finding("terminals", "error", "never set: it belongs on the last row of every episode")
     elif not flags[-1]:
         dangling = len(flags) - 1 - int(np.flatnonzero(flags)[-1])
         yield Finding("terminals", "error", f"last row is not terminal: {dangling:,} rows belong to no ended episode")
