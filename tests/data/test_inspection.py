@@ -86,7 +86,7 @@ DEFECTS: dict[str, tuple[Callable[[Arrays], Any], str, str]] = {
     "flags": (
         replace("terminals", lambda a: a["terminals"] * np.int64(2)), "terminals", "3 values other than 0 and 1"
     ),
-    "no end": (put("terminals", slice(None), False), "terminals", "nowhere set"),
+    "no end": (put("terminals", slice(None), False), "terminals", "never set"),
     "unfinished": (put("terminals", -1, False), "terminals", "20 rows belong to no ended episode"),
     "all terminal": (put("terminals", slice(None), True), "episodes", "no row starts a transition"),
     "twice": (again, "repeats", "1 of 3 repeated: number 2 equals number 0"),
