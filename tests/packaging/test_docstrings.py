@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "qam_torch"
-ROOMS = ("flows", "networks", "objectives", "policies", "algorithms")
+PACKAGES = ("flows", "networks", "objectives", "policies", "algorithms")
 
 Named = ast.FunctionDef | ast.ClassDef
 
@@ -21,8 +21,8 @@ def public(node: ast.AST) -> Iterator[Named]:
             yield child
 
 
-def top_level(room: str) -> Iterator[tuple[str, Named]]:
-    for path in sorted((SOURCE / room).rglob("*.py")):
+def top_level(package: str) -> Iterator[tuple[str, Named]]:
+    for path in sorted((SOURCE / package).rglob("*.py")):
         for node in public(ast.parse(path.read_text())):
             yield f"{path.relative_to(SOURCE)}: {node.name}", node
 
@@ -31,15 +31,15 @@ def is_method(node: Named) -> bool:
     return isinstance(node, ast.ClassDef) and any(member.name == "losses" for member in public(node))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_everything_public_has_a_docstring(room: str) -> None:
-    found = list(top_level(room))
-    for name, node in top_level(room):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_everything_public_has_a_docstring(package: str) -> None:
+    found = list(top_level(package))
+    for name, node in top_level(package):
         if isinstance(node, ast.ClassDef):
             found += [(f"{name}.{member.name}", member) for member in public(node)]
     assert len(found) > 10
     assert [name for name, node in found if not ast.get_docstring(node)] == []
-    modules = [path for path in (SOURCE / room).rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    modules = [path for path in (SOURCE / package).rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
     assert modules == []
 
 

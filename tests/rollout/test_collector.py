@@ -107,12 +107,12 @@ def collector_of(
     streams: int = 1,
     h: int = 3,
     workers: int = 0,
-    tell: Callable[[str], None] = pytest.fail,
+    log: Callable[[str], None] = pytest.fail,
     execute_steps: int | None = None,
 ) -> EnvironmentCollector:
     count = len(rule.seeds) * streams
     pool = partial(EnvironmentPool, make, count, workers)
-    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, tell, execute_steps)
+    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, log, execute_steps)
 
 
 def gather(collector: EnvironmentCollector, steps: int) -> Experience:
@@ -358,9 +358,9 @@ class Changing(Toy):
 
 @pytest.mark.parametrize("way", ["seen", "hidden"])
 def test_an_environment_that_cannot_be_put_back_begins_a_new_episode(way: str, tmp_path: Path) -> None:
-    def fresh(tell: Callable[[str], None]) -> EnvironmentCollector:
+    def fresh(log: Callable[[str], None]) -> EnvironmentCollector:
         makes: Iterator[Make] = iter([toy, partial(Changing, way), toy])
-        return collector_of(lambda: next(makes)(), Rule([3, 4, 5], 6), tell=tell)
+        return collector_of(lambda: next(makes)(), Rule([3, 4, 5], 6), log=log)
 
     messages: list[str] = []
     whole = fresh(pytest.fail)
@@ -379,7 +379,7 @@ def test_an_environment_that_fails_as_it_is_put_back_is_reported_too(tmp_path: P
     messages: list[str] = []
 
     def fresh() -> EnvironmentCollector:
-        return collector_of(partial(Changing, "raise"), Rule([3], 6), tell=messages.append)
+        return collector_of(partial(Changing, "raise"), Rule([3], 6), log=messages.append)
 
     gather(whole := fresh(), 4)
     other = continued(whole, fresh(), tmp_path / "state")
@@ -398,7 +398,7 @@ def test_an_environment_that_fails_as_it_is_put_back_is_reported_too(tmp_path: P
 def test_a_failure_is_reported_and_new_episodes_begin_after_it(trouble: str, words: str, tmp_path: Path) -> None:
     def fresh(first: Make) -> EnvironmentCollector:
         makes: Iterator[Make] = iter([first, toy])
-        return collector_of(lambda: next(makes)(), Rule([3, 8], 6, noisy=True), tell=messages.append)
+        return collector_of(lambda: next(makes)(), Rule([3, 8], 6, noisy=True), log=messages.append)
 
     messages: list[str] = []
     broken = fresh(partial(toy, trouble=trouble))

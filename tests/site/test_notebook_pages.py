@@ -25,6 +25,7 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
         code("draw()", {"output_type": "display_data", "data": {"image/png": picture, "text/plain": ["<Figure>"]}}),
         code("", {"output_type": "stream", "text": "left out"}),
         code("x = '```'"),
+        code("helper = 1") | {"metadata": {"tags": ["hide-input"]}},
     ]  # fmt: skip
     page, pictures = notebook_page(json.dumps({"cells": cells}), "note")
     assert page.startswith("# Title\nWords.\n\n```python\nprint(1)\n2\n```\n\n```text\n1\n```\n\n<div")
@@ -32,6 +33,7 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
     assert "![Output of the cell above](note/0.png)" in page
     assert pictures == {"note/0.png": b"pixels"}
     assert "````python\nx = '```'\n````" in page
+    assert '<details markdown="1"><summary>Code</summary>\n\n```python\nhelper = 1\n```\n\n</details>' in page
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ SLURM = ("SlurmRuns", "SlurmLauncher")
 
 
 class Command(NamedTuple):
-    """What a command line asks for.
+    """The content of a command line.
 
     Attributes:
         flags: for Hydra, which wants them first.

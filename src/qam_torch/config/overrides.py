@@ -73,7 +73,7 @@ def parsed(word: str) -> Override:
 
 
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
-    """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
+    """The overrides of `population` as `++population...`, which Hydra requires for new keys."""
     return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
 
 

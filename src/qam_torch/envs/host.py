@@ -36,7 +36,7 @@ class Spaces(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """Results of one chunk of actions in each of n environments; rows that were not active took no step.
+    """Results of one chunk of actions in each of n environments. Inactive rows took no step.
 
     Attributes:
         observations: (n, O) float32, state after the chunk, or the last known state.
@@ -86,7 +86,7 @@ class Host:
         self.extend(indices)
 
     def extend(self, indices: Sequence[int]) -> None:
-        """Make more environments; the others are kept, between episodes."""
+        """Make more environments, and keep the existing ones. Call it only between episodes."""
         self.indices += indices
 
         def make_one(index: int) -> None:
@@ -110,7 +110,7 @@ class Host:
         """Reset every environment and step it once.
 
         Returns:
-            Bytes that an environment takes, without the libraries that the first one brings; 0 if there is only one.
+            Bytes of memory per environment, without the libraries that the first one loads; 0 if there is only one.
         """
         rows = np.arange(len(self.indices))
         middle = ((self.spaces.action_low + self.spaces.action_high) / 2).astype(np.float32)
@@ -187,7 +187,7 @@ class Host:
         )
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """Physical states of the environments, as far as they are known; empty dictionaries otherwise."""
+        """Physical states of the environments; empty dictionaries where they are unknown."""
         return [physics_of(environment) for environment in self.environments]
 
     def close(self) -> None:

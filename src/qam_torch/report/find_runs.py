@@ -28,13 +28,13 @@ class Found(NamedTuple):
 
 
 def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
-    """Find every run directory once; an empty directory counts as a run that never began.
+    """Find every run directory once. An empty directory counts as a run that did not start.
 
     Raises:
         QamError: a path does not exist, is not a directory, or contains no run.
     """
     roots = [absolute(path) for path in paths]
-    runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different
+    runs: dict[Path, Path] = {}  # resolved path -> path as found; links make them differ
     records: dict[Path, None] = {}
     for given, root in zip(paths, roots, strict=True):
         if not root.exists():
@@ -59,7 +59,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
     """Yield run directories with True and sweep records with False; nothing below a run directory.
 
-    Links are followed, each directory is visited once, and an unreadable one is yielded as a run.
+    Links are followed, and each directory is visited once. An unreadable directory is yielded as a run.
     """
     seen: set[Path] = set()
     barred: list[OSError] = []

@@ -27,7 +27,7 @@ __all__ = ["CheckpointCallback"]
 
 
 class CheckpointCallback(L.Callback):
-    """Saves last.ckpt where the schedule asks for it, and best.ckpt after an evaluation that is the best so far.
+    """Saves last.ckpt at the scheduled steps, and best.ckpt after each best evaluation so far.
 
     Args:
         schedule: of the run.

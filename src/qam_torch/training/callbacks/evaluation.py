@@ -22,7 +22,7 @@ __all__ = ["EvaluationCallback"]
 
 
 class EvaluationCallback(L.Callback):
-    """Runs episodes where the schedule asks for them, prints one line, and remembers the best outcome.
+    """Evaluates at the scheduled steps, prints one line, and stores the best outcome.
 
     A run that starts with the online phase evaluates the policy that it starts with. A run that continues from a
     checkpoint that was saved during an evaluation repeats that evaluation first.
