@@ -1,4 +1,4 @@
-"""A picture of several runs beside one another: success and critic loss, mean over seeds and the range of all.
+"""Plot several runs together: success and critic loss, mean over seeds and the range of all seeds.
 
 python scripts/compare_runs.py RUN [RUN ...] PICTURE.png
 """
@@ -20,7 +20,7 @@ PANELS = {"evaluation/success": "success rate", "critic/loss": "critic loss"}
 
 @styled
 def compared(runs: list[Path]) -> Figure:
-    """A panel a metric, a color a run."""
+    """One panel per metric, one color per run."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (metric, label) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         for run, color in zip(runs, (BLUE, ORANGE, GREEN, VERMILION), strict=False):

@@ -1,4 +1,4 @@
-"""The picture of `tilted_density.py`."""
+"""The figure of `tilted_density.py`."""
 
 from __future__ import annotations
 
