@@ -1,4 +1,4 @@
-"""Names for the parts of an update, for profilers; without one they do nothing.
+"""Names for the parts of an update, for profilers. Without a profiler they have no effect.
 
 An update is recorded once and then replayed without Python, so that a scope is passed once a run.
 """

@@ -67,7 +67,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _outcome(check: Check, device: torch.device) -> tuple[str, str]:
-    """Status and text of a check; whatever is raised is a failure, so that the other checks still run."""
+    """Status and text of a check. Any exception counts as a failure, so that the other checks still run."""
     from qam_torch.doctor.checks import CheckFailed
 
     if check.needs_gpu and device.type == "cpu":

@@ -71,7 +71,7 @@ def _names_places(word: str) -> bool:
 
 
 def _added(overrides: Sequence[str]) -> list[str]:
-    """Where else than among the library's configs the overrides say that Hydra is to look."""
+    """Directories and packages besides the library's configs in which the overrides let Hydra search."""
     for word in filter(_names_places, overrides):
         places = OverridesParser.create().parse_override(word).value()
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):

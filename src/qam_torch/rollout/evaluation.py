@@ -259,7 +259,7 @@ def evaluate(
 
 
 def require_execute_steps(execute_steps: int | None, chunk_steps: int) -> None:
-    """Raise QamError unless this many actions of a chunk can be executed; None stands for all."""
+    """Raise QamError unless this number of actions of a chunk can be executed; None means all."""
     fits = execute_steps is None or (is_integer(execute_steps, 1) and execute_steps <= chunk_steps)
     require("execute_steps", fits, execute_steps, f"an integer from 1 to {chunk_steps}, the steps of a chunk, or null")
 

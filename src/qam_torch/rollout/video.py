@@ -135,7 +135,7 @@ def _film(
     max_steps: int | None,
     execute_steps: int | None,
 ) -> tuple[bool | None, float, int]:
-    """One episode -> success (None if the environment never says), return, length."""
+    """One episode -> success (None if the environment does not report it), return, length."""
     observations = pool.reset([seed])
     success: bool | None = None
     total, length, done = 0.0, 0, False

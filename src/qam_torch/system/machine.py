@@ -28,7 +28,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def resident_bytes(pid: int | str = "self") -> int:
-    """Memory of a process that is not swapped out; 0 where the system does not tell."""
+    """Memory of a process that is not swapped out; 0 where the system does not report it."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
     except (OSError, LookupError, ValueError):

@@ -35,7 +35,7 @@ class Method(NamedTuple):
 
     @property
     def cells(self) -> list[tuple[float, ...]]:
-        """The grid's cells, the last key's number changing fastest; one without numbers where there is no grid."""
+        """The grid's cells, the values of the last key changing fastest. Without a grid, one cell without values."""
         return list(itertools.product(*self.population.values()))
 
     @property

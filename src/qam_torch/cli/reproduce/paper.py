@@ -39,7 +39,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan and its command, and launch it where that is asked for."""
+    """Print the plan and its command, and launch it with --launch."""
     from qam_torch.reproduction.bench_times import read_bench
     from qam_torch.reproduction.paper_plan import Plan
     from qam_torch.reproduction.paper_summary import summary_lines

@@ -73,7 +73,7 @@ def _file(path: Path, arrays: Arrays, damage: Mapping[str, str]) -> Iterator[Fin
 
 
 def _checksum(path: Path) -> Iterator[Finding]:
-    """The recorded SHA-256, whatever tool wrote it, against the file's bytes."""
+    """Compare the recorded SHA-256, written by any tool, with the file's bytes."""
     record = record_path(path)
     try:
         text = record.read_text(encoding="utf-8", errors="replace")

@@ -103,7 +103,7 @@ class CheckpointCallback(L.Callback):
                 self.saved_step = current_step(trainer)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the section that describes the run and how far it came."""
+        """Add the section that describes the run and its progress."""
         assert isinstance(pl_module, Algorithm)
         checkpoint.setdefault(SECTION, {}).update(
             self.description,

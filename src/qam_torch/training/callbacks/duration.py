@@ -22,7 +22,7 @@ SHORT = 10.0
 
 
 class DurationCallback(L.Callback):
-    """Times trainer steps, prints one line, and then does nothing more. It acts after all other callbacks.
+    """Times trainer steps and prints one line with the estimated duration. It acts after all other callbacks.
 
     The first trainer step with updates, in which the update is recorded or compiled, does not count, nor does one with
     an evaluation or a checkpoint, nor one without updates.

@@ -121,7 +121,7 @@ def _headline(outcome: Mapping[str, float]) -> str:
 
 
 def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Whether an evaluation beats the best so far: by success where the environment reports it, else by return."""
+    """Whether an evaluation beats the best so far: by success if the environment reports it, otherwise by return."""
     if not best:
         return True
     if "success" in outcome:
