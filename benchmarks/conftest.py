@@ -1,4 +1,4 @@
-"""What the benchmarks share: synthetic transitions of the size of a real data set."""
+"""What the benchmarks share: synthetic transitions of the size of a real dataset."""
 
 from __future__ import annotations
 

@@ -2,10 +2,11 @@
 
     python scripts/build_notebooks.py                        # all of them
     python scripts/build_notebooks.py adjoint_matching_2d    # one
-    python scripts/build_notebooks.py --check                # run none: are those in notebooks/ the present ones?
+    python scripts/build_notebooks.py --check                # run none; check that those in notebooks/ are up to date
 
-Each is written from scripts/notebooks/NAME.py: `# %%` begins a cell of code, `# %% [markdown]` one of text, whose
-lines are comments. It is run in notebooks/, as the tests run it, and saved there with what it left.
+Each notebook is written from scripts/notebooks/NAME.py. `# %%` starts a code cell, `# %% [hidden]` a code cell whose
+source is collapsed, and `# %% [markdown]` a text cell, whose lines are comments. The notebook is run in notebooks/, as
+the tests run it, and saved there with its outputs.
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES, NOTEBOOKS = ROOT / "scripts" / "notebooks", ROOT / "notebooks"
 UNWANTED = re.compile(r"\w*Warning\b|(?<![\w.:/<])/\w[\w.-]*/[^\s\"']*")
-"""What no output may hold: warnings, and where things lie on the machine it was made on."""
-# Not by jupytext, which splits a function at an indented `# %%` and would save ten lines.
-CELL = re.compile(r"^# %%(?P<text> \[markdown\])?\n", re.MULTILINE)
+"""What no output may contain: warnings, and paths of the machine that ran the notebook."""
+# jupytext is not used: it splits a function at an indented `# %%`.
+CELL = re.compile(r"^# %%(?: \[(markdown|hidden)\])?\n", re.MULTILINE)
+HIDDEN = {"tags": ["hide-input"], "jupyter": {"source_hidden": True}}
+"""Metadata of a code cell whose source is collapsed."""
 
 
 def names() -> list[str]:
-    """The notebooks there are."""
+    """Names of all notebooks."""
     return sorted(path.stem for path in SOURCES.glob("*.py"))
 
 
@@ -40,55 +43,58 @@ def written(name: str) -> nbformat.NotebookNode:
     """The notebook of a source, without outputs."""
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     _, *pieces = CELL.split((SOURCES / f"{name}.py").read_text())
-    for number, (is_text, body) in enumerate(zip(pieces[::2], pieces[1::2], strict=True)):
-        if is_text:
+    for number, (kind, body) in enumerate(zip(pieces[::2], pieces[1::2], strict=True)):
+        if kind == "markdown":
             text = "\n".join(line.removeprefix("#").removeprefix(" ") for line in body.strip().splitlines())
             cell = nbformat.v4.new_markdown_cell(text)
         else:
-            cell = nbformat.v4.new_code_cell(body.strip())
+            cell = nbformat.v4.new_code_cell(body.strip(), metadata=HIDDEN if kind == "hidden" else {})
         cell.id = f"{name.replace('_', '-')}-{number}"
         notebook.cells.append(cell)
     return notebook
 
 
 def run(notebook: nbformat.NotebookNode) -> None:
-    """Run it in notebooks/, and leave nothing in it that differs from run to run without need."""
+    """Run it in notebooks/, and remove what differs from run to run."""
     NotebookClient(notebook, timeout=600, coalesce_streams=True, resources={"metadata": {"path": NOTEBOOKS}}).execute()
     notebook.metadata = {"kernelspec": notebook.metadata["kernelspec"], "language_info": {"name": "python"}}
     for cell in notebook.cells:
-        cell.metadata = {}
+        cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
-                output.text = _elsewhere(output.text)
+                output.text = _without_paths(output.text)
             if "image/png" in output.get("data", {}):
                 output.data["image/png"] = _smaller(output.data["image/png"])
 
 
-def _elsewhere(text: str) -> str:
-    """The text without where things lie on this machine."""
+def _without_paths(text: str) -> str:
+    """The text without paths of this machine."""
     return text.replace(f"{NOTEBOOKS}/", "").replace(str(Path.home()), "~")
 
 
 def stale(name: str) -> str:
-    """Why notebooks/NAME.ipynb has to be written anew, or ""."""
+    """Reason why notebooks/NAME.ipynb must be rebuilt, or ""."""
     path, fresh = NOTEBOOKS / f"{name}.ipynb", written(name)
     if not path.exists():
-        return "it is not there"
+        return "it does not exist"
     saved = nbformat.read(path, nbformat.NO_CONVERT)
-    if [(one.id, one.cell_type, one.source) for one in saved.cells] != [
-        (one.id, one.cell_type, one.source) for one in fresh.cells
-    ]:
+    if [_content(one) for one in saved.cells] != [_content(one) for one in fresh.cells]:
         return f"scripts/notebooks/{name}.py has changed"
     code = [one for one in saved.cells if one.cell_type == "code"]
     if [one.execution_count for one in code] != list(range(1, len(code) + 1)):
         return "it was not run from its first to its last cell"
-    told = json.dumps([one.outputs for one in code])
-    found = UNWANTED.search(re.sub(r'"image/png": "[^"]*"', "", told))
-    return f"its outputs hold '{found[0]}'" if found else ""
+    outputs = json.dumps([one.outputs for one in code])
+    found = UNWANTED.search(re.sub(r'"image/png": "[^"]*"', "", outputs))
+    return f"its outputs contain '{found[0]}'" if found else ""
+
+
+def _content(cell: nbformat.NotebookNode) -> tuple[str, str, str, bool]:
+    """Everything of a cell that comes from its source."""
+    return cell.id, cell.cell_type, cell.source, "hide-input" in cell.metadata.get("tags", [])
 
 
 def _smaller(picture: str) -> str:
-    """A PNG in a palette of 128 colours: a third of the bytes, and no difference that one sees."""
+    """A PNG in a palette of 128 colors: a third of the bytes, without a visible difference."""
     image, file = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
     image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
@@ -98,11 +104,11 @@ def main() -> None:
     """Write, run and save, or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", default=names(), metavar="NAME", help="default: all of them")
-    parser.add_argument("--check", action="store_true", help="run none; say which have to be written anew")
+    parser.add_argument("--check", action="store_true", help="run none; list the notebooks that must be rebuilt")
     options = parser.parse_args()
     if options.check:
-        told = [f"{name}.ipynb: {why}" for name in options.names if (why := stale(name))]
-        sys.exit("\n".join(told) or 0)
+        reasons = [f"{name}.ipynb: {why}" for name in options.names if (why := stale(name))]
+        sys.exit("\n".join(reasons) or 0)
     for name in options.names:
         notebook, start, path = written(name), time.perf_counter(), NOTEBOOKS / f"{name}.ipynb"
         run(notebook)

@@ -1,6 +1,6 @@
 """Base flows with a closed-form velocity, critics, and exact draws of the tilted density p_beta exp(inv_temp Q).
 
-Used by `tilted_density.py` beside it and by the tests of the maths.
+Used by `tilted_density.py` and by the tests of the mathematics.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A picture of several runs beside one another: success and critic loss, mean over seeds and the range of all.
+"""Plot several runs together: success and critic loss, mean over seeds and the range of all seeds.
 
 python scripts/compare_runs.py RUN [RUN ...] PICTURE.png
 """
@@ -20,14 +20,14 @@ PANELS = {"evaluation/success": "success rate", "critic/loss": "critic loss"}
 
 @styled
 def compared(runs: list[Path]) -> Figure:
-    """A panel a metric, a colour a run."""
+    """One panel per metric, one color per run."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (metric, label) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
-        for run, colour in zip(runs, (BLUE, ORANGE, GREEN, VERMILION), strict=False):
+        for run, color in zip(runs, (BLUE, ORANGE, GREEN, VERMILION), strict=False):
             metrics = read_metrics(run / "metrics.csv")
             steps, values = by_seed(metrics, metric)
-            axes.fill_between(steps, np.nanmin(values, 1), np.nanmax(values, 1), color=colour, alpha=0.18, linewidth=0)
-            axes.plot(steps, np.nanmean(values, 1), color=colour, label=run.name)
+            axes.fill_between(steps, np.nanmin(values, 1), np.nanmax(values, 1), color=color, alpha=0.18, linewidth=0)
+            axes.plot(steps, np.nanmean(values, 1), color=color, label=run.name)
         count_steps(axes, metrics)
         axes.set(xlabel=counted(metrics), ylabel=label)
         if metric == "critic/loss":

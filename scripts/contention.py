@@ -2,8 +2,8 @@
 
 python scripts/contention.py [SIZE ...] [--threads N ...] [--spin COUNT ...]
 
-By default the update computes as in `qam-train`: with the number of threads that it chooses and its bound of the
-spinning. With --threads and --spin, every combination is measured. Nothing else may use the machine meanwhile.
+By default, the update uses the same number of threads and the same bound on spinning as `qam-train`. With --threads and
+--spin, every combination is measured. No other process may use the machine during the measurement.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--threads", nargs="+", type=int, default=[0], metavar="N", help="CPU threads")
     parser.add_argument("--spin", nargs="+", default=[AS_IN_TRAINING], metavar="COUNT",
                         help="values of GOMP_SPINCOUNT; 'none' leaves it unset")  # fmt: skip
-    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="of each measurement (default 10)")
+    parser.add_argument("--seconds", type=float, default=10, metavar="S", help="seconds per measurement (default 10)")
     parser.add_argument("--compile", action="store_true", help="compile the update")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Memory that an environment takes: ten of them, made and reset.
+"""Memory per environment, measured with ten environments that are made and reset.
 
 python scripts/environment_memory.py [ENVIRONMENT ...]
 """

@@ -1,9 +1,9 @@
-"""How long a policy takes to choose actions: `load_policy`, and the programs that `qam-export` writes.
+"""Latency of action selection: `load_policy`, and the programs that `qam-export` writes.
 
     python scripts/export_latency.py RUN [--member M] [--rounds 200]
 
-Every kind is asked in alternation, so that what else the machine does hits all of them. The programs get their noise
-from numpy within the measured time, as `load_policy` draws its own. One thread each with OMP_NUM_THREADS=1.
+The kinds alternate, so that other load on the machine affects all of them. The measured time includes the noise: the
+programs receive it from numpy, and `load_policy` draws it. Use OMP_NUM_THREADS=1 for one thread each.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A GPU that computes nothing: tensors on "cuda" in a FakeTensorMode on a CPU build of torch.
+"""A simulated GPU without values: tensors on "cuda" in a FakeTensorMode on a CPU build of torch.
 
-Operations on such tensors have shapes, types and devices, and no values. So the operations of an update on a GPU can be
-listed on a machine without one.
+Operations on such tensors have shapes, types and devices, but no values. The operations of an update on a GPU can
+therefore be listed on a machine without a GPU.
 """
 
 from __future__ import annotations

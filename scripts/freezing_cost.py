@@ -1,4 +1,4 @@
-"""What `on_divergence=freeze` adds to an update: Adam runs member by member, as it also does where `lr` differs.
+"""Cost of `on_divergence=freeze` per update: Adam runs member by member, as it does if members have different `lr`.
 
 python scripts/freezing_cost.py
 """

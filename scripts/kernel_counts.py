@@ -1,4 +1,4 @@
-"""Kernels and memory traffic of an update on a GPU, by part; counted without a GPU.
+"""Kernels and memory traffic of an update on a GPU, by part, counted without a GPU.
 
 python scripts/kernel_counts.py ALGO... [--size paper] [--population 1 12] [--json]
 

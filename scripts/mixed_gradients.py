@@ -1,4 +1,4 @@
-"""How far gradients in bf16-mixed point away from those in float32, at the paper's size, on synthetic transitions.
+"""Cosine and relative norm of gradients in bf16-mixed against float32, at the paper's size, on synthetic transitions.
 
 python scripts/mixed_gradients.py [METHOD ...]
 """

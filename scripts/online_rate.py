@@ -1,10 +1,10 @@
-"""How much of the possible rate an online run reaches: steps a second of the whole loop against its parts alone.
+"""Rate of an online run: steps per second of the whole loop, compared with a bound from its parts.
 
     python scripts/online_rate.py [OVERRIDE ...]
 
-The parts are an update, a step of the environment, and acting, which happens once in a chunk; the bound is
-1 / (update + step + acting / h). The loop is `qam-train`'s own: Lightning, replay buffer, sampling, metrics and all.
-Rounds of parts and loop alternate, so that what else the machine does hits both.
+The parts are an update, a step of the environment, and action selection, once per chunk. The bound is
+1 / (update + step + selection / h). The loop is that of `qam-train` with Lightning, replay buffer, sampling, metrics.
+Rounds of parts and loop alternate, so that other load on the machine affects both.
 """
 
 from __future__ import annotations

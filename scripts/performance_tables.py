@@ -1,11 +1,11 @@
-"""The tables of docs/performance.md from what `qam-bench` has written.
+"""Tables of docs/performance.md from files of `qam-bench`.
 
     qam-bench --algo all --size paper --updates 4 --parts --json round1.json
     qam-bench --algo all --size paper --updates 4 --precision bf16-mixed --json mixed.json
     python scripts/performance_tables.py round1.json [round2.json ...] [mixed.json ...]
 
-Of several rounds the least time of an update, and of each part, counts, and the best matrix rate. Rounds in bf16-mixed
-add columns to the first table.
+With several rounds, the tables use the shortest time of an update and of each part, and the best matrix rate. Rounds in
+bf16-mixed add columns to the first table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the replay buffer costs: keeping a transition, and bringing 50 000 of a million and a half to the disk.
+"""Cost of the replay buffer: storing a transition, and writing 50,000 of 1.5 million transitions to disk.
 
 OMP_NUM_THREADS=1 python scripts/replay_rate.py
 """
@@ -36,7 +36,7 @@ def experience(steps: int) -> Experience:
 
 
 def windows(count: int) -> ChunkWindows:
-    """A small data set."""
+    """A small dataset."""
     rows = torch.arange(count)
     data = Transitions(
         states=torch.randn(count + 1, OBSERVATION),
@@ -58,7 +58,7 @@ def main() -> None:
     start = time.perf_counter()
     for step in one_by_one:
         replay.add(step)
-    print(f"memory: {(time.perf_counter() - start) / len(one_by_one) * 1e6:.0f} us a transition")
+    print(f"memory: {(time.perf_counter() - start) / len(one_by_one) * 1e6:.0f} us per transition")
     sampler = ChunkSampler(replay, 256, (0,))
     start = time.perf_counter()
     for _ in range(500):
@@ -74,7 +74,7 @@ def main() -> None:
         start = time.perf_counter()
         for step in one_by_one:
             log.append(step)
-        print(f"file: {(time.perf_counter() - start) / len(one_by_one) * 1e6:.0f} us a transition")
+        print(f"file: {(time.perf_counter() - start) / len(one_by_one) * 1e6:.0f} us per transition")
         log.append(Experience(*(field[len(one_by_one) :] for field in block)))
         start = time.perf_counter()
         state = log.flush()

@@ -1,4 +1,4 @@
-"""How long it takes to draw one batch: 256 windows of 5 steps out of a million transitions.
+"""Time to draw one batch: 256 windows of 5 steps from a million transitions.
 
 OMP_NUM_THREADS=1 python scripts/sampling_rate.py
 """
@@ -34,7 +34,7 @@ def main() -> None:
     for updates in (1, 20):
         seconds = sorted(timeit.repeat(lambda u=updates: sampler.sample(u), number=20, repeat=101))  # type: ignore[misc]
         median, least = (1e3 * seconds[i] / (20 * updates) for i in (50, 0))
-        print(f"{updates:3} batches a call: {median:.3f} ms a batch (least {least:.3f})")
+        print(f"{updates:3} batches per call: {median:.3f} ms per batch (shortest {least:.3f})")
 
 
 if __name__ == "__main__":

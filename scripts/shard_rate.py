@@ -1,14 +1,14 @@
-"""What reading shards in the background costs: updates per second with a rotation, against one resident shard.
+"""Cost of reading shards in the background: updates per second with a rotation, compared with one resident shard.
 
     python scripts/shard_rate.py                                              # the paper's networks, ten minutes
     python scripts/shard_rate.py --size medium --turn 1000                  # hidden (128, 128), six minutes
-    python scripts/shard_rate.py --size medium --transitions 50000 --turn 60 --pairs 2    # a try, half a minute
+    python scripts/shard_rate.py --size medium --transitions 50000 --turn 60 --pairs 2    # short trial, half a minute
 
-QAM trains in turns of `--turn` updates, one turn on a shard that stays and one on shards that rotate, over and over, so
-that what else the machine does falls on both alike. A rotating turn begins with an exchange and lasts until the shard
-after it is read: what it takes longer is the cost of one exchange, however long the turn. The last line says what that
-is of `data.shard_every` = 1000 updates. The shards are random walks in OGBench's format and size, compressed as
-OGBench's are, in a temporary directory.
+QAM trains in turns of `--turn` updates. Turns on a resident shard alternate with turns on rotating shards, so that
+other load on the machine affects both. A rotating turn starts with an exchange and lasts until the next shard is read.
+Its additional time is the cost of one exchange, for any length of the turn. The last line prints this cost as a share
+of `data.shard_every` = 1000 updates. The shards are random walks in OGBench's format, size and compression, in a
+temporary directory.
 """
 
 from __future__ import annotations
@@ -86,10 +86,12 @@ def turn(workload: Workload, data: TrainingData, updates: int) -> float:
 def main() -> None:
     """Write the shards, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--transitions", type=int, default=1_000_000, metavar="N", help="of a shard (default 1000000)")
+    parser.add_argument(
+        "--transitions", type=int, default=1_000_000, metavar="N", help="transitions per shard (default 1000000)"
+    )
     parser.add_argument("--shards", type=int, default=3, metavar="N", help="default 3")
     parser.add_argument("--size", choices=list(PRESETS), default="paper", help="sizes of `qam-bench` (default paper)")
-    parser.add_argument("--turn", type=int, default=100, metavar="N", help="updates of a turn (default 100)")
+    parser.add_argument("--turn", type=int, default=100, metavar="N", help="updates per turn (default 100)")
     parser.add_argument("--pairs", type=int, default=6, metavar="N", help="pairs of turns (default 6)")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
@@ -124,8 +126,8 @@ def measure(options: argparse.Namespace, files: list[Path]) -> None:
     rotating = make(transitions=Shards(files, load, options.turn))
     workload = Workload("qam", sizes, device=device)
     turn(workload, resident, 2 * workload.stack)  # records the graph
-    print(f"{torch.get_num_threads()} threads, {device}; {options.turn} updates a turn")
-    print(f"{'pair':>6} {'resident':>10} {'rotating':>10} {'rate':>8} {'reading':>9} {'its CPU':>9}")
+    print(f"{torch.get_num_threads()} threads, {device}; {options.turn} updates per turn")
+    print(f"{'pair':>6} {'resident':>10} {'rotating':>10} {'rate':>8} {'reading':>9} {'CPU':>9}")
     print(f"{'':6} {'ms/update':>10} {'ms/update':>10} {'':8} {'s':>9} {'s':>9}", flush=True)
     rows = []
     for pair in range(options.pairs):

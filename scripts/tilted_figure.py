@@ -1,4 +1,4 @@
-"""The picture of `tilted_density.py`."""
+"""The figure of `tilted_density.py`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def draw_figure(base: Mixture, value: Bumps, inv_temp: float, panels: dict[str, 
 
     plt.rcParams.update({"font.family": "DejaVu Sans", "text.color": ink})
     figure, axes = plt.subplots(1, 4, figsize=(14, 4.1), dpi=160, facecolor="white")
-    for ax, (title, x), colour in zip(axes, panels.items(), accent, strict=True):
+    for ax, (title, x), color in zip(axes, panels.items(), accent, strict=True):
         ax.contour(axis, axis, critic, levels=[0.15, 0.35, 0.55, 0.75, 0.95], colors=ink, linewidths=0.7, alpha=0.28)
         if title.startswith("Target"):
             ax.imshow(density, extent=(-extent, extent) * 2, origin="lower", cmap=heat, interpolation="bilinear")
             arrow = {"arrowstyle": "-", "color": ink, "alpha": 0.5, "linewidth": 0.8}
             ax.annotate("high $Q$, no data", decoy, (-3.05, -2.95), fontsize=10, color=ink, arrowprops=arrow)
         else:
-            ax.scatter(*x[:5000].T, s=4, color=colour, alpha=0.35, linewidths=0, rasterized=True)
+            ax.scatter(*x[:5000].T, s=4, color=color, alpha=0.35, linewidths=0, rasterized=True)
         heading, _, note = title.partition("\n")
         ax.set_title(heading, fontsize=12.5, fontweight="bold", color=ink, pad=26)
         ax.text(0.5, 1.035, note, transform=ax.transAxes, ha="center", fontsize=10, color=ink, alpha=0.8)

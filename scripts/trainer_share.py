@@ -1,10 +1,10 @@
-"""What Lightning, progress bar, logging and checkpointing cost beside the updates: their share of a run's time.
+"""Share of a run's time that Lightning, progress bar, logging and checkpoints take beside the updates.
 
     python scripts/trainer_share.py [OVERRIDE ...]
 
-An ordinary run of `qam-train` on the quickstart's maze, with 50 updates in a trainer step, whose update only waits a
-millisecond. What is left of the wall time when the updates and the drawing of batches and noise are taken off is the
-trainer's share. The time before the first trainer step, where everything is loaded, and evaluation do not count.
+A run of `qam-train` on the quickstart's maze with 50 updates per trainer step, in which an update only waits a
+millisecond. The trainer's share is the wall time without the updates and without drawing batches and noise. The time
+before the first trainer step and evaluations are not included.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def main() -> None:
     parts = {name: last[name] - first[name] for name in ("updates", "batches", "noise")}
     wall = last["wall"] - first["wall"]
     for name, seconds in {**parts, "the trainer": wall - sum(parts.values())}.items():
-        print(f"{name:12} {seconds:7.2f} s  {100 * seconds / wall:5.1f} %")
+        print(f"{name:12} {seconds:7.2f} s  {100 * seconds / wall:5.1f}%")
 
 
 if __name__ == "__main__":

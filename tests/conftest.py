@@ -61,7 +61,7 @@ def few_objects_to_collect() -> None:
 
 @pytest.fixture(scope="session")
 def data_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a generated point maze data set, as runs expect it."""
+    """A directory with a generated point maze dataset, as runs expect it."""
     directory = tmp_path_factory.mktemp("data")
     ensure_dataset("pointmaze-medium-navigate-v0", directory, TRANSITIONS, seed=0, workers=1)
     return directory

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A sweep over inv_temp as one population
 #
-# `inv_temp` weighs the critic against the data, and is the number to tune first. Three values times two seeds are six
-# runs, and here they are one: six members of a population, trained in one process. Each equals a run of its own, up to
-# rounding. [Populations](../docs/populations.md) lists what else members may differ in.
+# `inv_temp` weighs the critic against the data. It is the hyperparameter to tune first. Three values and two seeds give
+# six runs. Here they are six members of one population, trained in one process. Each member equals a standalone run up
+# to rounding. [Populations](../docs/populations.md) lists the other hyperparameters that can differ between members.
 
 # %%
 import csv
@@ -17,7 +17,7 @@ from IPython.display import Image, Markdown
 import qam_torch
 from qam_torch.report.write import write_report
 
-short = "SHORT_NOTEBOOKS" in os.environ  # the tests set it: the sweep takes a few minutes
+short = "SHORT_NOTEBOOKS" in os.environ  # set by the tests; otherwise the sweep takes a few minutes
 updates, evaluations, episodes = (200, 2, 1) if short else (4000, 4, 5)
 config = qam_torch.compose(
     [
@@ -25,7 +25,7 @@ config = qam_torch.compose(
         "task=3",  # start and goal are close
         "population.inv_temp=[0.1,1,10]",
         "seeds=[1,2]",
-        "on_divergence=freeze",  # should one member diverge, the others go on
+        "on_divergence=freeze",  # if one member diverges, the others continue
         f"offline_steps={updates}",
         f"eval_every={updates // evaluations}",
         f"checkpoint_every={updates}",
@@ -40,18 +40,19 @@ config = qam_torch.compose(
 run = qam_torch.fit(config)
 
 # %% [markdown]
-# ## What came out
+# ## Results
 #
-# The table above has a line for each value, over its seeds. The same stands in `summary.json`:
+# The table above has one line per value, over its seeds. `summary.json` has the same results:
 
 # %%
 for cell in run.summary["cells"]:
-    print(cell["values"], "success", cell["success"], "of each seed", cell["success_by_seed"])
+    print(cell["values"], "success", cell["success"], "by seed", cell["success_by_seed"])
 
 # %% [markdown]
-# `metrics.csv` has a row for each member and logged update, with a column for the number that differs:
+# `metrics.csv` has one row per member and logged update, with a column for `inv_temp`. Thick lines are means over both
+# seeds, and thin lines are single seeds.
 
-# %%
+# %% [hidden]
 with open(run.directory / "metrics.csv", newline="") as file:
     metrics = list(csv.DictReader(file))
 
@@ -67,15 +68,16 @@ def curves(name):
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), dpi=80, layout="constrained")
 shown = {
-    "evaluation/success": "success",
-    "critic/q_mean": "mean Q on the data",
-    "adjoint/terminal_mean": "terminal adjoint",
+    "evaluation/success": ("success", "success rate"),
+    "critic/q_mean": ("critic", "mean Q on the data"),
+    "adjoint/terminal_mean": ("terminal adjoint", "mean size (log scale)"),
 }
-for ax, (name, title) in zip(axes, shown.items(), strict=True):
+for ax, (name, (title, label)) in zip(axes, shown.items(), strict=True):
     for value, (updates, both) in curves(name).items():
         (line,) = ax.plot(updates, both.mean(1), label=f"inv_temp {value:g}")
         ax.plot(updates, both, color=line.get_color(), linewidth=0.6, alpha=0.5)
-    ax.set(title=title, xlabel="updates")
+    ax.set(title=title, xlabel="updates", ylabel=label)
+axes[0].set_ylim(-0.02, 1.02)
 axes[2].set_yscale("log")
 axes[0].legend(frameon=False, fontsize=8)
 plt.show()
@@ -83,13 +85,13 @@ plt.show()
 # %% [markdown]
 # ## The report
 #
-# `qam-report` tells the values apart by itself, for any number of runs at once. On the command line it is
-# `qam-report RUN --out REPORT`; its page, `report.html`, holds all of the following and more.
+# `qam-report` separates the values automatically, for any number of runs. The command is
+# `qam-report RUN --out REPORT`. Its page `report.html` contains the following figure and table and more.
 
 # %%
 out = run.directory / "report"
-counted, *told, where = write_report([run.directory], out)
-print(counted, *told, sep="\n")
+counted, *results, where = write_report([run.directory], out)
+print(counted, *results, sep="\n")
 Image(filename=next((out / "figures").glob("*-curves.png")), width=500)
 
 # %%
@@ -97,14 +99,13 @@ text = (out / "report.md").read_text()
 Markdown(text.partition("## Overview\n")[2].partition("\n## ")[0])
 
 # %% [markdown]
-# With little weight the policy stays near the behaviour, which does not arrive; with much it follows a critic that
-# is still wrong in places. Of these three only 1 has arrived by now, and only by one of its seeds: the interval says
-# how little two seeds and five episodes tell. Factors of ten find the range in which to try factors of three, longer
-# and with more seeds.
+# With a small `inv_temp`, the policy stays close to the behavior flow, which does not reach the goal. With a large one,
+# it follows a critic that is still wrong in places. Two seeds and five episodes are too few for a conclusion. First use
+# factors of ten to find the range, then factors of three with longer runs and more seeds.
 #
 # ## One member
 #
-# Any member can be taken out by its seed and number, as the policy of a lone run:
+# Load any member by its seed and its value of `inv_temp`, like the policy of a single run:
 
 # %%
 policy = qam_torch.load_policy(run.directory / "checkpoints" / "last.ckpt", seed=1, inv_temp=1)

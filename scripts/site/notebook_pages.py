@@ -1,7 +1,7 @@
 """Notebooks as pages: text, code and outputs, as committed.
 
-By hand, because the pages of mkdocs-jupyter name scripts of a CDN, are twenty times as large, and are not seen by the
-hooks that rewrite links and turn equations into MathML.
+mkdocs-jupyter is not used: its pages load scripts from a CDN, are twenty times as large, and bypass the hooks that
+rewrite links and turn equations into MathML.
 """
 
 from __future__ import annotations
@@ -31,14 +31,15 @@ def notebook_page(text: str, name: str) -> tuple[str, dict[str, bytes]]:
         if cell["cell_type"] == "markdown":
             parts.append(source)
         elif cell["cell_type"] == "code" and source.strip():
-            parts.append(_fenced(source, "python"))
+            hidden = "hide-input" in cell.get("metadata", {}).get("tags", [])
+            parts.append(_fenced(source, "python") if not hidden else _collapsed(source))
             for output in cell["outputs"]:
                 parts += _output(output, f"{name}/{len(pictures)}.png", pictures)
     return "\n\n".join(parts) + "\n", pictures
 
 
 def _output(output: dict[str, Any], picture: str, pictures: dict[str, bytes]) -> Iterator[str]:
-    """What a cell has printed, returned or drawn: the richest of what is there, pictures before text."""
+    """What a cell has printed, returned or drawn, in the richest format available: pictures before text."""
     data = {"text/plain": output["text"]} if output["output_type"] == "stream" else output.get("data", {})
     if "image/png" in data:
         pictures[picture] = base64.b64decode("".join(data["image/png"]))
@@ -49,6 +50,10 @@ def _output(output: dict[str, Any], picture: str, pictures: dict[str, bytes]) ->
         yield '<div class="notebook-output" markdown="0">' + "".join(data["text/html"]) + "</div>"
     elif "text/plain" in data:
         yield _fenced(ESCAPES.sub("", "".join(data["text/plain"])).rstrip(), "text")
+
+
+def _collapsed(source: str) -> str:
+    return f'<details markdown="1"><summary>Code</summary>\n\n{_fenced(source, "python")}\n\n</details>'
 
 
 def _fenced(text: str, language: str) -> str:

@@ -1,4 +1,4 @@
-"""Names for the parts of an update, for profilers; without one they do nothing.
+"""Names for the parts of an update, for profilers. Without a profiler they have no effect.
 
 An update is recorded once and then replayed without Python, so that a scope is passed once a run.
 """
@@ -23,7 +23,7 @@ def scope(name: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
-    """Be told of every scope while the block lasts."""
+    """Call `watch` for every scope inside the block."""
     _watches.append(watch)
     try:
         yield

@@ -1,6 +1,6 @@
-"""The words every room shares: a batch, the callables the mathematics works on, and the one error for users.
+"""Types that all packages share: batches, the callables of the mathematics, and the error class for users.
 
-Does not import torch, so that what only reads files or steps environments starts at once.
+This module does not import torch, so that commands which only read files or step environments start quickly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 
 
 class QamError(ValueError):
-    """A mistake of the user's, reported in one sentence: what was got, what was expected, how to fix it.
+    """An error of the user, reported in one sentence: what was given, what is expected, and how to fix it.
 
     The commands print the sentence and exit with status 1, without a traceback.
     """
@@ -48,7 +48,7 @@ PRECISIONS = {"float32": "float32", "bf16-mixed": "float32", "float64": "float64
 """Value of the key `precision` -> name of the torch type of networks and data."""
 
 WINDOW_RULES = ("qam", "rql")
-"""Names of the rules by which consecutive transitions become a row of a batch; `data/window_rules.py` has the rules."""
+"""Names of the rules that turn consecutive transitions into a row of a batch, see `data/window_rules.py`."""
 
 
 def require(name: str, condition: bool, got: Any, expected: str) -> None:
@@ -68,7 +68,7 @@ def is_number(value: Any) -> bool:
 
 
 class Batch(NamedTuple):
-    """Action chunks drawn from a dataset; every reduction over the chunk is already made by the sampler.
+    """Action chunks drawn from a dataset. The sampler has already reduced rewards and masks over the chunk.
 
     The leading axes are (P, B), or (U, P, B) when U updates are stacked. Indexing a stacked batch with
     `batch.update(u)` gives the batch of update u.
@@ -77,13 +77,14 @@ class Batch(NamedTuple):
         observations: (..., B, O), state at the window's start.
         actions: (..., B, D), chunk of h actions flattened time-major, D = h * A, in [-1, 1].
         rewards: (..., B), discounted sum of the chunk's rewards up to the episode's end.
-        masks: (..., B), 0 where any step of the chunk reached success (no bootstrap), else 1.
-        valid: (..., B), 0 where the window ran over the episode's end before its last step, else 1.
+        masks: (..., B), 0 where any step of the chunk reached success (no bootstrap), 1 otherwise.
+        valid: (..., B), 0 where the episode ended before the window's last step, 1 otherwise.
         next_observations: (..., B, O), state after the chunk's last step inside the episode.
 
-    Of a method whose `windows` are "rql", valid has one entry per step, (..., B, h), 1 for the steps inside the
-    episode, so that its last entry is the valid of the other rule; masks is that of the last step inside the episode
-    alone, next_observations the state of transition min(i + h, e), and actions repeat the last one past the end.
+    For a method whose `windows` are "rql", some fields differ. valid has one entry per step, (..., B, h), which is 1
+    for the steps inside the episode; its last entry equals valid of the other rule. masks is the mask of the last step
+    inside the episode. next_observations is the state of transition min(i + h, e). After the episode's end, actions
+    repeat the last action.
     """
 
     observations: Tensor
@@ -103,12 +104,12 @@ class Batch(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What one trainer step has to do.
+    """The updates of one trainer step.
 
     Attributes:
-        updates: updates in all; >= 0.
-        batches: stacks of batches, (U, P, B, ...) each, for that many updates; online they are only made, and the steps
-            in the environments only taken, as they are asked for.
+        updates: number of updates; >= 0.
+        batches: stacks of batches, (U, P, B, ...) each, for this number of updates. Online, iterating takes the steps
+            in the environments and makes the batches.
     """
 
     updates: int
@@ -116,17 +117,17 @@ class Work(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """What P members saw in E environments each during n steps, in the order of time, on the host.
+    """Transitions of P members in E environments each during n steps, in time order, on the host.
 
     Attributes:
         observations: (n, P, E, O), float32.
-        actions: (n, P, E, A), float32, as they were executed.
+        actions: (n, P, E, A), float32, as executed.
         rewards: (n, P, E), float64.
-        masks: (n, P, E), float32, 0 where the step ended the episode by termination, else 1.
+        masks: (n, P, E), float32, 0 where the step ended the episode by termination, 1 otherwise.
         begins: (n, P, E), bool, true at an episode's first step.
-        next_observations: (n, P, E, O), float32, an episode's last one at its end and not the next one's first.
+        next_observations: (n, P, E, O), float32; at an episode's end its own last observation.
 
-    Beginnings are told and not ends, so that an episode that had to be given up needs no word: the next one begins.
+    Starts are stored instead of ends: an abandoned episode needs no mark, because the next one starts.
     """
 
     observations: np.ndarray
@@ -176,14 +177,14 @@ class MazeLayout:
 
 
 class Draw(NamedTuple):
-    """A random draw that a loss or a policy asks for by name.
+    """A random draw that a loss or a policy requests by name.
 
     Attributes:
         shape: shape of one member's draw, e.g. (B, D).
         uniform: uniform on [0, 1) instead of standard normal.
         integers: uniform on first, ..., integers instead, as floating-point numbers.
-        stream: draws of another stream than "" do not shift what else is drawn: what a member may be without.
-        first: the least of the integers.
+        stream: draws of a stream other than "" do not change the other draws; for draws that some members do not need.
+        first: the smallest of the integers.
     """
 
     shape: tuple[int, ...]
@@ -194,11 +195,11 @@ class Draw(NamedTuple):
 
 
 Noise = Mapping[str, "Tensor"]
-"""Named draws, each with the leading population axis (P, *shape); tests put recorded draws in its place."""
+"""Named draws, each with the leading population axis (P, *shape); tests replace it by recorded draws."""
 
 
 Metrics = Callable[[], "dict[str, Tensor]"]
-"""Diagnostics of a loss, each (P,), computed only when somebody asks for them."""
+"""Diagnostics of a loss, each (P,), computed only when called."""
 
 
 class Velocity(Protocol):
@@ -215,7 +216,7 @@ Pullback = Callable[["Tensor"], "Tensor"]
 
 @runtime_checkable
 class Linearizable(Velocity, Protocol):
-    """A velocity field that is linearised at many points more cheaply than one by one."""
+    """A velocity field that can be linearized at many points at once, at less cost than one by one."""
 
     def linearize(self, xs: Tensor, ts: Tensor) -> Sequence[Pullback]:
         """xs (T, ..., D) and ts (T, 1, .., 1) -> the pullback at each of the T points."""
@@ -243,5 +244,5 @@ class Policy(Protocol):
 
 
 def differentiates(policy: Policy) -> bool:
-    """Whether a policy computes gradients of networks as it acts, which it declares by an attribute of this name."""
+    """Whether a policy differentiates networks to select actions, as its attribute `differentiates` declares."""
     return bool(getattr(policy, "differentiates", False))

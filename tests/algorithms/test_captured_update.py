@@ -190,9 +190,9 @@ def test_what_cannot_be_captured_is_replayed_uncaptured(
     when: str, cuda_graphs: Runtime, caplog: pytest.LogCaptureFixture
 ) -> None:
     updates, expected = captured(), plain(LONG)
-    told = "not permitted when stream is capturing"
+    cause = "not permitted when stream is capturing"
     if when == "at the end":
-        cuda_graphs.fails = told
+        cuda_graphs.fails = cause
     else:
         step = updates.algorithm.adam.step
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_captured_is_replayed_uncaptured(
     require_equal(changes(updates.algorithm), expected)
     assert updates.algorithm.capture_outcome.startswith("recorded replay (capture failed: ")
     (message,) = caplog.messages
-    assert told in message and message.startswith("updates are not captured as a CUDA graph")
+    assert cause in message and message.startswith("updates are not captured as a CUDA graph")
     assert len(cuda_graphs.captures) == 1, "it is not tried again"
     assert cuda_graphs.capturing is None
 

@@ -213,6 +213,6 @@ def test_best_of_n_prefers_what_the_critic_does(method: type[Algorithm], best_of
     rows = states.repeat_interleave(best_of_n, dim=1)
     candidates = single.act(rows, noise).unflatten(1, (B, best_of_n))
     q = algorithm.networks["critic"](rows, candidates.flatten(1, 2))
-    judged = (q.amin(1) if method is algorithms.IFQL else q.mean(1)).unflatten(-1, (B, best_of_n))
-    expected = torch.stack([candidates[0, b, judged[0, b].argmax()] for b in range(B)])
+    scores = (q.amin(1) if method is algorithms.IFQL else q.mean(1)).unflatten(-1, (B, best_of_n))
+    expected = torch.stack([candidates[0, b, scores[0, b].argmax()] for b in range(B)])
     torch.testing.assert_close(algorithm.act(states, noise)[0], expected)

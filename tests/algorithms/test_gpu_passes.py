@@ -78,7 +78,7 @@ def test_an_update_is_the_same_to_rounding(name: str, seeds: tuple[int, ...], as
 
 
 def recorded_for_a_gpu(function: Callable[..., list[Tensor]], *example: Tensor) -> list[str]:
-    """Names of the operations; their results are those of the function, but for the fused activation."""
+    """Names of the operations; their results are those of the function, except for the fused activation."""
     recorded = record(function, example)
     for mine, plain in zip(recorded(*example), function(*example), strict=True):
         torch.testing.assert_close(mine, plain, rtol=1e-12, atol=1e-12)

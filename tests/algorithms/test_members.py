@@ -92,7 +92,7 @@ def test_as_many_numbers_as_members(values: list[float]) -> None:
 
 
 def state_of(algorithm: Algorithm, p: int) -> dict[str, torch.Tensor]:
-    """All that training changes of a member: networks, Polyak copies, and the optimiser's moments."""
+    """All that training changes of a member: networks, Polyak copies, and the optimizer's moments."""
     moments = {
         f"{name}/{kind}": algorithm.adam.state[parameter][kind][p].clone()
         for name, parameter in algorithm.networks.named_parameters()

@@ -1,4 +1,4 @@
-"""The one update: population axis, who moves whom, recorded, order of targets and optimiser."""
+"""The one update: population axis, who moves whom, recorded, order of targets and optimizer."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def qam_flops(size: Size) -> dict[str, int]:
 
 def reference_flops(size: Size) -> int:
     """The same update as the reference computes it: every velocity on s, x and t side by side, f_beta's output in the
-    lean adjoint too, and for the regression both flows evaluated anew at all nodes, those of the SDE once more.
+    lean adjoint too, and for the regression both flows evaluated again at all nodes, those of the SDE once more.
     """
     n, steps = Products(size), size.flow_steps
     evaluated = n.velocity + n.bind + 2 * size.batch_size * size.hidden[0]
@@ -126,7 +126,7 @@ def test_on_a_gpu_parts_are_graphs_that_together_are_the_update(cuda_graphs: Run
 
 
 class Novel(QAM):
-    """A method nobody has heard of, with a loss of its own."""
+    """A custom method with a custom loss."""
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         wanted = torch.empty_like(batch.actions)
@@ -168,7 +168,7 @@ def test_scopes_do_nothing_unless_somebody_looks(monkeypatch: pytest.MonkeyPatch
         first = len(entered)
         small.algorithm.update(batch, noise)
     assert first == len(entered) == 6, "while it is recorded, and compared with what is not recorded"
-    with scope("nobody"):
+    with scope("unused"):
         assert len(entered) == 6
     (recording,) = small.algorithm.recordings.values()
     assert not any("begin" in node.name for node in recording.module.graph.nodes)

@@ -1,7 +1,7 @@
-"""What an update of each method costs, in numbers that no machine changes: a change that makes them worse fails.
+"""Costs of an update of each method, in counts that are equal on every machine: a change that increases them fails.
 
-They stand in update_costs.json. Where they are meant to change, `python -m tests.bench.test_update_costs` writes
-them anew, and the file's difference shows what the change does to whom.
+The counts are in update_costs.json. After an intended change, `python -m tests.bench.test_update_costs` records them
+again; the difference of the file shows the effect on each method.
 """
 
 from __future__ import annotations

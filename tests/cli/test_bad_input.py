@@ -86,30 +86,30 @@ MISTAKES = {
     "data.seed=-1": "data.seed=-1 is out of range",
     "trainer.accelerator=tpux": "trainer.accelerator=tpux cannot be used here",
     "trainer.devices=[0]": "trainer.accelerator=cpu cannot be used here",
-    "dtype=float64": "unknown key 'dtype': it is called precision now, so write precision=float64",
-    "trainer.precision=half": "unknown key 'trainer.precision': it is called precision now, so write precision=float32",
+    "dtype=float64": "unknown key 'dtype': it is now precision, write precision=float64",
+    "trainer.precision=half": "unknown key 'trainer.precision': it is now precision, write precision=float32",
     "precision=full": "unknown value precision=full: write precision=float32",
     "resume=never": "unknown value resume=never: write resume=false",
     "experiment=train": "unknown value experiment=train: write experiment=default",
-    "save_every=10": "unknown key 'save_every': it is called checkpoint_every now, so write checkpoint_every=10",
-    "buffer=balanced": "unknown key 'buffer': it is called replay_mode now, so write replay_mode=balanced",
-    "data.proportion=0.5": "unknown key 'data.proportion': it is called data.fraction now, so write data.fraction=0.5",
-    "~data.swap_every": "unknown key 'data.swap_every': it is called data.shard_every now, so write",
+    "save_every=10": "unknown key 'save_every': it is now checkpoint_every, write checkpoint_every=10",
+    "buffer=balanced": "unknown key 'buffer': it is now replay_mode, write replay_mode=balanced",
+    "data.proportion=0.5": "unknown key 'data.proportion': it is now data.fraction, write data.fraction=0.5",
+    "~data.swap_every": "unknown key 'data.swap_every': it is now data.shard_every, write",
     "hydra/launcher=qam_joblib": "hydra/launcher=qam_joblib requires several runs: add -m, or leave it out",
     "--hlp": "unrecognized arguments: --hlp: see `qam-train --help`",
     "data.path=/nowhere/x.npz": "data file /nowhere/x.npz does not exist",
 }
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES.items(), ids=list(MISTAKES))
+@pytest.mark.parametrize(("override", "message"), MISTAKES.items(), ids=list(MISTAKES))
 def test_one_sentence_and_status_one(
-    override: str, told: str, tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    override: str, message: str, tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setattr(Algorithm, "training_step", lambda *_: pytest.fail("something was computed"))
     assert train(*tiny(tmp_path / "run", *override.split())) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err)
+    assert message in one_sentence(captured.err)
     assert captured.out.count("\n") <= 1, "at most the first line"
     assert not (tmp_path / "run" / "config.yaml").exists()
 
@@ -185,9 +185,9 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "told"), FILES.items(), ids=list(FILES))
+@pytest.mark.parametrize(("kind", "message"), FILES.items(), ids=list(FILES))
 def test_a_bad_data_file(
-    kind: str, told: str, tiny: Overrides, train: Train, data_directory: Path, tmp_path: Path,
+    kind: str, message: str, tiny: Overrides, train: Train, data_directory: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (good,) = data_directory.glob("*seed0.npz")
@@ -202,7 +202,7 @@ def test_a_bad_data_file(
         with np.load(good) as file:
             np.savez(path, **broken(dict(file), kind))  # type: ignore[arg-type]
     assert train(*tiny(tmp_path / "run", f"data.path={path}")) == 1
-    assert told in one_sentence(capsys.readouterr().err)
+    assert message in one_sentence(capsys.readouterr().err)
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
@@ -291,9 +291,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(
         patch.setattr(Algorithm, "training_step", poisoned)
         with pytest.raises(DivergedError) as error:
             tiny_fit(tmp_path / "run", "updates_per_step=1", "seeds=[7,8]")
-    told = str(error.value)
-    assert "diverged: infinite or NaN gradient of seed=7 at update 25;" in told and "seed=8" not in told
-    assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in told
+    message = str(error.value)
+    assert "diverged: infinite or NaN gradient of seed=7 at update 25;" in message and "seed=8" not in message
+    assert f"last good checkpoint: {tmp_path}/run/checkpoints/last.ckpt (update 20)" in message
     content = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert content["qam_torch"]["update"] == 20
     assert all(value.isfinite().all() for value in content["state_dict"].values())
@@ -323,6 +323,8 @@ def test_a_learning_rate_that_is_far_too_large(
     tiny: Overrides, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(*tiny(tmp_path / "run", "algo.lr=1e30")) == 1
-    told = one_sentence(capsys.readouterr().err)
-    assert "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in told
-    assert "last good checkpoint: none was saved yet" in told
+    message = one_sentence(capsys.readouterr().err)
+    assert (
+        "training diverged: infinite or NaN gradient of seed=0 at update 2; lower algo.lr or algo.inv_temp" in message
+    )
+    assert "last good checkpoint: none was saved yet" in message

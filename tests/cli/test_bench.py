@@ -198,6 +198,6 @@ def test_bad_input_is_one_sentence(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_missing_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_gpu_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--device", "cuda"]) == 1
     assert "use --device cpu" in capsys.readouterr().err

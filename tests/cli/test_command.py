@@ -70,7 +70,7 @@ def test_the_status_remains_where_the_output_cannot_be_written(
     monkeypatch.setattr(sys, "stdout", stream)
 
     def command() -> int:
-        print("to nobody")
+        print("to no reader")
         raise error
 
     assert run_command("qam-x", command) == status
@@ -128,13 +128,13 @@ def ended(call: str, **options: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, text=True, stderr=subprocess.PIPE, timeout=60, **options)
 
 
-@pytest.mark.parametrize(("option", "status", "told"), [("", 1, ""), (", outlives_reader=True", 0, "the end\n")])
-def test_a_reader_that_ends(option: str, status: int, told: str) -> None:
+@pytest.mark.parametrize(("option", "status", "message"), [("", 1, ""), (", outlives_reader=True", 0, "the end\n")])
+def test_a_reader_that_ends(option: str, status: int, message: str) -> None:
     with subprocess.Popen(["head", "-n1"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as head:
         process = ended(f"many{option}", stdout=head.stdin)
         assert head.stdin is not None
         head.stdin.close()
-    assert (process.returncode, process.stderr) == (status, told)
+    assert (process.returncode, process.stderr) == (status, message)
 
 
 def test_a_pipe_to_another_process_is_no_reader() -> None:
@@ -143,11 +143,11 @@ def test_a_pipe_to_another_process_is_no_reader() -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_is_one_line(number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]) -> None:
-    def told() -> int:
+    def command() -> int:
         signal.raise_signal(number)
         return 0
 
-    assert run_command("qam-x", told, again="the same command continues") == status
+    assert run_command("qam-x", command, again="the same command continues") == status
     assert capsys.readouterr().err == f"qam-x: terminated by {number.name}; the same command continues\n"
 
 

@@ -131,13 +131,13 @@ def test_generate_in_a_process_of_its_own(
     assert (process.returncode, err) == (0, "")
     path = generated_path(POINT, tmp_path, 2000, 3)
     made, advice = out.splitlines()
-    assert re.fullmatch(rf"{path}  3000 transitions in \d+ s, \d+ a second", made)
+    assert re.fullmatch(rf"{path}  3000 transitions in \d+ s, \d+ per second", made)
     assert len(read_npz(path, 2, 2)["actions"]) == 2002
     overrides = shlex.split(advice.removeprefix("train on it with: qam-train "))
     config = qam_torch.compose(overrides)
     assert (config.env.dataset, config.data.path) == (POINT, str(path))
     before = path.stat()
-    assert printed(capsys, *words).splitlines() == [f"{path} is there already: remove it to make it again", advice]
+    assert printed(capsys, *words).splitlines() == [f"{path} already exists: remove it to generate it again", advice]
     assert path.stat() == before
     assert ensure_dataset(POINT, tmp_path, 2000, 3).path == path
     table = printed(capsys, "list", POINT, "--directory", str(tmp_path)).splitlines()
@@ -165,20 +165,20 @@ def test_get_takes_several_names_and_mirrors(
 
 
 def test_get_refuses_before_it_fetches(mirror: Mirror, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def told(name: str, url: str = mirror.url) -> str:
+    def message(name: str, url: str = mirror.url) -> str:
         return failing(capsys, "get", CUBE, name, "--mirror", url, "--directory", str(tmp_path))
 
-    assert "unknown dataset 'cube-single-v0': the nearest names are" in told("cube-single-v0")
-    assert "'visual-cube-single-play-v0' holds images" in told("visual-cube-single-play-v0")
-    assert "not published: generate it with `qam-data generate cube-octuple" in told("cube-octuple-play-v0")
-    assert "mirror 'ftp://x' is not an http or https address" in told("scene-play-v0", "ftp://x")
+    assert "unknown dataset 'cube-single-v0': the nearest names are" in message("cube-single-v0")
+    assert "'visual-cube-single-play-v0' holds images" in message("visual-cube-single-play-v0")
+    assert "not published: generate it with `qam-data generate cube-octuple" in message("cube-octuple-play-v0")
+    assert "mirror 'ftp://x' is not an http or https address" in message("scene-play-v0", "ftp://x")
     assert mirror.requests == []
 
 
 def test_no_network(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    told = failing(capsys, "get", CUBE, "--mirror", "http://127.0.0.1:1", "--directory", str(tmp_path))
-    assert f"ogbench/{CUBE}.npz by hand and put it at {tmp_path}/{CUBE}.npz" in told
+    message = failing(capsys, "get", CUBE, "--mirror", "http://127.0.0.1:1", "--directory", str(tmp_path))
+    assert f"ogbench/{CUBE}.npz by hand and put it at {tmp_path}/{CUBE}.npz" in message
 
 
 def test_generate_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,7 +204,7 @@ def test_list_says_where_everything_is(tmp_path: Path, capsys: pytest.CaptureFix
     header, *rows, footer = printed(capsys, "list", "--directory", str(tmp_path)).splitlines()
     assert max(map(len, [header, *rows])) <= 100
     assert [row.split()[0] for row in rows] == list(CATALOG)
-    assert footer == f"{len(CATALOG)} data sets; files are looked for in {tmp_path}"
+    assert footer == f"{len(CATALOG)} datasets; files are searched in {tmp_path}"
     where = {row.split()[0]: row[header.index("where") :] for row in rows}
     assert where[CUBE] == "on disk, 1.2 MB"
     assert where["scene-play-v0"] == "1 of its files on disk"
@@ -226,7 +226,7 @@ def test_list_for_machines_and_by_pattern(tmp_path: Path, capsys: pytest.Capture
     assert (found[0]["transitions"], found[0]["download"], found[0]["generate"]) == (1_000_000, True, True)
     names = [line.split()[0] for line in printed(capsys, "list", "antmaze*stitch").splitlines()[1:-1]]
     assert names == [f"antmaze-{maze}-stitch-v0" for maze in ("medium", "large", "giant", "teleport")]
-    assert "no data set's name has 'atari' in it" in failing(capsys, "list", "atari")
+    assert "no dataset name contains 'atari'" in failing(capsys, "list", "atari")
 
 
 def test_command_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,4 +255,4 @@ def test_a_file_of_another_name_is_not_taken_for_the_one_asked_for(
     words = ("generate", POINT, "--transitions", "20", "--workers", "1", "--output", str(tmp_path / "x.npz"))
     printed(capsys, *words)
     assert main([*words, "--seed", "1"]) == 1
-    assert "x.npz is there already, and nothing says what it is" in capsys.readouterr().err
+    assert "x.npz already exists without a record of its origin" in capsys.readouterr().err

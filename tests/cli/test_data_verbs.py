@@ -31,7 +31,7 @@ POINT, CUBE, QUADRUPLE = "pointmaze-medium-navigate-v0", "cube-double-play-v0", 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small point maze data set under its official name."""
+    """A small point maze dataset under its official name."""
     path = tmp_path_factory.mktemp("made") / f"{POINT}.npz"
     generate(POINT, path, transitions=6000, workers=1)
     return path
@@ -73,20 +73,20 @@ def cube_file(path: Path) -> dict[str, np.ndarray]:
 
 def test_check_of_a_sound_data_set_by_name(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--directory", str(made.parent), "check", POINT]) == 0
-    told = capsys.readouterr().out
-    assert told.count("verdict      ok") == 2 and "ERROR" not in told and "2 of 2 files without errors" in told
-    assert "fits pointmaze-medium-singletask-v0" in told and "0 rows are also in its -val file" in told
-    assert "as published has 1,000 of 1,000" in told and "positions in x -6 to 26 m" in told
-    assert all(len(line) <= 100 for line in told.splitlines() if not line.startswith("/"))
+    printed = capsys.readouterr().out
+    assert printed.count("verdict      ok") == 2 and "ERROR" not in printed and "2 of 2 files without errors" in printed
+    assert "fits pointmaze-medium-singletask-v0" in printed and "0 rows are also in its -val file" in printed
+    assert "as published has 1,000 of 1,000" in printed and "positions in x -6 to 26 m" in printed
+    assert all(len(line) <= 100 for line in printed.splitlines() if not line.startswith("/"))
 
 
 def test_check_tells_of_every_error_and_returns_1(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damage(copy)
     copy.with_name(f"{copy.name}.sha256").write_text(f"# size 3\n{hashlib.sha256(b'').hexdigest()}  {copy.name}\n")
     assert main(["check", str(copy)]) == 1
-    told = capsys.readouterr().out
-    assert "'actions' has 2 NaN and 0 infinite, first in row 5" in told and "checksum     ERROR" in told
-    assert "verdict      ERROR  2 errors" in told
+    printed = capsys.readouterr().out
+    assert "'actions' has 2 NaN and 0 infinite, first in row 5" in printed and "checksum     ERROR" in printed
+    assert "verdict      ERROR  2 errors" in printed
 
 
 def test_check_of_one_bad_file_among_good_ones(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +118,7 @@ def test_file_that_says_nothing_of_its_environment(copy: Path, capsys: pytest.Ca
         (["check", "absent.npz"], "'absent.npz' does not exist"),
         (["check", "cube-duoble-play-v0"], "unknown dataset .* nearest names are cube-double-play-v0"),
         (["check", CUBE], f"is not in .*qam-data get {CUBE}"),
-        (["stats", POINT, "--png", "no/where.png"], "there is no directory 'no'"),
+        (["stats", POINT, "--png", "no/where.png"], "directory 'no' does not exist"),
         (["stats", POINT, "--env", "maze"], "unknown environment 'maze'"),
         (["stats", "."], "has no training files"),
     ],
@@ -138,10 +138,10 @@ def test_unusable_arguments_are_one_sentence(
 @pytest.mark.parametrize("reward", ["dense", "sparse"])
 def test_numbers_equal_those_of_ogbenchs_loader(made: Path, reward: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", str(made), "--reward", reward, "--png", "-", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["transitions"] == 6000 and told["episodes"] == 6 and told["episode_length"]["min"] == 1000
-    assert told["tasks"].keys() == set("12345") and "png" not in told
-    for task, row in told["tasks"].items():
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["transitions"] == 6000 and printed["episodes"] == 6 and printed["episode_length"]["min"] == 1000
+    assert printed["tasks"].keys() == set("12345") and "png" not in printed
+    for task, row in printed["tasks"].items():
         name = POINT.replace("-v0", f"-singletask-task{task}-v0")
         _, data, _ = ogbench.make_env_and_datasets(name, dataset_path=str(made))
         returns = data["rewards"].reshape(6, 1000).sum(axis=1)
@@ -150,7 +150,7 @@ def test_numbers_equal_those_of_ogbenchs_loader(made: Path, reward: str, capsys:
         assert row["success_episodes"] == pytest.approx(solved.any(axis=1).mean())
         assert row["mean_reward"] == pytest.approx(returns.mean() / 1000)
         assert row["return_p75"] == pytest.approx(np.percentile(returns, 75))
-    assert np.sum(told["action_histogram"], axis=1) == pytest.approx([1, 1])
+    assert np.sum(printed["action_histogram"], axis=1) == pytest.approx([1, 1])
 
 
 @pytest.mark.slow
@@ -158,9 +158,9 @@ def test_sparse_differs_where_a_task_has_parts(tmp_path: Path, capsys: pytest.Ca
     cube_file(path := tmp_path / f"{CUBE}.npz")
     for reward, total in (("dense", -2 * 60 + 2 * 5 + 5), ("sparse", -60 + 5)):
         assert main(["stats", str(path), "--task", "1", "--reward", reward, "--png", "-", "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert told["reward"] == reward
-        assert told["tasks"]["1"]["mean_reward"] == pytest.approx(total / 60)
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["reward"] == reward
+        assert printed["tasks"]["1"]["mean_reward"] == pytest.approx(total / 60)
 
 
 def test_stats_prints_a_table_and_leaves_a_picture(
@@ -168,9 +168,11 @@ def test_stats_prints_a_table_and_leaves_a_picture(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["--directory", str(made.parent), "stats", POINT, "--task", "3"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"{POINT}: 6,000 transitions in 6 episodes\n") and max(map(len, told.splitlines())) <= 100
-    assert told.splitlines()[-1] == f"picture: {POINT}-stats.png"
+    printed = capsys.readouterr().out
+    assert (
+        printed.startswith(f"{POINT}: 6,000 transitions in 6 episodes\n") and max(map(len, printed.splitlines())) <= 100
+    )
+    assert printed.splitlines()[-1] == f"plot: {POINT}-stats.png"
     assert [path.name for path in tmp_path.iterdir()] == [f"{POINT}-stats.png"]
     assert matplotlib.image.imread(tmp_path / f"{POINT}-stats.png").shape[1] > 1000
 
@@ -182,8 +184,8 @@ def test_shards_are_described_together(made: Path, tmp_path: Path, capsys: pytes
         write_npz_atomic(shards / f"{POINT}-{number:03d}.npz", arrays)
         write_npz_atomic(shards / f"{POINT}-{number:03d}-val.npz", arrays)
     assert main(["stats", str(shards), "--task", "1", "--png", "-", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["transitions"] == 6000 and len(told["files"]) == 2
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["transitions"] == 6000 and len(printed["files"]) == 2
 
 
 @pytest.mark.parametrize(

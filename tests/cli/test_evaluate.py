@@ -54,12 +54,12 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("word", "told"), MISTAKES.items(), ids=list(MISTAKES))
+@pytest.mark.parametrize(("word", "message"), MISTAKES.items(), ids=list(MISTAKES))
 def test_a_mistake_is_one_sentence(
-    word: str, told: str, finished: RunResult, capsys: pytest.CaptureFixture[str]
+    word: str, message: str, finished: RunResult, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([ckpt(finished), "--workers=0", "--episodes=1", word]) == 1
-    assert told in one_sentence(capsys.readouterr().err, "qam-eval")
+    assert message in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -68,7 +68,7 @@ def test_a_gpu_where_none_is(finished: RunResult, capsys: pytest.CaptureFixture[
     assert "--device cuda cannot be used here" in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
-def test_output_that_cannot_be_written_is_told_first(
+def test_output_that_cannot_be_written_is_reported_first(
     finished: RunResult, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -85,8 +85,8 @@ def test_help_and_no_checkpoint(capsys: pytest.CaptureFixture[str]) -> None:
     assert "CKPT" in capsys.readouterr().out
     for words in ([], ["--episodes", "3"]):
         assert main(words) == 1
-        told = "the following arguments are required: CKPT: see `qam-eval --help`"
-        assert told in one_sentence(capsys.readouterr().err, "qam-eval")
+        message = "the following arguments are required: CKPT: see `qam-eval --help`"
+        assert message in one_sentence(capsys.readouterr().err, "qam-eval")
     assert main(["nowhere.ckpt"]) == 1
     assert "no checkpoint at 'nowhere.ckpt'" in one_sentence(capsys.readouterr().err, "qam-eval")
 
@@ -128,9 +128,9 @@ def test_checkpoints_that_do_not_fit(edited: Callable[..., str], capsys: pytest.
         "do not fit its own settings": lambda c: c["qam_torch"]["arguments"].update(actor_hidden_dims=[7, 7]),
         "parameters do not fit": lambda c: c["state_dict"].popitem(),
     }
-    for told, change in changes.items():
+    for message, change in changes.items():
         assert main([edited(change), "--workers=0", "--episodes=1"]) == 1
-        assert told in one_sentence(capsys.readouterr().err, "qam-eval")
+        assert message in one_sentence(capsys.readouterr().err, "qam-eval")
 
 
 @pytest.mark.slow

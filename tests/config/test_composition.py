@@ -26,7 +26,7 @@ MISTAKES = {
     "online_stps=3": "unknown key 'online_stps': did you mean online_steps",
     "+online_stps=3": "unknown key 'online_stps': did you mean online_steps",
     "++online_stps=3": "unknown key 'online_stps': did you mean online_steps",
-    "updates=3": "unknown key 'updates': it is called offline_steps now",
+    "updates=3": "unknown key 'updates': it is now offline_steps",
     "logger.tensorbord=false": "unknown key 'logger.tensorbord': did you mean logger.tensorboard",
     "agent=qam": "unknown key 'agent'",
     "algo.inv_temp.x=3": "unknown key 'algo.inv_temp.x'",
@@ -42,11 +42,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("override", "told"), MISTAKES.items(), ids=list(MISTAKES))
-def test_a_mistake_is_told_in_one_sentence(override: str, told: str) -> None:
+@pytest.mark.parametrize(("override", "message"), MISTAKES.items(), ids=list(MISTAKES))
+def test_a_mistake_is_reported_in_one_sentence(override: str, message: str) -> None:
     with pytest.raises(QamError) as error:
         compose([override])
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 

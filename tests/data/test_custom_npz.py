@@ -1,4 +1,4 @@
-"""A user's own file, against arrays worked out by hand and an obvious reader, and what is wrong with one told."""
+"""A user's own file, against arrays worked out by hand and an obvious reader, and errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -160,9 +160,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("changes", "told"), MISTAKES.values(), ids=list(MISTAKES))
-def test_what_is_wrong_is_told(changes: dict[str, Any], told: str, tmp_path: Path) -> None:
-    with pytest.raises(QamError, match=told) as error:
+@pytest.mark.parametrize(("changes", "message"), MISTAKES.values(), ids=list(MISTAKES))
+def test_what_is_wrong_is_reported(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(QamError, match=message) as error:
         load(tmp_path, **changes)
     assert str(error.value).startswith(f"data file {tmp_path}/own.npz") and "\n" not in str(error.value)
 

@@ -74,7 +74,7 @@ def data(source: Transitions | Shards | None = None, seeds: tuple[int, ...] = (1
 
 
 class Recorder(LightningModule):
-    """Takes U optimiser steps per trainer step and remembers what it was given."""
+    """Takes U optimizer steps per trainer step and remembers what it was given."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -129,7 +129,7 @@ def test_what_is_missing_says_what_to_fetch_or_make(
 
     monkeypatch.setattr(sources, "fetch_dataset", cannot)
 
-    def told(name: str) -> str:
+    def message(name: str) -> str:
         with pytest.raises(QamError) as caught:
             ensure_dataset(name, tmp_path, transitions=60, seed=2, download=download)
         return str(caught.value)
@@ -141,17 +141,20 @@ def test_what_is_missing_says_what_to_fetch_or_make(
     made = f"{tmp_path}/cube-triple-play-v0.generated-60-seed2.npz"
     make = f"qam-data generate cube-triple-play-v0 --transitions 60 --output {made} --seed 2"
     there = "" if download else " and put it there"
-    assert told("cube-triple-play-v0") == (
+    assert message("cube-triple-play-v0") == (
         start("cube-triple-play-v0", "cube-triple-play-v0.npz")
-        + f"{there}, or make one with `{make}` and train with data.path={made}"
+        + f"{there}, or generate one with `{make}` and train with data.path={made}"
     )
     assert (
-        told("antmaze-large-navigate-v0") == start("antmaze-large-navigate-v0", "antmaze-large-navigate-v0.npz") + there
+        message("antmaze-large-navigate-v0")
+        == start("antmaze-large-navigate-v0", "antmaze-large-navigate-v0.npz") + there
     )
-    assert told(SHARDED).startswith(start(SHARDED, f"{SHARDED}/puzzle-4x4-play-v0-000.npz"))
-    assert f"data.path={tmp_path}/{SHARDED}.generated-60-seed2" in told(SHARDED)
-    octuple = told("cube-octuple-play-v0")
-    assert octuple.startswith(f"dataset 'cube-octuple-play-v0' is not in {tmp_path}: make one with `qam-data generate")
+    assert message(SHARDED).startswith(start(SHARDED, f"{SHARDED}/puzzle-4x4-play-v0-000.npz"))
+    assert f"data.path={tmp_path}/{SHARDED}.generated-60-seed2" in message(SHARDED)
+    octuple = message("cube-octuple-play-v0")
+    assert octuple.startswith(
+        f"dataset 'cube-octuple-play-v0' is not in {tmp_path}: generate one with `qam-data generate"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,7 +171,7 @@ def test_sentence_of_a_download_that_failed_names_mirror_file_and_place(
     )
 
 
-def test_unknown_name_is_told_the_nearest(tmp_path: Path) -> None:
+def test_error_for_an_unknown_name_has_the_nearest_one(tmp_path: Path) -> None:
     with pytest.raises(QamError, match=r"unknown dataset 'pointmaze-huge-navigate-v0': .*pointmaze-large-navigate-v0"):
         ensure_dataset("pointmaze-huge-navigate-v0", tmp_path, download=True)
 

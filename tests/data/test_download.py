@@ -27,7 +27,7 @@ BODY = npz()
 
 
 class Killed(BaseException):
-    """Stands for a kill at some moment: nobody catches it."""
+    """Stands for a kill at some moment: no code catches it."""
 
 
 @pytest.fixture(autouse=True)
@@ -199,7 +199,7 @@ def test_nobody_listens(mirror: Mirror, tmp_path: Path, waited: list[float]) -> 
     assert waited == []
 
 
-def test_trouble_with_encryption_is_told_as_such(mirror: Mirror, tmp_path: Path, waited: list[float]) -> None:
+def test_trouble_with_encryption_is_reported_as_such(mirror: Mirror, tmp_path: Path, waited: list[float]) -> None:
     with pytest.raises(QamError, match=r"x-v0.npz \(\[SSL.*\]"):
         fetch_file(FILE, tmp_path, [mirror.url.replace("http:", "https:")])
     assert waited == []

@@ -220,7 +220,7 @@ def test_a_dead_worker_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_full_disk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "taken").touch()
-    with pytest.raises(EpisodeNotWritten, match="File exists"):  # told by a worker process
+    with pytest.raises(EpisodeNotWritten, match="File exists"):  # reported by a worker process
         list(make_episodes(EpisodeFiles(tmp_path / "taken", NavigateEpisode("medium"), 0), [(0, 2), (1, 2)], workers=2))
 
     def full(*_: Any) -> None:

@@ -86,7 +86,7 @@ DEFECTS: dict[str, tuple[Callable[[Arrays], Any], str, str]] = {
     "flags": (
         replace("terminals", lambda a: a["terminals"] * np.int64(2)), "terminals", "3 values other than 0 and 1"
     ),
-    "no end": (put("terminals", slice(None), False), "terminals", "nowhere set"),
+    "no end": (put("terminals", slice(None), False), "terminals", "never set"),
     "unfinished": (put("terminals", -1, False), "terminals", "20 rows belong to no ended episode"),
     "all terminal": (put("terminals", slice(None), True), "episodes", "no row starts a transition"),
     "twice": (again, "repeats", "1 of 3 repeated: number 2 equals number 0"),
@@ -98,15 +98,15 @@ DEFECTS: dict[str, tuple[Callable[[Arrays], Any], str, str]] = {
 
 @pytest.mark.parametrize("name", DEFECTS)
 def test_defect_is_the_only_error(tmp_path: Path, name: str) -> None:
-    change, check, told = DEFECTS[name]
+    change, check, pattern = DEFECTS[name]
     arrays = sound()
     change(arrays)
     errors = found(inspect_file(write(tmp_path / "x.npz", arrays)))
     assert list(errors) == [check] and len(errors[check]) == 1
-    assert re.search(told, errors[check][0])
+    assert re.search(pattern, errors[check][0])
 
 
-def test_all_defects_are_told_at_once(tmp_path: Path) -> None:
+def test_all_defects_are_reported_at_once(tmp_path: Path) -> None:
     arrays = sound()
     for name in ("missing", "integers", "NaN", "actions", "unfinished"):
         DEFECTS[name][0](arrays)
@@ -128,7 +128,7 @@ def test_harmless_oddities_are_notes(tmp_path: Path) -> None:
     assert not found(findings)
     assert notes.keys() == {"checksum", "arrays", "actions", "episodes", "validation"}
     assert "2 numbers (1.7%)" in notes["actions"][0]
-    assert ["1 have no transition" in told or "1,000 of 1,000" in told for told in notes["episodes"]] == [True, True]
+    assert ["1 have no transition" in note or "1,000 of 1,000" in note for note in notes["episodes"]] == [True, True]
 
 
 def test_published_lengths_of_training_and_validation_files(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_file_of_its_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "check", "told"),
+    ("change", "check", "pattern"),
     [
         (replace("observations", lambda a: a["observations"][:, :2]), "environment", "'observations' has size 2"),
         (replace("actions", lambda a: a["actions"][:, :1]), "environment", "'actions' has size 1"),
@@ -217,11 +217,11 @@ def test_file_of_its_environment(tmp_path: Path) -> None:
         (lambda a: a.pop("button_states"), "buttons", "no 'button_states'"),
     ],
 )
-def test_file_of_another_environment(tmp_path: Path, change: Callable[[Arrays], Any], check: str, told: str) -> None:
+def test_file_of_another_environment(tmp_path: Path, change: Callable[[Arrays], Any], check: str, pattern: str) -> None:
     arrays = buttoned()
     change(arrays)
     errors = found(inspect_file(write(tmp_path / "x.npz", arrays), Arm()))
-    assert list(errors) == [check] and re.search(told, errors[check][0])
+    assert list(errors) == [check] and re.search(pattern, errors[check][0])
 
 
 def test_positions_outside_the_maze(tmp_path: Path) -> None:

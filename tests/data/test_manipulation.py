@@ -90,7 +90,7 @@ def test_the_arm_presses_buttons() -> None:
     states = ManipulationEpisode("puzzle-3x3-v0", "play")(seed=0, index=0, rows=300)["button_states"]
     flips = np.abs(np.diff(states, axis=0)).sum(axis=1)
     assert (flips > 0).sum() >= 3
-    assert set(flips[flips > 0]) <= {3, 4, 5}  # a button and its neighbours
+    assert set(flips[flips > 0]) <= {3, 4, 5}  # a button and its neighbors
 
 
 @pytest.mark.slow

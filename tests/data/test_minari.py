@@ -62,7 +62,7 @@ def dataset(name: str, *episodes: Any, space: gymnasium.Space = VECTOR, **option
     if "env" not in options:
         options |= {"observation_space": space, "action_space": ACTION}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that nobody is named as its author
+        warnings.simplefilter("ignore")  # that it names no author
         minari.create_dataset_from_buffers(name, list(episodes), **options)
     return open_minari(name, download=False)
 
@@ -99,7 +99,7 @@ def test_goal_conditioned_observations_are_the_observation_and_the_desired_goal(
     assert data.states.tolist() == [[0, 0, 0.5], [1, -1, 0.5], [2, -2, 0.5]]
 
 
-def test_what_cannot_be_trained_on_is_told() -> None:
+def test_what_cannot_be_trained_on_is_reported() -> None:
     short = dataset("test/short-v0", episode(states(0, 3), True, False, 3))
     with pytest.raises(QamError, match=r"'test/short-v0': episode 0 has 3 observations of 3 steps, expected 4"):
         minari_transitions(short, LOW, HIGH)
@@ -158,7 +158,7 @@ def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_dataset_that_names_no_environment_takes_one(tmp_path: Path) -> None:
     """`environment_spec` names the key, which the suite accepts and gives to the environment and its checkpoints."""
     anonymous = dataset("test/anonymous-v0", *three())
-    with pytest.raises(QamError, match="names no environment: .* with env_id=..., e.g. env_id=Pendulum-v1"):
+    with pytest.raises(QamError, match="does not name an environment: .* with env_id=..., e.g. env_id=Pendulum-v1"):
         environment_spec(anonymous)
     gymnasium.register("qam_tests/Vector-v0", Vector)
     config = compose(["env=minari", "dataset=test/anonymous-v0", "env_id=qam_tests/Vector-v0"])

@@ -78,7 +78,7 @@ def test_doubles_and_numeric_terminals_are_accepted(tmp_path: Path) -> None:
         ({"actions": np.zeros((ROWS - 1, 2), np.float32)}, "'actions' has 11 rows but 'observations' has 12"),
         ({"observations": np.zeros((ROWS, 3), np.int64)}, "'observations' has dtype int64, expected floating"),
         ({"button_states": np.zeros((ROWS, 1), np.float32)}, "'button_states' has dtype float32, expected integers"),
-        ({"terminals": np.zeros(ROWS, bool)}, r"'terminals' is nowhere True: set it to True on the last row"),
+        ({"terminals": np.zeros(ROWS, bool)}, r"'terminals' is never True: set it to True on the last row"),
         ({"terminals": np.ones(ROWS, bool)}, "'terminals' is True on every row"),
         ({"terminals": np.arange(ROWS) == 4}, r"set terminals\[-1\] to True, or drop the rows after 4"),
         ({"terminals": np.arange(ROWS, dtype=np.float32)}, "values other than 0 and 1"),

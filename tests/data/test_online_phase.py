@@ -277,7 +277,7 @@ def test_where_an_environment_fails_nothing_has_moved(tmp_path: Path) -> None:
         assert same(run.draw(), again.draw())
 
 
-def test_a_log_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_log_that_is_gone_is_reported(tmp_path: Path) -> None:
     run = Run(tmp_path / "replay.bin")
     for _ in range(4):
         run.draw()

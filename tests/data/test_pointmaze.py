@@ -102,7 +102,7 @@ def test_actions_are_the_oracles_direction_with_noise(monkeypatch: pytest.Monkey
     noise = (actions - direction)[inside]
     assert len(noise) > 300
     assert abs(noise.mean()) < 0.1
-    assert 0.42 < noise.std() < 0.5  # 0.5, less the 5 % that clipping at 1 cuts off
+    assert 0.42 < noise.std() < 0.5  # 0.5, less the 5% that clipping at 1 cuts off
 
 
 def test_known_subgoals_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

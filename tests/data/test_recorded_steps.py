@@ -70,8 +70,8 @@ def test_next_states_of_an_environment_that_resets_itself_are_noticed() -> None:
 )
 def test_cuts_without_a_last_state_are_counted(flags: dict[str, list[int]], count: int) -> None:
     remarks = list(recorded([0.0, 1, 2, 10, 11, 12], **flags).remarks())
-    told = f"left out: {count} step{'s' * (count > 1)} where an episode is cut without a last state"
-    assert [remark.partition(";")[0] for remark in remarks] == [told] * bool(count)
+    message = f"left out: {count} step{'s' * (count > 1)} where an episode is cut without a last state"
+    assert [remark.partition(";")[0] for remark in remarks] == [message] * bool(count)
 
 
 def test_what_the_type_cannot_hold_is_named() -> None:

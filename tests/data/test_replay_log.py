@@ -89,7 +89,7 @@ def test_nothing_collected_leaves_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("restored", [True, False])
 def test_a_new_run_does_not_go_on_behind_a_file_that_no_checkpoint_knows(tmp_path: Path, restored: bool) -> None:
-    """Killed before its first save, or begun anew."""
+    """Killed before its first save, or started again."""
     path = tmp_path / "replay.bin"
     written(path, 9, seed=1)
     log = log_at(path)
@@ -123,7 +123,7 @@ def test_what_a_kill_left_behind_the_checkpoint_is_cut_off(tmp_path: Path, beyon
     assert_same(joined(list(log_at(path).restore(later))), both)
     longer = log_at(whole)
     longer.append(both)
-    assert longer.flush() == later  # it is told by what is in it, not by how that came
+    assert longer.flush() == later  # what is in the log counts, not how it was written
     assert path.read_bytes() == whole.read_bytes()
 
 
@@ -160,8 +160,8 @@ def rewrite(path: Path) -> None:
 DAMAGES = {
     "missing": (remove, "No such file or directory"),
     "a directory": (replace_by_directory, "Is a directory"),
-    "one byte less": (cut, "it has less than the [0-9,]+ bytes it had"),
-    "empty": (empty, "it has less than the [0-9,]+ bytes it had"),
+    "one byte less": (cut, "it has fewer than the recorded [0-9,]+ bytes"),
+    "empty": (empty, "it has fewer than the recorded [0-9,]+ bytes"),
     "first byte": (flip(0.0), "its checksum differs"),
     "a byte": (flip(0.61), "its checksum differs"),
     "last byte": (flip(1.0), "its checksum differs"),

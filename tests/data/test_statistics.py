@@ -32,7 +32,7 @@ def file_of(lengths: list[int], seed: int = 0) -> tuple[dict[str, np.ndarray], n
 
 @given(LENGTHS, st.integers(0, 3))
 def test_sums_of_episodes(lengths: list[int], seed: int) -> None:
-    """An episode without transitions has no sum, and takes nothing from its neighbours."""
+    """An episode without transitions has no sum, and takes nothing from its neighbors."""
     arrays, rewards, masks = file_of(lengths, seed)
     episodes = summarize_episodes(arrays, {4: (rewards, masks)})
     expected, start = [], 0

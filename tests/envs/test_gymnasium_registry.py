@@ -19,7 +19,7 @@ from qam_torch.envs.pool import EnvironmentPool
 from qam_torch.types import QamError
 
 
-class Told(gymnasium.Env):
+class Remembers(gymnasium.Env):
     """Remembers the action it was given; its spaces are those it is made with."""
 
     def __init__(self, action_space: gymnasium.Space, observation_space: gymnasium.Space | None = None) -> None:
@@ -37,7 +37,7 @@ class Told(gymnasium.Env):
 
 UNEVEN = Box(np.array([-2.0, 0.1], np.float32), np.array([2.0, 0.4], np.float32))
 LIMIT = Box(-np.inf, np.inf, (1,))
-gymnasium.register("qam_tests/Uneven-v0", Told, kwargs={"action_space": UNEVEN})
+gymnasium.register("qam_tests/Uneven-v0", Remembers, kwargs={"action_space": UNEVEN})
 
 
 def test_actions_are_stretched_to_the_bounds_and_never_leave_them() -> None:
@@ -61,7 +61,7 @@ def test_a_recorded_action_scaled_for_training_is_the_action_given_back() -> Non
 
 
 def test_a_box_of_one_is_left_to_the_bit() -> None:
-    wrapped = UnitAction(Told(Box(-1, 1, (3,))))
+    wrapped = UnitAction(Remembers(Box(-1, 1, (3,))))
     action = np.array([1e-9, -0.3333333, 1.0], np.float32)
     assert wrapped.action(action).tobytes() == action.tobytes()
 
@@ -78,12 +78,14 @@ def test_it_can_be_made_in_a_worker_process() -> None:
         assert (pool.action_low.tolist(), pool.action_high.tolist(), pool.max_episode_steps) == ([-1.0], [1.0], 5)
         pool.reset([0, 1])
         result = pool.step_chunk(np.zeros((2, 5, 1)))
-    assert result.truncated.all() and not result.judged.any()
+    assert result.truncated.all() and not result.reported.any()
 
 
 def test_a_goal_is_observed_after_the_observation() -> None:
     parts = {"desired_goal": Box(3, 4, (1,)), "achieved_goal": Box(5, 6, (1,)), "observation": Box(0, 1, (2,))}
-    gymnasium.register("qam_tests/Goal-v0", Told, kwargs={"action_space": UNEVEN, "observation_space": Dict(parts)})
+    gymnasium.register(
+        "qam_tests/Goal-v0", Remembers, kwargs={"action_space": UNEVEN, "observation_space": Dict(parts)}
+    )
     environment = make_registered("qam_tests/Goal-v0")
     assert environment.observation_space == Box(np.array([0, 0, 3], np.float32), np.array([1, 1, 4], np.float32))
     observation, _ = environment.reset()
@@ -95,7 +97,7 @@ def test_a_goal_is_observed_after_the_observation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "spaces", "told"),
+    ("name", "spaces", "message"),
     [
         ("Discrete", {"action_space": Discrete(2)}, r"has actions Discrete\(2\), expected a Box of real numbers"),
         ("Whole", {"action_space": Box(0, 3, (2,), np.int64)}, "only continuous actions are supported"),
@@ -104,15 +106,15 @@ def test_a_goal_is_observed_after_the_observation() -> None:
         (
             "Fixed",
             {"action_space": Box(np.array([-1, 0], np.float32), np.array([1, 0], np.float32))},
-            "bounds 0 and 0 in dimension 1 of its actions, which leave nothing to choose",
+            "bounds 0 and 0 in dimension 1 of its actions, which allow a single value",
         ),
         ("Image", {"action_space": UNEVEN, "observation_space": Box(0, 255, (8, 8, 3), np.uint8)}, "flattens them"),
         ("Nested", {"action_space": UNEVEN, "observation_space": Dict({"observation": LIMIT})}, "flattens them"),
     ],
 )
-def test_other_spaces_are_refused(name: str, spaces: dict[str, Any], told: str) -> None:
-    gymnasium.register(f"qam_tests/{name}-v0", Told, kwargs=spaces)
-    with pytest.raises(QamError, match=told) as error:
+def test_other_spaces_are_refused(name: str, spaces: dict[str, Any], message: str) -> None:
+    gymnasium.register(f"qam_tests/{name}-v0", Remembers, kwargs=spaces)
+    with pytest.raises(QamError, match=message) as error:
         make_registered(f"qam_tests/{name}-v0")
     assert f"'qam_tests/{name}-v0'" in str(error.value) and "\n" not in str(error.value)
 
@@ -127,7 +129,7 @@ class Broken(gymnasium.Env):
     """Does not even start."""
 
     def __init__(self) -> None:
-        raise RuntimeError("no licence")
+        raise RuntimeError("no license")
 
 
 gymnasium.register("qam_tests/Broken-v0", Broken)
@@ -146,9 +148,11 @@ def test_a_strangers_specification_runs_nothing_else(tmp_path: Path) -> None:
         EnvSpec(id="Pendulum-v1", entry_point="subprocess:call", kwargs=arguments).to_json(),
     ]
     for spec in specs:
-        with pytest.raises(QamError, match="made by subprocess:call, which is not what is registered under this name"):
+        with pytest.raises(
+            QamError, match="names the entry point subprocess:call, which is not registered under this name"
+        ):
             make_registered(spec)
-    with pytest.raises(QamError, match="wrapped by os:_exit, which is not one of Gymnasium's"):
+    with pytest.raises(QamError, match="the wrapper os:_exit, which is not part of Gymnasium"):
         make_registered(wrapped("os:_exit"))
     assert not marker.exists()
     make_registered(gymnasium.spec("Pendulum-v1").to_json()).close()

@@ -30,7 +30,7 @@ class Toy(gymnasium.Env):
     def __init__(self, trouble=None):
         Toy.made += 1
         if trouble == "third" and Toy.made == 3:
-            raise OSError("no licence")
+            raise OSError("no license")
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (1,))
         self.trouble = trouble
     def reset(self, seed=None, options=None):
@@ -208,20 +208,20 @@ def test_positions_are_the_start_and_every_step() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize(
-    ("trouble", "told"),
+    ("trouble", "message"),
     [
         ("raise", "the gripper fell off"),
         ("nan", "non-finite observation"),
         ("inf", "non-finite reward"),
-        ("pair", "gave the reward array.*expected one number"),
+        ("pair", "returned the reward array.*expected one number"),
     ],
 )
 def test_failures_come_back_as_one_sentence_and_close_the_pool(
-    make: Make, workers: int, trouble: str, told: str
+    make: Make, workers: int, trouble: str, message: str
 ) -> None:
     with EnvironmentPool(partial(make, trouble), 2, workers) as pool:
         pool.reset([1, 2])
-        with pytest.raises(QamError, match=f"environment 1 .*{told}"):
+        with pytest.raises(QamError, match=f"environment 1 .*{message}"):
             pool.step_chunk(np.zeros((2, 2, 1)), np.array([False, True]))
         assert_ended(pool)
         with pytest.raises(QamError, match="closed"):
@@ -240,7 +240,7 @@ def test_a_pool_that_has_grown_is_like_one_that_was_made_so(make: Make, workers:
 
 
 def test_trying_shows_what_is_wrong(make: Make) -> None:
-    with EnvironmentPool(partial(make, "pair"), 1) as pool, pytest.raises(QamError, match="gave the reward array"):
+    with EnvironmentPool(partial(make, "pair"), 1) as pool, pytest.raises(QamError, match="returned the reward array"):
         pool.try_out()
 
 
@@ -257,7 +257,7 @@ def test_what_an_environment_prints_does_not_disturb_the_pipe(make: Make) -> Non
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_an_environment_that_cannot_be_made_is_told(workers: int) -> None:
+def test_an_environment_that_cannot_be_made_is_reported(workers: int) -> None:
     with pytest.raises(EnvironmentFailure, match="nearest known dataset names"):
         EnvironmentPool(partial(make_environment, "cube-tripel-play-v0", task=1), 2, workers)
 
@@ -268,7 +268,7 @@ def test_environments_are_closed_if_a_later_one_cannot_be_made(make: Make, worke
 
     closed = []
     toy_environment.Toy.close = lambda self: closed.append(self)
-    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no licence\)$"):
+    with pytest.raises(QamError, match=r"^environment 2 cannot be made \(OSError: no license\)$"):
         EnvironmentPool(partial(make, "third"), 3, workers)
     assert len(closed) == 2 * (workers == 0), "the worker has its own class"
 
@@ -278,12 +278,12 @@ def test_vector_spaces_are_required() -> None:
         EnvironmentPool(partial(gymnasium.make, "CartPole-v1"), 1)
 
 
-def test_a_factory_that_cannot_be_sent_is_told(make: Make) -> None:
+def test_a_factory_that_cannot_be_sent_is_reported(make: Make) -> None:
     with pytest.raises(EnvironmentFailure, match="importable module"):
         EnvironmentPool(lambda: make(), 1, workers=1)
 
 
-def test_a_killed_worker_is_told(make: Make) -> None:
+def test_a_killed_worker_is_reported(make: Make) -> None:
     with EnvironmentPool(make, 2, workers=2) as pool:
         pool.reset([1, 2])
         os.kill(pids(pool)[1], signal.SIGKILL)
@@ -314,7 +314,7 @@ def test_leaving_the_block_and_forgetting_the_pool_end_the_workers(make: Make) -
     assert all(host._worker._process.poll() is not None for host in hosts)  # type: ignore[attr-defined]
 
 
-def test_wrong_arguments_are_told(make: Make) -> None:
+def test_wrong_arguments_are_reported(make: Make) -> None:
     with EnvironmentPool(make, 2) as pool:
         with pytest.raises(QamError, match="seeds"):
             pool.reset([1])

@@ -42,7 +42,7 @@ def test_a_set_variable_that_does_not_work_says_what_is_missing(
 ) -> None:
     working(monkeypatch)
     monkeypatch.setenv("MUJOCO_GL", name)
-    with pytest.raises(QamError, match=f"the renderer {name} draws nothing on this machine.*{remedy}"):
+    with pytest.raises(QamError, match=f"the renderer {name} renders nothing on this machine.*{remedy}"):
         rendering.choose_renderer()
 
 
@@ -64,7 +64,7 @@ def test_nothing_works_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> No
         rendering.choose_renderer()
 
 
-def test_rendering_switched_off_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rendering_switched_off_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUJOCO_GL", "disable")
     with pytest.raises(QamError, match="MUJOCO_GL=disable"):
         rendering.choose_renderer()

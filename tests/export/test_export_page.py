@@ -44,8 +44,8 @@ def test_the_page_acts_without_qam_torch(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "act.py").write_text(act + ALONE)
     done = command("act.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    told, loaded = done.stdout.splitlines()
-    assert told.startswith("return -") and loaded == "", "nothing but onnxruntime, numpy and gymnasium"
+    message, loaded = done.stdout.splitlines()
+    assert message.startswith("return -") and loaded == "", "nothing but onnxruntime, numpy and gymnasium"
 
 
 @pytest.mark.slow
@@ -66,11 +66,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("word", "told"), MISTAKES.items(), ids=list(MISTAKES))
-def test_a_mistake_is_one_sentence(word: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("word", "message"), MISTAKES.items(), ids=list(MISTAKES))
+def test_a_mistake_is_one_sentence(word: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = checkpoint_of(tmp_path / "last.ckpt", QAM)
     assert main([str(path), "--format", "pt2", word]) == 1
-    assert told in one_sentence(capsys.readouterr().err, "qam-export")
+    assert message in one_sentence(capsys.readouterr().err, "qam-export")
 
 
 def test_a_directory_without_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -197,7 +197,7 @@ def test_what_differentiates_as_it_acts_is_refused(name: str) -> None:
     algorithm = make(kind_of(name), best_of_n=2)
     assert differentiates(algorithm.policy) == (name in GUIDED)
     if name in GUIDED:
-        with pytest.raises(QamError, match=f"the policy of {name} computes gradients of its critic as it acts"):
+        with pytest.raises(QamError, match=f"the policy of {name} differentiates its critic to select actions"):
             PolicyProgram(algorithm, 2)
 
 

@@ -113,7 +113,7 @@ class Recorder(DummyLogger):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_plots")
-def test_a_logger_is_told_where_a_run_resumes(project: Path, data_directory: Path) -> None:
+def test_a_logger_receives_where_a_run_resumes(project: Path, data_directory: Path) -> None:
     recorders = []
     for steps in (20, 40):
         words = [*BRIEF, f"data.directory={data_directory}", "run_dir=run", "logger=csv", "resume=auto"]
@@ -215,11 +215,11 @@ MISTAKES = {
     ("callbacks=watch", "~callbacks.watch.metric"): "callbacks.watch cannot be made (TypeError: ",
     ("evaluation_metrics=my_metrics.effort",): "expected a list of functions such as [my_module.my_function]",
     ("evaluation_metrics=[my_metrics.efort]",): "has no attribute 'efort'",
-    ("evaluation_metrics=[my_metrics.effort,my_metrics.effort]",): "named 'effort', which is taken",
+    ("evaluation_metrics=[my_metrics.effort,my_metrics.effort]",): "named 'effort', which is reserved",
     ("plots=[my_plot.gradients]",): "plots=my_plot.gradients cannot be found (ModuleNotFoundError: ",
     ("env=table", "env.source=my_suite.Tabel"): "env.source=my_suite.Tabel cannot be found",
     ("env=table", "env.source=my_callback.Watch"): "env.source=my_callback.Watch is not a suite: expected a class",
-    ("env=table", "env.path=null"): "needs path=..., e.g. path=pendulum.txt",
+    ("env=table", "env.path=null"): "requires path=..., e.g. path=pendulum.txt",
 }
 
 

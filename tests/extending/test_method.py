@@ -189,7 +189,7 @@ MISTAKES = {
     "algo.inv_temp=[1,2,3]": ("", "inv_temp=[1, 2, 3] is out of range"),
     "algo._target_=awac.ACAW": ("", "algo._target_=awac.ACAW cannot be found (module 'awac' has no attribute 'ACAW')"),
     "algo._target_=awac.Batch": ("", "algo._target_=awac.Batch is not a method: expected a subclass"),
-    "hydra.searchpath=conf": ("", "hydra.searchpath=conf is no list of places"),
+    "hydra.searchpath=conf": ("", "hydra.searchpath=conf is not a list of directories"),
     "hydra.searchpath=[pkg://awax.conf]": ("", "no configs at 'awax.conf'"),
     "seed=1": (CONFIG + "inv_temp: 10", "algo._target_=None is out of range: expected the method's class"),
     "seed=2": (CONFIG + "_target_: awac.AWAC: 3", "cannot compose the configuration (mapping values are not allowed"),
@@ -199,15 +199,15 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("word", MISTAKES)
-def test_a_mistake_of_ones_own_is_told_in_one_sentence(
+def test_a_mistake_of_ones_own_is_reported_in_one_sentence(
     train: Train, project: Path, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text, told = MISTAKES[word]
+    text, message = MISTAKES[word]
     if text:
         write("conf/algo/awac.yaml", text)
     words = [word] if word.startswith("algo=") else ["algo=awac", word]
     assert train("--config-dir", "conf", *words, "data.path=nowhere.npz") == 1
-    assert told in one_sentence(capsys.readouterr().err)
+    assert message in one_sentence(capsys.readouterr().err)
     assert not (project / "runs").exists()
 
 
@@ -215,7 +215,7 @@ def test_a_directory_that_is_not_there_or_hides_a_name_is_refused(project: Path)
     with pytest.raises(QamError, match="no configs at '.*/nowhere'"):
         compose(["algo=awac"], config_dir="nowhere")
     write("conf/algo/qam.yaml", "inv_temp: 3")
-    with pytest.raises(QamError, match=r"algo=qam is in .*conf and in .*: give yours another name"):
+    with pytest.raises(QamError, match=r"algo=qam is in .*conf and in .*: rename yours"):
         compose(["algo=qam"], config_dir="conf")
 
 

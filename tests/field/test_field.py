@@ -24,9 +24,9 @@ ELSEWHERE = {
     "09": "system/test_worker_process.py::test_a_module_in_the_working_directory_replaces_none_of_pythons",
     "11": "config/test_literals.py::test_in_a_sweep_commas_separate_runs, "
     "config/test_literals.py::test_names_are_taken_as_they_stand",
-    "12": "data/test_custom_npz.py::test_what_is_wrong_is_told, "
+    "12": "data/test_custom_npz.py::test_what_is_wrong_is_reported, "
     "data/test_recorded_steps.py::test_what_the_type_cannot_hold_is_named",
-    "14": "suites/test_custom_data.py::test_a_goal_is_observed_success_is_told_and_episodes_end",
+    "14": "suites/test_custom_data.py::test_a_goal_is_observed_success_is_reported_and_episodes_end",
     "16": "training/test_announcement.py::test_data_are_summarized",
     "17": "data/test_datamodule.py::test_short_episodes_are_counted_and_refused_only_where_there_are_no_others",
     "19": "envs/test_renderer.py::test_a_set_variable_that_does_not_work_says_what_is_missing",

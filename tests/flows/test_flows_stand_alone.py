@@ -1,4 +1,4 @@
-"""Whoever only wants the maths needs no reinforcement learning and no trainer."""
+"""The mathematics can be imported without reinforcement learning and without a trainer."""
 
 from __future__ import annotations
 

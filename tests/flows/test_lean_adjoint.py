@@ -69,9 +69,9 @@ def test_order_of_convergence(
 def test_terminal_adjoint_is_minus_inv_temp_times_the_gradient() -> None:
     x_1 = normal(4, 5, 2)
     inv_temp = torch.tensor([0.0, 0.3, 1.0, 3.0], dtype=DOUBLE).view(4, 1, 1)
-    centre, height, width = MEANS[:1], torch.ones(1, dtype=DOUBLE), torch.full((1,), 0.8, dtype=DOUBLE)
-    bump = Bumps(centre, height, width)
-    gradient = -(x_1 - centre) / 0.64 * bump(x_1)[..., None]
+    center, height, width = MEANS[:1], torch.ones(1, dtype=DOUBLE), torch.full((1,), 0.8, dtype=DOUBLE)
+    bump = Bumps(center, height, width)
+    gradient = -(x_1 - center) / 0.64 * bump(x_1)[..., None]
     torch.testing.assert_close(terminal_adjoint(bump, x_1, inv_temp), -inv_temp * gradient)
 
 

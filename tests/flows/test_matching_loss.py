@@ -1,4 +1,4 @@
-"""The adjoint-matching loss: where it is zero, its minimiser, its numbers by hand, and its axes."""
+"""The adjoint-matching loss: where it is zero, its minimizer, its numbers by hand, and its axes."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_leading_axes_equal_a_loop() -> None:
 
 @pytest.mark.slow
 def test_gradient_agrees_with_that_of_the_control_problem_at_the_base_flow() -> None:
-    """At f_theta = f_beta the expected gradients of both losses agree, up to the discretisation (first order)."""
+    """At f_theta = f_beta the expected gradients of both losses agree, up to the discretization (first order)."""
     rows, gaps = 20_000, []
     for steps in (25, 100):
         dt = 1 / steps

@@ -65,7 +65,7 @@ def test_gaussian_marginals() -> None:
             mean_error = ((x.mean(0) - t * GAUSSIAN.mean) / deviation).abs().max()
             covariance_error = ((x.T.cov() - covariance) / torch.outer(deviation, deviation)).abs().max()
             errors[flow_steps] = max(errors[flow_steps], float(mean_error), float(covariance_error))
-    noise = 3 * math.sqrt(2 / ROWS)  # three standard errors of a normalised covariance
+    noise = 3 * math.sqrt(2 / ROWS)  # three standard errors of a normalized covariance
     assert errors[200] < 0.06 + noise
     assert errors[200] < 0.4 * errors[50] + noise
 

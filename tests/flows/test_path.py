@@ -1,4 +1,4 @@
-"""Flow matching: its minimiser in closed form, its gradient, and its axes."""
+"""Flow matching: its minimizer in closed form, its gradient, and its axes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Made-up run directories as runs leave them, for a report whose every word is frozen.
 
 They lie in expected/made_runs/ as text. What a run directory's place in the tree is, and the settings of each run, are
-below; `record.py` writes them anew with the configurations that are composed then.
+below; `record.py` writes them again with the configurations that are composed then.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 TREE = Path(__file__).parent / "expected" / "made_runs"
 RECORDS = "records"
-"""What the folder `runs` of a sweep is called there, because git is told to ignore that name."""
+"""What the folder `runs` of a sweep is called there, because git ignores that name."""
 
 
 def copied_tree(target: Path) -> Path:

@@ -285,7 +285,7 @@ simple("qam-data list: unknown pattern", "qam-data", "list", "atari", "--directo
 
 @scenario("qam-data list: Ctrl-C", shown=False)
 def _(place: Workplace, here: Path) -> Ended:
-    """While nobody reads what it prints, which is more than the pipe holds."""
+    """While no process reads its output, which is more than the pipe holds."""
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, 4096)
     process = subprocess.Popen(
@@ -380,7 +380,7 @@ def _(place: Workplace, here: Path) -> Ended:
 
 @contextmanager
 def mirror(pause: float) -> Iterator[str]:
-    """The address of a web server with a published data set, which waits after each 8 KiB."""
+    """The address of a web server with a published dataset, which waits after each 8 KiB."""
     file = io.BytesIO()
     np.savez(file, observations=np.random.default_rng(0).standard_normal((50_000, 1)))
     body = file.getvalue()
@@ -436,9 +436,9 @@ def _(place: Workplace, here: Path) -> Ended:
 def case(here: Path, **changes: Any) -> Path:
     """A recorded case of the reference's sampler, with some of its arrays changed."""
     arrays = json.loads((EXPECTED / "sampler_case.json").read_text())
-    told = arrays.pop("case_json")
+    case = arrays.pop("case_json")
     made = {name: np.array(array, dtype=np.int64 if name == "starts" else float) for name, array in arrays.items()}
-    np.savez(here / "case.npz", case_json=np.array(told), **{**made, **changes})
+    np.savez(here / "case.npz", case_json=np.array(case), **{**made, **changes})
     return here / "case.npz"
 
 

@@ -57,7 +57,7 @@ NAMES: dict[str, list[str]] = {
     "deletion": ["~algo.rho", "algo.lr=0.001"],
     "added key": ["++algo.lr=0.001"],
     "added option": ["algo=qam_f", "+algo.edit_scale=null"],
-    "file of one's own": ["env=npz", "path=my.npz", "env_id=Pendulum-v1"],
+    "custom file": ["env=npz", "path=my.npz", "env_id=Pendulum-v1"],
     "Minari": ["env=minari", "dataset=mujoco/hopper/medium-v0"],
     "online": ["online_steps=1000", "start_training=100", "utd_ratio=2", "num_envs=2", "replay_mode=balanced"],
     "online from a checkpoint": ["online_steps=1000", "start_training=1", "init_from=runs/a=1/checkpoints/last.ckpt"],
@@ -159,7 +159,7 @@ REPORT_FILES = {"report.md": "report.txt", "figures.csv": "figures.csv", "evalua
 """Files of a report that are frozen to the last character, and what they are called among what is expected."""
 
 
-def told_by_fit(place: Workplace) -> list[str]:
+def output_of_fit(place: Workplace) -> list[str]:
     """All lines that a run without an error prints."""
     place.offline()
     return [normalized(line, place.replaced) for line in place.made["offline"].out.splitlines()]
@@ -171,7 +171,7 @@ def public_api() -> dict[str, Any]:
 
     functions = ("compose", "evaluate", "export_policy", "fit", "load_policy", "published")
 
-    def told(argument: inspect.Parameter) -> str:
+    def described(argument: inspect.Parameter) -> str:
         if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
             return "any"
         return "required" if argument.default is argument.empty else repr(argument.default)
@@ -179,7 +179,7 @@ def public_api() -> dict[str, Any]:
     return {
         "names": sorted(qam_torch.__all__),
         "arguments": {
-            name: {one.name: told(one) for one in inspect.signature(getattr(qam_torch, name)).parameters.values()}
+            name: {one.name: described(one) for one in inspect.signature(getattr(qam_torch, name)).parameters.values()}
             for name in functions
         },
         "QamError is a": [kind.__name__ for kind in qam_torch.QamError.__mro__[1:]],
@@ -187,7 +187,7 @@ def public_api() -> dict[str, Any]:
 
 
 def parity(experiment: str) -> dict[str, Any]:
-    """Every method's whole configuration in an experiment, but for the names of its results."""
+    """Every method's whole configuration in an experiment, without the names of its results."""
     from omegaconf import OmegaConf
 
     import qam_torch

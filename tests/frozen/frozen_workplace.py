@@ -205,13 +205,13 @@ class Workplace:
     # What several tests need
 
     def generated(self) -> Ended:
-        """The data set of all tiny runs, made by the command."""
+        """The dataset of all tiny runs, made by the command."""
         words = ("qam-data", "generate", DATA_SET, "--transitions", str(TRANSITIONS), "--workers", "1")
         return self.once("data", lambda: self.run(*words, "--directory", str(self.data)))
 
     @property
     def data_file(self) -> Path:
-        """The training file of the data set."""
+        """The training file of the dataset."""
         self.generated()
         return self.data / f"{DATA_SET}.generated-{TRANSITIONS}-seed0.npz"
 
@@ -229,7 +229,7 @@ class Workplace:
         return run_dir
 
     def offline(self) -> Path:
-        """A finished run on the data set only."""
+        """A finished run on the dataset only."""
         return self.finished("offline", "compare_behavior=true")
 
     def online(self) -> Path:

@@ -1,4 +1,4 @@
-"""`python tests/frozen/record.py [PART...]`: record what the frozen tests expect, anew, into expected/.
+"""`python tests/frozen/record.py [PART...]`: record what the frozen tests expect into expected/.
 
 Run it with the interpreter of the environment whose behavior is to be frozen, on a machine that does nothing else:
 `imports` and `memory` are measurements. Without words all parts are recorded.
@@ -22,7 +22,7 @@ import numpy as np
 from tests.frozen.frozen_made_runs import TREE, make_runs
 from tests.frozen.frozen_measured import COMMANDS, IMPORTED, QUICKSTARTS, imported, peak_of, seconds_of
 from tests.frozen.frozen_scenarios import EXPECTED, SCENARIOS, observed
-from tests.frozen.frozen_shapes import FILES, REPORT_FILES, names, parity, public_api, told_by_fit
+from tests.frozen.frozen_shapes import FILES, REPORT_FILES, names, output_of_fit, parity, public_api
 from tests.frozen.frozen_workplace import Workplace
 
 REPEATS = 5
@@ -60,7 +60,7 @@ def record_case(place: Workplace) -> None:
 
 def record_files(place: Workplace) -> None:
     write("files", {name: observe(place) for name, observe in FILES.items()})
-    write("output_of_a_run", told_by_fit(place))
+    write("output_of_a_run", output_of_fit(place))
 
 
 def record_commands(place: Workplace) -> None:

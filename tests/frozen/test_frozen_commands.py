@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.frozen.frozen_scenarios import EXPECTED, SCENARIOS, observed
-from tests.frozen.frozen_shapes import FILES, REPORT_FILES, told_by_fit
+from tests.frozen.frozen_shapes import FILES, REPORT_FILES, output_of_fit
 from tests.frozen.frozen_workplace import Workplace
 
 
@@ -33,7 +33,7 @@ def test_files_are_as_recorded(made: str, place: Workplace, expected: Callable[[
 
 @pytest.mark.slow
 def test_a_run_prints_what_was_recorded(place: Workplace, expected: Callable[[str], Any]) -> None:
-    assert told_by_fit(place) == expected("output_of_a_run")
+    assert output_of_fit(place) == expected("output_of_a_run")
 
 
 @pytest.mark.parametrize("name", REPORT_FILES)

@@ -63,7 +63,7 @@ def panels_of(figure: Figure) -> list[Any]:
     return list(figure.axes)
 
 
-def labelled(figure: Figure, panel: int = 0) -> dict[str, Any]:
+def labeled(figure: Figure, panel: int = 0) -> dict[str, Any]:
     handles, labels = panels_of(figure)[panel].get_legend_handles_labels()
     return dict(zip(labels, handles, strict=True))
 

@@ -1,4 +1,4 @@
-"""A web server on 127.0.0.1 that serves data files and misbehaves as told."""
+"""A web server on 127.0.0.1 that serves data files and misbehaves on request."""
 
 from __future__ import annotations
 

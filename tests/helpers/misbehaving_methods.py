@@ -1,4 +1,4 @@
-"""Methods that run as QAM does, but for what they do to their own run. Tests copy this file beside their runs."""
+"""Methods that equal QAM, except for one misbehavior during the run. Tests copy this file beside their runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Mistaken(Telling):
     """Ends the run with an error of the library's."""
 
     def configure_optimizers(self) -> Any:
-        raise KeyError("nobody expected this")
+        raise KeyError("an unexpected error")
 
 
 class Dying(Telling):

@@ -134,7 +134,7 @@ class Obvious:
         q = self.q(s, a)
         info["critic/critic_loss"] = (valid * (q - y.detach()) ** 2).mean()
         info |= {"critic/q_mean": q.mean(), "critic/q_max": q.max(), "critic/q_min": q.min()}
-        # Behaviour flow
+        # Behavior flow
         x_0, t = draw["flow_x0"], draw["flow_t"]
         v = self.velocity("actor_slow", s, (1 - t) * x_0 + t * a, t)
         info["actor/flow_loss"] = (valid * ((v - (a - x_0)) ** 2).mean(-1)).mean()

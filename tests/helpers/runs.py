@@ -49,7 +49,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 def tiny_of(algo: str) -> tuple[str, ...]:
     """TINY for a method, which takes three steps from noise to action, if it takes several at all."""
     path = config_directory() / "algo" / f"{algo}.yaml"
-    if not path.exists():  # a mistake, which is to be told
+    if not path.exists():  # a mistake that must be reported
         return TINY
     kind = get_class(OmegaConf.load(path)._target_)
     steps = [f"algo.{name}=3" for name in SEVERAL_STEPS if name in annotations_of(kind)]

@@ -146,7 +146,7 @@ def test_a_state_may_come_before_the_parameters_are_where_they_act() -> None:
     assert np.array_equal(other(observations(2), BOTH), expected)
 
 
-def test_a_diverged_member_is_told_when_it_is_asked() -> None:
+def test_a_diverged_member_raises_when_it_acts() -> None:
     algorithm = make(QAM, (5, 1))
     actor = CollectingActor(algorithm, E)
     with torch.no_grad():

@@ -62,7 +62,7 @@ def test_value_regression_by_hand() -> None:
 
 
 def test_linex_by_hand_on_both_sides_of_its_bend() -> None:
-    """d <= 5: exp(d) + inv_temp Q_noisy. d > 5: d itself, without the second summand: the recorded behaviour."""
+    """d <= 5: exp(d) + inv_temp Q_noisy. d > 5: d itself, without the second summand: the recorded behavior."""
     noisy = torch.tensor([[[0.0, 1.0, 0.0]]], requires_grad=True)
     q, valid = torch.tensor([[[1.0, 1.0, 4.0]]]), torch.ones(1, 3)
     loss, _ = linex_loss(noisy, q, valid, 2.0)
@@ -97,9 +97,9 @@ def test_pessimistic_and_normalised_ascent() -> None:
     actions = torch.tensor([[[1.0], [0.5]]], requires_grad=True)
     loss, _ = value_maximization(two_critics, S, actions, "x", rho=0.5)
     assert loss.item() == pytest.approx(-(1.5 + 0.75) / 2)
-    normalised, _ = normalized_value_maximization(two_critics, S, actions, "x", rho=0.5)
-    assert normalised.item() == pytest.approx(-1)
-    gradients = [torch.autograd.grad(one.sum(), actions)[0] for one in (loss, normalised)]
+    normalized, _ = normalized_value_maximization(two_critics, S, actions, "x", rho=0.5)
+    assert normalized.item() == pytest.approx(-1)
+    gradients = [torch.autograd.grad(one.sum(), actions)[0] for one in (loss, normalized)]
     torch.testing.assert_close(gradients[1], gradients[0] / 1.125)  # the magnitude is a constant
 
 
@@ -120,7 +120,7 @@ def test_denoising_and_score_losses_by_hand() -> None:
 
 @pytest.mark.parametrize("loss_of", ["matching", "ascent"])
 def test_a_row_that_is_not_valid_adds_the_constant_one_to_the_score_losses(loss_of: str) -> None:
-    """The recorded behaviour of QSM and DAC; no gradient comes of it."""
+    """The recorded behavior of QSM and DAC; no gradient comes of it."""
     predicted, gradient = torch.ones(1, 2, 3, requires_grad=True), torch.full((1, 2, 3), 2.0)
 
     def loss(valid: Tensor) -> Tensor:

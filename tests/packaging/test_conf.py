@@ -20,7 +20,7 @@ from qam_torch.envs.ogbench import dataset_names, environment_id
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-# The ten domains of Li & Levine 2026: chunk length, discount, rho, reward. Two use the data sets of many files.
+# The ten domains of Li & Levine 2026: chunk length, discount, rho, reward. Two use the datasets of many files.
 PAPER = {
     "antmaze-large-navigate": (1, 0.99, 0.5, "dense"),
     "antmaze-giant-navigate": (1, 0.995, 0.5, "dense"),
@@ -40,7 +40,7 @@ STRUCTURAL = {"defaults", "data", "_target_", "algo_name", "env_name", "experime
 
 
 def protocol(data: CatalogEntry) -> tuple[int, float, float, str]:
-    """The same for any data set, by the paper's rules."""
+    """The same for any dataset, by the paper's rules."""
     arm, humanoid = data.family in ("cube", "scene", "puzzle"), data.family == "humanoidmaze"
     far = humanoid or data.environment == "antmaze-giant-v0"
     sparse = data.environment in ("scene-v0", "puzzle-3x3-v0", "puzzle-4x4-v0")
@@ -189,7 +189,7 @@ def test_other_sources_have_the_ordinary_protocol_and_no_task(env: str, words: l
 def test_ogbench_registers_every_task_of_every_data_set() -> None:
     asked = [environment_id(name, task) for name in CATALOG for task in range(1, 6)]
     assert [name for name in asked if name not in gymnasium.registry] == []
-    # Each data set's environment is the goal-conditioned one that it was recorded in, with a task.
+    # Each dataset's environment is the goal-conditioned one that it was recorded in, with a task.
     assert all(environment_id(name).replace("-singletask", "") == data.environment for name, data in CATALOG.items())
     assert {name for name, data in CATALOG.items() if data.shards == 1} <= set(dataset_names())
 

@@ -1,4 +1,4 @@
-"""What a reader of the mathematical rooms is told: every public name by its docstring, every loss with its source."""
+"""Docstrings of the mathematical packages: every public name has one, every loss names its source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "qam_torch"
-ROOMS = ("flows", "networks", "objectives", "policies", "algorithms")
+PACKAGES = ("flows", "networks", "objectives", "policies", "algorithms")
 
 Named = ast.FunctionDef | ast.ClassDef
 
@@ -21,8 +21,8 @@ def public(node: ast.AST) -> Iterator[Named]:
             yield child
 
 
-def top_level(room: str) -> Iterator[tuple[str, Named]]:
-    for path in sorted((SOURCE / room).rglob("*.py")):
+def top_level(package: str) -> Iterator[tuple[str, Named]]:
+    for path in sorted((SOURCE / package).rglob("*.py")):
         for node in public(ast.parse(path.read_text())):
             yield f"{path.relative_to(SOURCE)}: {node.name}", node
 
@@ -31,33 +31,35 @@ def is_method(node: Named) -> bool:
     return isinstance(node, ast.ClassDef) and any(member.name == "losses" for member in public(node))
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_everything_public_has_a_docstring(room: str) -> None:
-    found = list(top_level(room))
-    for name, node in top_level(room):
+@pytest.mark.parametrize("package", PACKAGES)
+def test_everything_public_has_a_docstring(package: str) -> None:
+    found = list(top_level(package))
+    for name, node in top_level(package):
         if isinstance(node, ast.ClassDef):
             found += [(f"{name}.{member.name}", member) for member in public(node)]
     assert len(found) > 10
     assert [name for name, node in found if not ast.get_docstring(node)] == []
-    modules = [path for path in (SOURCE / room).rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    modules = [path for path in (SOURCE / package).rglob("*.py") if not ast.get_docstring(ast.parse(path.read_text()))]
     assert modules == []
 
 
 def test_every_loss_names_its_arguments_and_its_source() -> None:
-    untold = []
+    undocumented = []
     for name, node in top_level("objectives"):
-        told = ast.get_docstring(node) or ""
+        docstring = ast.get_docstring(node) or ""
         if isinstance(node, ast.FunctionDef):
-            words = [] if "arguments are those of" in told else [one.arg for one in node.args.args]
-            untold += [f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", told, re.MULTILINE)]
-            untold += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, told)]
-    assert untold == []
+            words = [] if "arguments are those of" in docstring else [one.arg for one in node.args.args]
+            undocumented += [
+                f"{name}({one})" for one in words if not re.search(rf"^[\w, ]*\b{one}\b", docstring, re.MULTILINE)
+            ]
+            undocumented += [f"{name}: {one}" for one in ("Source: ", "->|Returns:") if not re.search(one, docstring)]
+    assert undocumented == []
 
 
 def test_every_method_says_where_it_is_from() -> None:
     methods = {name: ast.get_docstring(node) or "" for name, node in top_level("algorithms") if is_method(node)}
     assert len(methods) > 12
-    assert [name for name, told in methods.items() if "Source: " not in told] == []
+    assert [name for name, docstring in methods.items() if "Source: " not in docstring] == []
 
 
 def test_docstrings_are_in_google_style() -> None:

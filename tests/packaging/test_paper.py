@@ -1,7 +1,7 @@
 """`experiment=paper` is the published run of every method on every task: the authors' tuned values and nothing else.
 
 paper_hyperparameters.csv holds those values under the reference's own names (Li & Levine 2026, arXiv 2601.14234;
-derived from the authors' released experiment data, MIT licence), rql_hyperparameters.csv those of RQL (Oberai, Park &
+derived from the authors' released experiment data, MIT license), rql_hyperparameters.csv those of RQL (Oberai, Park &
 Levine 2026, arXiv 2606.17551; from the authors' released commands).
 """
 

@@ -129,8 +129,8 @@ def test_hydra_finds_the_launchers_where_their_extras_are_installed(fresh: Path,
 
 @pytest.mark.slow
 def test_the_papers_runs_are_planned_from_the_wheel(fresh: Path, tmp_path: Path) -> None:
-    told = must_run(fresh / "qam-reproduce", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
-    assert "1 x 1 x 5 = 5, each of 12 seeds" in told
+    printed = must_run(fresh / "qam-reproduce", "paper", "--methods", "qam", "--domains", "scene-play", cwd=tmp_path)
+    assert "1 x 1 x 5 = 5, each of 12 seeds" in printed
 
 
 @pytest.mark.slow
@@ -149,8 +149,8 @@ def test_a_method_of_ones_own_needs_the_installed_package_only(fresh: Path, tmp_
     words = ("--config-dir", "conf", "algo=awac", "experiment=quickstart", "run_name=awac", *brief, *small, *data)
     assert "awac on pointmaze-medium-navigate task 1" in must_run(fresh / "qam-train", *words, cwd=tmp_path)
     checkpoint = "runs/awac/checkpoints/last.ckpt"
-    told = must_run(fresh / "qam-eval", checkpoint, "--episodes=1", "--workers=0", cwd=tmp_path)
-    assert "awac.AWAC on pointmaze-medium-navigate-v0" in told
+    printed = must_run(fresh / "qam-eval", checkpoint, "--episodes=1", "--workers=0", cwd=tmp_path)
+    assert "awac.AWAC on pointmaze-medium-navigate-v0" in printed
     assert "1 run: 1 finished." in must_run(fresh / "qam-report", "runs", cwd=tmp_path)
     assert (tmp_path / "report" / "report.html").read_text().count("<style>") == 1
 

@@ -76,7 +76,7 @@ def test_a_figure_is_at_or_below_the_step_in_its_own_phase() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("qame",), "no figures of method 'qame' are published: did you mean qam_e"),
         (("ppo2",), "expected one of qam, qam_f"),
@@ -86,7 +86,7 @@ def test_a_figure_is_at_or_below_the_step_in_its_own_phase() -> None:
         (("qam", "scene-play", 6), "task=6 is out of range"),
     ],
 )
-def test_what_is_not_there_is_told(arguments: tuple, told: str) -> None:
-    with pytest.raises(QamError, match=told):
+def test_what_is_not_there_is_reported(arguments: tuple, message: str) -> None:
+    with pytest.raises(QamError, match=message):
         FIGURES.curve(*arguments)
     assert not FIGURES.has("sac")

@@ -67,7 +67,7 @@ FRESH: dict[str, dict[str, Any]] = {
     "residual": {"residual": True, "flow_steps": 4},
     "other switches": {"clip_adj": False, "use_target_grad": False, "target_actor": False, "value_layer_norm": False},
     "unclipped, risk neutral": {"clip_grad": False, "rho": 0.0, "discount": 1.0},
-    "behaviour cloning": {"inv_temp": 0.0},
+    "behavior cloning": {"inv_temp": 0.0},
     "qam_f": {"fql_alpha": 3.0, "flow_steps": 5, "num_qs": 3},
     "qam_f best of 2": {"fql_alpha": 300.0, "best_of_n": 2, "horizon_length": 1},
     "qam_e": {"edit_scale": 0.2, "flow_steps": 2, "num_qs": 4, "horizon_length": 3},
@@ -193,7 +193,7 @@ def test_one_changed_number_fails(name: str, key: str, tmp_path: Path, capsys: p
 @pytest.mark.parametrize(
     "change",
     [{"batch_size": 5}, {"obs_dim": 5}, {"action_dim": 3}, {"horizon_length": 2}, {"updates": 2}, {"updates": 4},
-     {"agent": "nobody"}],
+     {"agent": "unknown"}],
     ids=str,
 )  # fmt: skip
 def test_a_changed_size_fails_in_a_sentence(
@@ -225,7 +225,7 @@ def test_a_changed_option_fails(change: dict[str, Any], tmp_path: Path, capsys: 
     [("cgql", {"separate": True}), ("qsm", {"beta_schedule": "linear"}), ("rlpd", {"init_temp": 2.0})],
     ids=lambda value: str(value),
 )
-def test_an_option_that_has_one_value_here_is_told(
+def test_an_option_that_has_one_value_here_is_reported(
     name: str, change: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arrays = golden(name)
@@ -259,7 +259,7 @@ def test_nan_fails(name: str, tmp_path: Path) -> None:
         assert main([str(save(tmp_path / f"{name}.npz", arrays))]) == 1, key
 
 
-def test_unreadable_files_are_told_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_files_are_reported_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = (Path(__file__).parents[1] / "golden" / "qam.npz").read_bytes()
     (tmp_path / "truncated.npz").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.npz").write_text("not an archive")

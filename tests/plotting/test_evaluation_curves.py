@@ -15,7 +15,7 @@ from qam_torch.plotting.training_curves import losses_figure
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.stats.success import seeds_interval, wilson_interval
 from qam_torch.types import QamError
-from tests.helpers.metric_rows import QAM, evaluation_rows, is_png, labelled, panels_of, training_rows, write_metrics
+from tests.helpers.metric_rows import QAM, evaluation_rows, is_png, labeled, panels_of, training_rows, write_metrics
 
 ORANGE = "#e69f00"
 
@@ -42,7 +42,7 @@ def test_missing_columns_and_values_out_of_range_are_refused(population: dict[st
 def test_success_shows_mean_seeds_and_behaviour_and_no_band_over_a_few_seeds(population: dict[str, np.ndarray]) -> None:
     figure = success_figure(population, episodes=4, behavior=(0.1, 0.02, 0.3), title="a title")
     assert figure is not None
-    axes, shown = panels_of(figure)[0], labelled(figure)
+    axes, shown = panels_of(figure)[0], labeled(figure)
     assert axes.get_ylim() == (0, 1) and figure.get_suptitle() == "a title"
     mean = shown["policy, mean over 2 seeds"]
     assert mean.get_xdata().tolist() == [10, 20, 30] and mean.get_ydata().tolist() == [0, 0.5, 1]
@@ -52,7 +52,7 @@ def test_success_shows_mean_seeds_and_behaviour_and_no_band_over_a_few_seeds(pop
 
     assert not any("interval" in name for name in shown) and not axes.collections
 
-    dashed = shown["behaviour flow alone (0.10)"]
+    dashed = shown["behavior flow alone (0.10)"]
     assert set(dashed.get_ydata()) == {0.1} and dashed.get_linestyle() == "--"
     (span,) = axes.patches
     assert (span.get_y(), span.get_height()) == pytest.approx((0.02, 0.28))
@@ -63,7 +63,7 @@ def test_five_seeds_have_the_bootstrap_over_seeds_and_one_without_an_evaluation_
     rows = evaluation_rows({10: [0.5, 1.0, 0.0, 0.2, 0.3, 0.4]}, range(6)) + evaluation_rows({20: last}, range(5))
     figure = success_figure(read_metrics(write_metrics(tmp_path / "metrics.csv", [], rows)), episodes=10)
     assert figure is not None
-    shown = labelled(figure)
+    shown = labeled(figure)
     assert shown["policy, mean over 6 seeds"].get_ydata() == pytest.approx([0.4, 0.46])
     corners = shown["95% interval over seeds (6 seeds × 10 episodes)"].get_paths()[0].vertices
     ends = corners[corners[:, 0] == 20, 1]
@@ -74,8 +74,8 @@ def test_one_evaluation_of_one_seed_has_a_point_and_an_interval(tmp_path: Path) 
     path = write_metrics(tmp_path / "metrics.csv", QAM, evaluation_rows({5000: [0.9]}, (3,)))
     figure = success_figure(read_metrics(path), episodes=50, behavior=0.0)
     assert figure is not None
-    shown = labelled(figure)
-    assert set(shown) == {"policy", "95% interval over episodes (50 episodes)", "behaviour flow alone (0.00)"}
+    shown = labeled(figure)
+    assert set(shown) == {"policy", "95% interval over episodes (50 episodes)", "behavior flow alone (0.00)"}
     assert shown["policy"].get_marker() == "o"
     (segment,) = shown["95% interval over episodes (50 episodes)"].get_segments()
     assert segment[:, 0].tolist() == [5000, 5000] and segment[:, 1] == pytest.approx(wilson_interval(45, 50))
@@ -91,12 +91,12 @@ def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
     metrics = read_metrics(write_metrics(tmp_path / "metrics.csv", QAM, rows))
     figure = return_figure(metrics, episodes=4, behavior=-22.5, title="a title")
     assert figure is not None
-    axes, shown = panels_of(figure)[0], labelled(figure)
+    axes, shown = panels_of(figure)[0], labeled(figure)
     assert axes.get_ylabel() == "mean return of 2 seeds × 4 episodes" and figure.get_suptitle() == "a title"
     mean = shown["policy, mean over 2 seeds"]
     assert mean.get_xdata().tolist() == [10, 20] and mean.get_ydata().tolist() == [-20, 10]
     assert [line.get_ydata().tolist() for line in axes.lines if line.get_linewidth() < 1] == [[-30, 5], [-10, 15]]
-    assert set(shown["behaviour flow alone (-22.5)"].get_ydata()) == {-22.5}
+    assert set(shown["behavior flow alone (-22.5)"].get_ydata()) == {-22.5}
     assert axes.get_ylim()[0] < -30 and axes.get_ylim()[1] > 15
     assert save_figure(return_figure(metrics, 4), tmp_path / "return.png") is True
     assert (
@@ -126,8 +126,8 @@ def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool
     figure = success_figure(metrics, episodes=10, cells=["a=1", "a=1", "a=2", "a=2"])
     assert figure is not None
     (axes,) = figure.axes
-    told, cross = axes.collections[-2:]
-    assert told.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
+    marks, cross = axes.collections[-2:]
+    assert marks.get_label() == "diverged" and to_hex(cross.get_edgecolor()[0]) == ORANGE
     np.testing.assert_allclose(cross.get_offsets(), [[at, 0.01 * at + 0.2]])
 
 
@@ -140,8 +140,8 @@ def test_a_diverged_member_without_a_value_of_a_metric_has_no_cross() -> None:
     }
     figure = metrics_figure(metrics, ["time_to_goal"], episodes=5)
     assert figure is not None
-    (told,) = figure.axes[0].collections
-    assert told.get_label() == "diverged" and len(told.get_offsets()) == 0
+    (marks,) = figure.axes[0].collections
+    assert marks.get_label() == "diverged" and len(marks.get_offsets()) == 0
 
 
 def test_nothing_is_written_without_an_evaluation_or_without_losses(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from matplotlib.patches import Circle
 from qam_torch.plotting.mazes import trajectories_figure
 from qam_torch.plotting.style import save_figure
 from qam_torch.types import MazeLayout, QamError
-from tests.helpers.metric_rows import is_png, labelled, panels_of
+from tests.helpers.metric_rows import is_png, labeled, panels_of
 
 BLUE, VERMILION = "#0072b2", "#d55e00"
 
@@ -49,17 +49,17 @@ def test_paths_are_coloured_by_outcome_over_the_maze(layout: MazeLayout) -> None
     assert (*axes.get_xlim(), *axes.get_ylim()) == layout.extent and axes.get_aspect() == 1
     (goal,) = [patch for patch in axes.patches if isinstance(patch, Circle)]
     assert goal.center == layout.goal and goal.radius == layout.goal_radius
-    shown = labelled(figure)
+    shown = labeled(figure)
     for name, place in (("start", layout.start), ("goal", layout.goal)):
         assert tuple(np.ravel(shown[name].get_data())) == place
     assert axes.get_title(loc="left") == "policy: 1 of 3 reached the goal" and figure.get_suptitle() == "a title"
 
 
 def test_two_policies_are_compared_side_by_side(tmp_path: Path, layout: MazeLayout) -> None:
-    compare = (PATHS[1:], np.array([False, False]), "behaviour flow alone")
+    compare = (PATHS[1:], np.array([False, False]), "behavior flow alone")
     figure = trajectories_figure(layout, PATHS[:1], np.array([True]), compare=compare)
     titles = [axes.get_title(loc="left") for axes in panels_of(figure)]
-    assert titles == ["policy: 1 of 1 reached the goal", "behaviour flow alone: 0 of 2 reached the goal"]
+    assert titles == ["policy: 1 of 1 reached the goal", "behavior flow alone: 0 of 2 reached the goal"]
     assert paths_of(figure, 1, VERMILION) == [path.tolist() for path in PATHS[1:]]
     assert save_figure(trajectories_figure(layout, PATHS[:1], [True], compare=compare), tmp_path / "maze.png")
     assert is_png(tmp_path / "maze.png")

@@ -10,7 +10,7 @@ import pytest
 from qam_torch.plotting.evaluation_curves import return_figure, success_figure
 from qam_torch.plotting.step_axis import step_of_update
 from qam_torch.plotting.training_curves import losses_figure
-from tests.helpers.metric_rows import both_phases, labelled, panels_of
+from tests.helpers.metric_rows import both_phases, labeled, panels_of
 
 
 def test_a_divergence_before_the_first_online_update_stands_in_the_offline_phase() -> None:
@@ -46,4 +46,4 @@ def test_the_phase_change_is_shown(
             assert ends == ([shaded] if shaded else [])
         assert label == (figure.get_supxlabel() or panels_of(figure)[0].get_xlabel())
     success = success_figure(metrics, 4)
-    assert success is not None and labelled(success)["policy"].get_xdata().tolist() == points
+    assert success is not None and labeled(success)["policy"].get_xdata().tolist() == points

@@ -17,7 +17,7 @@ from tests.helpers.metric_rows import (
     QAM_F,
     TERMINAL,
     is_png,
-    labelled,
+    labeled,
     panels_of,
     training_rows,
     write_metrics,
@@ -46,7 +46,7 @@ def test_a_mean_lies_in_a_band_from_the_least_to_the_greatest(tmp_path: Path) ->
     figure = losses_figure(read_metrics(write_metrics(tmp_path / "metrics.csv", names, rows)))
     assert figure is not None
     (axes,) = panels_of(figure)
-    shown = labelled(figure)
+    shown = labeled(figure)
     assert axes.get_title(loc="left") == "Q targets" and set(shown) == {"mean", "min to max"}
     assert shown["mean"].get_ydata().tolist() == [1, 2, 3]
     corners = shown["min to max"].get_paths()[0].vertices
@@ -54,7 +54,7 @@ def test_a_mean_lies_in_a_band_from_the_least_to_the_greatest(tmp_path: Path) ->
 
     single = losses_figure(read_metrics(write_metrics(tmp_path / "single.csv", names, rows[:1])))
     assert single is not None
-    (segment,) = labelled(single)["min to max"].get_segments()
+    (segment,) = labeled(single)["min to max"].get_segments()
     assert segment.tolist() == [[1, -4], [1, 10]]
 
 

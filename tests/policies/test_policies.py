@@ -1,4 +1,4 @@
-"""Acting rules on closed-form networks."""
+"""Action selection with closed-form networks."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_guided_field_adds_a_quadratic_values_guidance_after_the_first_step() 
     torch.testing.assert_close(out, torch.full((1, 1, 1), half + 0.5 * velocity))
 
 
-def test_latent_policy_starts_the_flow_where_it_is_told_to() -> None:
+def test_latent_policy_starts_the_flow_at_its_latent() -> None:
     policy = LatentPolicy(FlowPolicy(constant(0.25), 1, 3), lambda s, z: 2 * z.tanh() + s, 1)
     assert set(policy.draws(4)) == {"latent_noise"} and policy.draws(4)["latent_noise"].shape == (4, 1)
     out = policy(torch.full((1, 1, 1), 0.1), {"latent_noise": torch.full((1, 1, 1), 0.2)})

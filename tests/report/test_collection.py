@@ -18,7 +18,7 @@ from tests.helpers.made_up_runs import make_run
 from tests.helpers.runs import Fit
 
 
-def told(collection: Collection) -> dict[str, tuple[str, str]]:
+def statuses(collection: Collection) -> dict[str, tuple[str, str]]:
     """Run -> status and why."""
     return {run.name: (run.status, run.why) for run in collection.runs}
 
@@ -76,7 +76,7 @@ def test_a_path_without_runs_is_an_error(tmp_path: Path, path: str, message: str
 def test_a_run_that_is_not_finished_says_how_far_it_came(tmp_path: Path) -> None:
     run = make_run(tmp_path, finished=False, offline=100_000, online=100_000, reached=150_000)
     found = collect([tmp_path])
-    assert told(found)[run.name] == ("unfinished", "it was to make 100,000 updates and 100,000 online steps")
+    assert statuses(found)[run.name] == ("unfinished", "planned: 100,000 updates and 100,000 online steps")
     assert found.runs[0].reached == "online step 50,000" and len(counted(found)) == 3
 
 
@@ -99,8 +99,8 @@ BROKEN: dict[str, tuple[Damage, str]] = {
     "binary metrics": (lambda run: (run / "metrics.csv").write_bytes(b"\xff\x00"), "'metrics.csv' cannot be read"),
     "success of 7": (lambda run: cell(run, "evaluation/success", "7"), "a success outside of [0, 1]"),
     "no seed": (lambda run: cell(run, "seed", ""), "rows without a seed"),
-    "no evaluation": (lambda run: keep_lines(run, 1), "it was not evaluated once"),
-    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "it was not evaluated once"),
+    "no evaluation": (lambda run: keep_lines(run, 1), "it has no evaluation"),
+    "no metrics": (lambda run: (run / "metrics.csv").unlink(), "it has no evaluation"),
     "empty": (lambda run: [path.unlink() for path in run.iterdir()], "the directory is empty"),
     "diverged": (lambda run: fail(run), "it failed: seed=1 diverged"),
 }
@@ -135,9 +135,9 @@ def test_a_broken_run_is_listed_with_its_reason_and_takes_no_other_along(tmp_pat
     function, why = BROKEN[damage]
     function(bad)
     found = collect([tmp_path])
-    status, reason = told(found)[bad.name]
+    status, reason = statuses(found)[bad.name]
     assert status == "broken" and why in reason and str(tmp_path) not in reason
-    assert told(found)[good.name] == ("finished", "") and len(counted(found)) == 3
+    assert statuses(found)[good.name] == ("finished", "") and len(counted(found)) == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -145,7 +145,7 @@ def test_a_directory_that_cannot_be_read_is_a_broken_run(tmp_path: Path) -> None
     make_run(tmp_path)
     barred = tmp_path / "barred"
     barred.mkdir(mode=0)
-    assert told(collect([tmp_path]))["barred"][0] == "broken"
+    assert statuses(collect([tmp_path]))["barred"][0] == "broken"
     barred.chmod(0o700)
 
 
@@ -153,7 +153,7 @@ def test_a_run_that_failed_after_evaluations_says_why_and_they_count(tmp_path: P
     run = make_run(tmp_path, finished=False, reached=50_000)
     (run / "failed.txt").write_text("critic/loss is infinite or NaN; last good checkpoint: x\n")
     found = collect([tmp_path])
-    assert told(found)[run.name] == ("unfinished", "failed: critic/loss is infinite or NaN") and counted(found)
+    assert statuses(found)[run.name] == ("unfinished", "failed: critic/loss is infinite or NaN") and counted(found)
 
 
 def test_a_torn_last_line_and_a_damaged_summary_cost_nothing_but_the_word_finished(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_torn_last_line_and_a_damaged_summary_cost_nothing_but_the_word_finish
         file.write("150000,offl")
     (run / "summary.json").write_text("{")
     found = collect([tmp_path])
-    assert told(found)[run.name] == ("unfinished", "its summary.json is damaged")
+    assert statuses(found)[run.name] == ("unfinished", "its summary.json is damaged")
     assert found.runs[0].reached == "update 100,000" and len(counted(found)) == 3
 
 
@@ -249,27 +249,27 @@ def test_the_same_seed_of_the_same_settings_counts_once_from_where_it_came_furth
     short, far = make_run(tmp_path / "a", seeds=(1, 2)), make_run(tmp_path / "b", seeds=(1,), offline=200_000)
     alone = make_run(tmp_path / "c", seeds=(2,), reached=50_000, finished=False)
     found = collect([tmp_path])
-    runs = told(found)
-    assert runs[f"a/{short.name}"] == ("finished", f"seed=1 counts from b/{far.name}, which has the same settings")
-    assert runs[f"c/{alone.name}"][0] == "left out" and f"counts from a/{short.name}" in runs[f"c/{alone.name}"][1]
+    runs = statuses(found)
+    assert runs[f"a/{short.name}"] == ("finished", f"seed=1 is counted from b/{far.name}, which has the same settings")
+    assert runs[f"c/{alone.name}"][0] == "left out" and f"is counted from a/{short.name}" in runs[f"c/{alone.name}"][1]
     members = members_of(found.counted)
     assert sorted(zip(members.seed, members.run.str[0], strict=True)) == [(1, "b"), (2, "a")]
 
 
-def test_which_member_of_a_grid_counts_from_elsewhere_is_told_by_its_name(tmp_path: Path) -> None:
+def test_member_of_a_grid_that_counts_from_another_run_is_named(tmp_path: Path) -> None:
     make_run(tmp_path, overrides=("algo.inv_temp=3",), seeds=(1, 2), name="alone")
     make_run(tmp_path, seeds=(1, 2, 1, 2), population={"inv_temp": (1, 1, 3, 3)}, name="grid")
-    told_of_grid = "seed=1,inv_temp=3, seed=2,inv_temp=3 counts from alone, which has the same settings"
-    assert told(collect([tmp_path]))["grid"] == ("finished", told_of_grid)
+    reason_of_grid = "seed=1,inv_temp=3, seed=2,inv_temp=3 is counted from alone, which has the same settings"
+    assert statuses(collect([tmp_path]))["grid"] == ("finished", reason_of_grid)
 
 
 def test_an_earlier_run_of_the_same_name_does_not_count_unless_it_is_alone(tmp_path: Path) -> None:
     run = make_run(tmp_path, name="seed1", success=0.5, offline=50_000)
     shutil.copytree(run, tmp_path / "seed1.old-1")
-    runs = told(collect([tmp_path]))
-    assert runs["seed1.old-1"] == ("left out", "an earlier run, since made anew as seed1") and runs["seed1"][1] == ""
+    runs = statuses(collect([tmp_path]))
+    assert runs["seed1.old-1"] == ("left out", "an earlier run, since repeated as seed1") and runs["seed1"][1] == ""
     shutil.rmtree(run)
-    assert told(collect([tmp_path]))["seed1.old-1"] == ("finished", "")
+    assert statuses(collect([tmp_path]))["seed1.old-1"] == ("finished", "")
 
 
 @pytest.mark.slow
@@ -316,6 +316,6 @@ def test_a_sweep_tells_why_its_runs_failed_and_which_left_nothing(tmp_path: Path
     record(tmp_path, 1, cut, "failed", "its process was killed")
     record(tmp_path, 2, tmp_path / "never", "failed", "no data")
     found = collect([tmp_path])
-    assert told(found)[cut.name][1] == "it was to make 100,000 updates; failed in its sweep: its process was killed"
-    assert told(found)[good.name] == ("finished", "")
+    assert statuses(found)[cut.name][1] == "planned: 100,000 updates; failed in its sweep: its process was killed"
+    assert statuses(found)[good.name] == ("finished", "")
     assert [(one.what, one.why) for one in found.missing] == [("run seed=2", "failed: no data")]

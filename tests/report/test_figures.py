@@ -106,7 +106,9 @@ def test_profiles_are_compared_on_the_tasks_of_all(tmp_path: Path) -> None:
     panels = profiles(groups(tmp_path), ENV)
     fql, qam = (line.get_ydata() for line in drawn(panels).lines)
     assert np.flatnonzero(np.diff(fql)).tolist() == [59] and np.flatnonzero(np.diff(qam)).tolist() == [29]
-    assert panels is not None and panels.caption.endswith("After 100k updates only tasks of all methods count: 1.")
+    assert panels is not None and panels.caption.endswith(
+        "After 100k updates only tasks that all methods share are included: 1."
+    )
 
 
 def test_methods_without_a_task_in_common_have_no_profiles(tmp_path: Path) -> None:

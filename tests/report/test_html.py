@@ -36,7 +36,7 @@ def test_published_curves_are_dashed_in_the_colour_of_the_own_ones(written: Path
     text = (written / "report.html").read_text()
     domain = re.findall(r'<div class="panel">.*?(<svg.*?</svg>)', text, re.DOTALL)[0]
     lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', domain, re.DOTALL)
-    colours = [(style, color) for style in lines for color in re.findall("stroke: (#.{6})", style)]
-    own = {color for style, color in colours if "dasharray" not in style}
-    dashed = {color for style, color in colours if "dasharray: 4.8" in style}
+    colors = [(style, color) for style in lines for color in re.findall("stroke: (#.{6})", style)]
+    own = {color for style, color in colors if "dasharray" not in style}
+    dashed = {color for style, color in colors if "dasharray: 4.8" in style}
     assert len(dashed) == 2 and dashed < own  # qam and fql; dac was run on one task only

@@ -72,7 +72,7 @@ def test_a_run_that_begins_online_has_no_figure_of_an_offline_phase(tmp_path: Pa
     assert found.step == (0, 100_000) and found.published is not None and found.same_step
 
 
-def test_an_environment_without_tasks_or_success_is_told_by_its_return(tmp_path: Path) -> None:
+def test_an_environment_without_tasks_or_success_is_reported_by_its_return(tmp_path: Path) -> None:
     run = make_run(tmp_path, env=ENV)
     config = (run / "config.yaml").read_text().replace("task: 1\n", "task: null\n")
     (run / "config.yaml").write_text(config.replace("dataset: cube-double-play-v0", "dataset: pendulum/random-v0"))
@@ -126,7 +126,7 @@ def test_all_domains_are_pooled_for_a_method_with_one_cell_in_each(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_all_domains_are_told_at_steps_to_which_every_domain_has_come(tmp_path: Path) -> None:
+def test_all_domains_are_reported_at_steps_that_every_domain_reached(tmp_path: Path) -> None:
     """At others the figure would be that of some domains, and jump where one is lost."""
     make_run(tmp_path, env=ENV, seeds=(1, 2, 3, 4), offline=200_000, online=50_000)
     make_run(tmp_path, env="scene-play", seeds=(1, 2), offline=100_000)
@@ -153,7 +153,7 @@ def test_the_published_figure_of_the_same_step_stands_beside_own_ones(tmp_path: 
     assert [one.published for one in of_tasks(collection)] == [
         published().curve("QAM", ENV, task).at(200_000) for task in range(1, 6)
     ]
-    assert "stops after 200k updates; the published runs go on, to 0.64 after 1M updates" in notes(collection)
+    assert "stops after 200k updates; the published runs continue to 0.64 after 1M updates" in notes(collection)
 
 
 @pytest.mark.slow
@@ -184,7 +184,7 @@ def test_intervals_that_touch_overlap_and_of_less_than_five_seeds_nothing_is_dec
     assert found.overlap is None and found.mean.bounded and found.difference is not None
 
 
-def test_intervals_that_are_told_as_touching_are_not_apart(tmp_path: Path) -> None:
+def test_intervals_that_are_printed_as_touching_are_not_apart(tmp_path: Path) -> None:
     """A published interval from 0.0017 on, and own runs that never succeeded: both begin at 0.00."""
     make_run(tmp_path, algo="fql", env="puzzle-4x4-play", task=2, seeds=range(5), offline=300_000, success=0.0)
     (found,) = of_tasks(collect([tmp_path]), "puzzle-4x4-play")
@@ -192,7 +192,7 @@ def test_intervals_that_are_told_as_touching_are_not_apart(tmp_path: Path) -> No
     assert found.overlap is True
 
 
-def test_where_own_runs_stop_between_published_steps_both_steps_are_told(tmp_path: Path) -> None:
+def test_where_own_runs_stop_between_published_steps_both_steps_are_reported(tmp_path: Path) -> None:
     make_run(tmp_path, offline=175_000, every=25_000)
     shared, last = of_tasks(collect([tmp_path]))
     assert shared.step == (150_000, 0) and shared.same_step
@@ -205,21 +205,21 @@ def test_where_no_step_is_shared_the_published_one_before_is_taken(tmp_path: Pat
     assert offline.step == (180_000, 0) and offline.published is not None
     assert offline.published[:2] == (150_000, 0) and not offline.same_step
     assert online.published is None  # theirs began after a million updates
-    assert "nothing is published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
+    assert "no results are published" not in notes(collect([tmp_path]))  # a task, not the domain: see below
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        ({"offline": 40_000, "every": 20_000}, "nothing is published at or before 40k updates"),
-        ({"offline": 100_000, "online": 50_000}, "nothing is published of an online phase after 100k updates"),
+        ({"offline": 40_000, "every": 20_000}, "no results are published at or before 40k updates"),
+        ({"offline": 100_000, "online": 50_000}, "no results are published for an online phase after 100k updates"),
     ],
 )
-def test_why_nothing_stands_beside_a_domain_is_told(tmp_path: Path, arguments: dict, told: str) -> None:
+def test_why_nothing_stands_beside_a_domain_is_reported(tmp_path: Path, arguments: dict, message: str) -> None:
     for task in range(1, 6):
         make_run(tmp_path, task=task, **arguments)
-    assert told in notes(collect([tmp_path]))
+    assert message in notes(collect([tmp_path]))
 
 
 def test_some_of_a_domains_tasks_are_not_compared_with_all_of_them(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_some_of_a_domains_tasks_are_not_compared_with_all_of_them(tmp_path: Pat
     collection = collect([tmp_path])
     assert all(found.published is None and found.tasks == 4 for found in of_domain(collection))
     assert all(found.published is not None for found in of_tasks(collection))
-    assert "4 of 5 tasks are not to be compared" in notes(collection)
+    assert "4 of 5 tasks cannot be compared" in notes(collection)
 
 
 @pytest.mark.slow
@@ -271,5 +271,5 @@ def test_methods_are_compared_at_the_end_of_each_phase(tmp_path: Path) -> None:
     make_run(tmp_path, online=50_000, success=lambda seed, step: 0.5 if step > 100_000 else 0.1)
     make_run(tmp_path, algo="fql", online=50_000, success=0.3)
     table = improvement(collect([tmp_path]).groups[ENV], "", "")
-    told = [[row[2], row[4]] for row in table.rows]  # of fql over qam
-    assert told == [["100k updates", "1.00 [1.00, 1.00]"], ["100k updates + 50k steps", "0.00 [0.00, 0.00]"]]
+    compared = [[row[2], row[4]] for row in table.rows]  # of fql over qam
+    assert compared == [["100k updates", "1.00 [1.00, 1.00]"], ["100k updates + 50k steps", "0.00 [0.00, 0.00]"]]

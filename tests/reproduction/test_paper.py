@@ -70,40 +70,40 @@ def test_without_the_online_phase(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     {
-        "--methods qam,foo": "--methods foo is not of the paper: choose from bam, cgql",
-        "--domains cube": "--domains cube is not of the paper: choose from scene-play",
-        "--tasks 6": "--tasks 6 is not of the paper: choose from 1, 2, 3, 4, 5",
+        "--methods qam,foo": "--methods foo is not in the paper: choose from bam, cgql",
+        "--domains cube": "--domains cube is not in the paper: choose from scene-play",
+        "--tasks 6": "--tasks 6 is not in the paper: choose from 1, 2, 3, 4, 5",
         "--methods ,": "argument --methods: expected at least one value",
         "--methods rlpd --offline": "rlpd has no offline phase",
         "--methods qam,rql": "--methods rql has no published online phase: give --offline",
-        "algo.lr=3": "algo.lr=3 would make other runs than the published ones",
-        "seeds=[1]": "would make other runs",
+        "algo.lr=3": "algo.lr=3 changes the published runs",
+        "seeds=[1]": "changes the published runs",
         "--bench /nowhere": "no file '/nowhere': write it with qam-bench --json",
         "--launch moon": "invalid choice: 'moon'",
     }.items(),
 )
-def test_other_runs_are_refused(words: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_runs_are_refused(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["paper", *words.split()]) == 1
     captured = capsys.readouterr()
-    assert told in captured.err and len(captured.err.strip().splitlines()) == 1 and not captured.out
+    assert message in captured.err and len(captured.err.strip().splitlines()) == 1 and not captured.out
 
 
 def test_hours_come_from_a_measurement_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(PART) == 0
-    assert "not known for qam, fql" in capsys.readouterr().out
+    assert "unknown for qam, fql" in capsys.readouterr().out
     assert main([*PART, "--bench", str(bench_file(tmp_path / "bench.json"))]) == 0
     out = capsys.readouterr().out
     assert "GPU hours   3 by measurements on NVIDIA H100" in out  # 2 tasks x 1.5 million updates x 3.6 ms
     assert (
         "measured with 46 observations and chunks of 5 x 5 numbers, for scene-play" in out
-        and "not known for fql; measure" in out
+        and "unknown for fql: measure" in out
     )
     damaged = tmp_path / "damaged.json"
     damaged.write_text("[]")
     assert main([*PART, "--bench", str(damaged)]) == 1
-    assert "is no file of qam-bench" in capsys.readouterr().err
+    assert "is not a file of qam-bench" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("change", [{"population": 1}, {"precision": "bf16-mixed"}, {"algo": "bam"}])
@@ -121,8 +121,8 @@ def test_a_checkpoint_is_as_large_as_was_said(tiny_fit: Fit, tmp_path: Path) -> 
     words = ["algo=qam_e", "seeds=[1,2]", "algo.value_hidden_dims=[128,128]"]
     run = tiny_fit(tmp_path / "run", *words, "logger=csv")
     size = (run.directory / "checkpoints" / "last.ckpt").stat().st_size
-    told = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
-    assert told <= size <= 1.1 * told + 200_000  # names, and the generators' states
+    predicted = cost_of(read_settings(compose([*TINY, "experiment=quickstart", *words]))).checkpoint
+    assert predicted <= size <= 1.1 * predicted + 200_000  # names, and the generators' states
 
 
 @pytest.mark.slow

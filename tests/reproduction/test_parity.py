@@ -93,7 +93,7 @@ def test_the_written_curves_have_both_codes(tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--runs", "fql-maze"], "--runs fql-maze is not recorded: choose from qam-pointmaze-medium-navigate, "),
-        (["algo.lr=1"], "algo.lr=1 would make other runs than the recorded ones: leave it out, or use qam-train"),
+        (["algo.lr=1"], "algo.lr=1 changes the recorded runs: leave it out, or use qam-train"),
     ],
 )
 def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

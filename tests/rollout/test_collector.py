@@ -30,14 +30,14 @@ class Toy(gymnasium.Env):
     """Terminates after 2 to 7 steps, by seed; what is seen depends on the seed, all actions and both generators.
 
     trouble  what happens at the second step of the second episode: "raise", "nan" or "inf"
-    tells    whether it says if the episode succeeded, which it does where it terminates with an odd last number
+    reports  whether info has "success"; an episode succeeds if it terminates with an odd last number
     """
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (3,))
     action_space = gymnasium.spaces.Box(-1.0, 1.0, (2,))
 
-    def __init__(self, trouble: str = "", tells: bool = True) -> None:
-        self.trouble, self.tells, self.episode = trouble, tells, -1
+    def __init__(self, trouble: str = "", reports: bool = True) -> None:
+        self.trouble, self.reports, self.episode = trouble, reports, -1
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
@@ -58,7 +58,7 @@ class Toy(gymnasium.Env):
                 raise RuntimeError("the gripper fell off")
             reward, seen[1] = (np.inf, seen[1]) if self.trouble == "inf" else (reward, np.nan)
         end = self.t >= self.last
-        return seen, reward, end, False, {"success": end and self.last % 2} if self.tells else {}
+        return seen, reward, end, False, {"success": end and self.last % 2} if self.reports else {}
 
 
 def toy(**options: Any) -> gymnasium.Env:
@@ -107,12 +107,12 @@ def collector_of(
     streams: int = 1,
     h: int = 3,
     workers: int = 0,
-    tell: Callable[[str], None] = pytest.fail,
+    log: Callable[[str], None] = pytest.fail,
     execute_steps: int | None = None,
 ) -> EnvironmentCollector:
     count = len(rule.seeds) * streams
     pool = partial(EnvironmentPool, make, count, workers)
-    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, tell, execute_steps)
+    return EnvironmentCollector(rule, pool, rule.seeds.tolist(), streams, h, log, execute_steps)
 
 
 def gather(collector: EnvironmentCollector, steps: int) -> Experience:
@@ -286,13 +286,13 @@ def test_continues_bit_for_bit_at_every_step(
 
     steps = 20
     expected = gather(whole := fresh(), steps)
-    told = whole.statistics()
+    statistics = whole.statistics()
     now = fresh()
     for step in range(steps):
         now = continued(now, fresh(), tmp_path / "state")
         assert_same(now.collect(), steps_of(expected, step, step + 1))
     for name, values in now.statistics().items():
-        np.testing.assert_array_equal(values, told[name], err_msg=name)
+        np.testing.assert_array_equal(values, statistics[name], err_msg=name)
 
 
 @pytest.mark.slow
@@ -305,7 +305,7 @@ def test_continues_bit_for_bit_at_every_step(
     ],
 )
 def test_real_environments_continue_bit_for_bit(name: str, h: int, push: np.ndarray, tmp_path: Path) -> None:
-    """In the midst of a chunk, at an episode's last step and at its first, in environments that were made anew."""
+    """In the midst of a chunk, at an episode's last step and at its first, in environments that were made again."""
 
     def fresh() -> EnvironmentCollector:
         rule = Rule([4], h * len(push), noisy=True, push=np.tile(push, h))
@@ -358,15 +358,15 @@ class Changing(Toy):
 
 @pytest.mark.parametrize("way", ["seen", "hidden"])
 def test_an_environment_that_cannot_be_put_back_begins_a_new_episode(way: str, tmp_path: Path) -> None:
-    def fresh(tell: Callable[[str], None]) -> EnvironmentCollector:
+    def fresh(log: Callable[[str], None]) -> EnvironmentCollector:
         makes: Iterator[Make] = iter([toy, partial(Changing, way), toy])
-        return collector_of(lambda: next(makes)(), Rule([3, 4, 5], 6), tell=tell)
+        return collector_of(lambda: next(makes)(), Rule([3, 4, 5], 6), log=log)
 
-    told: list[str] = []
+    messages: list[str] = []
     whole = fresh(pytest.fail)
     gather(whole, 4)
-    other = continued(whole, fresh(told.append), tmp_path / "state")
-    assert told == ["1 of 3 environments could not be put back into the saved state: a new episode begins there"]
+    other = continued(whole, fresh(messages.append), tmp_path / "state")
+    assert messages == ["1 of 3 environments could not be restored to the saved state: a new episode begins there"]
     expected, seen = gather(whole, 20), gather(other, 20)
     assert seen.begins[0, :, 0].tolist() == [expected.begins[0, 0, 0], True, expected.begins[0, 2, 0]]
     for p in (0, 2):
@@ -374,16 +374,16 @@ def test_an_environment_that_cannot_be_put_back_begins_a_new_episode(way: str, t
     assert not seen.begins[1:, 1].any() and seen.observations[0, 1, 0, 0] == 0 and other._episode[1] == 1
 
 
-def test_an_environment_that_fails_as_it_is_put_back_is_told_too(tmp_path: Path) -> None:
+def test_an_environment_that_fails_as_it_is_put_back_is_reported_too(tmp_path: Path) -> None:
     Changing.made = 0
-    told: list[str] = []
+    messages: list[str] = []
 
     def fresh() -> EnvironmentCollector:
-        return collector_of(partial(Changing, "raise"), Rule([3], 6), tell=told.append)
+        return collector_of(partial(Changing, "raise"), Rule([3], 6), log=messages.append)
 
     gather(whole := fresh(), 4)
     other = continued(whole, fresh(), tmp_path / "state")
-    assert len(told) == 1 and "new episodes begin" in told[0] and "no second time" in told[0]
+    assert len(messages) == 1 and "new episodes begin" in messages[0] and "no second time" in messages[0]
     assert gather(other, 4).begins[:, 0, 0].tolist() == [True, False, False, False] and other._episode[0] == 1
 
 
@@ -395,19 +395,19 @@ def test_an_environment_that_fails_as_it_is_put_back_is_told_too(tmp_path: Path)
         ("inf", "non-finite reward"),
     ],
 )
-def test_a_failure_is_told_and_new_episodes_begin_after_it(trouble: str, words: str, tmp_path: Path) -> None:
+def test_a_failure_is_reported_and_new_episodes_begin_after_it(trouble: str, words: str, tmp_path: Path) -> None:
     def fresh(first: Make) -> EnvironmentCollector:
         makes: Iterator[Make] = iter([first, toy])
-        return collector_of(lambda: next(makes)(), Rule([3, 8], 6, noisy=True), tell=told.append)
+        return collector_of(lambda: next(makes)(), Rule([3, 8], 6, noisy=True), log=messages.append)
 
-    told: list[str] = []
+    messages: list[str] = []
     broken = fresh(partial(toy, trouble=trouble))
     with pytest.raises(EnvironmentFailure, match=f"environment 0 .*{words}"):
         gather(broken, 20)
     episodes, asked = broken._episode.copy(), broken.act.state_dict()["times"]
     other = continued(broken, fresh(toy), tmp_path / "state")
     again = continued(other, fresh(toy), tmp_path / "state")  # saved before it went on
-    assert told == ["the environments' states were lost: new episodes begin"] * 2
+    assert messages == ["the environments' states were lost: new episodes begin"] * 2
     assert again.statistics()["collection/episodes"].tolist() == episodes.tolist(), "what had ended has not been lost"
     assert np.array_equal(again.act.state_dict()["times"], asked)
     seen = gather(again, 3)
@@ -430,9 +430,9 @@ def test_a_state_does_not_change_with_what_follows() -> None:
     assert_same(gather(other, 11), expected)
 
 
-@pytest.mark.parametrize("tells", [True, False])
-def test_statistics_are_means_over_finished_episodes(tells: bool) -> None:
-    make, seeds, steps = partial(toy, tells=tells), [3, 8], 40
+@pytest.mark.parametrize("reports", [True, False])
+def test_statistics_are_means_over_finished_episodes(reports: bool) -> None:
+    make, seeds, steps = partial(toy, reports=reports), [3, 8], 40
     collector = collector_of(make, rule := Rule(seeds, 6), streams=2)
     collector.collect()
     begun = collector.statistics()
@@ -452,9 +452,9 @@ def test_statistics_are_means_over_finished_episodes(tells: bool) -> None:
         np.testing.assert_allclose(
             [found["collection/return"][p], found["collection/length"][p]], means[:2], rtol=1e-12
         )
-        assert 0 < means[2] < 1 if tells else means[2] == 0
-        np.testing.assert_array_equal(found["collection/success"][p], means[2] if tells else np.nan)
-    assert collector.statistics()["collection/episodes"].tolist() == [0, 0], "told once"
+        assert 0 < means[2] < 1 if reports else means[2] == 0
+        np.testing.assert_array_equal(found["collection/success"][p], means[2] if reports else np.nan)
+    assert collector.statistics()["collection/episodes"].tolist() == [0, 0], "reported once"
 
 
 def test_the_callers_numpy_generator_is_untouched() -> None:
@@ -471,7 +471,7 @@ def test_the_callers_numpy_generator_is_untouched() -> None:
     assert got == expected
 
 
-def test_sizes_that_do_not_fit_are_told() -> None:
+def test_sizes_that_do_not_fit_are_reported() -> None:
     with pytest.raises(QamError, match=r"shape \(1, 1, 5\)"):
         collector_of(toy, Rule([3], 5)).collect()
     with pytest.raises(QamError, match="4 environments.*2 members with 1 each"):

@@ -182,7 +182,7 @@ def test_a_grid_has_no_interval_over_its_members() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"members": 5}, "pool of 4"),
         ({"members": 0}, "at least 1"),
@@ -190,13 +190,13 @@ def test_a_grid_has_no_interval_over_its_members() -> None:
         ({"horizon_length": 9}, r"expected \(1, 4, 9\)"),
     ],
 )
-def test_sizes_that_do_not_fit_are_told(change: dict, told: str) -> None:
+def test_sizes_that_do_not_fit_are_reported(change: dict, message: str) -> None:
     arguments = {"members": 1, "episodes": 4, "horizon_length": 2, "action_dim": 1, "seed": 0, **change}
-    with EnvironmentPool(countdown, 4) as pool, pytest.raises(QamError, match=told):
+    with EnvironmentPool(countdown, 4) as pool, pytest.raises(QamError, match=message):
         evaluate(lambda o: np.zeros((1, 4, 2)), pool, **arguments)
 
 
-def test_non_finite_actions_are_told() -> None:
+def test_non_finite_actions_are_reported() -> None:
     with EnvironmentPool(countdown, 1) as pool, pytest.raises(QamError, match="non-finite actions"):
         evaluate(lambda o: np.full((1, 1, 2), np.nan), pool, 1, 1, 2, 1, seed=0)
 
@@ -273,8 +273,8 @@ def wrong(so_far: float | None, step: Step) -> float:
 
 
 def test_a_custom_metric_that_fails_is_named() -> None:
-    told = r"evaluation metric 'wrong' failed \(KeyError: 'nothing'\)"
-    with EnvironmentPool(countdown, 1, metrics=[wrong]) as pool, pytest.raises(EnvironmentFailure, match=told):
+    message = r"evaluation metric 'wrong' failed \(KeyError: 'nothing'\)"
+    with EnvironmentPool(countdown, 1, metrics=[wrong]) as pool, pytest.raises(EnvironmentFailure, match=message):
         evaluate(lambda o: np.ones((1, 1, 1)), pool, 1, 1, 1, 1, seed=0)
 
 
@@ -283,16 +283,16 @@ def seeds(so_far: float | None, step: Step) -> float:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "told"),
+    ("metrics", "message"),
     [
         ([partial(highest)], "has no name"),
         ([lambda so_far, step: 1.0], "has no name"),
-        ([highest, highest], "named 'highest', which is taken"),
-        ([seeds], "named 'seeds', which is taken"),
+        ([highest, highest], "named 'highest', which is reserved"),
+        ([seeds], "named 'seeds', which is reserved"),
     ],
 )
-def test_custom_metrics_have_names_of_their_own(metrics: list, told: str) -> None:
-    with pytest.raises(QamError, match=told):
+def test_custom_metrics_have_names_of_their_own(metrics: list, message: str) -> None:
+    with pytest.raises(QamError, match=message):
         EnvironmentPool(countdown, 1, metrics=metrics)
 
 

@@ -61,7 +61,7 @@ def test_other_suffixes_are_refused(name: str, tmp_path: Path) -> None:
         render_episodes(push, MAKE, 1, tmp_path / name, 4, 0)
 
 
-def test_no_renderer_is_told_and_leaves_no_film(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_renderer_is_reported_and_leaves_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing() -> str:
         raise QamError("no OpenGL backend renders")
 

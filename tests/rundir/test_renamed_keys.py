@@ -69,5 +69,5 @@ def test_a_finished_run_of_an_earlier_version_is_recognized(tiny_fit: Fit, tmp_p
 def test_a_key_of_an_earlier_version_in_a_custom_config_is_refused(tmp_path: Path) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "mine.yaml").write_text("# @package _global_\nsave_every: 10\n")
-    with pytest.raises(QamError, match="unknown key 'save_every': it is called checkpoint_every now"):
+    with pytest.raises(QamError, match="unknown key 'save_every': it is now checkpoint_every"):
         compose(["experiment=mine"], tmp_path)

@@ -39,7 +39,7 @@ def flat(config: DictConfig, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def told(*names: str) -> dict[str, Key]:
+def keys_of(*names: str) -> dict[str, Key]:
     """Full name -> key, of options and all that they begin with; the first has the say."""
     chains = [one for name in names for one in closure(OPTIONS[name], OPTIONS)]
     return {one.full_name(key): key for one in reversed(chains) for key in one.keys}
@@ -48,8 +48,8 @@ def told(*names: str) -> dict[str, Key]:
 @pytest.mark.parametrize(
     "algo", [name.partition("/")[2] for name in OPTIONS if name.count("/") == 1 and "algo/" in name]
 )
-def test_every_key_of_a_method_is_told_with_its_value(algo: str) -> None:
-    keys = told(f"algo/{algo}")
+def test_every_key_of_a_method_is_listed_with_its_value(algo: str) -> None:
+    keys = keys_of(f"algo/{algo}")
     expected = {
         name: value
         for name, value in composed("experiment=default", f"algo={algo}").items()
@@ -61,7 +61,7 @@ def test_every_key_of_a_method_is_told_with_its_value(algo: str) -> None:
     assert [name for name in keys if f"| `{name}` |" not in PAGES["algo"]] == []
 
 
-def test_every_key_beside_the_groups_is_told() -> None:
+def test_every_key_beside_the_groups_is_reported() -> None:
     own = [name for name in composed() if name.split(".")[0] not in ("algo", "env", "trainer", "logger")]
     assert len(own) > 30
     assert [name for name in own if f"| `{name}` |" not in PAGES["train"]] == []

@@ -11,7 +11,7 @@ from links import anchors, links, page_of, repository_path, rewritten
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("tests/**/*.md")]
-ROOMS = [path.name for path in (ROOT / "src" / "qam_torch").iterdir() if path.is_dir() and path.name[0] != "_"]
+PACKAGES = [path.name for path in (ROOT / "src" / "qam_torch").iterdir() if path.is_dir() and path.name[0] != "_"]
 EXAMPLES = {
     "src/qam_torch/algorithms/awac.py",
     "conf/algo/awac.yaml",
@@ -24,7 +24,7 @@ EXAMPLES = {
 }
 """Files that a reader of docs/add-a-method.md and docs/extend.md makes."""
 NAMED = re.compile(
-    rf"`((?:src|tests|scripts|conf|docs|benchmarks|notebooks|{'|'.join(ROOMS)})/[\w./-]+\.\w+)(?:::\w+)?`"
+    rf"`((?:src|tests|scripts|conf|docs|benchmarks|notebooks|{'|'.join(PACKAGES)})/[\w./-]+\.\w+)(?:::\w+)?`"
 )
 
 

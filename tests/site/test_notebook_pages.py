@@ -25,6 +25,7 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
         code("draw()", {"output_type": "display_data", "data": {"image/png": picture, "text/plain": ["<Figure>"]}}),
         code("", {"output_type": "stream", "text": "left out"}),
         code("x = '```'"),
+        code("helper = 1") | {"metadata": {"tags": ["hide-input"]}},
     ]  # fmt: skip
     page, pictures = notebook_page(json.dumps({"cells": cells}), "note")
     assert page.startswith("# Title\nWords.\n\n```python\nprint(1)\n2\n```\n\n```text\n1\n```\n\n<div")
@@ -32,10 +33,11 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
     assert "![Output of the cell above](note/0.png)" in page
     assert pictures == {"note/0.png": b"pixels"}
     assert "````python\nx = '```'\n````" in page
+    assert '<details markdown="1"><summary>Code</summary>\n\n```python\nhelper = 1\n```\n\n</details>' in page
 
 
 @pytest.mark.parametrize(
-    ("page", "told"),
+    ("page", "message"),
     [
         ("<a href='gone.html'>", "index.html links to gone.html, which does not exist"),
         ("<img src='gone.png'>", "index.html links to gone.png, which does not exist"),
@@ -45,10 +47,10 @@ def test_a_notebooks_page_shows_what_its_cells_left() -> None:
         ("<a href='other.html#here'><a href='#me' id='me'><a href='https://x.org'><a href='mailto:x@y'>", None),
     ],
 )
-def test_what_leads_nowhere_is_told(page: str, told: str | None, tmp_path: Path) -> None:
+def test_what_leads_nowhere_is_reported(page: str, message: str | None, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text(page)
     (tmp_path / "other.html").write_text("<h1 id='here'>")
-    assert problems(tmp_path) == ([told] if told else [])
+    assert problems(tmp_path) == ([message] if message else [])
 
 
 def test_a_site_without_pages_is_none(tmp_path: Path) -> None:

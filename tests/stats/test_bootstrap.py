@@ -35,7 +35,7 @@ def test_the_interval_of_two_seeds_is_between_the_two() -> None:
 def test_strata_are_drawn_each_for_itself() -> None:
     """Two tasks of seeds 0 and 1: a mean is k / 4 with a binomial k; 0 and 1 come up 1/16 of the time each."""
     assert task_mean(scores([0, 1], [0, 1]))[1:] == (0, 1)
-    # Eight tasks: below 2.5 % lie 0 to 3 of 16 heads (1.1 %), with 4 of 16 it is 3.8 %.
+    # Eight tasks: below 2.5% lie 0 to 3 of 16 heads (1.1%), with 4 of 16 it is 3.8%.
     assert task_mean(scores(*[[0, 1]] * 8))[1:] == pytest.approx((4 / 16, 12 / 16))
 
 

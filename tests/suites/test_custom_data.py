@@ -64,7 +64,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "minari"))
     monkeypatch.setattr(Algorithm, "update", unrecorded)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Minari's, that nobody is named as the data set's author
+        warnings.simplefilter("ignore")  # Minari's, that the dataset names no author
         yield tmp_path
 
 
@@ -216,7 +216,9 @@ def test_the_best_is_by_success_and_without_it_by_return(
 
 
 @pytest.mark.slow
-def test_a_goal_is_observed_success_is_told_and_episodes_end(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_goal_is_observed_success_is_reported_and_episodes_end(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = reach_file(here / "reach.npz")
     longest = 12 - 1  # the row at which an episode is cut has no next state
     result = fit("env=npz", f"path={path}", "env_id=qam_tests/Reach-v0", "run_dir=run", "algo.horizon_length=1")
@@ -261,16 +263,16 @@ def test_directories_are_named_after_the_environment_and_tell_files_apart() -> N
 
 
 MISTAKES = {
-    ("env=npz", "env_id=Pendulum-v1"): "env=npz needs path=..., e.g. path=my.npz, and got without it",
-    ("env=npz", "path=my.npz"): "env=npz needs env_id=..., e.g. env_id=Pendulum-v1",
+    ("env=npz", "env_id=Pendulum-v1"): "env=npz requires path=..., e.g. path=my.npz; got without it",
+    ("env=npz", "path=my.npz"): "env=npz requires env_id=..., e.g. env_id=Pendulum-v1",
     ("env=npz", "path=my.npz", "env_id=3"): "environment '3' cannot be made",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1"): "is an npz file, not an HDF5 file: train with env=npz path=",
-    ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 needs path=..., e.g. path=my.hdf5, and got without it",
+    ("env=hdf5", "env_id=Pendulum-v1"): "env=hdf5 requires path=..., e.g. path=my.hdf5; got without it",
     ("env=hdf5", "path=my.npz", "env_id=Pendulum-v1", "env.obs_keys=a"): "env.obs_keys=a is out of range: expected a",
-    ("env=minari",): "env=minari needs dataset=..., e.g. dataset=mujoco/hopper/medium-v0",
+    ("env=minari",): "env=minari requires dataset=..., e.g. dataset=mujoco/hopper/medium-v0",
     ("env=minari", "dataset=none/of-v0", "data.download=false"): "'none/of-v0' cannot be read or fetched",
     ("dataset=mujoco/hopper/medium-v0",): "unknown key 'dataset': did you mean env.dataset",
-    ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "task=2"): "task=2 is one of OGBench's single tasks: leave it out",
+    ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "task=2"): "task=2 selects a task of OGBench: leave it out",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "env.reward=sparse"): "unknown key 'env.reward'",
     ("env=npz", "path=my.npz", "env_id=Pendulum-v1", "data.path=x.npz"): "give the file as path=...",
     ("env=npz", "path=no.npz", "env_id=Pendulum-v1"): "no.npz does not exist",
@@ -291,16 +293,16 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("words", "told"), MISTAKES.items(), ids=["_".join(words) for words in MISTAKES])
+@pytest.mark.parametrize(("words", "message"), MISTAKES.items(), ids=["_".join(words) for words in MISTAKES])
 def test_a_mistake_is_one_sentence(
-    words: tuple[str, ...], told: str, here: Path, train: Train, capsys: pytest.CaptureFixture[str]
+    words: tuple[str, ...], message: str, here: Path, train: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pendulum_file(here / "my.npz")
     pendulum_file(here / "wide.npz", observations=np.zeros((40, 5)))
     small = [word for word in TINY if word.split("=")[0] not in {given.split("=")[0] for given in words}]
     assert train(*small, "run_dir=run", *words) == 1
     captured = capsys.readouterr()
-    assert told in one_sentence(captured.err) and captured.out.count("\n") <= 1
+    assert message in one_sentence(captured.err) and captured.out.count("\n") <= 1
     assert not (here / "run" / "config.yaml").exists()
 
 

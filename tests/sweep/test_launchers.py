@@ -102,7 +102,7 @@ def variables() -> dict[str, str]:
 
 
 def table(project: Path) -> dict[str, dict[str, str]]:
-    """sweep.csv of the newest sweep, by what tells its runs apart."""
+    """sweep.csv of the newest sweep, by what distinguishes its runs."""
     newest = max((project / "runs" / "sweeps").iterdir())
     with open(newest / "sweep.csv", newline="") as file:
         return {row["run"]: row for row in csv.DictReader(file)}
@@ -188,8 +188,8 @@ def test_an_interrupt_ends_all_and_leaves_the_table_so_far(project: Path, starte
     pids = [record.pid for record in begun(project)]
     process.send_signal(signal.SIGINT)
     assert process.wait(90) == 130, printed(process)
-    told = one_sentence(process.err.read_text())
-    assert told == "qam-train: interrupted; the same command with skip_completed=true continues"
+    message = one_sentence(process.err.read_text())
+    assert message == "qam-train: interrupted; the same command with skip_completed=true continues"
     assert "3 runs: 2 interrupted, 1 not started" in process.out.read_text()
     assert len(pids) == 2
     until(lambda: not any(map(is_alive, pids)), 30)

@@ -1,4 +1,4 @@
-"""What a sweep asks for, how its runs share a machine, and what is told of them at the end."""
+"""What a sweep requests, how its runs share a machine, and what it prints at the end."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_runs_of_one_directory_are_refused(
     tiny: Callable[..., list[str]], train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train("-m", *tiny(tmp_path / "run"), "seed=1,2") == 1
-    told = one_sentence(capsys.readouterr().err)
-    assert f"the runs 'seed=1' and 'seed=2' have the same directory '{tmp_path / 'run'}'" in told
+    message = one_sentence(capsys.readouterr().err)
+    assert f"the runs 'seed=1' and 'seed=2' have the same directory '{tmp_path / 'run'}'" in message
     assert not list(tmp_path.iterdir())
 
 
 def test_an_interval_needs_a_sweeper_that_searches() -> None:
     with pytest.raises(
-        QamError, match=r"is no list of values: give some, such as algo.inv_temp=1,3, or hydra/sweeper="
+        QamError, match=r"is not a list of values: give some, such as algo.inv_temp=1,3, or hydra/sweeper="
     ):
         parse_command_line(["-m", "algo.inv_temp=interval(1,2)"], read_settings)
 
@@ -136,7 +136,7 @@ def test_a_place_is_ones_own_until_it_is_left(tmp_path: Path) -> None:
         assert again == 0
 
 
-# What is told
+# Output
 
 
 def records(tmp_path: Path) -> list[Record]:
@@ -170,7 +170,7 @@ def test_a_damaged_record_takes_no_other_along(tmp_path: Path) -> None:
     Record.path(tmp_path, 1).write_text("{")
     found = read_records(tmp_path, frozenset())
     assert [record.outcome.ending for record in found] == ["finished", "failed", "resumed", "failed"]
-    assert "0001.json' is no record of a sweep's run" in found[1].outcome.reason
+    assert "0001.json' is not a record of a sweep" in found[1].outcome.reason
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed", "running"])
@@ -215,7 +215,7 @@ def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monk
 @pytest.mark.slow
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "LOCK_PATIENCE", 0.2)
-    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process works in '.*/run': wait for its end"):
+    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process uses '.*/run': wait until it ends"):
         tiny_fit(tmp_path / "run")
     tiny_fit(tmp_path / "run")
 
@@ -312,8 +312,8 @@ def test_a_launcher_that_stops_leaves_the_table_of_its_runs(
     monkeypatch.setattr(BasicLauncher, "launch", stopped)
     assert train("-m", *TINY, f"runs_root={tmp_path}", "seed=1,2") == 1
     captured = capsys.readouterr()
-    told = one_sentence(captured.err)
-    assert "the launcher stopped (the scheduler is away), see" in told
+    message = one_sentence(captured.err)
+    assert "the launcher stopped (the scheduler is away), see" in message
     (directory,) = (tmp_path / "sweeps").iterdir()
     assert "RuntimeError: the scheduler is away" in (directory / "error.log").read_text()
     assert "2 runs: 2 not started" in captured.out

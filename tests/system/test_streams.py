@@ -19,8 +19,8 @@ def test_missing_and_closed_streams_are_empty(closed: bool, monkeypatch: pytest.
         stream.close()
         monkeypatch.setattr(sys, name, stream if closed else None)
     with standard_streams(lasting=False):
-        print("to nobody", flush=True)
-        print("to nobody", file=sys.stderr)
+        print("to no reader", flush=True)
+        print("to no reader", file=sys.stderr)
         assert sys.stdin.read() == ""
 
 

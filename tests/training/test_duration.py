@@ -19,7 +19,7 @@ def schedule(**changes: int) -> Schedule:
     return Schedule(**{**values, **every, **changes})
 
 
-def told(
+def message(
     plan: Schedule,
     seconds: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,18 +46,18 @@ def test_compilation_and_evaluations_do_not_count(
         return 1000.0 if step == 10 or step % 30 == 0 else 1.0
 
     expected = "duration: about 100 s for 1,000 updates of 100 ms, evaluations not included\n"
-    assert told(schedule(), seconds, monkeypatch, capsys) == expected
+    assert message(schedule(), seconds, monkeypatch, capsys) == expected
 
 
 def test_updates_of_both_phases_are_counted_and_steps_without_updates_are_not_timed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     both = schedule(online_steps=104)
-    assert "about 110 s for 1,100 updates of 100 ms, evaluations and steps in the environment not" in told(
+    assert "about 110 s for 1,100 updates of 100 ms, evaluations and steps in the environment not" in message(
         both, lambda step: 1.0, monkeypatch, capsys
     )
     online = schedule(offline_steps=0, online_steps=1000, start_training=100)
-    assert "about 3.3 min for 1,000 online steps of 200 ms, evaluations not included" in told(
+    assert "about 3.3 min for 1,000 online steps of 200 ms, evaluations not included" in message(
         online, lambda step: 2.0 if step > 100 else 500.0, monkeypatch, capsys
     )
 
@@ -65,15 +65,15 @@ def test_updates_of_both_phases_are_counted_and_steps_without_updates_are_not_ti
 def test_a_run_that_continues_counts_what_is_left(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    offline = told(schedule(), lambda step: 1.0, monkeypatch, capsys, step=700)
+    offline = message(schedule(), lambda step: 1.0, monkeypatch, capsys, step=700)
     assert offline.startswith("duration: about 30 s for 300 updates of 100 ms")
     both = schedule(online_steps=1000)
-    online = told(both, lambda step: 2.0, monkeypatch, capsys, step=1600)
+    online = message(both, lambda step: 2.0, monkeypatch, capsys, step=1600)
     assert online.startswith("duration: about 80 s for 400 online steps of 200 ms")
 
 
 def test_a_short_run_has_no_estimate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told(schedule(), lambda step: 0.05, monkeypatch, capsys) == ""
+    assert message(schedule(), lambda step: 0.05, monkeypatch, capsys) == ""
 
 
 @pytest.mark.parametrize(

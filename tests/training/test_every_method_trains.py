@@ -129,9 +129,9 @@ def test_qam_eval_lets_the_trained_policy_act(whole: Whole, tmp_path: Path, monk
 
     run_episodes = episodes.evaluate
     monkeypatch.setattr(episodes, "evaluate", watched)
-    told = tmp_path / "outcome.json"
-    assert command.main([str(whole.last), "--episodes=2", "--workers=0", "--seed=1", f"--json={told}"]) == 0
-    outcome = json.loads(told.read_text())
+    outcome_file = tmp_path / "outcome.json"
+    assert command.main([str(whole.last), "--episodes=2", "--workers=0", "--seed=1", f"--json={outcome_file}"]) == 0
+    outcome = json.loads(outcome_file.read_text())
     assert outcome["seeds"] == list(SEEDS) and outcome["length"] == [EPISODE_STEPS] * 2
     trained = PopulationActor(whole.algorithm, stream="evaluate/1")
     assert len(done) == math.ceil(EPISODE_STEPS / H)

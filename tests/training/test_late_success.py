@@ -16,7 +16,7 @@ from qam_torch.training.callbacks.evaluation import EvaluationCallback
 from qam_torch.training.evaluator import Evaluator
 from qam_torch.training.plots import RunData, success
 from qam_torch.training.result_table import print_results
-from tests.helpers.metric_rows import labelled
+from tests.helpers.metric_rows import labeled
 
 RETURNS = {"return": np.array([[3.0, 1.0]]), "length": np.ones((1, 2), np.int64)}
 SILENT = Evaluation(RETURNS, 1.0)
@@ -67,7 +67,7 @@ def test_the_curve_begins_at_the_first_evaluation() -> None:
         "evaluation/return": np.array([3.0, np.nan, 3.0]),
     }
     figure = success(RunData("", metrics, 2, ["seed=1"], [""], SOLVED))
-    assert figure is not None and labelled(figure)["policy"].get_ydata().tolist() == [0.0, 0.5]
+    assert figure is not None and labeled(figure)["policy"].get_ydata().tolist() == [0.0, 0.5]
 
 
 @pytest.mark.parametrize("cells", [["a=1"] * 5, ["a=1", "a=2", "a=3", "a=4", "a=5"]])

@@ -151,7 +151,7 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
     run = tiny_fit(tmp_path / "run", *ONLINE, first, *changed)
     (group,) = checkpoint(run.directory, "last")["optimizer_states"][0]["param_groups"]
     assert group["lr"] == 0.002
-    for change, told in {
+    for change, message in {
         "algo=qam": "checkpoint's method is QAME but this run's QAM",
         "seeds=[1,2]": "number of members is 1 but this run's 2",
         "algo.horizon_length=3": "has shape",
@@ -159,7 +159,7 @@ def test_an_initial_checkpoint_may_be_of_other_numbers_but_not_of_other_sizes(ti
         "precision=float64": "precision is float32 but this run's float64",
         "data.normalize=standard": "data.normalize is none but this run's standard",
     }.items():
-        with pytest.raises(QamError, match=told):
+        with pytest.raises(QamError, match=message):
             tiny_fit(tmp_path / "other", *ONLINE, first, change)
 
 
@@ -168,13 +168,13 @@ def test_each_member_goes_on_as_the_one_that_it_was(tiny_fit: Fit, tmp_path: Pat
     grid = ["seeds=[1,2]", "population.inv_temp=[1,3]"]
     tiny_fit(tmp_path / "offline", *ONLINE, "online_steps=0", *grid)
     first = f"init_from={tmp_path}/offline"
-    for change, told in {
+    for change, message in {
         "seeds=[2,1]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=2,inv_temp=1: give the same seeds",
         "population.inv_temp=[3,1]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=1,inv_temp=3",
         "population.lr=[1e-3,1e-4]": "seed=1,inv_temp=1 of the checkpoint would continue as seed=1,lr",
     }.items():
         kept = [word for word in grid if word.split("=")[0].split(".")[0] != change.split("=")[0].split(".")[0]]
-        with pytest.raises(QamError, match=told):
+        with pytest.raises(QamError, match=message):
             tiny_fit(tmp_path / "run", *ONLINE, first, *kept, change)
     assert not (tmp_path / "run" / "checkpoints").exists()
     tiny_fit(tmp_path / "run", *ONLINE, first, *grid, "algo.lr=1e-3")
@@ -193,7 +193,7 @@ def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     {
         "num_envs=2": "num_envs=1 but this run num_envs=2",
         "replay_mode=balanced": "replay_mode=append but this run replay_mode=balanced",
@@ -202,12 +202,12 @@ def test_an_offline_run_can_be_given_an_online_phase(lone: RunResult, tiny_fit: 
     }.items(),
 )
 def test_an_online_run_of_other_settings_is_not_continued(
-    change: str, told: str, lone: RunResult, tiny_fit: Fit, tmp_path: Path
+    change: str, message: str, lone: RunResult, tiny_fit: Fit, tmp_path: Path
 ) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     last.write_bytes((lone.directory / "checkpoints" / "last.ckpt").read_bytes())
-    with pytest.raises(QamError, match=told):
+    with pytest.raises(QamError, match=message):
         tiny_fit(tmp_path / "run", *ONLINE, change, "resume=auto")
 
 

@@ -100,7 +100,7 @@ def test_a_member_that_acts_online_equals_its_lone_run(tiny_fit: Fit, tmp_path: 
 
 
 @pytest.mark.slow
-def test_large_seeds_are_told_apart() -> None:
+def test_large_seeds_are_distinguished() -> None:
     members = [Member(2**53, {}), Member(2**53 + 1, {})]
     assert find_member(members, None, {"seed": 2**53 + 1}) == find_member(members, f"seed={2**53 + 1}") == 1
     with pytest.raises(QamError, match="which no member has"):
@@ -142,7 +142,7 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "message"),
     [
         ({}, "got no address, which is true of 8 members"),
         ({"seed": 2, "inv_temp": 3}, "which of seed=2,discount=0.9,inv_temp=3; seed=2,discount=0.99,inv_temp=3$"),
@@ -162,8 +162,10 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
         ({"inv_temp": [3]}, r"inv_temp=\[3\] is out of range: expected a number"),
     ],
 )
-def test_an_address_that_is_not_of_one_member_is_refused(address: dict[str, Any], told: str, grid: RunResult) -> None:
-    with pytest.raises(QamError, match=told):
+def test_an_address_that_is_not_of_one_member_is_refused(
+    address: dict[str, Any], message: str, grid: RunResult
+) -> None:
+    with pytest.raises(QamError, match=message):
         qam_torch.load_policy(last(grid), **address)
 
 
@@ -212,33 +214,33 @@ def test_a_grid_that_makes_no_sense(word: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_list_without_its_end_is_told_as_it_was_given() -> None:
+def test_a_list_without_its_end_is_reported_as_it_was_given() -> None:
     with pytest.raises(QamError, match=r"^cannot read 'population.inv_temp=\[1,2' "):
         qam_torch.compose(["population.inv_temp=[1,2"])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("population.lr=1e-3,1e-4", r"^'population.lr=1e-3,1e-4' gives several values: add -m .* write a list as"),
         ("population=[1,2]", r"^cannot compose the configuration \(Error merging override population=\[1,2\]\)"),
     ],
 )
-def test_a_grid_is_told_as_it_was_given(word: str, told: str) -> None:
-    with pytest.raises(QamError, match=told):
+def test_a_grid_is_reported_as_it_was_given(word: str, message: str) -> None:
+    with pytest.raises(QamError, match=message):
         qam_torch.compose(["experiment=quickstart", word])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* both say")],
 )
-def test_a_list_for_the_seeds_and_a_grid(values: str, told: str) -> None:
+def test_a_list_for_the_seeds_and_a_grid(values: str, message: str) -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", f"algo.lr={values}"]
     grid = "population.inv_temp=[1,3]" if "1,2,3" in values else "population.lr=[1e-3,1e-4]"
-    with pytest.raises(QamError, match=told):
+    with pytest.raises(QamError, match=message):
         read_settings(qam_torch.compose([*words, grid]))
 
 
@@ -278,9 +280,9 @@ def test_it_stops_the_run_and_the_rest_can_go_on_without_it(
     words = [tmp_path / "run", *LOSING, "offline_steps=20"]
     with pytest.raises(DivergedError) as error:
         tiny_fit(*words)
-    told = str(error.value)
-    assert "training diverged: infinite or NaN gradient of seed=1,inv_temp=3 at update 11; lower algo.lr" in told
-    assert "resume=auto on_divergence=freeze" in told and "last.ckpt (update 10)" in told
+    message = str(error.value)
+    assert "training diverged: infinite or NaN gradient of seed=1,inv_temp=3 at update 11; lower algo.lr" in message
+    assert "resume=auto on_divergence=freeze" in message and "last.ckpt (update 10)" in message
     rest = tiny_fit(*words, "resume=auto", "on_divergence=freeze")
     assert [member.get("diverged") for member in rest.summary["members"]] == [None, None, AT, None]
     assert read_checkpoint(last(rest))["qam_torch"]["diverged"] == [None, None, AT, None]
@@ -298,7 +300,7 @@ def test_a_run_with_a_frozen_member_continues_bit_for_bit(
     spoil()
     words = [*LOSING, "on_divergence=freeze", "log_every=4", "eval_every=20"]
     straight = tiny_fit(tmp_path / "straight", *words, "offline_steps=24", plots=True)
-    assert "seed=1,inv_temp=3 diverged at update 11, and stays as it was" in capsys.readouterr().out
+    assert "seed=1,inv_temp=3 diverged at update 11 and is frozen" in capsys.readouterr().out
     tiny_fit(tmp_path / "run", *words, "offline_steps=16")
     tiny_fit(tmp_path / "run", *words, "offline_steps=24", "resume=auto")
     for part in ("divergence", "state_dict", "optimizer_states", "noise"):
@@ -327,12 +329,12 @@ def test_a_frozen_member_is_not_taken_up_again_without_a_word(
     spoil()
     tiny_fit(tmp_path / "run", *LOSING, "offline_steps=16", "on_divergence=freeze")
     before = (tmp_path / "run" / "config.yaml").read_text()
-    told = r"holds members that have diverged \(seed=1,inv_temp=3\): give on_divergence=freeze"
-    with pytest.raises(QamError, match=told):
+    message = r"holds members that have diverged \(seed=1,inv_temp=3\): give on_divergence=freeze"
+    with pytest.raises(QamError, match=message):
         tiny_fit(tmp_path / "run", *LOSING, "offline_steps=24", "resume=auto")
     assert (tmp_path / "run" / "config.yaml").read_text() == before
     online = [*LOSING, "online_steps=8", "start_training=6", f"init_from={tmp_path / 'run'}"]
-    with pytest.raises(QamError, match=told):
+    with pytest.raises(QamError, match=message):
         tiny_fit(tmp_path / "online", *online)
     assert not (tmp_path / "online" / "checkpoints").exists()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):  # before its first own checkpoint
@@ -386,7 +388,7 @@ def test_a_lost_member_does_nothing_in_evaluation_and_is_no_policy(
     assert np.isfinite(outcome.returns).all() and not filmed[0].any()
     sound = qam_torch.load_policy(last(run), lr=1e-3)
     assert np.isfinite(sound(np.ones(2))).all()
-    with pytest.raises(QamError, match=r"^the policy gives no finite action here, as can happen where training"):
+    with pytest.raises(QamError, match=r"^the policy returned a non-finite action, as can happen after training"):
         qam_torch.load_policy(last(run), lr=1e30)(np.ones(2))
     with pytest.raises(QamError, match=r"observation is not finite at \[1\]"):
         sound(np.array([0.0, np.nan]))

@@ -259,12 +259,12 @@ def unfinished(tiny_fit: Fit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize(("change", "told"), CHANGES.items(), ids=list(CHANGES))
-def test_a_checkpoint_of_another_run_is_refused(change: str, told: str, unfinished: Path, tiny_fit: Fit) -> None:
+@pytest.mark.parametrize(("change", "message"), CHANGES.items(), ids=list(CHANGES))
+def test_a_checkpoint_of_another_run_is_refused(change: str, message: str, unfinished: Path, tiny_fit: Fit) -> None:
     before = (unfinished / "checkpoints" / "last.ckpt").read_bytes()
     with pytest.raises(QamError) as error:
         tiny_fit(unfinished, "resume=auto", change)
-    assert told in str(error.value) and "give the same settings" in str(error.value)
+    assert message in str(error.value) and "give the same settings" in str(error.value)
     assert (unfinished / "checkpoints" / "last.ckpt").read_bytes() == before
     assert not list(unfinished.parent.glob("run.old-*"))
 
@@ -294,7 +294,7 @@ def test_without_resume_an_earlier_run_is_kept_beside(tiny_fit: Fit, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_told(
+def test_a_damaged_checkpoint_is_reported(
     tiny: Overrides, unfinished: Path, tmp_path: Path, train: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     whole = (unfinished / "checkpoints" / "last.ckpt").read_bytes()

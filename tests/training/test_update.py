@@ -50,7 +50,7 @@ def test_compiled_where_that_works(compiler: Callable[..., None], capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/dev/null/cache"), "Not a directory: '/dev/null/cache'"),
         (RuntimeError("failed to map segment\n\nSet TORCHDYNAMO_VERBOSE=1"), "failed to map segment"),
@@ -58,12 +58,12 @@ def test_compiled_where_that_works(compiler: Callable[..., None], capsys: pytest
     ],
 )
 def test_not_compiled_where_that_fails(
-    error: Exception, told: str, compiler: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    error: Exception, message: str, compiler: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     compiler(error)
     assert not compiles("auto")
     out = capsys.readouterr().out
-    assert out.startswith("the update is not compiled") and out.endswith(f"{told}\n")
+    assert out.startswith("the update is not compiled") and out.endswith(f"{message}\n")
     with pytest.raises(QamError, match="compile=true, but torch.compile fails here .*: give compile=false"):
         compiles(True)
     assert not compiles(False)

@@ -98,7 +98,7 @@ class Workload:
 
 
 def flop_counter() -> FlopCounterMode:
-    """Make a counter of matrix-product operations that also knows the products of recorded updates."""
+    """Make a counter of matrix-product operations that also counts the products of recorded updates."""
 
     def operations(summand: Sequence[int], a: Sequence[int], b: Sequence[int], **_: Any) -> int:
         return 2 * math.prod(a) * b[-1]

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DESCRIPTION = """\
-Checks in about two minutes that this machine computes updates as it should, and how fast: versions, device, memory and
-precision; eager, recorded and captured updates, CPU and GPU, whole and continued runs against each other; updates per
-second of QAM at the paper's size. Prints one block of text, which belongs into a bug report. The exit status is 1 if a
-check fails. On a CPU it lists what it could not check.
+Checks in about two minutes that this machine computes correct updates, and measures their speed: versions, device,
+memory and precision; eager against recorded and captured updates, CPU against GPU, uninterrupted against continued
+runs; updates per second of QAM at the paper's size. Prints one block of text for bug reports. The exit status is 1 if a
+check fails. On a CPU, the checks that need a GPU are listed as such.
 """
 
 
@@ -67,7 +67,7 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _outcome(check: Check, device: torch.device) -> tuple[str, str]:
-    """Status and text of a check; whatever is raised is a failure, so that the other checks still run."""
+    """Status and text of a check. Any exception counts as a failure, so that the other checks still run."""
     from qam_torch.doctor.checks import CheckFailed
 
     if check.needs_gpu and device.type == "cpu":

@@ -102,7 +102,7 @@ def _parser() -> Parser:
         help="one member only: its index, or an address such as seed=2,inv_temp=3 (default all)",
     )
     add("--policy", choices=("policy", "behavior"), default="policy",
-        help="what acts: the method's policy, or its behavior flow f_beta alone (default policy)")  # fmt: skip
+        help="the method's policy, or its behavior flow f_beta alone (default policy)")  # fmt: skip
     add("--seed", type=int, default=0, metavar="S", help="of episodes and noise of the policy, >= 0 (default 0)")
     add("--environments", type=int, metavar="N", help="most environments at a time, of all members together, >= 1 "
         "(default 100, or three per process where one takes more than 20 MB)")  # fmt: skip
@@ -112,7 +112,7 @@ def _parser() -> Parser:
         metavar="W",
         help="processes that step the environments; 0: this one (default one per core)",
     )
-    add("--metrics", action=ListOf, metavar="FUNCTION", help="custom metrics of episodes, such as my_module.my_metric")
+    add("--metrics", action=ListOf, metavar="FUNCTION", help="custom evaluation metrics, such as my_module.my_metric")
     add("--execute-steps", type=int, metavar="K", help="actions of a chunk that are executed before the policy chooses "
         "again, from 1 to algo.horizon_length (default those of the run)")  # fmt: skip
     add("--device", default="cpu", help="where the policy runs: cpu or cuda (default cpu)")
@@ -141,7 +141,7 @@ def _refuse_former_words(words: Sequence[str], parser: Parser) -> None:
         elif value != "null":
             others += [options[key][-1], value]
     if found:
-        raise QamError(f"options have another form now: write `{shlex.join(['qam-eval', *path, *others])}`")
+        raise QamError(f"options have a new form: write `{shlex.join(['qam-eval', *path, *others])}`")
 
 
 def _as_options(error: QamError) -> QamError:
@@ -175,7 +175,7 @@ def _print_table(evaluation: Evaluation, members: Sequence[dict[str, Any]]) -> N
     values = _by_member(evaluation)
     columns = [name for name in members[0] if name != "diverged"]
     custom = [name for name in values if name not in ("success", "success_95", "return", "length")]
-    heading = f"  {'success':>7}  95 % interval " if "success" in values else ""
+    heading = f"  {'success':>7}  95% interval  " if "success" in values else ""
     heading += f"  {'return':>8}  {'length':>7}" + "".join(f"  {name:>8}" for name in custom)
     print("  " + "  ".join(f"{name:>6}" for name in columns) + heading)
     for p, member in enumerate(members):

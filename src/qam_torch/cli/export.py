@@ -13,7 +13,7 @@ from qam_torch.types import QamError
 __all__ = ["main"]
 
 DESCRIPTION = """\
-Write a checkpoint's policy to a file, with the acting noise as an input and its provenance as metadata.
+Write a checkpoint's policy to a file, with the noise of action selection as an input and its provenance as metadata.
 """
 
 FORMATS = ("pt2", "onnx", "safetensors")

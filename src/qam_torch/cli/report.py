@@ -11,7 +11,7 @@ __all__ = ["main"]
 DESCRIPTION = """\
 Collect runs, finished or not, into a report: every evaluation in one table; success by task and domain with 95%
 stratified bootstrap intervals, interquartile means, performance profiles and probability of improvement; learning
-curves; all beside the published figures. What is broken or missing is listed. DIR gets
+curves; all beside the published figures. Broken and missing runs are listed. Files in DIR:
 
   report.html  one page with plots, needs nothing else        report.md, figures/  the same as Markdown
   report.tex   its tables                                     figures.csv          its figures, for programs
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     parser = Parser(prog="qam-report", description=DESCRIPTION)
     parser.add_argument("runs", nargs="+", metavar="RUNS", help="run directories, or any directories above them")
-    parser.add_argument("--out", default="report", metavar="DIR", help="where the report goes (default report)")
+    parser.add_argument("--out", default="report", metavar="DIR", help="directory of the report (default report)")
     options = parser.parse_args(arguments)
     from qam_torch.report.write import write_report
 

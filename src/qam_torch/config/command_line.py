@@ -43,7 +43,7 @@ SLURM = ("SlurmRuns", "SlurmLauncher")
 
 
 class Command(NamedTuple):
-    """What a command line asks for.
+    """The content of a command line.
 
     Attributes:
         flags: for Hydra, which wants them first.
@@ -61,7 +61,7 @@ class Command(NamedTuple):
 
 
 def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]) -> Command:
-    """Read the words of `qam-train`, and check every run that they ask for.
+    """Read the words of `qam-train`, and check every run that they describe.
 
     Hydra would report a misspelled key in several lines, and only when a sweep reaches its run.
 

@@ -106,11 +106,11 @@ def _renamed_key(key: str, value: Any) -> QamError:
     new = RENAMED_KEYS[key]
     if new == "precision" and value not in PRECISIONS:
         value = "float32"
-    return QamError(f"unknown key '{key}': it is called {new} now, so write {new}={'...' if value == '' else value}")
+    return QamError(f"unknown key '{key}': it is now {new}, write {new}={'...' if value == '' else value}")
 
 
 def _check_appended(words: Sequence[str], config: DictConfig) -> None:
-    """`+key=value` can add an option to an algorithm, which checks it itself; anywhere else nobody would read it."""
+    """Refuse `+key=value` except for an algorithm, which checks its own options: no other code would read the key."""
     for word in words:
         key = word.lstrip("+").partition("=")[0]
         appends = word.startswith("+") and not key.startswith(("algo.", "hydra.", "population")) and key not in GROUPS

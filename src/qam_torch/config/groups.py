@@ -63,7 +63,7 @@ def check_groups(overrides: Sequence[str]) -> None:
             raise QamError(f"unknown {group} '{choice}': {hint}")
         homes = [source.path for source in repository.get_sources() if source.is_config(f"{group}/{choice}")]
         if len(homes) > 1:
-            raise QamError(f"{group}={choice} is in {' and in '.join(homes)}: give yours another name")
+            raise QamError(f"{group}={choice} is in {' and in '.join(homes)}: rename yours")
 
 
 def _names_places(word: str) -> bool:
@@ -71,12 +71,12 @@ def _names_places(word: str) -> bool:
 
 
 def _added(overrides: Sequence[str]) -> list[str]:
-    """Where else than among the library's configs the overrides say that Hydra is to look."""
+    """Directories and packages besides the library's configs in which the overrides let Hydra search."""
     for word in filter(_names_places, overrides):
         places = OverridesParser.create().parse_override(word).value()
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
             raise QamError(
-                f"{word} is no list of places: give '{SEARCH_PATH}=[file://DIRECTORY]' or a list of pkg://PACKAGE"
+                f"{word} is not a list of directories: give '{SEARCH_PATH}=[file://DIRECTORY]' or a list of pkg://PACKAGE"
             )
         return places
     return []

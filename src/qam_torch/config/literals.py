@@ -21,7 +21,7 @@ _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
 def quoted(text: str) -> str:
-    """A text in Hydra's grammar, whatever characters are in it."""
+    """A text in Hydra's grammar, for any characters."""
     return QuotedString(text, Quote.single).with_quotes()
 
 

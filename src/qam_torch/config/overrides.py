@@ -38,7 +38,7 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
             choices.append([_written(override)])
         elif override.is_interval_sweep():
             raise QamError(
-                f"'{as_given(word)}' is no list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna"
+                f"'{as_given(word)}' is not a list of values: give some, such as {key}=1,3, or hydra/sweeper=qam_optuna"
             )
         elif isinstance(glob := override.value(), Glob):
             choices.append([f"{key}={name}" for name in glob.filter(options_of(override.key_or_group, overrides))])
@@ -73,7 +73,7 @@ def parsed(word: str) -> Override:
 
 
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
-    """The overrides of `population`, whose keys are free, as Hydra wants them where a key is new: ++population..."""
+    """The overrides of `population` as `++population...`, which Hydra requires for new keys."""
     return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
 
 

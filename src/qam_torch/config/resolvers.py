@@ -1,4 +1,4 @@
-"""What the configs compute: ${NAME:...}. Importing this makes OmegaConf know it."""
+"""Resolvers of the configs: ${NAME:...}. Importing this module registers them with OmegaConf."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class _Described(Protocol):
 
 
 def array_problem(spec: ArraySpec, array: _Described) -> str:
-    """What is wrong with the shape or the dtype of one array, e.g. "has shape (8,), expected (N, O)"; "" if nothing."""
+    """The problem of one array's shape or dtype, e.g. "has shape (8,), expected (N, O)"; "" if there is none."""
     axes, shape = spec.axes, array.shape
     expected = f"has shape {shape}, expected ({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     if len(shape) == len(axes) + 1 and shape[-1] == 1:
@@ -111,7 +111,7 @@ def non_finite_row(array: np.ndarray) -> int | None:
 
 
 def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> str:
-    """What is wrong with the numbers of one array (N, ...) that is to have a dtype; "" if nothing.
+    """The problem of one array's numbers (N, ...) for a given dtype; "" if there is none.
 
     Args:
         array: any numbers.

@@ -52,7 +52,8 @@ def checksum(path: str | os.PathLike[str]) -> str:
     if record is not None and record.sha256 != sha256:
         raise QamError(
             f"data file {path} has changed since its checksum was recorded (now {sha256[:12]}..., then "
-            f"{record.sha256[:12]}...): fetch or generate it again, or remove {record_path(path)} if this was meant"
+            f"{record.sha256[:12]}...): fetch or generate it again, or remove {record_path(path)} if the change is "
+            "intended"
         )
     with contextlib.suppress(OSError):
         _write(path, _Record(stamp, sha256))

@@ -164,7 +164,7 @@ def _how_to_make(entry: CatalogEntry, made: Path, transitions: int, seed: int) -
     command = ["qam-data", "generate", entry.name, "--transitions", str(transitions), "--output", str(made)]
     if seed:
         command += ["--seed", str(seed)]
-    return f"make one with `{shlex.join(command)}` and train with {shlex.quote(f'data.path={made}')}"
+    return f"generate one with `{shlex.join(command)}` and train with {shlex.quote(f'data.path={made}')}"
 
 
 def _suffix(entry: CatalogEntry) -> str:

@@ -68,8 +68,8 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
             order; None takes all arrays of numbers with at most two axes in the first demonstration, sorted by name.
 
     Raises:
-        QamError: the file is missing or not an HDF5 file, an array is missing, or has a wrong shape or dtype, numbers
-            that are not finite, or flags other than 0 and 1.
+        QamError: the file is missing or not an HDF5 file, an array is missing, or an array has a wrong shape or dtype,
+            non-finite numbers, or flags other than 0 and 1.
     """
     import h5py
 
@@ -95,7 +95,7 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
 
 
 def _not_hdf5(path: Path, reason: str) -> str:
-    """What is wrong with a file that h5py cannot read, by its first bytes."""
+    """The problem of a file that h5py cannot read, from its first bytes."""
     try:
         with open(path, "rb") as file:
             start = file.read(len(HDF5_SIGNATURE))
@@ -142,7 +142,7 @@ def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | Non
         what: np.concatenate([getattr(part, what) for part in parts])
         for what in ("observations", "actions", "rewards", "terminals", "timeouts")
     }
-    # Only where every demonstration has them; otherwise the next row's are used throughout.
+    # Used only if every demonstration has them; otherwise the next row's observations are used everywhere.
     return RecordedSteps(**joined, next_observations=np.concatenate(whole) if len(whole) == len(parts) else None)
 
 

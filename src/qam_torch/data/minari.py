@@ -72,8 +72,8 @@ def environment_spec(dataset: MinariDataset) -> str:
     named = dataset.storage.metadata.get("eval_env_spec") is not None
     if not named and dataset.env_spec is None:
         raise QamError(
-            f"Minari dataset '{dataset.id}' names no environment: give the registered name of its environment with "
-            "env_id=..., e.g. env_id=Pendulum-v1"
+            f"Minari dataset '{dataset.id}' does not name an environment: give the registered name of its environment "
+            "with env_id=..., e.g. env_id=Pendulum-v1"
         )
     try:
         with warnings.catch_warnings():

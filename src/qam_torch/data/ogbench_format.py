@@ -81,7 +81,7 @@ def _check_ends(path: str | os.PathLike[str], terminals: np.ndarray) -> None:
     ends = np.flatnonzero(terminals)
     if len(ends) == 0:
         raise QamError(
-            f"data file {path}: 'terminals' is nowhere True: set it to True on the last row of every trajectory"
+            f"data file {path}: 'terminals' is never True: set it to True on the last row of every trajectory"
         )
     if ends[-1] != len(terminals) - 1:
         raise QamError(

@@ -68,7 +68,7 @@ class RecordedSteps(NamedTuple):
         return found
 
     def remarks(self) -> Iterator[str]:
-        """What a user should know of the recording, one line each."""
+        """Remarks on the recording for the user, one line each."""
         if breaks := int(self.breaks().sum()):
             where = _counted(breaks, "step")
             yield f"episodes also end at {where} whose next state differs from the following row's state"

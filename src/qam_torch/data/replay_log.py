@@ -96,7 +96,7 @@ class ReplayLog:
                         count = min(rows, state["steps"] - first)
                         content = file.read(count * self.record.itemsize)
                         if len(content) < count * self.record.itemsize:
-                            raise self._damaged(f"it has less than the {size:,} bytes it had")
+                            raise self._damaged(f"it has fewer than the recorded {size:,} bytes")
                         self._checksum = zlib.crc32(content, self._checksum)
                         records = np.frombuffer(content, self.record)
                         yield Experience(*(records[name].copy() for name in Experience._fields))

@@ -27,7 +27,7 @@ ROUNDING = 1e-9
 
 
 class CheckFailed(Exception):
-    """Two ways of computing the same differ; the message says by how much."""
+    """Two ways of computing the same differ. The message has the size of the difference."""
 
 
 class Check(NamedTuple):

@@ -131,7 +131,7 @@ def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
         where = int(np.argmax(fixed))
         raise QamError(
             f"environment {name!r} has the bounds {acted.low[where]:g} and {acted.high[where]:g} in dimension {where} "
-            "of its actions, which leave nothing to choose: register it with a wrapper that leaves this dimension out"
+            "of its actions, which allow a single value: register it with a wrapper that removes this dimension"
         )
     return environment
 
@@ -151,14 +151,14 @@ def _trusted(spec: EnvSpec) -> EnvSpec:
     registered = gymnasium.registry.get(spec.id)
     if registered is None or registered.entry_point != spec.entry_point:
         raise QamError(
-            f"environment {spec.id!r} is to be made by {point}, which is not what is registered under this name: "
+            f"environment {spec.id!r} names the entry point {point}, which is not registered under this name: "
             "install and register it, and only use data and checkpoints that you trust"
         )
     for wrapper in spec.additional_wrappers:
         if not wrapper.entry_point.startswith("gymnasium.wrappers."):
             raise QamError(
-                f"environment {spec.id!r} is to be wrapped by {wrapper.entry_point}, which is not one of Gymnasium's: "
-                "register the wrapped environment under a name of its own"
+                f"environment {spec.id!r} names the wrapper {wrapper.entry_point}, which is not part of Gymnasium: "
+                "register the wrapped environment under its own name"
             )
     return spec
 

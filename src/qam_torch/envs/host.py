@@ -36,14 +36,14 @@ class Spaces(NamedTuple):
 
 
 class ChunkResult(NamedTuple):
-    """Results of one chunk of actions in each of n environments; rows that were not active took no step.
+    """Results of one chunk of actions in each of n environments. Inactive rows took no step.
 
     Attributes:
         observations: (n, O) float32, state after the chunk, or the last known state.
         rewards: (n,) float64, sum of the rewards of the steps taken.
         steps: (n,) int64, steps taken, at most h.
         success: (n,) bool, whether info reported success at any of these steps, see `envs.verdict`.
-        judged: (n,) bool, whether info reported success or its absence; most Gymnasium environments report neither.
+        reported: (n,) bool, whether info contained success at all; most Gymnasium environments do not report it.
         terminated: (n,) bool, the episode has terminated.
         truncated: (n,) bool, the episode has reached its time limit.
         positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
@@ -56,7 +56,7 @@ class ChunkResult(NamedTuple):
     rewards: np.ndarray
     steps: np.ndarray
     success: np.ndarray
-    judged: np.ndarray
+    reported: np.ndarray
     terminated: np.ndarray
     truncated: np.ndarray
     positions: list[np.ndarray | None] | None = None
@@ -86,7 +86,7 @@ class Host:
         self.extend(indices)
 
     def extend(self, indices: Sequence[int]) -> None:
-        """Make more environments; the others are kept, between episodes."""
+        """Make more environments, and keep the existing ones. Call it only between episodes."""
         self.indices += indices
 
         def make_one(index: int) -> None:
@@ -110,7 +110,7 @@ class Host:
         """Reset every environment and step it once.
 
         Returns:
-            Bytes that an environment takes, without the libraries that the first one brings; 0 if there is only one.
+            Bytes of memory per environment, without the libraries that the first one loads; 0 if there is only one.
         """
         rows = np.arange(len(self.indices))
         middle = ((self.spaces.action_low + self.spaces.action_high) / 2).astype(np.float32)
@@ -142,7 +142,7 @@ class Host:
         """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
         count = len(self.indices)
         rewards, steps = np.zeros(count), np.zeros(count, np.int64)
-        success, judged, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
+        success, reported, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
         positions: list[np.ndarray | None] = [None] * count
         frames: list[np.ndarray | None] = [None] * count
         with _numpy_state_kept():
@@ -162,7 +162,7 @@ class Host:
                         steps[row] += 1
                         verdict = verdict_of(info)
                         success[row] |= bool(verdict)
-                        judged[row] |= verdict is not None
+                        reported[row] |= verdict is not None
                         self._taken[row] += 1
                         trace.add(self._taken[row], last=bool(end or limit))
                         if self._metrics:
@@ -178,7 +178,7 @@ class Host:
             rewards,
             steps,
             success,
-            judged,
+            reported,
             terminated,
             truncated,
             positions if "positions" in record else None,
@@ -187,7 +187,7 @@ class Host:
         )
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """Physical states of the environments, as far as they are known; empty dictionaries otherwise."""
+        """Physical states of the environments; empty dictionaries where they are unknown."""
         return [physics_of(environment) for environment in self.environments]
 
     def close(self) -> None:
@@ -211,12 +211,12 @@ class Host:
                 ) from error
 
     def _one_number(self, row: int, reward: Any) -> float:
-        """A reward that is no Python float, such as an array of one number."""
+        """A reward that is not a Python float, such as an array of one number."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise HostFailure(
-                f"environment {self.indices[row]} gave the reward {reward!r} in step, expected one number: return it "
-                "from the environment's step, or from a wrapper's"
+                f"environment {self.indices[row]} returned the reward {reward!r} in step, expected one number: return "
+                "it from the environment's step, or from a wrapper's"
             )
         return float(array.item())
 
@@ -238,8 +238,8 @@ class Host:
         for what, rows in wrong.items():
             if rows.any():
                 raise HostFailure(
-                    f"environment {self.indices[rows.argmax()]} gave a non-finite {what} in {doing}, expected finite "
-                    "numbers: its simulation has diverged, check the actions"
+                    f"environment {self.indices[rows.argmax()]} returned a non-finite {what} in {doing}, expected "
+                    "finite numbers: its simulation has diverged, check the actions"
                 )
 
 

@@ -138,6 +138,6 @@ def _pickled(content: Any, name: str, functions: Sequence[Any], without_workers:
     if any(getattr(function, "__module__", None) == "__main__" for function in functions):
         raise QamError(
             f"{name} is defined in the main script, which workers do not import: "
-            f"move it to a module of its own, or {without_workers} to run it in this process"
+            f"move it to a separate module, or {without_workers} to run it in this process"
         )
     return pickled

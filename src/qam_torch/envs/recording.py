@@ -16,7 +16,7 @@ RECORDS = ("positions", "frames")
 
 
 class HostFailure(RuntimeError):
-    """An environment failed; the message says which and how, and the pool raises a QamError from it."""
+    """An environment failed. The message has its number and the error, and the pool raises a QamError from it."""
 
 
 class Trace:

@@ -59,7 +59,7 @@ def choose_renderer() -> str:
         if not _renders(chosen):
             remedy = _REMEDIES.get(chosen, f"expected {', '.join(_REMEDIES)}")
             raise QamError(
-                f"the renderer {chosen} draws nothing on this machine: {remedy}, or let it be chosen for you"
+                f"the renderer {chosen} renders nothing on this machine: {remedy}, or do not choose a renderer"
             )
         return chosen
     display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

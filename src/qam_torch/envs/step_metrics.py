@@ -54,6 +54,6 @@ def metric_names(metrics: Sequence[StepMetric]) -> tuple[str, ...]:
         if not name.isidentifier():
             raise QamError(f"evaluation metric {metric!r} has no name: define it as a function with `def`")
         if name in (*RESERVED, *names) or name.endswith(("_by_seed", "_95", "_range")):
-            raise QamError(f"an evaluation metric is named '{name}', which is taken: rename the function")
+            raise QamError(f"an evaluation metric is named '{name}', which is reserved: rename the function")
         names.append(name)
     return tuple(names)

@@ -100,7 +100,7 @@ def write_safetensors(weights: Mapping[str, Tensor], metadata: str, path: Path) 
 
 
 def _name_axes(model: Any) -> None:
-    """Call the first axis of inputs and output "batch", wherever torch's symbol for it stands."""
+    """Rename the first axis of inputs and outputs from torch's symbol to "batch"."""
     symbol = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for axis in value.type.tensor_type.shape.dim:

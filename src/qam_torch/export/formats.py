@@ -1,4 +1,4 @@
-"""A checkpoint's policy, written to a file that needs no qam_torch to be used."""
+"""Export of a checkpoint's policy to a file that can be used without qam_torch."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["FORMATS", "export_policy"]
 
 
 class Format(NamedTuple):
-    """How a policy is written.
+    """An export format.
 
     Attributes:
-        packages: optional packages that write it.
-        write: of an algorithm of one member and its metadata.
+        packages: optional packages that it requires.
+        write: writes an algorithm of one member, with metadata, to a path.
     """
 
     packages: tuple[str, ...]
@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format(("onnx", "onnxscript"), _write_onnx),
     "safetensors": Format(("safetensors",), _write_safetensors),
 }
-"""By name, which is the file's suffix, too."""
+"""By name, which is also the suffix of the file."""
 
 
 def export_policy(
@@ -65,7 +65,7 @@ def export_policy(
 ) -> Path:
     """Write one member's policy to a file, with metadata: spaces, chunk length, normalization and provenance.
 
-    The program of "pt2" and "onnx" takes observations (B, O) as the environment gives them and the acting noise, and
+    The program of "pt2" and "onnx" takes observations (B, O) of the environment and the noise of action selection, and
     returns action chunks (B, h, A) in [-1, 1]. "safetensors" holds the networks' weights only.
 
     Args:

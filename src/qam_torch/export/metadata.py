@@ -1,4 +1,4 @@
-"""What an exported policy says of itself, as plain values that JSON holds."""
+"""Metadata of an exported policy, as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VERSION = 1
 def metadata_of(
     checkpoint: Mapping[str, Any], path: Path, algorithm: Algorithm, member: Member, packages: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Describe a policy: what it takes and gives, how its actions are executed, and where it comes from.
+    """Describe a policy: inputs, outputs, execution of its actions, and provenance.
 
     Args:
         checkpoint: that it comes from.

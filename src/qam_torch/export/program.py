@@ -96,8 +96,8 @@ class PolicyProgram(nn.Module):
         self.observation_dim, self.dtype = algorithm.observation_dim, algorithm.dtype_of_values
         if differentiates(self.policy):
             raise QamError(
-                f"the policy of {type(algorithm).__name__} computes gradients of its critic as it acts, which neither "
-                "pt2 nor onnx can hold: use --format safetensors for its weights, or qam_torch.load_policy"
+                f"the policy of {type(algorithm).__name__} differentiates its critic to select actions, which "
+                "pt2 and onnx cannot represent: use --format safetensors for its weights, or qam_torch.load_policy"
             )
         draws, larger = self.policy.draws(1), self.policy.draws(2)
         self.noise = {name: NoiseInput.of(draw, larger[name]) for name, draw in draws.items()}

@@ -86,7 +86,7 @@ def evaluate(
     attribute = "behavior_policy" if policy == "behavior" else "policy"
     algorithm = _acting_algorithm(checkpoint, chosen, device)
     if getattr(algorithm, attribute) is None:
-        raise QamError(f"policy=behavior: {section['algorithm']} has no behaviour flow of its own, use policy=policy")
+        raise QamError(f"policy=behavior: {section['algorithm']} has no separate behavior flow: use policy=policy")
     require_execute_steps(execute_steps, algorithm.chunk_dim // action_dim)
     if execute_steps is None:
         execute_steps = run.get("execute_steps")

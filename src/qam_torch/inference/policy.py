@@ -76,7 +76,7 @@ class LoadedPolicy:
             chunks = self._actor(np.atleast_2d(states)[None])[0].reshape(-1, self.algorithm.chunk_dim)
         except DivergedError:
             raise QamError(
-                "the policy gives no finite action here, as can happen where training diverged: take another member or "
+                "the policy returned a non-finite action, as can happen after training diverged: use another member or "
                 "an earlier checkpoint, or check that the observation is one of this environment"
             ) from None
         chunks = chunks.reshape(len(chunks), -1, self.action_dim)

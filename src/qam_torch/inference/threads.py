@@ -1,4 +1,4 @@
-"""The number of CPU threads that updates and policies are computed with."""
+"""Number of CPU threads for updates and policies."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ import torch
 __all__ = ["computing_threads", "one_is_enough", "threads_sleep"]
 
 SMALL, SMALL_ASLEEP = 8e6, 64e6
-"""Multiplications of an update's largest product up to which a second thread does not help, and does not help where it
-has to be woken up for each operation. The quickstart's have four million."""
+"""Multiplications of an update's largest product up to which a second thread does not help. The second value is for
+threads that must be woken up for each operation. The quickstart has four million."""
 
 
 def threads_sleep() -> bool:
-    """Whether OpenMP's threads sleep between two operations, and have to be woken up for each."""
+    """Whether OpenMP's threads sleep between operations, and must be woken up for each one."""
     return os.environ.get("OMP_WAIT_POLICY", "").strip().lower() == "passive" and "GOMP_SPINCOUNT" not in os.environ
 
 
 def one_is_enough(widths: Sequence[int], rows: int) -> bool:
-    """Whether a second thread does not make an update, or acting, faster.
+    """Whether one thread is as fast as two, for an update or for action selection.
 
-    Threads wait for each other after every operation, so that an update of several threads also waits for the other
-    processes on their cores.
+    Threads wait for each other after every operation. An update with several threads therefore also waits for other
+    processes on these cores.
 
     Args:
         widths: of the hidden layers.
-        rows: of all critics' batches, P K B; in acting P S.
+        rows: of all critics' batches, P K B; for action selection P S.
     """
     return bool(widths) and rows * max(widths) ** 2 <= (SMALL_ASLEEP if threads_sleep() else SMALL)
 
 
 @contextmanager
 def computing_threads(num_threads: int | None, widths: Sequence[int], rows: int) -> Iterator[None]:
-    """Let torch compute with a number of threads; afterwards with as many as before.
+    """Set torch's number of threads inside the block, and restore it afterwards.
 
     Args:
-        num_threads: None takes one thread where that is enough, otherwise torch's own choice.
+        num_threads: None uses one thread where that is enough, otherwise torch's default.
         widths: of the hidden layers.
         rows: of all critics' batches, P K B.
     """

@@ -42,7 +42,7 @@ class Layer(NamedTuple):
 class _SigmoidGelu(torch.autograd.Function):
     """x sigmoid(k(x)) with k(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is GELU's tanh approximation exactly.
 
-    torch's own kernel evaluates tanh, the slowest of the vectorised elementary functions on a CPU; by way of the
+    torch's own kernel evaluates tanh, the slowest of the vectorized elementary functions on a CPU; by way of the
     sigmoid, forward and backward take half the time.
     """
 

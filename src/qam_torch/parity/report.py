@@ -56,7 +56,7 @@ class Report:
 
     @property
     def unchecked(self) -> list[str]:
-        """Arrays of the file that nothing has read."""
+        """Arrays of the file that were not read."""
         return sorted(set(self.arrays) - self.seen)
 
     def passed(self, tolerance: float = TOLERANCE) -> bool:

@@ -207,7 +207,7 @@ def _draw_map(axes: Axes, examples: Examples) -> None:
     """Density of the agent's positions in the maze."""
     layout = examples.scene.layout
     assert layout is not None
-    axes.set(title="where the agent was", xlabel="x (m)", ylabel="y (m)")
+    axes.set(title="agent positions", xlabel="x (m)", ylabel="y (m)")
     draw_maze(axes, layout)
     _draw_density(axes, examples.everywhere["agent"], layout.extent, layout.cell_size / 6)
 
@@ -215,7 +215,7 @@ def _draw_map(axes: Axes, examples: Examples) -> None:
 def _draw_table(axes: Axes, examples: Examples) -> None:
     """Density of the gripper's positions from above; y to the right, because the table is wider than deep."""
     squares = " (squares: goals)" if examples.scene.goals else ""
-    axes.set(title=f"where the gripper was{squares}", xlabel="y (m)", ylabel="x (m)")
+    axes.set(title=f"gripper positions{squares}", xlabel="y (m)", ylabel="x (m)")
     yx = examples.everywhere[_GRIPPER][:, 1::-1]
     (left, bottom), (right, top) = yx.min(axis=0) - 0.02, yx.max(axis=0) + 0.02
     _draw_density(axes, yx, (float(left), float(right), float(bottom), float(top)), 0.015)
@@ -236,7 +236,7 @@ def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float,
 
 def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
     """Histogram; with many episodes on a logarithmic scale, which shows rare values."""
-    axes.set(title=f"returns, {reward} reward", xlabel="return of an episode", ylabel="episodes")
+    axes.set(title=f"returns, {reward} reward", xlabel="episode return", ylabel="episodes")
     axes.hist(returns, bins=30 if np.ptp(returns) else 1, color=BLUE, log=len(returns) >= _MANY)
     median = float(np.median(returns))
     axes.axvline(median, color=ORANGE, linewidth=2, label=f"median {median:,.0f}")

@@ -60,7 +60,7 @@ def success_figure(
     if behavior is not None:
         rate, *ends = (float(x) for x in np.atleast_1d(behavior))
         require("behavior", 0 <= rate <= 1 and len(ends) in (0, 2), behavior, "a rate in [0, 1] or (rate, low, high)")
-        label = f"behaviour flow alone ({rate:.2f})"
+        label = f"behavior flow alone ({rate:.2f})"
         axes.axhline(rate, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, clip_on=False, zorder=2)
         if ends:
             axes.axhspan(*ends, color=INK, alpha=0.08, linewidth=0, zorder=1)
@@ -105,7 +105,7 @@ def return_figure(
     sample = _sample(returns, episodes, cells)
     figure, axes = _curve(metrics, ylabel=f"mean return of {sample}")
     if behavior is not None:
-        label = f"behaviour flow alone ({behavior:.1f})"
+        label = f"behavior flow alone ({behavior:.1f})"
         axes.axhline(behavior, color=INK, linestyle=(0, (5, 3)), linewidth=1.3, label=label, zorder=2)
     _draw_policies(axes, metrics, updates, returns, cells)
     return _complete(figure, metrics, title, sample if len(set(cells)) > 1 else None)

@@ -79,7 +79,10 @@ def draw_maze(axes: Axes, layout: MazeLayout) -> None:
 
 def _draw_paths(axes: Axes, paths: Sequence[np.ndarray], solved: np.ndarray) -> None:
     """Draw paths by outcome, the rarer outcome on top; failed ones end in a cross."""
-    for outcome, color, label in ((True, BLUE, "reached the goal"), (False, VERMILION, "did not, × where it ended")):
+    for outcome, color, label in (
+        (True, BLUE, "reached the goal"),
+        (False, VERMILION, "did not reach it (× = last position)"),
+    ):
         group = [path for path, reached in zip(paths, solved, strict=True) if reached == outcome]
         alpha, zorder = (0.8, 3) if 2 * len(group) < len(paths) else (0.45, 2)
         axes.add_collection(LineCollection(group, colors=color, linewidths=0.9, alpha=alpha, zorder=zorder))

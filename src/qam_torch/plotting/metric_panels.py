@@ -22,7 +22,7 @@ _PARTS = {
 }
 _LOGARITHMIC = ("loss", "distillation_loss", "squared_distance", "alpha", "norm", "terminal")
 _OWNERS = {
-    "behavior": "behaviour-flow",
+    "behavior": "behavior-flow",
     "adjoint": "adjoint-matching",
     "one_step": "one-step",
     "actor": "policy",

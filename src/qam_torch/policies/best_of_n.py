@@ -22,13 +22,13 @@ def least_of_critics(q: Tensor) -> Tensor:
 
 
 class BestOfN:
-    """Of N independent candidates per state, the one with the highest mean_k Q(s, a), or what else is to be highest.
+    """The candidate with the highest mean_k Q(s, a), or another score, among N independent candidates per state.
 
     Args:
         policy: the policy that proposes.
         critic: (P, B, O), (P, B, D) -> (P, K, B).
         best_of_n: int >= 1.
-        judge: (P, K, B) -> (P, B), what the ensemble says of a candidate.
+        judge: (P, K, B) -> (P, B), score of each candidate from the critics' values.
 
     Source: Li & Levine 2026, best-of-N action selection with the online critic.
     """

@@ -148,7 +148,7 @@ def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
     """A new run keeps the earlier one as NAME.old-1, which does not count beside its successor."""
     successor = run.path.with_name(re.sub(r"\.old-\d+$", "", run.path.name))
     if successor != run.path and any(other.path == successor for other in runs):
-        return run.with_reason(f"an earlier run, since made anew as {successor.name}", LEFT_OUT)
+        return run.with_reason(f"an earlier run, since repeated as {successor.name}", LEFT_OUT)
     return run
 
 
@@ -193,7 +193,7 @@ def _drop_duplicates(runs: Sequence[Run], rows: pd.DataFrame) -> tuple[list[Run]
         own = others[others.run == run.name]
         if len(own):
             where = ", ".join(sorted(set(own.run_that_counts)))
-            why = f"{', '.join(own['name'])} counts from {where}, which has the same settings"
+            why = f"{', '.join(own['name'])} is counted from {where}, which has the same settings"
             run = run.with_reason(why, LEFT_OUT if len(own) == len(run.cells) else None)
         checked.append(run)
     return checked, best
@@ -212,7 +212,7 @@ def _missing_seeds(
             lost = [s for s in seeds if (place, s) not in known and (cell.method, place, s) not in broken]
             if lost:
                 which = "every seed" if len(lost) == len(seeds) else f"seed {', '.join(map(str, lost))}"
-                holes.append(Missing(f"{named[cell]} on {place}: {which}", "no run of it was found"))
+                holes.append(Missing(f"{named[cell]} on {place}: {which}", "no run found"))
     return holes
 
 

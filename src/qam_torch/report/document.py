@@ -12,7 +12,7 @@ from qam_torch.report.collection import Collection
 from qam_torch.report.figures import curves, profiles
 from qam_torch.report.number_format import format_count, format_published_end, format_step
 from qam_torch.report.published_settings import departures
-from qam_torch.report.render import how_measured
+from qam_torch.report.render import methodology
 from qam_torch.report.results import ALL, Group
 from qam_torch.report.tables import custom_metrics, improvement, problems, results, runs_table, settings_table
 
@@ -28,14 +28,14 @@ def document(collection: Collection) -> list[Block]:
         blocks += _notes(overview)
     found = problems(collection)
     if found.rows:
-        blocks += [Heading("Broken, missing, left out"), found]
+        blocks += [Heading("Broken, missing and left-out runs"), found]
     for domain, groups in collection.groups.items():
         blocks += _domain(domain, groups)
     if overview:
         blocks += [Heading("Settings"), settings_table(collection)]
     curves = [group.curve for group in overview if group.curve is not None and group.curve.doubts]
-    measured = Text(how_measured(list({curve.method: curve for curve in curves}.values())))
-    return [*blocks, Heading("Runs"), runs_table(collection), Heading("How this was measured"), measured]
+    measured = Text(methodology(list({curve.method: curve for curve in curves}.values())))
+    return [*blocks, Heading("Runs"), runs_table(collection), Heading("Methodology"), measured]
 
 
 def run_counts(collection: Collection) -> str:
@@ -75,7 +75,7 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
         last = group.results[-1]
         where = group.name
         if last.goes_on is not None:
-            longer = f"the published runs go on, to {format_published_end(last.goes_on)}"
+            longer = f"the published runs continue to {format_published_end(last.goes_on)}"
             notes.append(f"**{group.method} on {where}** stops after {format_step(last.step)}; {longer}.")
         if group.curve is not None and last.published is None and group.name != ALL:
             notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
@@ -85,11 +85,11 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
 
 def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
     if tasks < group.tasks:
-        return f"{tasks} of {group.tasks} tasks are not to be compared with the published mean of all, see each task"
+        return f"{tasks} of {group.tasks} tasks cannot be compared with the published mean of all tasks: see each task"
     if step[1]:
         offline = f"{format_count(step[0])} updates"
-        return f"nothing is published of an online phase after {offline} at or before {format_step(step)}"
-    return f"nothing is published at or before {format_step(step)}"
+        return f"no results are published for an online phase after {offline} at or before {format_step(step)}"
+    return f"no results are published at or before {format_step(step)}"
 
 
 def _departures_text(group: Group) -> list[str]:

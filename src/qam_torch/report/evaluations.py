@@ -88,7 +88,7 @@ def _from_summary(summary: Mapping[str, Any]) -> pd.DataFrame:
     updates = summary.get("offline_steps", summary.get("updates"))
     outcomes = {name: final.get(f"{name}_by_seed", [np.nan] * len(members)) for name in ("success", "return")}
     if updates is None or any(len(column) != len(members) for column in outcomes.values()):
-        raise QamError("it has no metrics.csv, and its summary.json does not tell what each seed came to")
+        raise QamError("it has no metrics.csv, and its summary.json has no results per seed")
     steps = dict(zip(STEP, (updates, summary.get("online_steps", 0)), strict=True))
     columns = {"member": range(len(members)), **steps, "updates": summary.get("updates", np.nan), **outcomes}
     known = pd.DataFrame(members, columns=["seed", "diverged"])

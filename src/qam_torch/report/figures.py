@@ -111,7 +111,7 @@ def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles 
         notes.append(f"Reached by less than half of the runs of {', '.join(absent)}: {format_step(step)}.")
     if len(tasks) < max(map(len, scores)):
         over = ", ".join(place.rpartition("task ")[2] for place in tasks)
-        notes.append(f"After {format_step(step)} only tasks of all methods count: {over}.")
+        notes.append(f"After {format_step(step)} only tasks that all methods share are included: {over}.")
     return _Profiles(partial(_draw_profiles, drawn), notes, methods)
 
 

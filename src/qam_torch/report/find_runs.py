@@ -28,13 +28,13 @@ class Found(NamedTuple):
 
 
 def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
-    """Find every run directory once; an empty directory counts as a run that never began.
+    """Find every run directory once. An empty directory counts as a run that did not start.
 
     Raises:
         QamError: a path does not exist, is not a directory, or contains no run.
     """
     roots = [absolute(path) for path in paths]
-    runs: dict[Path, Path] = {}  # where it is -> where it was found, which links make different
+    runs: dict[Path, Path] = {}  # resolved path -> path as found; links make them differ
     records: dict[Path, None] = {}
     for given, root in zip(paths, roots, strict=True):
         if not root.exists():
@@ -42,7 +42,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
         if not root.is_dir():
             raise QamError(f"'{given}' is a file: give the run's directory, or one above it")
         if not os.access(root, os.R_OK | os.X_OK):
-            raise QamError(f"'{given}' cannot be read: give a directory whose files are yours to read")
+            raise QamError(f"'{given}' cannot be read: give a directory with readable files")
         before = len(runs) + len(records)
         for path, is_run in _walk(root):
             if is_run:
@@ -50,7 +50,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
             else:
                 records.setdefault(path.resolve())
         if len(runs) + len(records) == before and not any(path.is_relative_to(root.resolve()) for path in runs):
-            raise QamError(f"no run in or below '{given}': expected a config.yaml, as qam-train leaves it")
+            raise QamError(f"no run in or below '{given}': expected a config.yaml, as qam-train writes it")
     common = Path(os.path.commonpath(roots))
     names = {path: str(at.relative_to(common)) if at != common else at.name for path, at in runs.items()}
     return Found({names[path]: path for path in sorted(runs, key=_in_order)}, sorted(records))
@@ -59,7 +59,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> Found:
 def _walk(root: Path) -> Iterator[tuple[Path, bool]]:
     """Yield run directories with True and sweep records with False; nothing below a run directory.
 
-    Links are followed, each directory is visited once, and an unreadable one is yielded as a run.
+    Links are followed, and each directory is visited once. An unreadable directory is yielded as a run.
     """
     seen: set[Path] = set()
     barred: list[OSError] = []

@@ -73,15 +73,17 @@ def read_run(name: str, path: Path) -> Run:
         return run.with_reason(str(error))
     if evaluations.empty:
         failure = _failure(path)
-        return run.with_reason(f"it {failure}" if failure else "it was not evaluated once")
+        return run.with_reason(f"it {failure}" if failure else "it has no evaluation")
     run = _with_members(run, config, evaluations)
     if summary is None or not _is_complete(summary, config):
         run = replace(run, status=UNFINISHED).with_reason(damage or _failure(path) or _remaining(config))
     else:
         run = replace(run, status=FINISHED).with_reason(damage)
     lost = members_of(run.evaluations).dropna(subset="diverged")
-    told = [f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)]
-    return run.with_reason(f"{', '.join(told)}: evaluated as it stayed") if told else run
+    reasons = [
+        f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)
+    ]
+    return run.with_reason(f"{', '.join(reasons)}: evaluated with its last parameters") if reasons else run
 
 
 # The files
@@ -178,4 +180,4 @@ def _offline(config: Mapping[str, Any]) -> int:
 def _remaining(config: Mapping[str, Any]) -> str:
     online = config.get("online_steps", 0)
     offline = [] if config.get("init_from") else [f"{_offline(config):,} updates"]
-    return "it was to make " + " and ".join([*offline, *([f"{online:,} online steps"] if online else [])])
+    return "planned: " + " and ".join([*offline, *([f"{online:,} online steps"] if online else [])])

@@ -14,7 +14,7 @@ from qam_torch.report.blocks import Block, Table
 from qam_torch.report.figures import svg
 from qam_torch.stats.success import FEWEST_SEEDS
 
-__all__ = ["escaped", "how_measured", "html", "latex", "markdown", "spans"]
+__all__ = ["escaped", "methodology", "html", "latex", "markdown", "spans"]
 
 BADGES = {
     "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
@@ -66,13 +66,13 @@ def html(blocks: Sequence[Block], title: str) -> str:
     return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
 
 
-def how_measured(transcribed: Sequence[Curve] = ()) -> list[str]:
+def methodology(transcribed: Sequence[Curve] = ()) -> list[str]:
     """The paragraphs on how a report's results are computed and compared.
 
     Args:
         transcribed: a published curve of each method in the report whose results were transcribed by third parties.
     """
-    template = _templates().get_template("how_measured.md.j2")
+    template = _templates().get_template("methodology.md.j2")
     return template.render(citation=CITATION, fewest_seeds=FEWEST_SEEDS, transcribed=transcribed).splitlines()
 
 

@@ -100,7 +100,7 @@ def problems(collection: Collection) -> Table:
     rows += [["missing", one.what, "–", one.why] for one in collection.missing]
     rows += [["left out", f"{one.method} on {one.name}", "–", _NO_RESULT] for one in collection.without_results]
     rows.sort(key=lambda row: ["broken", "missing", "unfinished", "finished", "left out"].index(str(row[0])))
-    return Table(["status", "run", "reached", "why"], rows, "What is broken, missing or left out", "problems")
+    return Table(["status", "run", "reached", "why"], rows, "Broken, missing and left-out runs", "problems")
 
 
 def runs_table(collection: Collection) -> Table:
@@ -127,13 +127,13 @@ def settings_table(collection: Collection) -> Table:
             for key in differing_settings(cells)
         ]
         rows.append([group.method, group.name, ", ".join(own) or "–", _departures_text(group.cell)])
-    columns = ["method", "domain", "not as other runs of it", "not as the published runs (theirs)"]
+    columns = ["method", "domain", "unlike its other runs", "unlike the published runs (theirs)"]
     return Table(columns, rows, "Settings", "settings", folded=len(rows) > FEW)
 
 
 def _departures_text(cell: Cell) -> str:
     departed = departures(cell)
     if departed is None:
-        return "nothing is published"
+        return "no published settings"
     changes = [f"{key}={format_value(own)} ({format_value(theirs)})" for key, (own, theirs) in departed.items()]
     return ", ".join(changes) or "the published settings"

@@ -47,7 +47,7 @@ def read_bench(path: Path) -> Bench:
         raise QamError(f"no file '{path}': write it with qam-bench --json {shlex.quote(str(path))}") from None
     except (OSError, ValueError, LookupError, TypeError):
         raise QamError(
-            f"'{path}' is no file of qam-bench: write it with qam-bench --json {shlex.quote(str(path))}"
+            f"'{path}' is not a file of qam-bench: write it with qam-bench --json {shlex.quote(str(path))}"
         ) from None
 
 

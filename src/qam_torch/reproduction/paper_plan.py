@@ -62,12 +62,12 @@ class Plan(NamedTuple):
         if "all" in methods:
             chosen = tuple(name for name in chosen if name not in left_out)
         if offline and set(chosen) & set(ONLINE_ONLY):
-            raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: leave it or --offline out")
+            raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: remove it or --offline")
         if not offline and set(chosen) & set(OFFLINE_ONLY):
             raise QamError(f"--methods {','.join(OFFLINE_ONLY)} has no published online phase: give --offline")
         for word in overrides:
             if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
-                raise QamError(f"{word} would make other runs than the published ones: leave it out, or use qam-train")
+                raise QamError(f"{word} changes the published runs: leave it out, or use qam-train")
         domain, task = _chosen("--domains", domains, DOMAINS), _chosen("--tasks", tasks, TASKS)
         return cls(chosen, domain, task, offline, tuple(overrides))
 
@@ -111,5 +111,5 @@ def _chosen(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[st
     names = list(known) if "all" in given else list(given)
     for name in names:
         if name not in known:
-            raise QamError(f"{option} {name} is not of the paper: choose from {', '.join(known)}")
+            raise QamError(f"{option} {name} is not in the paper: choose from {', '.join(known)}")
     return tuple(dict.fromkeys(names))

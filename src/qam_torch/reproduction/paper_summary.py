@@ -67,14 +67,14 @@ def _hours(plan: Plan, kinds: Sequence[_Kind], bench: Bench | None) -> Rows:
     if bench is not None and timed:
         total = len(plan.tasks) * sum(time.hours for _, time in timed)
         yield unit, f"{total:,.0f} by measurements on {bench.device}, for updates alone: evaluation, environment"
-        yield "", "steps and reading data come on top"
+        yield "", "steps and data loading are not included"
         for note in dict.fromkeys(time.note for _, time in timed if time.note):
             domains = dict.fromkeys(domain for domain, time in timed if time.note == note)
             yield "", f"{note}, for {', '.join(domains)}"
     if unknown:
         yield (
             "" if timed else unit,
-            f"not known for {', '.join(unknown)}; measure where they are to run, and give --bench:",
+            f"unknown for {', '.join(unknown)}: measure on the machine of the runs, and give --bench:",
         )
         size = f"--size paper --population {len(SEEDS)}"
         yield "", f"  qam-bench --algo {' '.join(unknown)} {size} --device cuda --json bench.json"
@@ -85,11 +85,11 @@ def _disk(plan: Plan, kinds: Sequence[_Kind]) -> Rows:
     checkpoints = tasks * sum(CHECKPOINTS * kind.cost.checkpoint for kind in kinds)
     replay = tasks * sum(kind.cost.replay for kind in kinds)
     files = sum(len(catalog_entry(name).files) for name in names)
-    yield "disk", f"{readable_size(checkpoints)} of checkpoints, {CHECKPOINTS} a run"
+    yield "disk", f"{readable_size(checkpoints)} of checkpoints, {CHECKPOINTS} per run"
     if replay:
-        yield "", f"{readable_size(replay)} of what is collected online, a replay.bin a run"
+        yield "", f"{readable_size(replay)} of collected transitions, one replay.bin per run"
     size = readable_size(sum(map(file_bytes, names)))
-    yield "", f"{size} at most of data sets, {files:,} files: what is in them, uncompressed"
+    yield "", f"{size} at most of datasets, {files:,} files: uncompressed contents"
 
 
 def _memory(kinds: Sequence[_Kind]) -> Rows:

@@ -1,4 +1,4 @@
-"""Acting to learn: one step in every environment at a time, chunks open loop to their end."""
+"""Collection of online transitions: one step in every environment at a time, chunks executed open loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qam_torch.types import Experience, QamError
 
 __all__ = ["Actor", "EnvironmentCollector"]
 
-# Keeps the seeds of these episodes apart from those of evaluation.
+# Makes the seeds of these episodes differ from those of evaluation episodes.
 _STREAM = 0xC0113C7
 
 
@@ -21,7 +21,7 @@ class Actor(Protocol):
     """A policy that remembers its random state."""
 
     def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """Observations (P, E, O) -> chunks (P, E, D); noise is drawn for the members in `asked` (P,) only."""
+        """Observations (P, E, O) -> chunks (P, E, D); draws noise only for the members in `asked` (P,) bool."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -29,7 +29,7 @@ class Actor(Protocol):
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from there."""
+        """Restore a state."""
         ...
 
 
@@ -38,20 +38,19 @@ class EnvironmentCollector:
 
     Args:
         act: the members' policies.
-        make_pool: makes P * E environments when they are first needed, member p's from row p * E on.
+        make_pool: makes P * E environments on first use; those of member p start at row p * E.
         seeds: (P,), one per member; episode k of a member's environment e starts from (seed, e, k) alone.
         streams: E; >= 1.
-        horizon_length: h; `act` answers whole chunks (P, E, h * A), of which one action a step is executed until none
-            is left, or in n-step mode single actions (P, E, A).
-        tell: is given a sentence where an environment could not be put back where it was.
+        horizon_length: h; `act` returns whole chunks (P, E, h * A), executed one action per step, or in n-step mode
+            single actions (P, E, A).
+        log: receives a message if an environment's state could not be restored.
         execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
 
-    Nothing resets itself: where an episode ended, by termination or by its time limit, the environment is reset before
-    `collect` returns (gymnasium's SAME_STEP), the rest of its chunk is dropped, and the transition keeps the old
-    episode's last observation.
+    When an episode ends by termination or time limit, the environment is reset before `collect` returns (gymnasium's
+    SAME_STEP). The rest of its chunk is dropped, and the transition keeps the last observation of the old episode.
 
-    A checkpoint holds, of each environment, its episode's seed and actions, and what MuJoCo's state was. A continued
-    run plays them again, which restores whatever the environment remembers, and compares.
+    For each environment, a checkpoint stores the seed and actions of its episode, and MuJoCo's state. A continued run
+    replays the actions, which restores any internal state of the environment, and compares the states.
 
     Raises:
         QamError: sizes do not fit together, and EnvironmentFailure if an environment fails.
@@ -64,10 +63,10 @@ class EnvironmentCollector:
         seeds: Sequence[int],
         streams: int,
         horizon_length: int,
-        tell: Callable[[str], None] = print,
+        log: Callable[[str], None] = print,
         execute_steps: int | None = None,
     ) -> None:
-        self.act, self.make_pool, self.tell, self.execute_steps = act, make_pool, tell, execute_steps
+        self.act, self.make_pool, self.log, self.execute_steps = act, make_pool, log, execute_steps
         self.members, self.streams, self.horizon_length = len(seeds), streams, horizon_length
         self._seeds = [(seed, e) for seed in seeds for e in range(streams)]
         count = len(self._seeds)
@@ -78,7 +77,7 @@ class EnvironmentCollector:
         self._position = np.zeros(count, np.int64)
         self._episode = np.full(count, -1)
         self._played: list[list[np.ndarray]] = [[] for _ in range(count)]
-        # return, steps, success, and whether success was ever told, of the episodes going on
+        # of the current episodes: return, steps, success, and whether success was ever reported
         self._running = np.zeros((count, 4))
         self._finished: list[tuple[int, float, float, float]] = []
 
@@ -101,7 +100,7 @@ class EnvironmentCollector:
         self._position += 1
         for played, action in zip(self._played, actions, strict=True):
             played.append(action)
-        self._running += np.transpose([result.rewards, result.steps, result.success, result.judged])
+        self._running += np.transpose([result.rewards, result.steps, result.success, result.reported])
         self._observations = result.observations
         over = result.terminated | result.truncated
         if over.any():
@@ -113,7 +112,7 @@ class EnvironmentCollector:
         return Experience(*(field.reshape(1, self.members, self.streams, *field.shape[1:]) for field in fields))
 
     def _plan(self, pool: EnvironmentPool, out: np.ndarray) -> None:
-        """New chunks for the environments that have none left."""
+        """Compute new chunks for the environments whose chunk is finished."""
         lead = (self.members, self.streams)
         answer = self.act(self._observations.reshape(*lead, -1), np.any(out.reshape(lead), axis=1))
         chunks = chunk_from(answer, lead, self.horizon_length, pool, self.execute_steps)
@@ -153,17 +152,19 @@ class EnvironmentCollector:
         return pool
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Means (P,) over the episodes that ended since the last call, nan where none did; and how many those were."""
+        """Number of episodes that ended since the last call, and means (P,) over them, nan if there are none."""
         finished, self._finished = np.array(self._finished).reshape(-1, 5), []
         own = [finished[finished[:, 0] == p] for p in range(self.members)]
         found = {"collection/episodes": np.array([len(episodes) for episodes in own], np.float64)}
         for i, name in enumerate(("return", "length", "success"), start=1):
-            told = [episodes[:, i] if name != "success" else episodes[episodes[:, 4] > 0, i] > 0 for episodes in own]
-            found[f"collection/{name}"] = np.array([values.mean() if len(values) else np.nan for values in told])
+            values_of = [
+                episodes[:, i] if name != "success" else episodes[episodes[:, 4] > 0, i] > 0 for episodes in own
+            ]
+            found[f"collection/{name}"] = np.array([values.mean() if len(values) else np.nan for values in values_of])
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays and plain values; after a failure without the environments' states, which are lost."""
+        """Arrays and plain values. After a failure, the environments' states are lost and not included."""
         state: dict[str, Any] = {
             "act": self.act.state_dict(),
             "episode": self._episode.copy(),
@@ -182,14 +183,14 @@ class EnvironmentCollector:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from there, bit for bit, if the environments can be put back; new episodes begin where not."""
+        """Restore a state. Environments whose state cannot be restored bit for bit start new episodes."""
         self.act.load_state_dict(state_dict["act"])
         self._episode = np.array(state_dict["episode"])
         self._finished = [tuple(episode) for episode in state_dict["finished"]]
         saved = state_dict["environments"]
         if saved is None:
             if (self._episode >= 0).any():
-                self.tell("the environments' states were lost: new episodes begin")
+                self.log("the environments' states were lost: new episodes begin")
             return
         self._chunks, self._position = np.array(saved["chunks"]), np.array(saved["position"])
         self._running = np.array(saved["running"])
@@ -199,7 +200,7 @@ class EnvironmentCollector:
             self._observations = self._play_again(pool, saved["played"])
             physics = pool.physics()
         except EnvironmentFailure as failure:
-            self.tell(f"the saved states could not be restored: new episodes begin ({failure})")
+            self.log(f"the saved states could not be restored: new episodes begin ({failure})")
             return
         self._pool = pool
         astray = np.array(
@@ -211,11 +212,11 @@ class EnvironmentCollector:
         )
         if astray.any():
             count = f"{astray.sum()} of {pool.count} environments" if pool.count > 1 else "the environment"
-            self.tell(f"{count} could not be put back into the saved state: a new episode begins there")
+            self.log(f"{count} could not be restored to the saved state: a new episode begins there")
             self._begin_episodes(pool, astray)
 
     def _play_again(self, pool: EnvironmentPool, played: Sequence[np.ndarray]) -> np.ndarray:
-        """The episodes going on from their starts, each alone, for they are of different lengths -> observations."""
+        """Replay the current episodes, one after the other because their lengths differ -> observations."""
         observations = pool.reset(self._episode_seeds())
         for row, actions in enumerate(played):
             if len(actions):
@@ -224,7 +225,7 @@ class EnvironmentCollector:
         return observations
 
     def close(self) -> None:
-        """End the environments' processes."""
+        """Stop the environments' processes."""
         if self._pool is not None:
             self._pool.close()
 

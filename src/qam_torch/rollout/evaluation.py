@@ -197,7 +197,7 @@ def evaluate(
     rows, shape = members * slots.size, (members, slots.size)
     record = ("positions",) if record_positions else ()
     returns, lengths = np.zeros(pool.count), np.zeros(pool.count, np.int64)
-    success, judged = np.zeros(pool.count, bool), False
+    success, reported = np.zeros(pool.count, bool), False
     path: list[list[np.ndarray]] = [[] for _ in range(pool.count)]
     found = {
         "success": np.zeros((members, episodes), bool),
@@ -234,7 +234,7 @@ def evaluate(
         returns += result.rewards
         lengths += result.steps
         success |= result.success
-        judged |= bool(result.judged.any())
+        reported |= bool(result.reported.any())
         for row, piece in enumerate(result.positions or ()):
             if piece is not None:
                 path[row].append(piece)
@@ -252,14 +252,14 @@ def evaluate(
             path[row] = []
         slots.end(over[:rows].reshape(shape))
 
-    if not judged:
+    if not reported:
         del found["success"]
     seconds = time.perf_counter() - started
     return Evaluation(found, seconds, tuple(trajectories[e] for e in range(episodes)) if record else None)
 
 
 def require_execute_steps(execute_steps: int | None, chunk_steps: int) -> None:
-    """Raise QamError unless this many actions of a chunk can be executed; None stands for all."""
+    """Raise QamError unless this number of actions of a chunk can be executed; None means all."""
     fits = execute_steps is None or (is_integer(execute_steps, 1) and execute_steps <= chunk_steps)
     require("execute_steps", fits, execute_steps, f"an integer from 1 to {chunk_steps}, the steps of a chunk, or null")
 

@@ -99,7 +99,7 @@ def render_episodes(
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
-        raise QamError(f"cannot write a film to {path.name!r}: expected a name that ends in {' or '.join(_WRITERS)}")
+        raise QamError(f"cannot write a video to {path.name!r}: expected a name that ends in {' or '.join(_WRITERS)}")
     if episodes < 1 or every < 1 or fps <= 0:
         raise QamError(f"episodes={episodes}, every={every}, fps={fps}: expected all to be positive")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def _film(
     max_steps: int | None,
     execute_steps: int | None,
 ) -> tuple[bool | None, float, int]:
-    """One episode -> success (None if the environment never says), return, length."""
+    """One episode -> success (None if the environment does not report it), return, length."""
     observations = pool.reset([seed])
     success: bool | None = None
     total, length, done = 0.0, 0, False
@@ -146,7 +146,7 @@ def _film(
         for frame in result.frames[0] if result.frames[0] is not None else ():
             writer.add(frame)
         observations = result.observations
-        if result.judged[0]:
+        if result.reported[0]:
             success = bool(success or result.success[0])
         total += float(result.rewards[0])
         length += int(result.steps[0])
@@ -158,4 +158,4 @@ def _import(module: str, package: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise QamError(f"writing this film requires the package {package}: {install_command('video')}") from error
+        raise QamError(f"writing this video requires the package {package}: {install_command('video')}") from error

@@ -1,4 +1,4 @@
-"""Suites: one object per source of data, which knows its data and its environments and checks both together.
+"""Suites: one object per source of data, which loads its data, makes its environments, and checks both together.
 
 `env.source` in a configuration names the suite. `suite_named` finds it; no other module compares the name.
 """

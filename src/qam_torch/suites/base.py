@@ -16,7 +16,7 @@ __all__ = ["Request", "Suite", "TaskData"]
 
 
 class Request(NamedTuple):
-    """What a configuration asks of a suite, as plain values.
+    """The part of a configuration that a suite receives, as plain values.
 
     Attributes:
         env: the keys `env.*`.

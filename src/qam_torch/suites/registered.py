@@ -42,9 +42,9 @@ class RegisteredSuite:
             value = request.env.get(name)
             if not isinstance(value, str) or not value:
                 got = "without it" if value is None else f"{name}={value}"
-                raise QamError(f"env={self.source} needs {name}=..., e.g. {name}={example}, and got {got}")
+                raise QamError(f"env={self.source} requires {name}=..., e.g. {name}={example}; got {got}")
         if request.task is not None:
-            raise QamError(f"task={request.task} is one of OGBench's single tasks: leave it out with env={self.source}")
+            raise QamError(f"task={request.task} selects a task of OGBench: leave it out with env={self.source}")
         if request.data["path"] is not None:
             raise QamError(
                 f"data.path={request.data['path']} is for files in OGBench's format: {self.data_path_advice}"

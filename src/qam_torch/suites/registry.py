@@ -62,7 +62,7 @@ def suite_of(environment: Mapping[str, Any]) -> Suite:
 
 
 def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch.float32) -> TaskData:
-    """Load the data that a configuration asks for: all of the dataset, or the share that `data.fraction` gives.
+    """Load the configured data: the whole dataset, or the share given by `data.fraction`.
 
     Args:
         request: names the suite by its key `env.source`.

@@ -121,4 +121,4 @@ class Record:
         try:
             return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError):
-            raise QamError(f"'{path}' is no record of a sweep's run: remove it") from None
+            raise QamError(f"'{path}' is not a record of a sweep: remove it") from None

@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 """Seconds between checks whether the command is alive."""
 
 GRACE_SECONDS = 20.0
-"""Seconds that an interrupted run has to end by itself."""
+"""Seconds that an interrupted run has to end before it is killed."""
 
 
 def main() -> int:

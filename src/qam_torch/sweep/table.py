@@ -54,7 +54,7 @@ def print_table(records: Sequence[Record], directory: Path) -> None:
             print(f"\n  {record.name}\n    {record.outcome.reason}")
     counts = Counter(record.outcome.ending for record in records)
     endings = ", ".join(f"{count} {ending}" for ending, count in counts.items())
-    print(f"\n  {len(records)} runs: {endings or 'none begun'}; table and logs in {directory}/", flush=True)
+    print(f"\n  {len(records)} runs: {endings or 'none started'}; table and logs in {directory}/", flush=True)
 
 
 def write_table(records: Sequence[Record], directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""How the verbs tell people about bytes and about work that takes a while."""
+"""Readable sizes and durations, and progress bars, for the commands."""
 
 from __future__ import annotations
 

@@ -46,6 +46,6 @@ def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
 
 
 def _remove(file: Path) -> None:
-    """Remove the lock file before its lock is released; whoever waits for it notices and makes a new one."""
+    """Remove the lock file before its lock is released; a waiting process notices this and makes a new file."""
     with contextlib.suppress(PermissionError):  # Windows removes no open file, and filelock removes it afterwards
         file.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def resident_bytes(pid: int | str = "self") -> int:
-    """Memory of a process that is not swapped out; 0 where the system does not tell."""
+    """Memory of a process that is not swapped out; 0 where the system does not report it."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
     except (OSError, LookupError, ValueError):
@@ -76,8 +76,8 @@ def is_alive(pid: int) -> bool:
     """Whether a process of this user's on this machine is there and has not ended."""
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):  # none, or somebody else's by now
+    except (ProcessLookupError, PermissionError):  # no such process, or one of another user
         return False
-    with contextlib.suppress(OSError, IndexError):  # where nobody asks how it ended, it stays in the table of processes
+    with contextlib.suppress(OSError, IndexError):  # a zombie has ended, but its parent has not read its status
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     return True

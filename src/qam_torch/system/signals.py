@@ -81,7 +81,7 @@ class Ending:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise `Terminated` for a signal that comes inside the block, or has come before it."""
+        """Raise `Terminated` for a signal that arrives inside the block or arrived before it."""
         self._at_once = True
         try:
             self.check()

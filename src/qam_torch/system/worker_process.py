@@ -37,7 +37,7 @@ serve()
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended while it was needed; the message says how."""
+    """A worker process ended unexpectedly. The message has its exit status."""
 
 
 class WorkerProcess:

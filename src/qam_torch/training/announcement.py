@@ -42,7 +42,7 @@ def announce_plan(settings: RunSettings) -> None:
 def announce_data(
     data: TaskData, module: TrainingData, algorithm: Algorithm, device: torch.device, schedule: Schedule, start: Start
 ) -> None:
-    """Print what the data are, and what a user should know of them, once they have been checked.
+    """Print a description of the data, and remarks on them, after the data have been checked.
 
     Args:
         data: of the run.
@@ -68,7 +68,7 @@ def announce_data(
 
 
 def announce_finished(summary: Mapping[str, Any], paths: RunPaths) -> None:
-    """Print that there is nothing to do."""
+    """Print that the run is already finished."""
     online = f", {summary['online_steps']:,} environment steps" if summary["online_steps"] else ""
     print(f"this run is finished ({summary['updates']:,} updates{online}, see {paths.summary}): nothing to do")
 

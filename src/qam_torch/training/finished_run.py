@@ -1,4 +1,4 @@
-"""Runs that are already finished; does not import torch, so that such a run ends at once."""
+"""Runs that are already finished. Does not import torch, so that the command returns quickly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["finished_run", "uses_earlier_run"]
 
 
 def uses_earlier_run(values: Mapping[str, Any]) -> bool:
-    """Whether files that an earlier run has left in the directory are used."""
+    """Whether files of an earlier run in the directory are used."""
     return bool(values["resume"] == "auto" or values["skip_completed"])
 
 
 def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The summary of the run that the configuration asks for, if that run is finished and is to be used.
+    """The summary of the configured run if it is already finished and may be reused, otherwise None.
 
-    A run that is to be longer than the finished one is continued, and therefore not finished.
+    If the configuration has more steps than the finished run, the run is continued and counts as unfinished.
 
     Args:
         paths: of the run directory.

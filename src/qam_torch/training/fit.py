@@ -56,17 +56,17 @@ from qam_torch.types import PRECISIONS, QamError
 __all__ = ["Additions", "RunResult", "fit"]
 
 LOCK_PATIENCE = 5.0
-"""Seconds to wait for the rest of a killed run to end before the directory counts as in use."""
+"""Seconds to wait for the remaining processes of a killed run before the directory counts as in use."""
 
 
 class RunResult(NamedTuple):
-    """What a run returns in Python; everything is in its directory, too.
+    """Result of a run in Python. The run directory contains the same.
 
     Attributes:
         directory: the run directory.
         summary: content of summary.json.
-        algorithm: the trained LightningModule, None if the run had been finished before.
-        resumed: whether the run continued from a checkpoint that an earlier run had left in the directory.
+        algorithm: the trained LightningModule; None if the run was already finished.
+        resumed: whether the run continued from a checkpoint in its directory.
     """
 
     directory: Path
@@ -76,7 +76,7 @@ class RunResult(NamedTuple):
 
 
 class Additions(NamedTuple):
-    """What a run has besides its own parts; `qam_torch.run.fit` describes each."""
+    """Custom objects of a run; `qam_torch.run.fit` describes each."""
 
     callbacks: Sequence[L.Callback] = ()
     loggers: Sequence[Logger] = ()
@@ -101,15 +101,15 @@ class Additions(NamedTuple):
 
 
 def fit(settings: RunSettings, additions: Callable[[], Additions]) -> RunResult:
-    """Train and evaluate with what is passed and nothing else; `qam_torch.run.fit` adds what is configured.
+    """Train and evaluate with the given objects; `qam_torch.run.fit` adds those that the configuration names.
 
     Args:
         settings: of the run, from `training.settings.read_settings`.
-        additions: makes callbacks, loggers, metrics and plots; not called where the run is already finished.
+        additions: makes callbacks, loggers, metrics and plots; not called if the run is already finished.
 
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
-            (all before anything is computed, where possible), or training diverged.
+            (checked before training where possible), or training diverged.
         Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
     """
     with standard_streams(lasting=True), termination_raises():
@@ -135,7 +135,7 @@ def _fit_unless_finished(settings: RunSettings, make_additions: Callable[[], Add
 
 
 def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: contextlib.ExitStack) -> RunResult:
-    # What is trained, and for how long
+    # Method and schedule
     method, update = settings.method, settings.update
     trainer = build_trainer(settings.accelerator, settings.devices)
     device = trainer.strategy.root_device
@@ -143,11 +143,11 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     start = choose_start(paths, settings.schedule, settings.init_from, settings.continues)
     schedule = replace(settings.schedule, offline_steps=start.offline_steps)
     data = load_data(settings.request, device, update.dtype)
-    return_garbage()  # of the environment that reading the data needs, and of the files' arrays
+    return_garbage()  # releases the environment used for reading the data, and the files' arrays
     algorithm, arguments = method.build(data.observation_dim, data.action_dim, update.dtype)
     update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
 
-    # Where batches and evaluations come from
+    # Batches and evaluations
     make = suite_of(data.environment).make(data.environment)
     execute_steps = settings.execute_steps
     collector = build_collector(algorithm, make, schedule.num_envs, settings.online_workers, execute_steps)
@@ -174,7 +174,9 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         statistics = module.observation_statistics()
         algorithm.normalize(statistics.mean, statistics.std)
         data = data._replace(remarks=(*data.remarks, statistics.remark))
-    data = data._replace(transitions=None)  # online, the replay buffer replaces them, so nothing else may hold them
+    data = data._replace(
+        transitions=None
+    )  # online, the replay buffer replaces them; no other reference may keep them in memory
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
     most, own_metrics = settings.evaluation.eval_environments, additions.evaluation_metrics
     pool = held.enter_context(evaluation_pool(make, algorithm.members, episodes, most, workers, own_metrics))
@@ -217,7 +219,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
-        algorithm.to(device)  # Lightning has moved it to the CPU, where the policy would draw other noise
+        algorithm.to(device)  # Lightning moved it to the CPU, where the policy would draw different noise
         summary = summarize(
             method.name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             settings.evaluation.compare_behavior, additions.plots,
@@ -236,15 +238,15 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
 
 @contextlib.contextmanager
 def _exclusive(paths: RunPaths) -> Iterator[None]:
-    """Keep other processes from making the same run at the same time; raises QamError where one already does."""
+    """Prevent other processes from using the run directory; raises QamError if one already uses it."""
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(alone(paths.directory, LOCK_PATIENCE))
         except TimeoutError:
             raise QamError(
-                f"another process works in '{paths.directory}': wait for its end, or give another run_dir"
+                f"another process uses '{paths.directory}': wait until it ends, or give another run_dir"
             ) from None
-        except OSError:  # no lock file can be made beside it, as beside a mounted directory
+        except OSError:  # no lock file can be created beside it, e.g. beside a mounted directory
             pass
         yield
 

@@ -35,7 +35,7 @@ class Method(NamedTuple):
 
     @property
     def cells(self) -> list[tuple[float, ...]]:
-        """The grid's cells, the last key's number changing fastest; one without numbers where there is no grid."""
+        """The grid's cells, the values of the last key changing fastest. Without a grid, one cell without values."""
         return list(itertools.product(*self.population.values()))
 
     @property
@@ -129,22 +129,21 @@ class Method(NamedTuple):
             if name not in known:
                 other = f", or make a run for each value (-m algo.{name}=..)" if name in self.options else ""
                 raise QamError(
-                    f"population.{name} is nothing that members of algo={self.name} may differ in: choose from "
+                    f"population.{name} cannot differ between members of algo={self.name}: choose from "
                     f"{', '.join(known)}{other}"
                 )
             distinct = isinstance(value, list) and all(map(is_number, value)) and 0 < len(value) == len(set(value))
             require(f"population.{name}", distinct, value, "a list of different numbers, such as [0.3,1,3]")
             if not isinstance(self.options.get(name), (int, float)) and self.options.get(name) is not None:
                 raise QamError(
-                    f"algo.{name}={self.options[name]} and population.{name}={value} both say what members have: "
-                    "give one"
+                    f"algo.{name}={self.options[name]} and population.{name}={value} set the same value: give one"
                 )
 
 
 _GIVEN = {
     "seeds": "and give 'seeds=[1,2,3]'",
-    "observation_dim": "the environment decides it",
-    "action_dim": "the environment decides it",
+    "observation_dim": "the environment determines it",
+    "action_dim": "the environment determines it",
 }
 """Constructor arguments that are not options, and why."""
 

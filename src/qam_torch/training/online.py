@@ -42,7 +42,7 @@ class Replay:
         require("buffer_size", is_integer(self.buffer_size, 1), self.buffer_size, "an integer >= 1")
 
     def capacity(self, schedule: Schedule, horizon_length: int) -> int:
-        """Transitions kept of each environment: what the size allows, but no more than the run collects."""
+        """Transitions stored per environment: the buffer size, but at most the number that the run collects."""
         needed = max(schedule.online_steps // schedule.num_envs, 2 * horizon_length)
         return min(self.buffer_size // schedule.num_envs, needed)
 
@@ -65,7 +65,7 @@ def build_collector(
         algorithm.seeds,
         num_envs,
         algorithm.horizon_length,
-        tell=tqdm.write,
+        log=tqdm.write,
         execute_steps=execute_steps,
     )
 

@@ -90,7 +90,7 @@ def trajectories(run: RunData) -> Figure | None:
         return None
     compare = None
     if behavior is not None and behavior.trajectories is not None and behavior.success is not None:
-        compare = (list(behavior.trajectories), behavior.success[0], "behaviour flow alone")
+        compare = (list(behavior.trajectories), behavior.success[0], "behavior flow alone")
     title = run.title if len(run.members) == 1 else f"{run.title}, {run.members[0]}"
     return trajectories_figure(run.layout, list(final.trajectories), final.success[0], title, compare)
 

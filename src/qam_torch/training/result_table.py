@@ -43,11 +43,11 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
     if summary["after_offline"]:
         rows.append(("after offline", f"{summary['after_offline'].get(measure, 0.0):.{digits}f}"))
     if summary["behavior"] is not None:
-        rows.append(("behaviour flow", _outcome(summary["behavior"])))
+        rows.append(("behavior flow", _outcome(summary["behavior"])))
     rows.append(("updates", f"{summary['updates']:,} in {summary['wall_seconds']:,.0f} s"))
     rows.append(("capture", summary["versions"]["capture"]))
     if summary["online_steps"]:
-        rows.append(("online steps", f"{summary['online_steps']:,} a seed"))
+        rows.append(("online steps", f"{summary['online_steps']:,} per seed"))
     files = (paths.summary, paths.metrics, paths.config, paths.versions, paths.tensorboard)
     rows += [
         ("results", f"{paths.directory}/"),

@@ -36,8 +36,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(prog="qam-data", description="Data sets of OGBench: what there is, and having it on disk.")
-    where = "where data files are looked for and kept (default ~/.ogbench/data)"
+    parser = Parser(prog="qam-data", description="List, download, generate and check datasets of OGBench.")
+    where = "where data files are searched and stored (default ~/.ogbench/data)"
     parser.add_argument("--directory", default="~/.ogbench/data", metavar="DIR", help=where)
     subparsers = parser.add_subparsers(required=True, metavar="VERB", title="verbs (see also `qam-data VERB --help`)")
     for verb in VERBS:

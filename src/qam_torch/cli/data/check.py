@@ -27,11 +27,11 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
         help="check data files for errors",
         description="Check data files for errors. The exit status is 1 if any file has an error; notes are harmless.",
     )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory of shards, or name of a data set")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="file, directory of shards, or dataset name")
     parser.add_argument(
-        "--env", metavar="NAME", help="data set whose environment the files should fit (default: by the files' names)"
+        "--env", metavar="NAME", help="dataset whose environment the files should fit (default: from the file names)"
     )
-    parser.add_argument("--json", action="store_true", help="print a list of findings instead of tables")
+    parser.add_argument("--json", action="store_true", help="print findings as JSON instead of tables")
     parser.set_defaults(run=check)
 
 

@@ -1,4 +1,4 @@
-"""A few episodes of a dataset to look at, and a sample of all its positions."""
+"""Example episodes of a dataset for the plot, and a sample of all its positions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAMPLE = 200_000
 def choose_examples(
     arrays: Mapping[str, np.ndarray], rewards: np.ndarray, masks: np.ndarray, task: int, scene: Scene
 ) -> Examples:
-    """Choose the file's first two episodes that succeed and the first that does not, or as near to that as possible.
+    """Choose the file's first two successful episodes and the first failed one, if there are enough of each.
 
     Args:
         arrays: raw file, see `read_npz`.
@@ -30,7 +30,7 @@ def choose_examples(
         scene: from `scene_of`.
 
     Returns:
-        The episodes, and positions throughout the file: at most 200,000 of each body, evenly sampled.
+        The episodes, and evenly sampled positions of the whole file, at most 200,000 per body.
     """
     rows = np.flatnonzero(kept_rows(arrays["terminals"]))
     lengths = episode_lengths(arrays["terminals"])

@@ -11,15 +11,15 @@ from qam_torch.system.console import Bars, readable_size
 __all__ = ["add_parser"]
 
 DESCRIPTION = """\
-Fetch data sets that OGBench publishes. What is there already is not fetched again, and what was interrupted, or even
-killed, continues with the same command. A file has its final name only once it is whole; its SHA-256 is kept beside it
-in NAME.npz.sha256, which `sha256sum --check` reads.
+Download datasets that OGBench publishes. Existing files are not downloaded again. After an interruption or a kill, the
+same command continues. A file gets its final name only when it is complete. Its SHA-256 is written beside it to
+NAME.npz.sha256, which `sha256sum --check` reads.
 """
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's subparsers."""
-    parser = subparsers.add_parser("get", help="fetch published data sets", description=DESCRIPTION)
+    parser = subparsers.add_parser("get", help="download published datasets", description=DESCRIPTION)
     parser.add_argument(
         "names", action=ListOf, metavar="NAME", help="e.g. cube-triple-play-v0; `qam-data list` shows all"
     )
@@ -27,7 +27,7 @@ def add_parser(subparsers: Any) -> None:
         "--mirror",
         action="append",
         metavar="URL",
-        help="base address to fetch from instead of OGBench's; several, separated by commas or given by several "
+        help="base address to download from instead of OGBench's; several, separated by commas or given by several "
         "options, are tried in this order (default: those in the environment variable QAM_DATA_MIRRORS)",
     )
     parser.set_defaults(run=run)

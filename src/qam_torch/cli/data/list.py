@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["add_parser"]
 
 DESCRIPTION = """\
-List OGBench's data sets of vector observations, and where each is, or else where it can come from:
+List OGBench's datasets with vector observations, and where each is or can be obtained:
   on disk, 1.2 GB          the published files are in the data directory
-  made 200000, seed 0      files made here are
-  download                 `qam-data get NAME` fetches the published files
-  generate                 `qam-data generate NAME` makes one with OGBench's oracle
+  made 200000, seed 0      generated files are in the data directory
+  download                 `qam-data get NAME` downloads the published files
+  generate                 `qam-data generate NAME` generates one with OGBench's oracle
 """
 
 ROW = "{:35}  {:>11}  {:>16}  {:>5}  {}"
@@ -29,12 +29,12 @@ ROW = "{:35}  {:>11}  {:>16}  {:>5}  {}"
 def add_parser(subparsers: Any) -> None:
     """Add the verb to the command's subparsers."""
     parser = subparsers.add_parser(
-        "list", help="data sets, and where each is or can come from", description=DESCRIPTION
+        "list", help="datasets, and where each is or can be obtained", description=DESCRIPTION
     )
     parser.add_argument(
         "pattern", nargs="?", default="", metavar="PATTERN", help="part of the name, e.g. 'maze*stitch'"
     )
-    parser.add_argument("--json", action="store_true", help="everything that is known, for machines")
+    parser.add_argument("--json", action="store_true", help="print all fields as JSON")
     parser.set_defaults(run=run)
 
 
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
 
     found = [entry for name, entry in CATALOG.items() if fnmatch.fnmatchcase(name, f"*{options.pattern}*")]
     if not found:
-        raise QamError(f"no data set's name has '{options.pattern}' in it: `qam-data list` shows all")
+        raise QamError(f"no dataset name contains '{options.pattern}': `qam-data list` shows all")
     directory = Path(options.directory).expanduser().absolute()
     rows = [_about(entry, directory) for entry in found]
     if options.json:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     for row in rows:
         shape = f"{row['episodes']:,} x {row['steps']:,}"
         print(ROW.format(row["name"], f"{row['transitions']:,}", shape, row["files"], _where(row)))
-    print(f"{len(rows)} data sets; files are looked for in {directory}")
+    print(f"{len(rows)} datasets; files are searched in {directory}")
     return 0
 
 

@@ -29,7 +29,7 @@ def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
     roots = [path] if path.exists() else _roots(given, directory)
     files = [file for root in roots for file in _at(root)]
     if not files:
-        raise QamError(f"'{given}' has no .npz files: give a file, a directory of shards, or the name of a data set")
+        raise QamError(f"'{given}' has no .npz files: give a file, a directory of shards, or a dataset name")
     return files
 
 
@@ -51,7 +51,7 @@ def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Pat
     root = path if path.exists() else _roots(given, directory)[0]
     files = [file for file in _at(root) if not file.stem.endswith("-val")]
     if not files:
-        raise QamError(f"directory '{root}' has no training files (.npz): give a file, or get the data set again")
+        raise QamError(f"directory '{root}' has no training files (.npz): give a file, or download the dataset again")
     return files
 
 
@@ -81,8 +81,8 @@ def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
     if found := [root for root in roots if root.exists()]:
         return found
     raise QamError(
-        f"data set '{name}' is not in {Path(directory).expanduser()}: run `qam-data get {name}` or `qam-data generate "
-        f"{name}`, or say with --directory where it is"
+        f"dataset '{name}' is not in {Path(directory).expanduser()}: run `qam-data get {name}` or `qam-data generate "
+        f"{name}`, or give its directory with --directory"
     )
 
 

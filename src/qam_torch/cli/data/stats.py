@@ -20,15 +20,15 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     """Add the verb `stats` to the command."""
     parser = subparsers.add_parser(
         "stats",
-        help="describe a data set",
-        description="Episodes, rewards of each task, and actions of a data set: a table, and a picture of a task.",
+        help="describe a dataset",
+        description="Episodes, rewards of each task, and actions of a dataset: a table, and a plot of one task.",
     )
-    parser.add_argument("data", metavar="NAME", help="name of a data set, file, or directory of shards")
-    parser.add_argument("--task", type=int, choices=_TASKS, help="this task only (default: all; the picture shows 1)")
+    parser.add_argument("data", metavar="NAME", help="dataset name, file, or directory of shards")
+    parser.add_argument("--task", type=int, choices=_TASKS, help="this task only (default: all; the plot shows task 1)")
     parser.add_argument("--reward", choices=("dense", "sparse"), default="dense", help="default: dense")
-    parser.add_argument("--env", metavar="NAME", help="data set whose tasks to take (default: by the file's name)")
-    parser.add_argument("--png", metavar="PATH", help="where the picture goes (default: NAME-stats.png; - for none)")
-    parser.add_argument("--json", action="store_true", help="print one object instead of the tables")
+    parser.add_argument("--env", metavar="NAME", help="dataset whose tasks to use (default: from the file name)")
+    parser.add_argument("--png", metavar="PATH", help="file of the plot (default: NAME-stats.png; - for none)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     parser.set_defaults(run=describe)
 
 
@@ -51,11 +51,13 @@ def describe(arguments: argparse.Namespace) -> int:
     name = arguments.env or data_set_name(files[0])
     tasks = (arguments.task,) if arguments.task else _TASKS
     if name is None:
-        raise QamError(f"'{files[0]}' does not say whose tasks it holds: name a data set of that kind with --env NAME")
+        raise QamError(f"'{files[0]}' has no known tasks: give a dataset of the same environment with --env NAME")
     title = files[0].stem if len(files) == 1 else files[0].resolve().parent.name
     picture = arguments.png or f"{title}-stats.png"
     if not Path(picture).parent.is_dir():
-        raise QamError(f"--png {picture}: there is no directory '{Path(picture).parent}', make it or give another")
+        raise QamError(
+            f"--png {picture}: directory '{Path(picture).parent}' does not exist: create it or give another file"
+        )
     episodes, examples = _read(files, name, tasks, arguments.reward)
     summary = {"name": name, "files": [str(file) for file in files], "reward": arguments.reward, **_numbers(episodes)}
     if picture != "-":
@@ -130,4 +132,4 @@ def _tables(title: str, summary: dict[str, Any]) -> str:
     edges = "".join(f"{-1 + 2 * i / bins:7.1f}" for i in range(bins))
     lines += ["", "actions, % from", f"{'dim':>4}{edges}"]
     lines += [f"{i:4}" + "".join(f"{share:7.1%}"[:-1].rjust(7) for share in row) for i, row in enumerate(histogram)]
-    return "\n".join([*lines, *(["", f"picture: {summary['png']}"] if "png" in summary else [])])
+    return "\n".join([*lines, *(["", f"plot: {summary['png']}"] if "png" in summary else [])])

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser = Parser(prog="qam-reproduce", description="Published runs and recorded learning curves, made again.")
+    parser = Parser(prog="qam-reproduce", description="Reproduce published runs and recorded learning curves.")
     verbs = parser.add_subparsers(required=True, metavar="WHAT", title="see also `qam-reproduce WHAT --help`")
     for verb in VERBS:
         importlib.import_module(f"{__name__}.{verb}").add_parser(verbs)

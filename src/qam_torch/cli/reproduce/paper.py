@@ -13,11 +13,11 @@ from qam_torch.cli.command import ListOf
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-The runs of Li & Levine 2026 (arXiv 2601.14234): one million updates on the data set, then half a million environment
-steps with an update each, twelve seeds a task, with the values that they tuned for each method and domain. The twelve
-seeds of a task are one population in one process.
+The runs of Li & Levine 2026 (arXiv 2601.14234): one million updates on the dataset, then half a million environment
+steps with one update each, with the hyperparameters that they tuned per method and domain. The twelve seeds of a task
+are one population in one process.
 
-Prints how many runs these are and what they take, and the command that makes them; --launch gives that command.
+Prints the number of runs, their cost, and the command that starts them; --launch runs that command.
 """
 
 
@@ -32,14 +32,14 @@ def add_parser(verbs: Any) -> None:
     add("--offline", action="store_true", help="without the online phase")
     add("--bench", type=Path, metavar="FILE", help="of `qam-bench --json FILE`, for the GPU hours")
     launchers = "one after the other (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
-    add("--launch", choices=("basic", "joblib", "slurm", "ray"), help=f"make the runs: {launchers}")
+    add("--launch", choices=("basic", "joblib", "slurm", "ray"), help=f"start the runs: {launchers}")
     examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
     add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
     paper.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan and its command, and launch it where that is asked for."""
+    """Print the plan and its command, and launch it with --launch."""
     from qam_torch.reproduction.bench_times import read_bench
     from qam_torch.reproduction.paper_plan import Plan
     from qam_torch.reproduction.paper_summary import summary_lines

@@ -13,12 +13,12 @@ from qam_torch.types import QamError
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-Trains with the settings and on the data of recorded learning curves of the authors' code (JAX), each run as one
-population of seeds, and writes both side by side: a table with the final success, the share of seeds that solve the
-task and the mean critic value (table.md), the curves (curves.csv) and a picture of each run. A difference is called
-one where its 99% interval over seeds excludes zero; runs with fewer than five seeds in either code get no verdict.
+Trains with the settings and data of recorded learning curves of the authors' code (JAX), each run as one population
+of seeds. Writes both side by side: a table with the final success, the share of seeds that solve the task and the mean
+critic value (table.md), the curves (curves.csv) and one plot per run. The table reports a difference if its 99%
+interval over seeds excludes zero. Runs with fewer than five seeds in either code are not compared.
 
-The data are generated where they are missing. An interrupted comparison continues with the same command.
+Missing data are generated. After an interruption, the same command continues.
 """
 
 
@@ -27,9 +27,9 @@ def add_parser(verbs: Any) -> None:
     parity = verbs.add_parser("parity", help="learning curves beside the authors' code", description=DESCRIPTION)
     add = parity.add_argument
     add("--runs", action=ListOf, default=["all"], metavar="NAME", help="such as qam-cube-single-play (default all)")
-    kept = "where data files are kept (default ~/.ogbench/data)"
+    kept = "where data files are stored (default ~/.ogbench/data)"
     add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=kept)
-    add("--output", type=Path, default=Path("parity"), metavar="DIR", help="for table, curves and pictures")
+    add("--output", type=Path, default=Path("parity"), metavar="DIR", help="directory of the table, curves and plots")
     add("overrides", nargs="*", metavar="KEY=VALUE", help="where and how the runs go, such as trainer=gpu")
     parity.set_defaults(run=run)
 
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             raise QamError(f"--runs {name} is not recorded: choose from {', '.join(names)}")
     for word in options.overrides:
         if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
-            raise QamError(f"{word} would make other runs than the recorded ones: leave it out, or use qam-train")
+            raise QamError(f"{word} changes the recorded runs: leave it out, or use qam-train")
     prepare_directory(options.output, "directory of the comparison", "--output DIR")
     chosen = [one for one in RUNS if "all" in options.runs or one.name in options.runs]
     pairs = {}

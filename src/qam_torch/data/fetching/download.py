@@ -204,6 +204,6 @@ def _check(partial: Partial, resumed: bool) -> None:
         intact = False
     if not intact:
         partial.discard()
-        raise NotFetched("what it sent is not an intact npz file", again=resumed)
+        raise NotFetched("the response is not an intact npz file", again=resumed)
     with open(partial.path, "ab") as written:
         flush_to_disk(written)

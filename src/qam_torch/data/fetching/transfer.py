@@ -122,7 +122,7 @@ def transfer(url: str, partial: Partial, progress: Progress | None, timeout: flo
             partial.restart(url, response.headers)
         elif not _continues(response.headers["Content-Range"], partial):
             partial.discard()
-            raise NotFetched("it sent another part of the file than was requested", again=True)
+            raise NotFetched("the server sent another part of the file than requested", again=True)
         with open(partial.path, "ab") as file:
             while block := _read(response, timeout):
                 file.write(block)

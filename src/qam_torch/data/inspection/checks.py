@@ -73,7 +73,7 @@ def _file(path: Path, arrays: Arrays, damage: Mapping[str, str]) -> Iterator[Fin
 
 
 def _checksum(path: Path) -> Iterator[Finding]:
-    """The recorded SHA-256, whatever tool wrote it, against the file's bytes."""
+    """Compare the recorded SHA-256, written by any tool, with the file's bytes."""
     record = record_path(path)
     try:
         text = record.read_text(encoding="utf-8", errors="replace")
@@ -156,7 +156,7 @@ def _terminals(arrays: Arrays) -> Iterator[Finding]:
     if strange:
         yield Finding("terminals", "error", f"{strange:,} values other than 0 and 1")
     if not flags.any():
-        yield Finding("terminals", "error", "nowhere set: it belongs on the last row of every episode")
+        yield Finding("terminals", "error", "never set: it belongs on the last row of every episode")
     elif not flags[-1]:
         dangling = len(flags) - 1 - int(np.flatnonzero(flags)[-1])
         yield Finding("terminals", "error", f"last row is not terminal: {dangling:,} rows belong to no ended episode")

@@ -27,7 +27,7 @@ __all__ = ["CheckpointCallback"]
 
 
 class CheckpointCallback(L.Callback):
-    """Saves last.ckpt where the schedule asks for it, and best.ckpt after an evaluation that is the best so far.
+    """Saves last.ckpt at the scheduled steps, and best.ckpt after each best evaluation so far.
 
     Args:
         schedule: of the run.
@@ -103,7 +103,7 @@ class CheckpointCallback(L.Callback):
                 self.saved_step = current_step(trainer)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the section that describes the run and how far it came."""
+        """Add the section that describes the run and its progress."""
         assert isinstance(pl_module, Algorithm)
         checkpoint.setdefault(SECTION, {}).update(
             self.description,

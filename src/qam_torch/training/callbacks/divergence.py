@@ -46,7 +46,7 @@ class DivergenceCallback(L.Callback):
         for p, update in enumerate(algorithm.divergence.diverged_at()):
             if update is not None and p not in self.diverged_at:
                 self.diverged_at[p] = update
-                tqdm.write(f"{algorithm.name_of(p)} diverged at update {update:,}, and stays as it was")
+                tqdm.write(f"{algorithm.name_of(p)} diverged at update {update:,} and is frozen")
 
     def masked(self, values: Tensor) -> np.ndarray:
         """A metric (P,) on the host, nan for members that have diverged."""

@@ -22,7 +22,7 @@ SHORT = 10.0
 
 
 class DurationCallback(L.Callback):
-    """Times trainer steps, prints one line, and then does nothing more. It acts after all other callbacks.
+    """Times trainer steps and prints one line with the estimated duration. It acts after all other callbacks.
 
     The first trainer step with updates, in which the update is recorded or compiled, does not count, nor does one with
     an evaluation or a checkpoint, nor one without updates.
@@ -33,7 +33,7 @@ class DurationCallback(L.Callback):
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self.told = False
+        self.printed = False
         self._start = 0
         self._since: tuple[float, int, int] | None = None
         self._seconds, self._updates, self._steps = 0.0, 0, 0
@@ -46,7 +46,7 @@ class DurationCallback(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Time the trainer step that ends, and print the estimate when enough was timed."""
-        if self.told:
+        if self.printed:
             return
         before, now = self._since, (time.perf_counter(), trainer.global_step, current_step(trainer))
         self._since, due = now, self.schedule.due_at(now[2])
@@ -56,10 +56,10 @@ class DurationCallback(L.Callback):
         self._updates += now[1] - before[1]
         self._steps += now[2] - before[2]
         if self._seconds >= TIMED:
-            self.told = True
-            self._tell(now[2])
+            self.printed = True
+            self._print_estimate(now[2])
 
-    def _tell(self, step: int) -> None:
+    def _print_estimate(self, step: int) -> None:
         """Print the estimate from the start: for all updates, or for the steps of a run that is in its online phase."""
         schedule, start, besides = self.schedule, self._start, "evaluations"
         if schedule.phase(step) == "offline":

@@ -22,7 +22,7 @@ __all__ = ["EvaluationCallback"]
 
 
 class EvaluationCallback(L.Callback):
-    """Runs episodes where the schedule asks for them, prints one line, and remembers the best outcome.
+    """Evaluates at the scheduled steps, prints one line, and stores the best outcome.
 
     A run that starts with the online phase evaluates the policy that it starts with. A run that continues from a
     checkpoint that was saved during an evaluation repeats that evaluation first.
@@ -121,7 +121,7 @@ def _headline(outcome: Mapping[str, float]) -> str:
 
 
 def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Whether an evaluation beats the best so far: by success where the environment reports it, else by return."""
+    """Whether an evaluation beats the best so far: by success if the environment reports it, otherwise by return."""
     if not best:
         return True
     if "success" in outcome:
