@@ -1,7 +1,7 @@
 """Boxes, arrows and the file format of the documentation's diagrams.
 
 A diagram is a white card with rounded corners, so that it looks the same on light and dark pages. One unit is one
-point, and a diagram is 432 points wide: a font of 9 points can still be read where the page is 400 pixels wide.
+point, and a diagram is 432 points wide: a font of 9.5 points can still be read where the page is 400 pixels wide.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def box(
     title: str,
     lines: Sequence[str] = (),
     color: str = "#777777",
-    size: float = 9.5,
+    size: float = 10.5,
     tint: float = 0.13,
 ) -> None:
     """A tinted box at (left, bottom, right, top) with a bold title and lines of text, centered."""

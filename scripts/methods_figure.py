@@ -15,7 +15,7 @@ def frame(axes: Axes, place: tuple[float, float, float, float], title: str, colo
     style = "round,pad=0,rounding_size=6"
     axes.add_patch(FancyBboxPatch((left, bottom), right - left, top - bottom, style, fc=color, ec="none", alpha=0.08))
     axes.add_patch(FancyBboxPatch((left, bottom), right - left, top - bottom, style, fc="none", ec=color, lw=1.2))
-    write(axes, left + 9, top - 12, title, 9, bold=True, align="left")
+    write(axes, left + 9, top - 12, title, 10, bold=True, align="left")
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     box(axes, (272, 432, 402, 474), "BAM", ["by back-propagation"], VERMILION)
     box(axes, (30, 382, 142, 424), "QAM-F", ["+ one-step policy"], BLUE)
     box(axes, (150, 382, 262, 424), "QAM-E", ["+ edit policy"], BLUE)
-    write(axes, 272, 403, "acting on top of QAM", 8.5, align="left")
+    write(axes, 272, 403, "acting on top of QAM", 9.5, align="left")
     frame(axes, (20, 294, 412, 364), "and a second policy", BLUE)
     box(axes, (30, 302, 149, 342), "FQL", ["one-step policy"], BLUE)
     box(axes, (157, 302, 275, 342), "FEdit", ["edit policy"], BLUE)
@@ -47,11 +47,11 @@ def main() -> None:
         box(axes, (left, 120, right, 182), name, lines, ORANGE)
 
     frame(axes, (10, 12, 212, 102), "Denoising chain", "#777777")
-    box(axes, (20, 22, 106, 76), "QSM", ["regressed onto", "gradient of Q"], size=9)
-    box(axes, (116, 22, 202, 76), "DAC", ["moved along", "gradient of Q"], size=9)
+    box(axes, (20, 22, 106, 76), "QSM", ["regressed onto", "gradient of Q"], size=10)
+    box(axes, (116, 22, 202, 76), "DAC", ["moved along", "gradient of Q"], size=10)
     frame(axes, (220, 12, 422, 102), "No flow", "#777777")
-    box(axes, (230, 22, 316, 76), "ReBRAC", ["deterministic", "policy"], size=9)
-    box(axes, (326, 22, 412, 76), "RLPD", ["Gaussian", "policy"], size=9)
+    box(axes, (230, 22, 316, 76), "ReBRAC", ["deterministic", "policy"], size=10)
+    box(axes, (326, 22, 412, 76), "RLPD", ["Gaussian", "policy"], size=10)
     save(figure, "methods")
 
 

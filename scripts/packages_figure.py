@@ -15,7 +15,7 @@ from diagrams import WIDTH, arrow, box, card, save, write
 from qam_torch.plotting.style import BLUE, GREEN, ORANGE
 
 ROOT = Path(__file__).resolve().parents[1]
-GREY, ROW, SIZE = "#777777", 30, 8.5
+GREY, ROW, SIZE = "#777777", 30, 10
 GROUPS = {
     "the mathematics is pure": ("mathematics: no Lightning, files or environments", BLUE),
     "algorithms know no data": ("methods: no data, environments, files or configuration", ORANGE),
@@ -55,11 +55,11 @@ def main() -> None:
             box(axes, (left, top - 22, right, top), package, color=color.get(package, GREY), size=SIZE)
             left = right + 6
     arrow(axes, [(16, height - 14), (16, 68)])
-    axes.text(9, (height + 54) / 2, "may import", size=8.5, rotation=90, ha="center", va="center")
+    axes.text(9, (height + 54) / 2, "may import", size=9.5, rotation=90, ha="center", va="center")
     for index, (text, shade) in enumerate(GROUPS.values()):
         y = 48 - 16 * index
         box(axes, (24, y - 5, 38, y + 5), "", color=shade)
-        write(axes, 46, y, text, 8.5, align="left")
+        write(axes, 46, y, text, 9.5, align="left")
     save(figure, "packages", json.dumps(found))
 
 
