@@ -76,6 +76,7 @@ def test_figures_agree_with_one_another(
     assert printed.count("small*") == 2 and "lean adjoint" in printed
 
 
+@pytest.mark.slow
 def test_every_method_has_a_row_with_what_its_config_says(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

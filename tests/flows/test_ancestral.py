@@ -150,10 +150,12 @@ def end_error(base: Gaussian, steps: int, ancestral: bool, rows: int = 20_000) -
     return sliced_wasserstein(x_1, base.sample(rows, generator))
 
 
+@pytest.mark.slow
 def test_the_end_of_a_gaussian_process_is_nearer_to_the_base_density_than_with_a_shift() -> None:
     assert end_error(GAUSSIAN, 10, ancestral=True) < 0.7 * end_error(GAUSSIAN, 10, ancestral=False)
 
 
+@pytest.mark.slow
 def test_marginals_converge() -> None:
     rows, errors = 8_000, {}
     for steps in (4, 32):

@@ -57,6 +57,7 @@ def test_an_earlier_checkpoint_starts_an_online_phase(number: int, tiny_fit: Fit
     assert result.summary["offline_steps"] == 20 and result.summary["updates"] == 23
 
 
+@pytest.mark.slow
 def test_a_run_of_before_an_argument_was_added_continues(tiny_fit: Fit, tmp_path: Path) -> None:
     words = ("offline_steps=20", "logger=csv", "resume=auto", "algo.flow_steps=4")
     tiny_fit(tmp_path / "run", *words[:2], words[3])
