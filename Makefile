@@ -28,7 +28,7 @@ install: $(VENV)/.installed-test $(VENV)/.installed-lint ## install all that tes
 quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a point maze
 	@$(BIN)/qam-train
 
-test: $(VENV)/.installed-test ## install, then run the fast tests (seven to eight minutes on two cores)
+test: $(VENV)/.installed-test ## install, then run the fast tests (four minutes on two cores)
 	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
 test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (about twenty-five minutes)

@@ -187,7 +187,7 @@ def test_the_directory_is_named_by_the_grid() -> None:
 
 MISTAKES = {
     "population.flow_steps=[5,10]": r"choose from discount, inv_temp, lr, .* or make a run for each value",
-    "population.inv_tmep=[1,2]": r"population.inv_tmep is nothing .*target_update_rate$",
+    "population.inv_tmep=[1,2]": r"population.inv_tmep cannot differ .*target_update_rate$",
     "population.inv_temp=3": "expected a list of different numbers",
     "population.inv_temp=[3,3]": "expected a list of different numbers",
     "population.inv_temp=[]": "expected a list of different numbers",
@@ -235,7 +235,7 @@ def test_a_grid_is_reported_as_it_was_given(word: str, message: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "message"),
-    [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* both say")],
+    [("[1,2,3]", "one for each of 2 seeds"), ("[1,2]", "population.lr=.* set the same value")],
 )
 def test_a_list_for_the_seeds_and_a_grid(values: str, message: str) -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", f"algo.lr={values}"]
