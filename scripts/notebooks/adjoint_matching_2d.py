@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Adjoint matching in two dimensions
 #
-# A flow $f_\beta$ samples a density $p_\beta$; a critic $Q$ says what is good. Wanted is a flow that samples
+# A flow $f_\beta$ samples a density $p_\beta$, and a critic $Q$ rates the samples. The goal is a flow that samples
 #
 # $$p(x) \;\propto\; p_\beta(x)\, e^{\tau Q(x)} .$$
 #
-# Here both are known in closed form, so that the wanted density can be drawn exactly, and everything that is seen is
-# the method's own doing. Four things are shown: the process that adjoint matching samples, the adjoints that it
-# regresses onto, what it comes to beside two ways that miss, and why the adjoint has to be the *lean* one.
-# [Concepts](../docs/concepts.md#adjoint-matching) has the equations, [Theory](../docs/theory.md) the tests.
+# Here $p_\beta$ and $Q$ are known in closed form, so the target density can be sampled exactly. All visible errors
+# are therefore errors of the method. The notebook shows the process that adjoint matching samples, the adjoints that
+# are its regression targets, its result compared with two other methods, and why the adjoint must be the *lean*
+# adjoint. [Concepts](../docs/concepts.md#adjoint-matching) has the equations, [Theory](../docs/theory.md) the tests.
 
 # %%
 import os
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-sys.path.insert(0, "../scripts")  # the closed forms that the tests and docs/theory.md use, too
+sys.path.insert(0, "../scripts")  # closed forms, shared with the tests and docs/theory.md
 from closed_form import rejection_sampler
 from tilted_density import LinearCorrection, MLPCorrection, gaussian_problem, mixture_problem, sliced_wasserstein
 
@@ -34,7 +34,7 @@ from qam_torch.flows import (
 )
 
 generator = torch.Generator().manual_seed(0)
-share_of_updates = 0.05 if "SHORT_NOTEBOOKS" in os.environ else 1.0  # the tests set it
+share_of_updates = 0.05 if "SHORT_NOTEBOOKS" in os.environ else 1.0  # set by the tests
 
 
 def normal(*shape):
@@ -44,8 +44,9 @@ def normal(*shape):
 # %% [markdown]
 # ## The problem
 #
-# Six modes on a ring. The critic likes two of them, and as much a place inside the ring where $p_\beta$ has next to
-# no mass: learned critics overrate actions that are in no data. The wanted density has nothing there.
+# $p_\beta$ has six modes on a ring. The critic is high at two of them, and equally high at a point inside the ring
+# where $p_\beta$ has almost no mass. Learned critics make such errors for actions that are not in the data. The
+# target density has almost no mass there.
 
 # %%
 problem = mixture_problem()
@@ -55,33 +56,41 @@ axis = torch.linspace(-3.3, 3.3, 200)
 plane = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
 
 
+# %% [hidden]
 def panel(ax, title, density=None, samples=None, color="#0072B2"):
-    """A density or samples over the critic's contours."""
+    """Draw a density or samples over the critic's contours; returns the image of the density."""
     ax.contour(axis, axis, Q(plane), levels=[0.2, 0.4, 0.6, 0.8, 1.0], colors="#333333", linewidths=0.6, alpha=0.35)
+    image = None
     if density is not None:
-        ax.imshow(density, extent=(-3.3, 3.3) * 2, origin="lower", cmap="Blues")
+        image = ax.imshow(density, extent=(-3.3, 3.3) * 2, origin="lower", cmap="Blues")
     if samples is not None:
         ax.scatter(*samples[:3000].T, s=3, color=color, alpha=0.35, linewidths=0)
-    ax.set(title=title, xlim=(-3.3, 3.3), ylim=(-3.3, 3.3), xticks=[], yticks=[], aspect="equal")
+    ax.set(title=title, xlim=(-3.3, 3.3), ylim=(-3.3, 3.3), xticks=(-3, 0, 3), yticks=(-3, 0, 3), aspect="equal")
+    return image
 
 
 def row_of(count):
     return plt.subplots(1, count, figsize=(3.1 * count, 3.4), dpi=90, layout="constrained")
 
 
+# %%
 figure, axes = row_of(3)
 log_p = base.log_density(plane)
-panel(axes[0], r"$p_\beta$", density=log_p.exp())
-panel(axes[1], "critic $Q$ (the lower bump: no data)", density=Q(plane))
-panel(axes[2], r"wanted: $p_\beta\, e^{\tau Q}$", density=(log_p + inv_temp * Q(plane)).exp())
+images = [
+    panel(axes[0], r"$p_\beta$ (density)", density=log_p.exp()),
+    panel(axes[1], "critic $Q$ (lower bump: no data)", density=Q(plane)),
+    panel(axes[2], r"target $p_\beta\, e^{\tau Q}$ (not normalized)", density=(log_p + inv_temp * Q(plane)).exp()),
+]
+for ax, image in zip(axes, images, strict=True):
+    figure.colorbar(image, ax=ax, orientation="horizontal", shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# ## A process that forgets where it began
+# ## The memoryless process
 #
-# Fine-tuning is done along a noisy process with the same densities at every $t$ as the flow. With the *memoryless*
-# noise level its end $X_1$ is independent of its beginning $X_0$; with the flow itself, or any other noise level, it
-# is not, and what is learned comes out biased. Colour says in which direction $X_0$ lay.
+# Fine-tuning uses a noisy process that has the same density as the flow at every $t$. With the *memoryless* noise
+# level, the end $X_1$ is independent of the start $X_0$. With the flow itself, or any other noise level, it is not,
+# and the learned density is biased. The color of each point is the direction of its $X_0$.
 
 # %%
 steps = 40
@@ -93,20 +102,21 @@ ends = {
 figure, axes = row_of(2)
 for ax, (name, x_1) in zip(axes, ends.items(), strict=True):
     panel(ax, f"$X_1$ of {name}")
-    ax.scatter(*x_1.T, s=4, c=torch.atan2(*x_0.T), cmap="twilight", linewidths=0)
+    points = ax.scatter(*x_1.T, s=4, c=torch.atan2(*x_0.T), cmap="twilight", linewidths=0)
     correlation = torch.corrcoef(torch.stack([x_0[:, 0], x_1[:, 0]]))[0, 1]
     print(f"{name}: correlation of X_0 and X_1 {correlation:+.2f}")
+figure.colorbar(points, ax=axes, label="direction of $X_0$ (rad)")
 plt.show()
 
 # %% [markdown]
 # ## Lean adjoints
 #
-# At the end of a path the critic's gradient is asked once. The lean adjoint carries it back along the path, by the
-# base flow's Jacobian alone: $g_i$ says how the end would change with $X_i$. By $-\sigma_i^2 g_i / 2$ the velocity at
-# $X_i$ is to be corrected. Of one path that is noise; its mean at a place, drawn here from 10 000 paths, is what the
-# regression finds: early, towards the modes that the critic likes; late, only up the critic within a mode, for it is
-# too late to change to another. (Grey: three paths. The arrows are drawn at a tenth of their length, the
-# last ones at a third.)
+# The critic's gradient is computed once, at the end of a path. The lean adjoint $g_i$ propagates it backwards along
+# the path with the Jacobian of the base flow alone. The regression target for the correction of the velocity at $X_i$
+# is $-\sigma_i^2 g_i / 2$. The target of a single path is noisy. The regression learns its mean at each point, shown
+# here as arrows over 10,000 paths. Early in the path, the correction points to the modes with high $Q$. Late in the
+# path, it only increases $Q$ within a mode, because a path can no longer change its mode. Gray lines are three paths.
+# Arrows are drawn at a tenth of their length, in the last panel at a third.
 
 # %%
 path = sample_memoryless(base.velocity, base.velocity, normal(10_000, 2), normal(steps - 1, 10_000, 2), steps)
@@ -114,8 +124,9 @@ adjoints = lean_adjoint(base.velocity, path.xs, terminal_adjoint(Q, path.x_1, in
 corrections = -(node_sigmas(steps, path.xs) ** 2) * adjoints / 2
 
 
+# %% [hidden]
 def means(x, arrows, width=0.5, least=10):
-    """Mean place and arrow of each cell of a grid with enough paths in it."""
+    """Mean point and arrow in each grid cell that contains enough paths."""
     _, cell, count = (x / width).round().unique(dim=0, return_inverse=True, return_counts=True)
     total = torch.zeros(len(count), 4).index_add_(0, cell, torch.cat([x, arrows], -1))
     return (total / count[:, None])[count >= least].T
@@ -132,14 +143,14 @@ plt.show()
 # %% [markdown]
 # ## Training
 #
-# That is the whole method: sample paths of $f_\theta$, carry the critic's gradient back along them, and regress the
-# correction $u = f_\theta - f_\beta$ onto $-\sigma^2 g / 2$. No gradient passes through the path. $u$ is a small MLP
-# that starts at zero.
+# One update of the method has three steps. Sample paths of $f_\theta$, propagate the critic's gradient backwards along
+# them, and regress the correction $u = f_\theta - f_\beta$ onto $-\sigma^2 g / 2$. No gradient passes through the path.
+# $u$ is a small MLP that starts at zero.
 
 
 # %%
 def fine_tune(problem, correction, steps, updates, learning_rate, batch_size=512, adjoints_of=None):
-    """Adjoint matching; -> f_theta with averaged weights, and the largest adjoint of each update."""
+    """Train by adjoint matching; returns f_theta with averaged weights, and the largest adjoint of each update."""
     velocity = problem.base.velocity
     f_theta = lambda x, t: velocity(x, t) + correction(x, t)  # noqa: E731
     updates = round(share_of_updates * updates)
@@ -174,23 +185,24 @@ with torch.no_grad():
     matched = sample_flow(f_theta, normal(20_000, 2), steps)
 
 # %% [markdown]
-# ## Beside two ways that miss
+# ## Comparison with two other methods
 #
-# **Additive guidance** adds $(1 - t)\, \tau \nabla Q(X_t)$ to the velocity. It asks the critic about unfinished
-# samples, which are in the middle of the ring first: they are caught where no data are.
+# **Additive guidance** adds $(1 - t)\, \tau \nabla Q(X_t)$ to the velocity. It evaluates the critic at unfinished
+# samples, which start in the middle of the ring. Many of them stay at the bump without data.
 #
-# **Weighted cloning** trains a flow on the data, weighted by $e^{\tau (Q - \bar Q)}$. The best it can do is to repeat
-# the data by their weights, and that is what is drawn here, without any error of training. With data without end that
-# is the wanted density. But a state of a data set has few actions, often one: of 64 actions, a handful get the
-# weight.
+# **Weighted cloning** trains a flow on the data with the weights $e^{\tau (Q - \bar Q)}$. Its best possible result is
+# to repeat the data in proportion to their weights. The figure shows this best result, without training errors. With
+# infinite data it is the target density. But a dataset has few actions per state, often one. Of 64 actions, a few get
+# almost all the weight.
 
 # %%
 guided_velocity = lambda x, t: base.velocity(x, t) - (1 - t) * terminal_adjoint(Q, x, inv_temp)  # noqa: E731
 guided = sample_flow(guided_velocity, normal(20_000, 2), steps)
 
 
+# %% [hidden]
 def cloned(rows, tau=inv_temp, most=float("inf")):
-    """What a flow trained on so many weighted rows can sample at best: the rows, by their weights."""
+    """Best possible samples of a flow trained on weighted rows: the rows in proportion to their weights."""
     data = base.sample(rows, generator)
     value = Q(data)
     weights = (tau * (value - value.mean())).exp().clamp(max=most)
@@ -204,6 +216,7 @@ def share(samples, target=exact, unit=yardstick):
     return sliced_wasserstein(samples, target, directions=64) / unit
 
 
+# %%
 panels = {
     "exact": problem.exact(20_000, generator),
     "adjoint matching": matched,
@@ -217,8 +230,8 @@ for ax, color, (name, samples) in zip(axes, colors, panels.items(), strict=True)
 plt.show()
 
 # %% [markdown]
-# The distance is the sliced Wasserstein-1 distance to exact draws, as a share of the behaviour's own: 0 is exact, 1
-# no better than not fine-tuned. How many actions cloning wants:
+# The distance is the sliced Wasserstein-1 distance to exact samples, divided by the distance of $p_\beta$: 0 is
+# exact, and 1 is as far as $p_\beta$ itself. The distance of weighted cloning depends on the number of actions:
 
 # %%
 for rows in (16, 64, 256, 1024, 16_384):
@@ -226,8 +239,7 @@ for rows in (16, 64, 256, 1024, 16_384):
     print(f"{rows:>6} actions: {shares.mean():.2f} +- {shares.std():.2f}")
 
 # %% [markdown]
-# And where $\tau$ is large, the usual clip of the weights at 100 makes it another density, however many data there
-# are:
+# If $\tau$ is large, clipping the weights at 100, as is common, changes the density for any amount of data:
 
 # %%
 for tau in (5.0, 10.0, 20.0):
@@ -237,16 +249,17 @@ for tau in (5.0, 10.0, 20.0):
     print(f"not clipped {share(cloned(200_000, tau), target, unit):.2f}")
 
 # %% [markdown]
-# ## Recovered, but for the grid
+# ## Discretization error
 #
-# What is left of adjoint matching's distance above is training and the solver's steps. With a Gaussian $p_\beta$ and a
-# quadratic $Q$ the wanted density is a Gaussian, and the optimal correction linear in $x$ at each node, so that a
-# matrix and a vector a node hold it. What the steps leave then shrinks with them:
+# The remaining distance of adjoint matching comes from training and from the solver's steps. With a Gaussian
+# $p_\beta$ and a quadratic $Q$, the target density is a Gaussian. The optimal correction is then linear in $x$ at
+# each node, so that one matrix and one vector per node represent it exactly. The remaining error decreases with the
+# number of steps:
 
 # %%
 simple = gaussian_problem()
-wanted = simple.value.tilt(simple.base, simple.inv_temp)
-rows = {"wanted": (wanted.mean, wanted.covariance), "behaviour": (simple.base.mean, simple.base.covariance)}
+target = simple.value.tilt(simple.base, simple.inv_temp)
+rows = {"target": (target.mean, target.covariance), "behavior": (simple.base.mean, simple.base.covariance)}
 for count in (10, 20, 40):
     linear, _ = fine_tune(simple, LinearCorrection(count), count, updates=150, learning_rate=3e-2, batch_size=256)
     with torch.no_grad():
@@ -260,16 +273,16 @@ for name, (mean, covariance) in rows.items():
 # %% [markdown]
 # ## Why the lean adjoint
 #
-# The true gradient of the control problem $\mathbb{E}\left[ \tfrac12 \int \Vert 2u/\sigma \Vert^2 dt - \tau Q(X_1)
-# \right]$ with respect to $X_i$, the *full* adjoint, runs through the control $u$ too, whose Jacobian multiplies at
-# every step. At the optimum the terms that the lean one leaves out cancel. Before, they need not. Below: the mean
-# size of both adjoints along paths under controls $u(x) = \sin(\omega x)$, which are all of the same size, and only
-# steeper with $\omega$.
+# The *full* adjoint is the true gradient of the control problem $\mathbb{E}\left[ \tfrac12 \int \Vert 2u/\sigma
+# \Vert^2 dt - \tau Q(X_1) \right]$ with respect to $X_i$. It also differentiates the control $u$, whose Jacobian
+# multiplies at every step. The lean adjoint omits these terms. At the optimum they cancel; before, they can be large.
+# The figure shows the mean norm of both adjoints along paths with the controls $u(x) = \sin(\omega x)$, which have
+# the same size for all $\omega$ but become steeper.
 
 
-# %%
+# %% [hidden]
 def full_adjoint(problem, correction, x_0, noise, steps):
-    """Back-propagation through the sampled path: d(cost)/dX_i at every node; -> path and adjoints (T, B, 2)."""
+    """Back-propagate through the sampled path; returns the path and d(cost)/dX_i at every node, both (T, B, 2)."""
     dt, x = 1 / steps, x_0.clone().requires_grad_()
     xs, cost = [x], 0.0
     for i in range(steps - 1):
@@ -283,6 +296,7 @@ def full_adjoint(problem, correction, x_0, noise, steps):
     return torch.stack(xs).detach(), torch.stack(adjoints)
 
 
+# %%
 steps = 30
 times = torch.arange(steps) / steps
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), dpi=90, sharey=True, layout="constrained")
@@ -296,20 +310,20 @@ for omega in (0, 10, 20, 30):
     lean = lean_adjoint(base.velocity, xs, terminal_adjoint(Q, ends, inv_temp))
     for ax, adjoints in zip(axes, (lean, full), strict=True):
         ax.semilogy(times, adjoints.norm(dim=-1).mean(-1), label=rf"$\omega$ = {omega}")
-axes[0].set(title="lean adjoint", xlabel="t", ylabel="mean size")
+axes[0].set(title="lean adjoint", xlabel="t", ylabel="mean norm (log scale)")
 axes[1].set(title="full adjoint", xlabel="t")
 axes[1].legend(frameon=False)
 plt.show()
 
 # %% [markdown]
-# In training it depends on the network. The smooth MLP from above, which starts at zero, never becomes steep, and
-# both adjoints do. A network with Fourier features of the position, as they are common in control, begins steep: with
-# the lean adjoint it learns, with the full one every update makes the next one's adjoint larger.
+# During training, the difference depends on the network. The smooth MLP from above starts at zero and never becomes
+# steep: both adjoints work. A network with Fourier features of the position, which are common in control, is steep
+# from the start. It learns with the lean adjoint. With the full adjoint, each update increases the next adjoint.
 
 
-# %%
+# %% [hidden]
 class FourierCorrection(nn.Module):
-    """An MLP on sin and cos of random projections of x, beginning with random weights."""
+    """An MLP on sin and cos of random projections of x, with random initial weights."""
 
     def __init__(self, steps):
         super().__init__()
@@ -324,6 +338,7 @@ class FourierCorrection(nn.Module):
         return (self.end - t) * self.net(torch.cat([angle.sin(), angle.cos(), x, time], -1))
 
 
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), dpi=90, sharey=True, layout="constrained")
 for ax, family in zip(axes, (MLPCorrection, FourierCorrection), strict=True):
     for name, adjoints_of in {"lean": None, "full": full_adjoint}.items():
@@ -331,8 +346,8 @@ for ax, family in zip(axes, (MLPCorrection, FourierCorrection), strict=True):
         trained, largest = fine_tune(problem, family(steps), steps, 100, 5e-3, 256, adjoints_of)
         with torch.no_grad():
             distance = share(sample_flow(trained, normal(20_000, 2), steps))
-        ax.semilogy(largest, linewidth=0.8, label=f"{name}: distance {distance:.2f} after")
+        ax.semilogy(largest, linewidth=0.8, label=f"{name} adjoint, final distance {distance:.2f}")
     ax.set(title=family.__name__, xlabel="update")
     ax.legend(frameon=False)
-axes[0].set_ylabel("largest adjoint of the update")
+axes[0].set_ylabel("largest adjoint norm (log scale)")
 plt.show()

@@ -1,10 +1,10 @@
 # %% [markdown]
-# # QAM, step by step
+# # QAM step by step
 #
-# One run on a maze without Trainer and command line: the data, the three losses of an update, the critic as it
-# spreads from the goal, the noisy paths in the space of actions with the lean adjoints along them, and the policy
-# before and after. Actions are kept two-dimensional here (`action_chunking=false`: returns over five steps, but one
-# action at a time), so that everything can be drawn. [Concepts](../docs/concepts.md) has the equations.
+# This notebook trains QAM on a maze without the Trainer and the command line. It shows the data, the three losses of an
+# update, the critic during training, the lean adjoints on paths in action space, and the policy before and after
+# fine-tuning. Actions are two-dimensional, so that everything can be drawn (`action_chunking=false`: five-step returns,
+# but one action at a time). [Concepts](../docs/concepts.md) has the equations.
 
 # %%
 import functools
@@ -30,32 +30,34 @@ config = qam_torch.compose(["experiment=quickstart", "task=3", "algo.action_chun
 # %% [markdown]
 # ## The data
 #
-# A noisy oracle walks from one random place of the maze to another; nobody in the data tries to reach *this* goal.
-# The task's rewards, −1 a step until the goal is reached, are computed from the positions. The observation is the
-# position, the action a push in x and y.
+# A noisy oracle walks between random places of the maze; no trajectory aims at the goal of this task. The rewards of
+# the task are computed from the positions: −1 per step until the goal is reached. The observation is the position.
+# The action is a push in x and y.
 
 # %%
 data = load_data(read_settings(config).request, torch.device("cpu"))
 transitions, layout = data.transitions, data.layout
-print(f"{transitions.num_transitions} transitions in {transitions.num_episodes} episodes")
+print(f"{transitions.num_transitions:,} transitions in {transitions.num_episodes} episodes")
 
+# %% [hidden]
 figure, ax = plt.subplots(figsize=(4.2, 4.2), dpi=80, layout="constrained")
 draw_maze(ax, layout)
 length = transitions.num_transitions // transitions.num_episodes + 1  # states of an episode
 for episode in range(3):
     ax.plot(*transitions.states[episode * length : (episode + 1) * length].T, linewidth=0.8, color=f"C{episode}")
-ax.set(title="three episodes of the data")
+ax.set(title="three episodes of the data", xlabel="x (m)", ylabel="y (m)")
+figure.legend(loc="outside lower center", ncols=2, frameon=False)
 plt.show()
 
 # %% [markdown]
 # ## An update
 #
-# A batch is drawn and so is all noise, by name. `losses` gives the three losses, each with the networks that it moves
-# and no other: the critic by temporal differences, the behaviour flow $f_\beta$ by flow matching, the policy flow
+# An update draws a batch and all noise, by name. `losses` returns three losses, each with the networks that it
+# trains: the critic by temporal differences, the behavior flow $f_\beta$ by flow matching, and the policy flow
 # $f_\theta$ by adjoint matching.
 
 # %%
-numbers = {name: config.algo[name] for name in ("horizon_length", "discount", "rho", "num_qs", "flow_steps", "lr")}
+options = {name: config.algo[name] for name in ("horizon_length", "discount", "rho", "num_qs", "flow_steps", "lr")}
 widths = {"actor_hidden_dims": [128, 128], "value_hidden_dims": [128, 128]}
 algorithm = QAM(
     observation_dim=data.observation_dim,
@@ -63,7 +65,7 @@ algorithm = QAM(
     action_chunking=False,
     inv_temp=10.0,
     target_update_rate=0.01,
-    **numbers,
+    **options,
     **widths,
 )
 algorithm.configure_optimizers()
@@ -74,21 +76,21 @@ noise = NamedNoise(algorithm.draws(128), algorithm.seeds, "update")
 batch = sampler.sample(1).unbind()[0]
 batch = batch._replace(actions=batch.actions[..., :2])
 draws = {name: draw[0] for name, draw in noise.sample(1).items()}
-print("observations", tuple(batch.observations.shape), "(members, rows, numbers)")
+print("observations", tuple(batch.observations.shape), "(members, rows, values)")
 print("noise:", {name: tuple(draw.shape) for name, draw in draws.items()})
 for term in algorithm.losses(batch, draws):
     print(
-        f"{'+'.join(term.trains):>8} is moved by", ", ".join(f"{k} {float(v):.3f}" for k, v in term.metrics().items())
+        f"{'+'.join(term.trains):>8} is trained by", ", ".join(f"{k} {float(v):.3f}" for k, v in term.metrics().items())
     )
 
 # %% [markdown]
 # ## The critic
 #
-# It is trained in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions: minus
-# the discounted number of steps that are left. It spreads from the goal, around the corners. (Bottom left it is still
-# too high.)
+# The next cell trains in three stages. The map shows $\max_a \operatorname{mean}_k Q_k(s, a)$ over a grid of actions,
+# which estimates minus the discounted number of remaining steps. The values spread from the goal around the corners.
+# In the bottom left corner the values are still too high.
 
-# %%
+# %% [hidden]
 WAYS = torch.cartesian_prod(*[torch.linspace(-1, 1, 5)] * 2)
 
 
@@ -107,29 +109,31 @@ def values(positions):
     return q.view(len(positions), -1).amax(-1)
 
 
+# %%
 left, right, bottom, top = layout.extent
 places = torch.cartesian_prod(torch.linspace(left, right, 57), torch.linspace(bottom, top, 57))
 free = places[~torch.from_numpy(layout.is_wall(places.numpy()))]
 
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.4), dpi=80, layout="constrained")
 done = 0
-stages = (500, 2000, 5000) if "SHORT_NOTEBOOKS" not in os.environ else (100, 200, 300)  # the tests set it
+stages = (500, 2000, 5000) if "SHORT_NOTEBOOKS" not in os.environ else (100, 200, 300)  # set by the tests
 for ax, updates in zip(axes, stages, strict=True):
     train(updates - done)
     done = updates
     draw_maze(ax, layout)
     dots = ax.scatter(*free.T, c=values(free), s=9, marker="s", cmap="viridis", vmin=-80, vmax=0)
-    ax.set(title=f"{updates} updates", xticks=[], yticks=[])
+    ax.set(title=f"{updates:,} updates", xlabel="x (m)")
+axes[0].set_ylabel("y (m)")
 figure.colorbar(dots, ax=axes, label="value")
 plt.show()
 
 # %% [markdown]
 # ## Paths and lean adjoints
 #
-# At the start, in the plane of actions: the critic over all of them in the box, and paths of the memoryless SDE of
-# $f_\theta$ from noise to action. Adjoint matching asks for $-\sigma_i^2 g_i / 2$ to be added to the velocity of
-# $f_\beta$; the arrows are its mean over the paths that come by a place, each panel to a scale of its own. Three paths
-# are shown up to there, and in the last panel the actions at which all end.
+# The figure shows the action plane at the start position. Colors are the critic's values. Gray lines are three paths
+# of the memoryless SDE of $f_\theta$, from noise to the time of the panel. Adjoint matching trains the correction
+# $-\sigma_i^2 g_i / 2$ to the velocity of $f_\beta$. Arrows are the mean correction over all paths near a point, and
+# each panel states the length of its longest arrow. The last panel shows the resulting actions.
 
 # %%
 rows = 4000
@@ -141,15 +145,16 @@ with torch.no_grad():
     targets = algorithm.matching_targets(here, draws)
     actions = algorithm.policy(start, {"noise": torch.randn(1, rows, 2)})[0]
 xs, adjoints = targets.xs[:, 0], targets.lean_adjoints[:, 0]
-asked = -(node_sigmas(algorithm.flow_steps, xs) ** 2) * adjoints / 2
+corrections = -(node_sigmas(algorithm.flow_steps, xs) ** 2) * adjoints / 2
 
+# %% [hidden]
 grid = torch.cartesian_prod(*[torch.linspace(-1, 1, 41)] * 2)
 with torch.no_grad():
     q = algorithm.network("critic")(start[:, : len(grid)], grid[None]).mean(-2).view(41, 41)
 
 
 def means(x, arrows, width=0.4, least=15):
-    """Mean place and arrow of each cell of a grid with enough paths in it."""
+    """Mean point and arrow in each grid cell that contains enough paths."""
     _, cell, count = (x / width).round().unique(dim=0, return_inverse=True, return_counts=True)
     total = torch.zeros(len(count), 4).index_add_(0, cell, torch.cat([x, arrows], -1))
     return (total / count[:, None])[count >= least].T
@@ -157,43 +162,49 @@ def means(x, arrows, width=0.4, least=15):
 
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.3), dpi=80, sharey=True, layout="constrained")
 for ax, i in zip(axes, (1, 2, 3, None), strict=True):
-    ax.contourf(grid[:, 0].view(41, 41), grid[:, 1].view(41, 41), q, levels=15, cmap="viridis", alpha=0.6)
+    values_of = ax.contourf(grid[:, 0].view(41, 41), grid[:, 1].view(41, 41), q, levels=15, cmap="viridis", alpha=0.6)
     if i is None:
         ax.plot(*actions[:500].T, "o", markersize=2, color="#D55E00")
         ax.set_title("actions of f_theta")
     else:
         ax.plot(*xs[: i + 1, :3].unbind(-1), color="#555555", linewidth=0.7)
-        x, y, u, v = means(xs[i], asked[i])
+        x, y, u, v = means(xs[i], corrections[i])
         scale = float((u**2 + v**2).sqrt().max())
         ax.quiver(x, y, u, v, angles="xy", scale_units="xy", scale=scale, width=0.007, color="#D55E00")
-        ax.set_title(f"t = {i / algorithm.flow_steps:.1f}")
+        ax.set_title(f"t = {i / algorithm.flow_steps:.1f}, longest arrow {scale:.2g}", fontsize=10)
     ax.set(xlabel="push in x", aspect="equal", xlim=(-2.5, 2.5), ylim=(-2.5, 2.5))
 axes[0].set_ylabel("push in y")
+figure.colorbar(values_of, ax=axes, label="mean of Q over critics")
 plt.show()
 
 # %% [markdown]
 # ## The policy before and after
 #
-# Six actions of $f_\beta$ and of $f_\theta$ at places all over the maze, from the same noise. The behaviour goes
-# everywhere, for its walkers were on their way to anywhere; tilted by the critic it goes where the value rises.
+# Six actions of $f_\beta$ and of $f_\theta$ at points in the whole maze, from the same noise. The behavior flow moves
+# in all directions, because the walkers in the data have random goals. The fine-tuned policy moves towards higher
+# values.
 
-# %%
+# %% [hidden]
 spots = torch.cartesian_prod(torch.arange(-0.0, 21, 2.0), torch.arange(-0.0, 21, 2.0))
 spots = spots[~torch.from_numpy(layout.is_wall(spots.numpy()))].repeat_interleave(6, 0)
 z = {"noise": torch.randn(1, len(spots), 2)}
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.6), dpi=80, layout="constrained")
 for ax, (name, policy) in zip(
-    axes, {"f_beta": algorithm.behavior_policy, "f_theta": algorithm.policy}.items(), strict=True
+    axes, {"behavior flow f_beta": algorithm.behavior_policy, "policy f_theta": algorithm.policy}.items(), strict=True
 ):
     with torch.no_grad():
         actions = policy(spots[None], z)[0]
     draw_maze(ax, layout)
     ax.quiver(*spots.T, *actions.T, angles="xy", scale_units="xy", scale=0.6, width=0.003, color="#0072B2", alpha=0.6)
-    ax.set(title=name, xticks=[], yticks=[])
+    ax.set(title=name, xlabel="x (m)")
+axes[0].set_ylabel("y (m)")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
 plt.show()
 
 # %% [markdown]
-# ## In the maze
+# ## Episodes in the maze
+#
+# Twenty episodes of each policy, evaluated in worker processes.
 
 # %%
 make = functools.partial(make_environment, config.env.dataset, task=3)
@@ -204,5 +215,5 @@ with EnvironmentPool(make, count=20, workers=2) as pool:
     }
 after, before = shown["policy"], shown["behavior_policy"]
 trajectories_figure(
-    layout, after.trajectories, after.success[0], compare=(before.trajectories, before.success[0], "behaviour flow")
+    layout, after.trajectories, after.success[0], compare=(before.trajectories, before.success[0], "behavior flow")
 )

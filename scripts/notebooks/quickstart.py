@@ -1,8 +1,8 @@
 # %% [markdown]
-# # A run, from Python
+# # A run from Python
 #
-# Compose the configuration that `qam-train` would run, train, look at what came out, and use the policy. It is the
-# quickstart, ten thousand updates. [Quickstart](../docs/quickstart.md) does the same on the command line.
+# This notebook composes the configuration of a `qam-train` run, trains, shows the results, and uses the policy. The run
+# is the quickstart with ten thousand updates. [Quickstart](../docs/quickstart.md) does the same on the command line.
 
 # %%
 import os
@@ -12,26 +12,27 @@ from IPython.display import Image
 import qam_torch
 
 short = ["offline_steps=300", "eval_every=300", "checkpoint_every=300", "eval_episodes=5"]
-overrides = short if "SHORT_NOTEBOOKS" in os.environ else []  # the tests set it
+overrides = short if "SHORT_NOTEBOOKS" in os.environ else []  # set by the tests
 config = qam_torch.compose(["experiment=quickstart", "runs_root=runs/notebook", *overrides])
 print(config.algo)
 
 # %% [markdown]
 # ## Train
 #
-# The data are OGBench's own: its maze, its oracle, its file format. They are generated at the first use and kept.
+# The dataset is generated with OGBench's maze and oracle in OGBench's file format. It is generated on first use and
+# stored.
 
 # %%
 run = qam_torch.fit(config)
 
 # %%
-for who in ("final", "behavior"):
-    print(who, "success", run.summary[who]["success"], "95 % interval", run.summary[who]["success_95"])
+for name in ("final", "behavior"):
+    print(name, "success", run.summary[name]["success"], "95% interval", run.summary[name]["success_95"])
 
 # %% [markdown]
-# ## What it looks like
+# ## Trajectories
 #
-# Left the policy, right the behaviour flow f_beta it was fine-tuned from, over the same episodes.
+# Left: the policy. Right: the behavior flow f_beta that it was fine-tuned from, in the same episodes.
 
 # %%
 Image(filename=run.directory / "plots" / "trajectories.png", width=800)
@@ -39,8 +40,8 @@ Image(filename=run.directory / "plots" / "trajectories.png", width=800)
 # %% [markdown]
 # ## Use the policy
 #
-# `load_policy` needs neither the Trainer nor Hydra. It maps an observation to a chunk of `horizon_length` actions,
-# which are executed open loop.
+# `load_policy` requires neither the Trainer nor Hydra. The policy maps an observation to a chunk of `horizon_length`
+# actions, which are executed without further observations (open loop).
 
 # %%
 checkpoint = run.directory / "checkpoints" / "last.ckpt"
@@ -50,8 +51,8 @@ observation, _ = environment.reset(seed=0)
 print(policy(observation))
 
 # %% [markdown]
-# ## Measure again
+# ## Evaluate again
 
 # %%
 outcome = qam_torch.evaluate(checkpoint, episodes=5, seed=1)
-print("success", outcome.success_rate(), "95 % interval", outcome.interval())
+print("success", outcome.success_rate(), "95% interval", outcome.interval())
