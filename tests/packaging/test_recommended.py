@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from qam_torch.cli import bench, data, evaluate, export, reproduce
 from qam_torch.config.composition import compose
+from qam_torch.config.groups import GROUPS
 from qam_torch.config.hydra_internals import get_args_parser
 from tests.helpers.runs import ROOT
 
@@ -209,5 +210,5 @@ def test_every_key_in_a_command_of_the_documentation_is_one(page: Path) -> None:
                 continue
             for word in words[words.index("qam-train") + 1 :]:
                 key = word.partition("=")[0]
-                fits = key in known_keys() or key.startswith(("hydra.", "population.")) or "=" not in word
+                fits = key in (*known_keys(), *GROUPS) or key.startswith(("hydra.", "population.")) or "=" not in word
                 assert fits, f"{page.name}: {word}"
