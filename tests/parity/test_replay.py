@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from qam_torch.cli.verify import main
-from qam_torch.parity.names import METHODS
+from qam_torch.parity.method_names import METHODS
 from qam_torch.parity.replay import verify_case
 from tests.helpers.plain_qam import fresh_case, replay
 from tests.helpers.plain_rql import fresh_rql_case, replay_rql

@@ -9,12 +9,13 @@ import contextlib
 import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
 from numpy.random.mtrand import get_bit_generator, set_bit_generator
 
+from qam_torch.envs.chunk_result import ChunkResult, spaces_of
 from qam_torch.envs.recording import HostFailure, Trace, physics_of
 from qam_torch.envs.step_metrics import Step, StepMetric
 from qam_torch.envs.verdict import verdict_of
@@ -22,46 +23,7 @@ from qam_torch.system.machine import garbage_since, resident_bytes
 from qam_torch.system.worker_process import answer_messages
 from qam_torch.types import QamError
 
-__all__ = ["ChunkResult", "Host", "Spaces", "serve"]
-
-
-class Spaces(NamedTuple):
-    """Sizes of the vectors of an environment, its action bounds (A,), and its time limit in steps or None."""
-
-    observation_dim: int
-    action_dim: int
-    action_low: np.ndarray
-    action_high: np.ndarray
-    max_episode_steps: int | None
-
-
-class ChunkResult(NamedTuple):
-    """Results of one chunk of actions in each of n environments. Inactive rows took no step.
-
-    Attributes:
-        observations: (n, O) float32, state after the chunk, or the last known state.
-        rewards: (n,) float64, sum of the rewards of the steps taken.
-        steps: (n,) int64, steps taken, at most h.
-        success: (n,) bool, whether info reported success at any of these steps, see `envs.verdict`.
-        reported: (n,) bool, whether info contained success at all; most Gymnasium environments do not report it.
-        terminated: (n,) bool, the episode has terminated.
-        truncated: (n,) bool, the episode has reached its time limit.
-        positions: per row (k, 2), xy after each step, in an episode's first chunk also before it; None unless recorded.
-        frames: per row (k, H, W, 3) uint8, images after each `frame_every`-th step of the episode (the start included)
-            and at its end; None for rows without images, and unless recorded.
-        metrics: (n, M) float64, custom metrics of the episode so far, nan where a metric has no value; None if M = 0.
-    """
-
-    observations: np.ndarray
-    rewards: np.ndarray
-    steps: np.ndarray
-    success: np.ndarray
-    reported: np.ndarray
-    terminated: np.ndarray
-    truncated: np.ndarray
-    positions: list[np.ndarray | None] | None = None
-    frames: list[np.ndarray | None] | None = None
-    metrics: np.ndarray | None = None
+__all__ = ["Host", "serve"]
 
 
 class Host:
@@ -96,7 +58,7 @@ class Host:
             set_bit_generator(np.random.MT19937(0))
             try:
                 self._made_bytes = _bytes_of_each(make_one, indices)
-                self.spaces = _spaces(self.environments[0])
+                self.spaces = spaces_of(self.environments[0])
             except BaseException:
                 self.close()
                 raise
@@ -250,17 +212,6 @@ def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
         raise
     except Exception as error:
         raise HostFailure(f"environment {index} cannot be made ({type(error).__name__}: {error})") from error
-
-
-def _spaces(environment: gymnasium.Env) -> Spaces:
-    observation, action = environment.observation_space, environment.action_space
-    for kind, space in (("observations", observation), ("actions", action)):
-        if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1:
-            raise HostFailure(f"the environment's {kind} are {space}, expected a Box with one axis: flatten them")
-    assert isinstance(observation, gymnasium.spaces.Box) and isinstance(action, gymnasium.spaces.Box)
-    name = "_max_episode_steps"  # of the TimeLimit wrapper, at any depth
-    limit = environment.get_wrapper_attr(name) if environment.has_wrapper_attr(name) else None
-    return Spaces(observation.shape[0], action.shape[0], action.low.copy(), action.high.copy(), limit)
 
 
 def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import gymnasium
 import numpy as np
 
-from qam_torch.envs.host import ChunkResult
+from qam_torch.envs.chunk_result import ChunkResult
 from qam_torch.envs.host_process import HostHandle, LocalHost, RemoteHost
 from qam_torch.envs.recording import RECORDS, HostFailure
 from qam_torch.envs.step_metrics import StepMetric, metric_names

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.parity.names import ONE_DRAW_MORE, Names, algorithm_for, names_for
+from qam_torch.parity.method_names import algorithm_for, names_for
+from qam_torch.parity.names import ONE_DRAW_MORE, Names
 from qam_torch.parity.report import TOLERANCE, Report
 from qam_torch.parity.samplers import SAMPLERS, check_agent_batch
 from qam_torch.types import Batch, Draw, Policy, QamError
