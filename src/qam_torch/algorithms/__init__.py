@@ -1,4 +1,4 @@
-"""One short LightningModule a method, over the one update of `base`."""
+"""One LightningModule per method; `core` has the shared update."""
 
 from qam_torch.algorithms.bam import BAM
 from qam_torch.algorithms.cgql import CGQL, CGQLMSE, CGQLLinex

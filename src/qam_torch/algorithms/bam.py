@@ -1,4 +1,4 @@
-"""BAM: QAM with back-propagation through the memoryless SDE in the place of adjoint matching.
+"""BAM: QAM with back-propagation through the memoryless SDE instead of adjoint matching.
 
 Source: Li & Levine 2026, BAM.
 """
@@ -16,17 +16,17 @@ __all__ = ["BAM"]
 
 
 class BAM(FineTunedFlow):
-    """A critic by TD, a behavior flow f_beta by flow matching, a policy flow f_theta by back-propagation.
+    """Train a critic by TD, a flow f_beta by flow matching and a policy flow f_theta by back-propagation.
 
     Args:
-        flow_steps: solver steps, T, of which the last is f_beta's; >= 2.
+        flow_steps: solver steps T, the last one with f_beta; >= 2.
         **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, BAM.
     """
 
     def __init__(self, *, flow_steps: int = 10, **fine_tuned: Any) -> None:
-        require("flow_steps", flow_steps >= 2, flow_steps, "an integer >= 2, the last step being f_beta's")
+        require("flow_steps", flow_steps >= 2, flow_steps, "an integer >= 2, as the last step uses f_beta")
         super().__init__(flow_steps=flow_steps, **fine_tuned)
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:

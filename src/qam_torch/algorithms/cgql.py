@@ -1,5 +1,5 @@
-"""CGQL: critic-guided Q-learning, a behavior flow steered by the critic's gradient as it acts; and two variants whose
-critic also learns the values of half-denoised actions.
+"""CGQL: critic-guided Q-learning. The critic's gradient guides a behavior flow when it acts; in two variants the
+critic also learns the values of noisy actions.
 
 Source: Li & Levine 2026, CGQL, CGQL-M (mse) and CGQL-L (linex).
 """
@@ -25,7 +25,7 @@ __all__ = ["CGQL", "CGQLMSE", "CGQLLinex"]
 
 
 class CGQL(FlowActorCritic):
-    """A behavior flow, whose Polyak copy acts, guided by the online critic as if half-denoised actions were real ones.
+    """A behavior flow whose Polyak copy acts, guided by the online critic as if noisy actions were clean.
 
     Args:
         inv_temp: weight of the critic's gradient in the guidance; > 0, or one per member.
@@ -52,22 +52,22 @@ class CGQL(FlowActorCritic):
         self.act_with(self.policy_of(field))
 
     def guidance(self, observations: Tensor, x: Tensor, t: float) -> Tensor:
-        """Velocity towards higher values, weighted: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""
+        """Weighted guidance velocity: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""
         critic, time = self.network("critic"), self.guidance_time(t)
         gradient = value_gradient(lambda actions: critic(observations, actions, time).mean(-2), x)
         velocity = guidance_velocity(gradient, x, t, self.member_value("inv_temp", ndim=3))
         return self.member_value("guidance_coef", ndim=3) * velocity
 
     def guidance_time(self, t: float) -> float:
-        """The time at which the critic is asked about x_t: 1, that of real actions."""
+        """Time passed to the critic with x_t: 1, as for clean actions."""
         return 1.0
 
 
 class CGQLMSE(CGQL):
-    """CGQL-M: guided by the critic's own value of half-denoised actions, learned by mean square.
+    """CGQL-M: guided by the critic's value of noisy actions, learned by squared error.
 
     Args:
-        noisy_coef: weight of that loss against the TD loss; > 0, or one per member.
+        noisy_coef: weight of that loss next to the TD loss; > 0, or one per member.
         **cgql: see `CGQL`.
 
     Source: Li & Levine 2026, CGQL-M.
@@ -78,11 +78,11 @@ class CGQLMSE(CGQL):
         self.set_member_value("noisy_coef", noisy_coef)
 
     def guidance_time(self, t: float) -> float:
-        """The flow's own time."""
+        """The flow time t."""
         return t
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """CGQL's, and the noise and times of the half-denoised actions."""
+        """CGQL's draws, and noise and times of the noisy actions."""
         noisy = {
             "noisy_critic_t": Draw((batch_size, 1), uniform=True),
             "noisy_critic_noise": Draw((batch_size, self.chunk_dim)),
@@ -90,7 +90,7 @@ class CGQLMSE(CGQL):
         return {**super().draws(batch_size), **noisy}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """CGQL's, then noisy_coef times the loss of the critic at half-denoised actions."""
+        """CGQL's losses, then noisy_coef times the critic's loss at noisy actions."""
         t = noise["noisy_critic_t"]
         x_t = interpolate(noise["noisy_critic_noise"], batch.actions, t)
         noisy_q = self.network("critic")(batch.observations, x_t, t)
@@ -101,12 +101,12 @@ class CGQLMSE(CGQL):
         return [*super().losses(batch, noise), term]
 
     def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-        """Of Q(s, x_t, t) on Q_target(s, a, 1)."""
+        """Fit Q(s, x_t, t) to Q_target(s, a, 1)."""
         return value_regression(noisy_q, q, valid, "noisy_critic")
 
 
 class CGQLLinex(CGQLMSE):
-    """CGQL-L: as CGQL-M, but the value of half-denoised actions is the soft one, learned by the linex loss.
+    """CGQL-L: as CGQL-M, but with the soft value of noisy actions, learned by the linex loss.
 
     The arguments are those of `CGQLMSE`.
 
@@ -114,5 +114,5 @@ class CGQLLinex(CGQLMSE):
     """
 
     def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-        """Of Q(s, x_t, t) on Q_target(s, a, 1)."""
+        """Fit Q(s, x_t, t) to Q_target(s, a, 1)."""
         return linex_loss(noisy_q, q, valid, self.member_value("inv_temp", ndim=3))

@@ -1,7 +1,7 @@
 """QSM and DAC: diffusion policies whose noise predictor follows the critic's gradient.
 
 Source: Psenka et al. 2024, "Learning a diffusion model policy from rewards via Q-score matching"; Fang et al. 2024,
-"Diffusion actor-critic"; Li & Levine 2026 for the setting they are compared in.
+"Diffusion actor-critic"; Li & Levine 2026 for the benchmark setting.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class DiffusionActorCritic(ActorCritic):
     """A noise predictor that imitates the data and, by the loss of a subclass, follows the critic.
 
     Args:
-        bc_alpha: weight of imitation against the critic; >= 0, or one per member.
+        bc_alpha: weight of the imitation loss; >= 0, or one per member.
         diffusion_steps: denoising steps, T; >= 1.
         time_dim: Fourier features of the step; even int >= 2.
-        **actor_critic: see `ActorCritic`; clip_grad is true unless said otherwise.
+        **actor_critic: see `ActorCritic`; clip_grad defaults to True.
 
-    A subclass says in `move` how a denoising step is made.
+    A subclass sets `move` to its denoising step.
 
     Source: Li & Levine 2026, what QSM and DAC have in common.
     """
@@ -61,7 +61,7 @@ class DiffusionActorCritic(ActorCritic):
         self.act_with(DiffusionPolicy(actor, self.chunk_dim, diffusion_steps, type(self).move))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target, and how noisy the data's actions are made, with which noise."""
+        """Noise of the TD target, and noise and noise level for the data's actions."""
         noisy = {
             "diffusion_step": Draw((batch_size, 1), integers=self.diffusion_steps),
             "diffusion_noise": Draw((batch_size, self.chunk_dim)),
@@ -114,7 +114,7 @@ class QSM(DiffusionActorCritic):
 
 
 class DAC(DiffusionActorCritic):
-    """Diffusion actor-critic: the predicted noise is pushed against the critic's gradient, in noise levels.
+    """Diffusion actor-critic: predicted noise opposes the critic's gradient, scaled by the noise level.
 
     The arguments are those of `DiffusionActorCritic`.
 

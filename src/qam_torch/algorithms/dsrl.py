@@ -1,7 +1,7 @@
 """DSRL: reinforcement learning in the latent space of a behavior flow.
 
 Source: Wagenmaker et al. 2025, "Steering your diffusion policy with latent space reinforcement learning"; Li & Levine
-2026 for the setting it is compared in.
+2026 for the benchmark setting.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = ["DSRL"]
 
 
 class DSRL(FlowActorCritic):
-    """A policy that picks where the behavior flow's Polyak copy starts, up a critic of such latents, with entropy.
+    """A policy that picks the initial noise of the flow's Polyak copy to maximize a latent critic and entropy.
 
     The latent critic is distilled from the critic on standard normal latents.
 
     Args:
-        noise_scale: largest coordinate of a latent that the policy may pick; > 0, or one per member.
-        target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        noise_scale: bound on each coordinate of the policy's latent; > 0, or one per member.
+        target_entropy_multiplier: float, or one per member; the target entropy is -D times it.
         **flow: see `FlowActorCritic`.
 
     Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
@@ -55,16 +55,16 @@ class DSRL(FlowActorCritic):
         self.act_with(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
 
     def latent(self, observations: Tensor, noise: Tensor) -> Tensor:
-        """A draw of where the flow starts: (P, B, O), (P, B, D) -> (P, B, D) in (-noise_scale, noise_scale)."""
+        """Sample the flow's initial noise: (P, B, O), (P, B, D) -> (P, B, D) in (-noise_scale, noise_scale)."""
         return self.member_value("noise_scale", ndim=3) * self.network("latent")(observations, noise=noise).value
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target and of flow matching, latents to distil on, and noise of the latent policy."""
+        """Noise of the TD target and of flow matching, latents for distilling, and noise of the latent policy."""
         chunk = Draw((batch_size, self.chunk_dim))
         return {**super().draws(batch_size), "latent_critic_noise": chunk, "latent_noise": chunk}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic and flow-matching losses, the latent critic's, - mean of it at the policy's latents, entropy terms."""
+        """Critic, flow-matching and latent critic losses, - mean latent Q at the policy's latents, entropy terms."""
         observations, latent_critic = batch.observations, self.network("latent_critic")
         z = noise["latent_critic_noise"]
         with torch.no_grad():

@@ -21,10 +21,10 @@ __all__ = ["FAWAC"]
 
 
 class FAWAC(FlowActorCritic):
-    """A flow by flow matching in which the data's better actions count more, by exp(inv_temp * advantage).
+    """A flow trained by flow matching with row weights exp(inv_temp * advantage).
 
     Args:
-        inv_temp: how much more; > 0, or one per member.
+        inv_temp: scale of the advantage; > 0, or one per member.
         **flow: see `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, FAWAC.

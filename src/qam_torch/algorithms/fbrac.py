@@ -1,4 +1,4 @@
-"""FBRAC: behavior-regularised actor-critic with a flow.
+"""FBRAC: behavior-regularized actor-critic with a flow.
 
 Source: Wu et al. 2019 (BRAC); Park et al. 2025 and Li & Levine 2026 for the version with a flow.
 """
@@ -17,10 +17,10 @@ __all__ = ["FBRAC"]
 
 
 class FBRAC(FlowActorCritic):
-    """One flow that climbs the critic by back-propagation through all its solver steps, held back by flow matching.
+    """One flow that maximizes the critic by back-propagation through all steps, regularized by flow matching.
 
     Args:
-        fbrac_alpha: the critic's loss is divided by it; > 0, or one per member.
+        fbrac_alpha: divisor of the policy's Q loss; > 0, or one per member.
         **flow: see `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, FBRAC.
@@ -33,7 +33,7 @@ class FBRAC(FlowActorCritic):
         self.set_member_value("fbrac_alpha", fbrac_alpha)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target and of flow matching, and where the flow starts in the policy's loss."""
+        """Noise of the TD target and of flow matching, and the flow's initial noise in policy loss."""
         return {**super().draws(batch_size), "policy_noise": Draw((batch_size, self.chunk_dim))}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:

@@ -11,7 +11,7 @@ __all__ = ["FEdit"]
 
 
 class FEdit(EditOnTop):
-    """A behavior flow by flow matching, and an edit policy that moves its actions within a small box, up the critic.
+    """A behavior flow by flow matching, and a policy that edits its actions slightly to maximize the critic.
 
     The arguments are those of `EditOnTop` and `FlowActorCritic`.
 

@@ -1,6 +1,6 @@
 """FQL: flow Q-learning.
 
-Source: Park et al. 2025, "Flow Q-learning"; Li & Levine 2026 for the setting it is compared in.
+Source: Park et al. 2025, "Flow Q-learning"; Li & Levine 2026 for the benchmark setting.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["FQL"]
 
 
 class FQL(OneStepOnTop):
-    """A behavior flow by flow matching, and a one-step policy distilled from it while it climbs the critic.
+    """A behavior flow, and a one-step policy that is distilled from the flow and maximizes the critic.
 
     The arguments are those of `OneStepOnTop` and `FlowActorCritic`.
 

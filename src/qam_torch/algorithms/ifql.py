@@ -24,10 +24,10 @@ __all__ = ["IFQL"]
 
 
 class IFQL(FlowActorCritic):
-    """A behavior flow, of whose candidates the critics' favorite acts; V(s), an expectile, stands for the next value.
+    """A behavior flow that acts by best-of-N; the TD target uses V(s'), learned by expectile regression.
 
     Args:
-        kappa: float in (0, 1), or one per member, the expectile.
+        kappa: expectile in (0, 1), or one per member.
         best_of_n: candidates per action; the one with the highest min_k Q is taken; >= 1.
         **flow: see `FlowActorCritic`.
 

@@ -25,11 +25,11 @@ _PAPER = {"_target_": "qam_torch.flows.ShiftedDiscretization"}
 
 
 class QAM(FineTunedFlow):
-    """A critic by TD, a behavior flow f_beta by flow matching, a policy flow f_theta by adjoint matching.
+    """Train a critic by TD, a flow f_beta by flow matching and a policy flow f_theta by adjoint matching.
 
     Args:
-        clip_adj: zero the critic's gradient outside the action box.
-        use_target_grad: take it from the target critic.
+        clip_adj: zero the critic's gradient outside [-1, 1].
+        use_target_grad: use the target critic's gradient.
         discretization: class and arguments of a `flows.Discretization`, such as {"_target_":
             "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None = the paper's.
         **fine_tuned: see `FineTunedFlow`.
@@ -82,7 +82,7 @@ class QAM(FineTunedFlow):
 
 
 class QAMF(OneStepOnTop, QAM):
-    """QAM-F: a one-step policy distilled from f_theta while it climbs the critic; it is the one that acts.
+    """QAM-F: a one-step policy that is distilled from f_theta, maximizes the critic, and acts.
 
     The arguments are those of `OneStepOnTop` and `QAM`.
 
@@ -91,7 +91,7 @@ class QAMF(OneStepOnTop, QAM):
 
 
 class QAME(EditOnTop, QAM):
-    """QAM-E: an edit policy moves f_theta's actions within a small box, up the critic, with entropy regularisation.
+    """QAM-E: an edit policy slightly edits f_theta's actions to maximize the critic, with an entropy term.
 
     The arguments are those of `EditOnTop` and `QAM`.
 

@@ -1,7 +1,7 @@
 """ReBRAC: TD3 with behavior cloning, revisited.
 
 Source: Tarasov et al. 2023, "Revisiting the minimalist approach to offline reinforcement learning"; Li & Levine 2026
-for the setting it is compared in.
+for the benchmark setting.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["ReBRAC"]
 
 
 class ReBRAC(ActorCritic):
-    """A deterministic policy up the critic, in units of the values' magnitude, held near the data's actions.
+    """A deterministic policy that maximizes normalized Q and stays near the data's actions.
 
-    It acts with noise added. The TD target's action is that of the policy's Polyak copy, with noise too.
+    It acts with added noise. The TD target uses the action of its Polyak copy, also with noise.
 
     Args:
         alpha_actor: weight of the squared distance to the data's actions; >= 0, or one per member.
         actor_noise: standard deviation of the noise; >= 0, or one per member.
-        actor_noise_clip: largest noise of a coordinate; > 0, or one per member.
-        target_update_every: the targets move at every so many-th update only; >= 1.
+        actor_noise_clip: noise bound per coordinate; > 0, or one per member.
+        target_update_every: updates per update of the target networks; >= 1.
         **actor_critic: see `ActorCritic`.
 
-    In the original the policy, too, moves at every second update only. In the runs behind the published figures it
-    moves at every one, and so it does here (a test pins both).
+    In the original paper the policy, too, is trained only at every second update. In the published runs, and here, it
+    is trained at every update (pinned by tests).
 
     Source: Tarasov et al. 2023; Li & Levine 2026.
     """
@@ -58,8 +58,8 @@ class ReBRAC(ActorCritic):
         self.set_member_value("actor_noise", actor_noise, NOT_NEGATIVE)
         self.set_member_value("actor_noise_clip", actor_noise_clip)
         self.target_update_every = target_update_every
-        # How many updates ago the targets moved. A tensor of the saved state, so that a continued run keeps step; one
-        # number a member, all equal, as everything leads with P.
+        # Updates since the last target update. A buffer, so that a resumed run continues the cycle; one per member, all
+        # equal, because all tensors have the leading axis P.
         self.register_buffer("phase", torch.zeros(self.members))
         actor = DeterministicNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("actor", actor, polyak=True)
@@ -73,7 +73,7 @@ class ReBRAC(ActorCritic):
         return scaled.clamp(-largest, largest)
 
     def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
-        """What the Polyak copy does at s': (P, B, D), a constant."""
+        """The Polyak copy's action at s': (P, B, D), a constant."""
         return self.target_policy(batch.next_observations, {"noise": noise["next_noise"]})
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
@@ -88,13 +88,13 @@ class ReBRAC(ActorCritic):
         ]
 
     def polyak_rate(self, name: str) -> float | Tensor:
-        """The rate at every target_update_every-th update, else 0; without reading the host."""
+        """Rate at every target_update_every-th update, 0 otherwise; no host synchronization."""
         due = self.phase == self.target_update_every - 1
         return due.to(self.dtype_of_values) * super().polyak_rate(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
-        """As every method's, and count the update."""
+        """Apply the gradients; count the update."""
         norm = super().apply_gradients()
         self.phase.add_(1).remainder_(self.target_update_every)
         return norm

@@ -1,7 +1,7 @@
 """RLPD: soft actor-critic with prior data.
 
 Source: Haarnoja et al. 2018 (SAC); Ball et al. 2023, "Efficient online reinforcement learning with offline data"; Li &
-Levine 2026 for the setting it is compared in.
+Levine 2026 for the benchmark setting.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ __all__ = ["RLPD"]
 
 
 class RLPD(ActorCritic):
-    """A tanh-Gaussian policy up the pessimistic critic with entropy; meant for online training on mixed batches.
+    """A tanh-Gaussian policy that maximizes pessimistic Q and entropy; for online training on mixed batches.
 
     Args:
-        bc_alpha: weight of the data's actions' log-likelihood; >= 0, or one per member.
-        target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        bc_alpha: weight of the data's log-likelihood loss; >= 0, or one per member.
+        target_entropy_multiplier: float, or one per member; the target entropy is -D times it.
         **actor_critic: see `ActorCritic`.
 
     Source: Ball et al. 2023; Li & Levine 2026, RLPD.
@@ -50,7 +50,7 @@ class RLPD(ActorCritic):
         return {**super().draws(batch_size), "policy_noise": Draw((batch_size, self.chunk_dim))}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss - pessimistic value of a draw + entropy terms - bc_alpha * log-likelihood of the data."""
+        """Critic loss - pessimistic Q of a sample + entropy terms - bc_alpha * log-likelihood of the data."""
         observations, actor = batch.observations, self.network("actor").at(batch.observations)
         draw = actor.draw(noise["policy_noise"])
         climb = value_maximization(self.network("critic"), observations, draw.value, "actor", self.rho)

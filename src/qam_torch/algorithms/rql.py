@@ -24,17 +24,17 @@ __all__ = ["RQL"]
 
 
 class RQL(FlowActorCritic):
-    """One flow f_theta, and critics Q(s, x_t, t) of the points on the way to an action, where Q(s, a, 1) is Q(s, a).
+    """One flow f_theta, and critics Q(s, x_t, t) of intermediate flow points, where Q(s, a, 1) is Q(s, a).
 
-    The data's actions are run backward through the flow to such points, whose values are learned by TD; the next
-    state's value is that of fresh noise, Q(s', x_0, 0). A single step of the flow is moved up the critics. The flow's
-    slow average acts in evaluation, the flow itself where experience is collected.
+    The reversed flow maps the data's actions to such points, whose values are learned by TD. The next state's value is
+    Q(s', x_0, 0) of new noise x_0. The policy loss maximizes the critics after one flow step. The flow's Polyak copy
+    acts in evaluation, the flow itself in data collection.
 
     Args:
         bc_alpha: weight of flow matching against the critics, >= 0; or one per member.
         kappa: expectile of the critics' loss, in (0, 1); or one per member.
-        ema: share of the slow average that each update keeps, in [0, 1); or one per member.
-        windows: rule by which data become batches, one of `types.WINDOW_RULES`.
+        ema: decay of the flow's Polyak average, in [0, 1); or one per member.
+        windows: rule that makes batches from data, one of `types.WINDOW_RULES`.
         **flow: see `FlowActorCritic`.
 
     Source: Oberai, Park & Levine 2026, with the choices of the authors' code where it differs from the paper.
@@ -65,7 +65,7 @@ class RQL(FlowActorCritic):
         self.act_with(self.policy_of(self.target("f_theta").bind))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise at s', how far each row's flow is reversed, and noise and times of flow matching."""
+        """Noise at s', reversal depth of each row, and noise and times of flow matching."""
         half = batch_size // 2
         return {
             **super().draws(batch_size),
@@ -103,12 +103,12 @@ class RQL(FlowActorCritic):
         return pessimistic_value(next_q, self.rho)
 
     def constant_flow(self, batch: Batch) -> Velocity:
-        """f_theta(s, ., .) as a constant of its parameters."""
+        """f_theta(s, ., .), detached from its parameters."""
         with torch.no_grad():
             return self.network("f_theta").bind(batch.observations)
 
     def depths(self, noise: Noise) -> Tensor:
-        """How far each row's flow is reversed: anywhere in the batch's first half, to one of T + 1 nodes in the other.
+        """Reversal depth per row: uniform in the batch's first half, at one of T + 1 nodes in the second.
 
         Returns:
             (P, B, 1), in [0, 1].
@@ -116,9 +116,9 @@ class RQL(FlowActorCritic):
         return torch.cat([noise["reverse_d_uniform"], noise["reverse_d_integers"] / self.flow_steps], -1).unsqueeze(-1)
 
     def step_weights(self, batch: Batch) -> Tensor:
-        """Weight of each step in flow matching, the last of which is the whole window's: (P, B, h).
+        """Flow-matching weight per step, (P, B, h); the last one weights the whole window.
 
-        With the windows of another rule, which have no mask per step, (P, B, 1).
+        (P, B, 1) for other window rules, which have no mask per step.
         """
         return batch.valid if batch.valid.ndim > batch.rewards.ndim else batch.valid.unsqueeze(-1)
 

@@ -1,4 +1,4 @@
-"""Flow matching and adjoint matching on tensors and callables: torch and torchdiffeq, no RL, no trainer."""
+"""Flow matching and adjoint matching on tensors and callables; needs only torch and torchdiffeq."""
 
 from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
 from qam_torch.flows.ancestral import (

@@ -1,11 +1,11 @@
-"""The lean adjoint: a backward linear ODE along a sampled path that needs the base flow only.
+"""Lean adjoint: a linear ODE solved backward along a sampled path; needs only the base flow.
 
 With b(x, t) = 2 v(x, t) - x / t the drift of the memoryless process, the lean adjoint solves
 
     d g(t) / dt = - (db/dx (X_t, t))^T g(t),      g(1) = gradient of the terminal cost at X_1.
 
-"Lean" because the full adjoint's terms with the control's own gradient, which vanish at the optimum, are left out:
-that is what keeps it from blowing up, and lets it be a constant in the loss.
+It is "lean" because it omits the full adjoint's terms in the control's gradient, which vanish at the optimum. This
+prevents blow-up and allows the loss to treat it as a constant.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def terminal_adjoint(value: Callable[[Tensor], Tensor], x_1: Tensor, inv_temp: f
     """Adjoint at t = 1: minus inv_temp times the gradient of the value, g(1) = -inv_temp dQ/dx (X_1).
 
     Args:
-        value: (..., D) -> (...), one number a row, e.g. the mean over an ensemble of critics.
+        value: (..., D) -> (...), a scalar per row, e.g. the mean over an ensemble of critics.
         x_1: (..., D).
         inv_temp: float or broadcastable to (..., D), >= 0.
 
@@ -46,10 +46,9 @@ def solve_lean_adjoint(
         base_velocity: v(x, t) of the base flow.
         state_at: t in (0, 1] -> X_t (..., D).
         adjoint_1: (..., D), adjoint at t = 1.
-        steps: as for `integrate_path`; t = 0 itself, where the drift is singular, is never evaluated by euler or
-            midpoint.
-        method: as for `integrate_path`; t = 0 itself, where the drift is singular, is never evaluated by euler or
-            midpoint.
+        steps: number of solver steps; >= 1.
+        method: a key of FIXED_GRID_METHODS; "euler" and "midpoint" never evaluate the drift at t = 0, where it is
+            singular.
 
     Returns:
         (steps + 1, ..., D) adjoint at t = 0, 1/steps, ..., 1.
@@ -67,16 +66,16 @@ def _pullback(velocity: Velocity, x: Tensor, t: float | Tensor) -> Pullback:
 
 
 def path_pullbacks(velocity: Velocity, xs: Tensor, ts: Tensor, times: Sequence[float]) -> Sequence[Pullback]:
-    """The pullbacks g -> (dv/dx)^T g at the nodes of a path; of a `Linearizable` flow, with one forward pass for all.
+    """Pullbacks g -> (dv/dx)^T g at the nodes of a path; a `Linearizable` flow needs one forward pass for all.
 
     Args:
         velocity: v(x, t).
         xs: (N, ..., D).
         ts: (N, 1, ..., 1) in [0, 1], the nodes' times.
-        times: the same times as plain numbers.
+        times: the same times as Python floats.
 
     Returns:
-        N functions of (..., D).
+        N functions (..., D) -> (..., D).
     """
     if isinstance(velocity, Linearizable):
         return velocity.linearize(xs, ts)
@@ -84,10 +83,10 @@ def path_pullbacks(velocity: Velocity, xs: Tensor, ts: Tensor, times: Sequence[f
 
 
 def _solve(pullback_at: Callable[[float], Pullback], adjoint_1: Tensor, steps: int, method: str) -> Tensor:
-    """The ODE, given the base flow's derivative along the path: (steps + 1, ..., D)."""
+    """Solve the ODE, given the base flow's pullbacks -> (steps + 1, ..., D)."""
 
     def field(s: float, adjoint: Tensor) -> Tensor:
-        # Solved in s = 1 - t, because torchdiffeq's solver classes want an increasing grid: dg/ds = + J^T g.
+        # Solved in s = 1 - t, as torchdiffeq's solver classes require an increasing grid: dg/ds = + J^T g.
         t = 1.0 - s
         return torch.add(2 * pullback_at(t)(adjoint), adjoint, alpha=-1 / t)
 
@@ -99,10 +98,10 @@ def lean_adjoint(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tens
     """Lean adjoint at the nodes of a sampled path, in the discretization of the reference.
 
     g_i = g_{i+1} + dt [d/dx (2 v(x, t_i + dt) - x / (t_i + dt))]^T g_{i+1} at x = X_i: explicit Euler on the grid
-    1, 1 - dt, ..., 0 with the path read one node to the left.
+    1, 1 - dt, ..., 0, but with X_i in place of X_{i+1}.
 
-    Only the chain of vector-Jacobian products is sequential: a `Linearizable` base flow makes the forward passes of all
-    nodes in one.
+    Only the vector-Jacobian products are sequential: a `Linearizable` base flow evaluates all nodes in one forward
+    pass.
 
     Args:
         base_velocity: v(x, t) of the base flow.

@@ -1,8 +1,8 @@
-"""The memoryless process in exact conditional steps: another discretization of adjoint matching than the paper's.
+"""The memoryless process in exact conditional steps: an alternative to the paper's discretization.
 
 A velocity v predicts the end of a path, E[X_1 | X_t = x] = x + (1 - t) v(x, t). Given X_t and X_1, the point X_s of the
-memoryless process at a later time s > t is Gaussian, with known mean and variance. Steps that draw from it need no
-shift in time, and no step is too long where the prediction is exact. For diffusion models this is ancestral sampling
+memoryless process at a later time s > t is Gaussian, with known mean and variance. Steps that sample it need no
+time shift, and are exact for any step size if the prediction is exact. For diffusion models this is ancestral sampling
 (DDPM).
 """
 
@@ -26,7 +26,7 @@ class AncestralStep(NamedTuple):
     Attributes:
         state: factor of X_t.
         velocity: factor of v(X_t, t).
-        variance: of the noise.
+        variance: noise variance.
     """
 
     state: float
@@ -35,17 +35,17 @@ class AncestralStep(NamedTuple):
 
 
 def ancestral_step(t: float, s: float, spread: float = 1.0) -> AncestralStep:
-    """The step of the memoryless process from t to s.
+    """Coefficients of the step from t to s.
 
     Backward in time the process is X_t = (t / s) X_s + b eps with b^2 = (1 - t)^2 - (t (1 - s) / s)^2. By Bayes' rule
-    X_s is Gaussian given X_t and X_1. X_1 has a variance given X_t, too, which is taken from data that have the same
+    X_s is Gaussian given X_t and X_1. The variance of X_1 given X_t assumes data with the same
     standard deviation in every dimension.
 
     Args:
         t: flow time in [0, 1).
         s: later flow time in (t, 1].
-        spread: standard deviation of the data; > 0. (0 would count X_1 as known, as DDPM does.) For normally
-            distributed data of this standard deviation the steps are exact, however long they are.
+        spread: standard deviation of the data; > 0. (0 would treat X_1 as known, as in DDPM.) For Gaussian data
+            with this standard deviation, the steps are exact for any step size.
 
     Returns:
         AncestralStep.
@@ -73,7 +73,7 @@ def sample_ancestral(
         x_0: (..., D), standard normal.
         noise: (>= T - 1, ..., D), standard normal; row i enters step i.
         flow_steps: T; >= 1.
-        spread: see `ancestral_step`.
+        spread: > 0, see `ancestral_step`.
 
     Returns:
         MemorylessPath.
@@ -121,18 +121,18 @@ def ancestral_adjoints(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -
 def ancestral_matching_loss(correction: Tensor, adjoints: Tensor, spread: float = 1.0) -> Tensor:
     """Adjoint matching on ancestral steps: sum over nodes of w_i || u_i + k_i g_i ||^2, averaged over rows.
 
-    From t > 0 on, k = (1 - t) / t and w = 2 t / (1 - t), which is sigma_t^2 / 2 and 4 / sigma_t^2 without a shift: the
+    For t > 0, k = (1 - t) / t and w = 2 t / (1 - t), which is sigma_t^2 / 2 and 4 / sigma_t^2 without a shift: the
     minimizer is the correction of the tilted flow in continuous time, so that any solver may sample the flow. At t = 0,
-    where this is infinity times 0, the regression uses the control of the first step, which moves the mean of X_s by
+    where k is infinite and w is 0, the regression uses the control of the first step, which moves the mean of X_s by
     -variance g_1: k = variance / velocity and w = T velocity^2 / variance.
 
     Args:
         correction: (T, ..., B, D), u_i = f_theta - f_beta at the nodes, with gradient.
         adjoints: (T, ..., B, D), from `ancestral_adjoints`, constants.
-        spread: see `ancestral_step`.
+        spread: > 0, see `ancestral_step`.
 
     Returns:
-        (...).
+        (...) loss.
 
     Source: Domingo-Enrich et al. 2025, adjoint matching; this discretization is not from a paper.
     """

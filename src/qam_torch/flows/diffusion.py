@@ -14,18 +14,18 @@ BETA_MIN, BETA_MAX = 0.1, 10.0
 
 Step = TypeVar("Step", float, Tensor)
 Move = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
-"""(x, predicted noise, disturbance, k, steps) -> x after step k."""
+"""(x, predicted noise, scaled noise, k, steps) -> x after step k."""
 
 
 def vp_alpha_bar(k: Step, steps: int) -> Step:
-    """Share of the data's variance that is left after k of T steps of the variance-preserving schedule.
+    """Fraction of the data's variance left after k of T steps of the variance-preserving schedule.
 
     Args:
         k: number or tensor (*,) in [0, steps].
         steps: T; >= 1.
 
     Returns:
-        Like k exp(-(beta_min s + (beta_max - beta_min) s^2 / 2)) with s = k / T.
+        (*,) exp(-(beta_min s + (beta_max - beta_min) s^2 / 2)) with s = k / T.
 
     Source: Song et al. 2021 (VP SDE); alpha_bar_k / alpha_bar_{k-1} is alpha_k of Wang et al. 2023 (Diffusion-QL).
     """
@@ -40,14 +40,14 @@ def diffuse(x_0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
 
 
 def predict_clean(x: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
-    """The x_0 that `diffuse` makes x of with this noise."""
+    """Invert `diffuse`: x_0, given x and its noise."""
     return (x - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
 
 def posterior_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
-    """One step of DDPM: the mean of x_{k-1} given x_k and the predicted x_0, clipped to [-1, 1]; then the disturbance.
+    """DDPM step: mean of x_{k-1} given x_k and the predicted x_0 (clipped to [-1, 1]), plus scaled noise.
 
-    Source: Ho et al. 2020, eq. 7; the clip is DAC's in Li & Levine 2026.
+    Source: Ho et al. 2020, eq. 7; clipping as in DAC of Li & Levine 2026.
     """
     now, before = vp_alpha_bar(float(k), steps), vp_alpha_bar(float(k - 1), steps)
     alpha, left = now / before, 1 - now
@@ -56,9 +56,9 @@ def posterior_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int
 
 
 def clean_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
-    """The predicted x_0 with the disturbance, clipped to [-1, 1].
+    """Predicted x_0 plus scaled noise, clipped to [-1, 1].
 
-    Not the mean of x_{k-1}, but what the recorded runs of QSM do at every step (a test pins it).
+    Not the mean of x_{k-1}: the reference QSM runs do this at every step (pinned by a test).
     """
     return (predict_clean(x, noise, vp_alpha_bar(float(k), steps)) + disturbance).clamp(-1, 1)
 
@@ -69,15 +69,15 @@ def sample_diffusion(
     """Denoise step by step.
 
     Args:
-        noise_prediction: x (..., D), k in 1 .. T, a plain number -> the noise in it (..., D).
+        noise_prediction: x (..., D), k in 1..T, a Python float -> predicted noise (..., D).
         x: (..., D), standard normal, k = T.
-        noise: (>= T - 1, ..., D), standard normal; row i enters step k = T - i with weight sqrt(beta_k), the last step
-            k = 1 none.
+        noise: (>= T - 1, ..., D), standard normal; row i is added at step k = T - i, times sqrt(beta_k);
+            none at k = 1.
         steps: T; >= 1.
         move: `posterior_step` or `clean_step`.
 
     Returns:
-        (..., D) k = 0.
+        (..., D) x_0.
 
     Source: Ho et al. 2020 (DDPM), algorithm 2.
     """

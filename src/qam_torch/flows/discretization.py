@@ -1,4 +1,4 @@
-"""How adjoint matching is put on T solver steps: the sampled path, its adjoint and their regression belong together."""
+"""Discretizations of adjoint matching in T solver steps: path, adjoint and loss of each belong together."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["AncestralDiscretization", "Discretization", "ShiftedDiscretization"]
 
 
 class Discretization(Protocol):
-    """What adjoint matching computes at the nodes 0, 1/T, ..., 1 - 1/T."""
+    """Path, adjoint and loss at the nodes 0, 1/T, ..., 1 - 1/T."""
 
     def sample(
         self, velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
     ) -> MemorylessPath:
-        """Sample a path of the fine-tuned flow; arguments as of `sample_memoryless`."""
+        """Sample a path of the fine-tuned flow; arguments as in `sample_memoryless`."""
         ...
 
     def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
-        """The lean adjoint that the regression of each node uses; arguments and shape as of `lean_adjoint`."""
+        """Lean adjoint used in the loss of each node; arguments and shape as in `lean_adjoint`."""
         ...
 
     def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Steer a flow by the gradient of a value: the velocity that an energy adds to a flow on the straight path."""
+"""Guide a flow with a value gradient: the velocity that a value function adds on the straight path."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["guidance_velocity", "value_gradient"]
 
 
 def value_gradient(value: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """dV/dx, row by row, a constant of the value's parameters under `no_grad`.
+    """dV/dx per row, detached from the value's parameters under `no_grad`.
 
     Args:
-        value: (..., D) -> (...), one number a row, e.g. the mean over an ensemble of critics.
+        value: (..., D) -> (...), a scalar per row, e.g. the mean over an ensemble of critics.
         x: (..., D).
 
     Returns:
@@ -32,9 +32,9 @@ def guidance_velocity(gradient: Tensor, x: Tensor, t: float, inv_temp: float | T
     to a flow mixes the two scores.
 
     Args:
-        gradient: (..., D), of the value at x.
+        gradient: (..., D), dV/dx at x.
         x: (..., D).
-        t: flow time; at t = 0 there is no such velocity; in (0, 1].
+        t: flow time in (0, 1]; undefined at t = 0.
         inv_temp: float or broadcastable to (..., D).
 
     Returns:

@@ -11,7 +11,7 @@ __all__ = ["adjoint_matching_loss", "node_sigmas", "stochastic_control_loss"]
 
 
 def node_sigmas(flow_steps: int, like: Tensor) -> Tensor:
-    """sigma_t at the T nodes 0, dt, ..., 1 - dt: (T, 1, ..., 1), shaped to multiply (T, ..., D) tensors as `like`."""
+    """sigma_t at the T nodes 0, dt, ..., 1 - dt: (T, 1, ..., 1), broadcastable to `like` (T, ..., D)."""
     t = torch.arange(flow_steps, dtype=like.dtype, device=like.device) / flow_steps
     return memoryless_sigma(t, 1.0 / flow_steps).view(-1, *(1,) * (like.ndim - 1))
 
@@ -19,7 +19,7 @@ def node_sigmas(flow_steps: int, like: Tensor) -> Tensor:
 def adjoint_matching_loss(correction: Tensor, adjoints: Tensor, sigma: Tensor) -> Tensor:
     """Adjoint matching: sum over nodes of || 2 u_i / sigma_i + sigma_i g_i ||^2, averaged over rows.
 
-    Its minimiser has u = f_theta - f_beta = -sigma^2 g / 2: the control that tilts the base distribution by
+    Its minimizer has u = f_theta - f_beta = -sigma^2 g / 2: the control that tilts the base distribution by
     exp(inv_temp Q). No gradient passes through the path or the adjoint.
 
     Args:
@@ -28,7 +28,7 @@ def adjoint_matching_loss(correction: Tensor, adjoints: Tensor, sigma: Tensor) -
         sigma: (T, 1, .., 1), memoryless noise levels, from `node_sigmas`.
 
     Returns:
-        (...).
+        (...) loss.
 
     Source: Domingo-Enrich et al. 2025, adjoint matching; Li & Levine 2026 for its use with a critic.
     """
@@ -43,7 +43,7 @@ def stochastic_control_loss(correction: Tensor, cost: Tensor, sigma: Tensor, dt:
         correction: (T, ..., B, D), u_i at the nodes.
         cost: (..., B), terminal cost, -inv_temp Q(X_1).
         sigma: (T, 1, .., 1), memoryless noise levels.
-        dt: solver step.
+        dt: solver step, > 0.
 
     Returns:
         (...) mean over rows of sum_i dt || 2 u_i / sigma_i ||^2 / 2 + cost.

@@ -24,7 +24,7 @@ def memoryless_sigma(t: Time, dt: float) -> Time:
 
     Args:
         t: (*,) in [0, 1), flow time.
-        dt: solver step.
+        dt: solver step, > 0.
 
     Returns:
         (*,) sqrt(2 (1 - t + dt) / (t + dt)).
@@ -40,7 +40,8 @@ def memoryless_drift(velocity: Tensor, x: Tensor, t: float | Tensor, dt: float) 
     Args:
         velocity: (..., D), v(x, t).
         x: (..., D), state.
-        t: float or (..., 1), flow time in [0, 1); dt = 0 gives the unshifted drift.
+        t: float or (..., 1), flow time in [0, 1).
+        dt: solver step, >= 0; 0 gives the unshifted drift.
 
     Returns:
         (..., D).
@@ -74,8 +75,8 @@ def sample_memoryless(
 ) -> MemorylessPath:
     """Sample the memoryless process of a flow with T Euler-Maruyama steps.
 
-    Unless asked for, the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode: whoever
-    needs its values at X_0 .. X_{T-2} for a loss can keep them as they are computed here.
+    By default the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode, so that a loss
+    can reuse its values at X_0 .. X_{T-2}.
 
     Args:
         velocity: v(x, t) of the sampled flow.
@@ -83,7 +84,7 @@ def sample_memoryless(
         x_0: (..., D), standard normal.
         noise: (>= T - 1, ..., D), standard normal; row i enters step i.
         flow_steps: T; >= 1.
-        differentiable: let gradients pass through the whole path, as back-propagation through it needs.
+        differentiable: keep gradients along the whole path, for back-propagation through it.
 
     Returns:
         MemorylessPath.
@@ -99,7 +100,7 @@ def sample_memoryless(
     for i in range(flow_steps - 1):
         t = i * dt
         value = velocity(x, t) if differentiable else velocity(x, t).detach()
-        # x + dt (2 v - x / (t + dt)) + sqrt(dt) sigma_t eps, with the two terms in x gathered.
+        # x + dt (2 v - x / (t + dt)) + sqrt(dt) sigma_t eps, with both terms in x combined.
         x = torch.add(increments[i], x, alpha=1 - dt / (t + dt)).add_(value, alpha=2 * dt)
         xs.append(x)
     with torch.set_grad_enabled(differentiable and torch.is_grad_enabled()):

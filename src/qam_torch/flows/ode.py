@@ -1,7 +1,7 @@
-"""Ordinary differential equations on a fixed or adaptive grid: torchdiffeq, arranged to never wait for the device.
+"""ODE solvers with fixed or adaptive steps from torchdiffeq; fixed steps never wait for the device.
 
 torchdiffeq's `odeint` reads the time tensor on the host at every step. On a GPU that is one synchronization per step,
-and it forbids capture in a CUDA graph. `integrate` uses torchdiffeq's fixed-grid solvers on a grid of plain numbers
+and it forbids capture in a CUDA graph. `integrate` uses torchdiffeq's fixed-grid solvers on a grid of Python floats
 instead, which is also cheaper than a grid of tensors.
 """
 
@@ -38,7 +38,7 @@ def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler")
     """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
 
     Args:
-        field: (t, y) -> dy/dt; t is a plain number.
+        field: (t, y) -> dy/dt; t is a Python float.
         y_0: (..., D), state at t = 0.
         steps: number of solver steps; >= 1.
         method: a key of FIXED_GRID_METHODS.
@@ -70,10 +70,10 @@ def sample_flow(
         velocity: v(x, t) with t in [0, 1].
         x_0: (..., D), noise.
         flow_steps: steps of a fixed-grid method; ignored by the adaptive ones; >= 1.
-        method: a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which reads the
-            error estimate on the host at each step: for evaluation and study.
-        rtol: tolerances of the adaptive methods; > 0.
-        atol: tolerances of the adaptive methods; > 0.
+        method: a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which
+            synchronizes with the device at each step: for evaluation only.
+        rtol: relative tolerance of adaptive methods; > 0.
+        atol: absolute tolerance of adaptive methods; > 0.
 
     Returns:
         (..., D) X_1, not clipped.

@@ -1,4 +1,4 @@
-"""A flow run backward from its end, and a single step of it forward."""
+"""Run a flow backward from t = 1, or one Euler step forward."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
     and even there the velocity is taken at the other end of each step.
 
     Args:
-        velocity: v(x, t), a constant or differentiable.
-        x_1: (..., D), where the flow ends, an action.
+        velocity: v(x, t), with or without gradient.
+        x_1: (..., D), end of the flow (an action).
         depth: (..., 1) in [0, 1], how far each row is reversed; 0 returns the row itself.
         flow_steps: T, at least 1.
 
@@ -32,7 +32,7 @@ def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
 
 
 def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
-    """As `reverse_flow`, but with every node.
+    """As `reverse_flow`, returning every node.
 
     Args:
         velocity: see `reverse_flow`.
@@ -48,7 +48,7 @@ def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
 
 
 def _backward(velocity: Velocity, depth: Tensor) -> Field:
-    """The flow backward at speed `depth`, over a time that runs from 0 to 1 for every row."""
+    """ODE of the reversed flow in rescaled time, which runs from 0 to 1 in every row."""
     return lambda elapsed, x: -depth * velocity(x, 1 - depth * elapsed)
 
 

@@ -1,8 +1,8 @@
 """The few private parts of torchdiffeq that the flows depend on, in one place.
 
-torchdiffeq's public `odeint` reads the time tensor on the host at every step. Its fixed-grid solver classes integrate
-the same steps on a grid of plain numbers, and with it never wait for the device. A test fails with a sentence when a
-new version of torchdiffeq changes one of them (tests/flows/test_torchdiffeq_internals.py).
+torchdiffeq's public `odeint` reads the time tensor on the host at every step. Its fixed-grid solver classes make
+the same steps on a grid of Python floats and never wait for the device. A test fails when a new version of
+torchdiffeq changes one of them (tests/flows/test_torchdiffeq_internals.py).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class _RightHandSide:
 
 
 def fixed_grid_solver(field: Callable[[float, Tensor], Tensor], y_0: Tensor, method: str, **options: Any) -> Any:
-    """A solver with `integrate(times)`.
+    """Build a solver that has `integrate(times)`.
 
     Args:
-        field: (t, y) -> dy/dt; t is a plain number.
+        field: (t, y) -> dy/dt; t is a Python float.
         y_0: (..., D), state at the first time.
         method: a key of FIXED_GRID_METHODS.
-        **options: of torchdiffeq's solver class.
+        **options: solver class options.
     """
     return FIXED_GRID_METHODS[method](func=_RightHandSide(field), y0=y_0, atol=0.0, **options)

@@ -1,4 +1,4 @@
-"""Action values by an ensemble of K independent critics for each of P members; state values by one network each."""
+"""Action values from K independent critics per member, and state values from one network per member."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CriticEnsemble(nn.Module):
         self.mlp = MLP((members, num_qs), inputs, hidden_dims, 1, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class CriticEnsemble(nn.Module):
 
 
 class TimedCriticEnsemble(CriticEnsemble):
-    """A critic ensemble with the flow time as a further input, so that it also values half-denoised actions.
+    """A critic ensemble with the flow time as a further input, so that it also evaluates noisy actions.
 
     Source: Li & Levine 2026, critic of CGQL.
     """
@@ -60,7 +60,7 @@ class TimedCriticEnsemble(CriticEnsemble):
     extra_inputs = 1
 
     def forward(self, observations: Tensor, actions: Tensor, t: float | Tensor = 1.0) -> Tensor:
-        """(P, B, O), (P, B, D), a number or (P, B, 1) in [0, 1], 1 for real actions -> (P, K, B)."""
+        """(P, B, O), (P, B, D), a number or (P, B, 1) in [0, 1], 1: clean actions -> (P, K, B)."""
         time = t if isinstance(t, Tensor) else torch.full_like(actions[..., :1], t)
         return self.mlp(torch.cat([observations, actions, time], dim=-1)).squeeze(-1)
 
@@ -82,7 +82,7 @@ class ValueNetwork(nn.Module):
         self.mlp = MLP((members,), observation_dim, hidden_dims, 1, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor) -> Tensor:

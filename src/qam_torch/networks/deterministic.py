@@ -13,7 +13,7 @@ from qam_torch.networks.mlp import MLP
 __all__ = ["DeterministicNetwork"]
 
 LAST_LAYER_VARIANCE = 0.01
-"""Of the last layer's first weights, against Xavier's: the policy starts near the middle of the action box."""
+"""Initial weight variance of the last layer relative to Xavier: the policy starts near action 0."""
 
 
 class DeterministicNetwork(nn.Module):
@@ -42,7 +42,7 @@ class DeterministicNetwork(nn.Module):
         self.mean = MLP((members,), hidden_dims[-1], (), action_dim)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         for part in (self.trunk, self.mean):
             part.initialize(generators)
         with torch.no_grad():

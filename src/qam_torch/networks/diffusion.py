@@ -23,8 +23,8 @@ class NoisePredictor(nn.Module):
         members: P.
         observation_dim: O.
         action_dim: D.
-        hidden_dims: widths of the hidden layers; also of the features' MLP, whose last one is linear.
-        time_dim: Fourier features; even int.
+        hidden_dims: hidden widths, also of the time features' MLP, whose last layer is linear.
+        time_dim: number of Fourier features; even int >= 2.
         layer_norm: LayerNorm after each hidden activation, not in the features' MLP.
 
     Source: Hansen-Estruch et al. 2023 (IDQL), network without residual blocks; Li & Levine 2026, QSM and DAC.
@@ -47,7 +47,7 @@ class NoisePredictor(nn.Module):
         self.mlp = MLP((members,), inputs, hidden_dims, action_dim, layer_norm, activation=F.mish)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         with torch.no_grad():
             for member, generator in zip(self.frequencies, generators, strict=True):
                 member.normal_(0, FREQUENCY_STD, generator=generator)
@@ -55,7 +55,7 @@ class NoisePredictor(nn.Module):
             part.initialize(generators)
 
     def forward(self, observations: Tensor, x: Tensor, k: float | Tensor) -> Tensor:
-        """(P, B, O), (P, B, D), the step, a number or (P, B, 1) -> the noise in x, (P, B, D)."""
+        """(P, B, O), (P, B, D), step k, a number or (P, B, 1) -> noise (P, B, D)."""
         angles = 2 * math.pi * k * self.frequencies
         features = self.time(torch.cat([angles.cos(), angles.sin()], dim=-1))
         return self.mlp(torch.cat([x, observations, features.expand(*x.shape[:-1], -1)], dim=-1))

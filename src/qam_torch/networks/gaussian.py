@@ -19,11 +19,11 @@ LARGEST_VALUE = 1 - 1e-6
 
 
 class GaussianSample(NamedTuple):
-    """A draw of the squashed Gaussian.
+    """A sample of the squashed Gaussian.
 
     Attributes:
         value: (P, B, D) in (-1, 1).
-        log_prob: (P, B), log density of the draw, summed over dimensions.
+        log_prob: (P, B), log density of value, summed over dimensions.
         std: (P, B, D), standard deviation before squashing.
     """
 
@@ -44,13 +44,13 @@ class SquashedGaussian(NamedTuple):
     log_std: Tensor
 
     def draw(self, noise: Tensor) -> GaussianSample:
-        """Standard normal noise (P, B, D) -> a reparametrised draw."""
+        """Reparameterized sample of standard normal noise (P, B, D)."""
         std = self.log_std.exp()
         raw = torch.addcmul(self.mean, std, noise)
         return GaussianSample(raw.tanh(), self._log_density(raw, noise), std)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density (P, B) of a value (P, B, D) in [-1, 1]; at most LARGEST_VALUE from 0, so that it is finite."""
+        """Log density (P, B) of a value (P, B, D) in [-1, 1], clamped to +-LARGEST_VALUE so that it is finite."""
         raw = value.clamp(-LARGEST_VALUE, LARGEST_VALUE).atanh()
         return self._log_density(raw, (raw - self.mean) * (-self.log_std).exp())
 
@@ -66,9 +66,10 @@ class TanhGaussian(nn.Module):
 
     Args:
         members: P.
-        in_dim: features of the input.
+        in_dim: width of the input.
         action_dim: D.
-        hidden_dims: trunk widths; the activation comes after the last one too.
+        hidden_dims: trunk widths; the last layer has an activation, too.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Haarnoja et al. 2018 (SAC); Li & Levine 2026 for the edit policy.
     """
@@ -82,7 +83,7 @@ class TanhGaussian(nn.Module):
         self.log_std = MLP((members,), hidden_dims[-1], (), action_dim)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         for part in (self.trunk, self.mean, self.log_std):
             part.initialize(generators)
 
@@ -92,22 +93,22 @@ class TanhGaussian(nn.Module):
         return SquashedGaussian(self.mean(features), self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX))
 
     def forward(self, *inputs: Tensor, noise: Tensor) -> GaussianSample:
-        """Inputs (P, B, *), concatenated, and standard normal noise (P, B, D) -> a reparametrised draw."""
+        """Inputs (P, B, *), concatenated, and standard normal noise (P, B, D) -> reparameterized sample."""
         return self.at(*inputs).draw(noise)
 
 
 class Temperature(nn.Module):
-    """A learned positive number for each member, exp(log_value), initially 1."""
+    """A learned positive temperature per member, exp(log_value), initially 1."""
 
     def __init__(self, members: int) -> None:
         super().__init__()
         self.log_value = nn.Parameter(torch.zeros(members))
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Back to 1; nothing is drawn."""
+        """Reset to 1, without randomness."""
         with torch.no_grad():
             self.log_value.zero_()
 
     def forward(self) -> Tensor:
-        """-> (P,)."""
+        """Temperature (P,)."""
         return self.log_value.exp()

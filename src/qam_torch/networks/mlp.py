@@ -1,7 +1,7 @@
 """A multilayer perceptron in which every parameter has leading ensemble axes: (P,) or (P, K).
 
-All members are evaluated by batched matrix products. A lone member (P = 1, no K) takes the ordinary 2-D products,
-which are faster on a CPU; the numbers are the same.
+All members are evaluated by batched matrix products. A single member (P = 1, no K) uses 2-D products, which are
+faster on a CPU, with the same results.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Layer(NamedTuple):
 
     Attributes:
         kernel: (E, in, out) or (in, out).
-        bias: (E, 1, out), or (out,), which a GPU adds in the product's own kernel.
-        scale: like bias, the LayerNorm after the activation; None without.
-        shift: like bias, the LayerNorm after the activation; None without.
+        bias: (E, 1, out), or (out,), which a GPU adds in the matmul kernel.
+        scale: shaped like bias, LayerNorm scale, or None.
+        shift: shaped like bias, LayerNorm shift, or None.
     """
 
     kernel: Tensor
@@ -42,7 +42,7 @@ class Layer(NamedTuple):
 class _SigmoidGelu(torch.autograd.Function):
     """x sigmoid(k(x)) with k(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is GELU's tanh approximation exactly.
 
-    torch's own kernel evaluates tanh, the slowest of the vectorized elementary functions on a CPU; by way of the
+    torch's own kernel evaluates tanh, the slowest of the vectorized elementary functions on a CPU; with the
     sigmoid, forward and backward take half the time.
     """
 
@@ -72,7 +72,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """x @ kernel + bias for (B, in) x (in, out), or member by member for (E, B, in) x (E, in, out)."""
+    """x @ kernel + bias for (B, in) x (in, out), or batched for (E, B, in) x (E, in, out)."""
     return torch.addmm(bias, x, kernel) if kernel.ndim == 2 else torch.baddbmm(bias, x, kernel)
 
 
@@ -87,7 +87,7 @@ def activate(h: Tensor, layer: Layer, activation: Activation = gelu) -> Tensor:
 def apply_layers(
     layers: Sequence[Layer], h: Tensor, activate_last: bool = False, activation: Activation = gelu
 ) -> Tensor:
-    """Run h (E, B, in), or (B, in) for a lone member, through the layers."""
+    """Run h (E, B, in), or (B, in) for a single member, through the layers."""
     *hidden, last = layers
     for layer in layers if activate_last else hidden:
         h = activate(affine(h, layer.kernel, layer.bias), layer, activation)
@@ -95,8 +95,8 @@ def apply_layers(
 
 
 def linear_output(h: Tensor, last: Layer) -> Tensor:
-    """The last, linear layer, in the parameters' own precision under autocast too: velocities and values are subtracted
-    from one another, where bfloat16 would leave little, and this layer is thin."""
+    """The last, linear layer, in the parameters' precision also under autocast: velocities and values are subtracted
+    from each other, where bfloat16 is too coarse, and this layer is cheap."""
     if not torch.is_autocast_enabled(h.device.type):
         return affine(h, last.kernel, last.bias)
     with torch.autocast(h.device.type, enabled=False):
@@ -108,7 +108,7 @@ class MLP(nn.Module):
 
     Args:
         ensemble: (P,) or (P, K), leading axes of every parameter.
-        in_dim: features of the input.
+        in_dim: width of the input.
         hidden_dims: widths of the hidden layers.
         out_dim: int or None, width of the linear output; None ends with the last hidden activation.
         layer_norm: LayerNorm (eps 1e-6) after each hidden activation.

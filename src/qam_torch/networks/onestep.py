@@ -13,7 +13,14 @@ __all__ = ["OneStepNetwork"]
 
 
 class OneStepNetwork(nn.Module):
-    """MLP on [s, z], the velocity field's shape without t.
+    """MLP on [s, z], like the velocity field but without t.
+
+    Args:
+        members: P.
+        observation_dim: O.
+        action_dim: D, width of the flattened chunk.
+        hidden_dims: widths of the hidden layers.
+        layer_norm: LayerNorm after each hidden activation.
 
     Source: Park et al. 2025 (flow Q-learning), one-step policy; Li & Levine 2026 for QAM-F.
     """
@@ -30,7 +37,7 @@ class OneStepNetwork(nn.Module):
         self.mlp = MLP((members,), observation_dim + action_dim, hidden_dims, action_dim, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor, noise: Tensor) -> Tensor:

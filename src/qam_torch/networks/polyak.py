@@ -1,4 +1,4 @@
-"""Polyak copies: slowly moving averages of networks."""
+"""Polyak (exponential moving) averages of networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["polyak_copy", "polyak_update"]
 
 
 def polyak_copy(module: nn.Module) -> nn.Module:
-    """A copy of the module whose parameters ask for no gradient."""
+    """A copy of the module whose parameters require no grad."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
@@ -21,7 +21,9 @@ def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate
     """In place, averages <- rate * parameters + (1 - rate) * averages, for all tensors in one call.
 
     Args:
-        rate: a number, or a tensor () or (P,), one per member, that is never read on the host.
+        averages: tensors (P, ...), updated in place.
+        parameters: tensors shaped like `averages`.
+        rate: in [0, 1], a float or a tensor () or (P,), which is never read on the host.
     """
     if isinstance(rate, Tensor):
         weights = [rate.view(-1, *(1,) * (average.ndim - 1)) if rate.ndim else rate for average in averages]

@@ -40,7 +40,7 @@ class VelocityField(nn.Module):
         self.mlp = MLP((members,), sum(self.split), hidden_dims, action_dim, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Draw fresh parameters, member p from generators[p]."""
+        """Initialize parameters; member p uses generators[p]."""
         self.mlp.initialize(generators)
 
     def bind(self, observations: Tensor) -> BoundVelocity:
@@ -53,10 +53,10 @@ class VelocityField(nn.Module):
 
 
 class BoundVelocity:
-    """f(s, ., .) with the observations' share of the first layer computed once for all solver steps.
+    """f(s, ., .) with the first layer's observation term computed once for all solver steps.
 
-    Built under `no_grad` it is a constant of the parameters; built with gradients enabled it is differentiable in
-    them, and in x either way.
+    Built under `no_grad`, it is detached from the parameters; built with gradients enabled, it is not. It is always
+    differentiable in x.
     """
 
     def __init__(self, field: VelocityField, observations: Tensor) -> None:
@@ -84,10 +84,10 @@ class BoundVelocity:
         return apply_layers(self.rest, h).view(x.shape)
 
     def linearize(self, xs: Tensor, ts: Tensor) -> list[Pullback]:
-        """The pullbacks g -> (dv/dx)^T g at the T nodes of a path, whose forward passes are made in one.
+        """The pullbacks g -> (dv/dx)^T g at the T nodes of a path, from one batched forward pass.
 
-        xs (T, P, B, D), ts (T, 1, 1, 1). Between its linear layers the network is elementwise, so that all a pullback
-        needs of the forward pass is the activations' slopes; with LayerNorm, nodes are differentiated one by one.
+        xs (T, P, B, D), ts (T, 1, 1, 1). Between its linear layers the network is elementwise, so that a pullback only
+        needs the activations' derivatives; with LayerNorm, each node is differentiated separately.
         """
         if self.first.scale is not None:
             return [self._pullback(x, t) for x, t in zip(xs, ts, strict=True)]
@@ -121,7 +121,7 @@ class BoundVelocity:
         return out.view(members, steps, batch, -1).transpose(0, 1)
 
     def _first_on_path(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """The first layer before its activation, of all nodes: (P, T B, H), or (T B, H) for a lone member."""
+        """The first layer before its activation, of all nodes: (P, T B, H), or (T B, H) if P = 1."""
         steps, members, batch, _ = x.shape
         rows = x.transpose(0, 1).reshape(members, steps * batch, -1)
         kernel_t = self.kernel_t.view(members, 1, 1, -1)

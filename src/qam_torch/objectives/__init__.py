@@ -1,4 +1,4 @@
-"""One loss a file: tensors, callables and the loss's own few numbers in, loss per member and metrics out."""
+"""One loss per file: takes tensors, callables and hyperparameters, returns loss per member and metrics."""
 
 from qam_torch.objectives.adjoint_matching import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.objectives.advantage import advantage_weights

@@ -1,4 +1,4 @@
-"""Q-learning with adjoint matching: fine-tune f_theta against f_beta and the critic's action gradient."""
+"""Q-learning with adjoint matching: fine-tune f_theta from f_beta with the critic's action gradient."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PAPER = ShiftedDiscretization()
 
 
 class AdjointTargets(NamedTuple):
-    """What the regression of adjoint matching works on, at the T nodes 0, 1/T, ..., 1 - 1/T.
+    """Inputs of the adjoint matching regression at the T nodes 0, 1/T, ..., 1 - 1/T.
 
     Attributes:
-        xs: (T, P, B, D), states of the memoryless process, constants.
+        xs: (T, P, B, D), states of the memoryless process, detached.
         correction: (T, P, B, D), f_theta - f_beta at the nodes (f_theta itself when residual), with gradient.
-        lean_adjoints: (T, P, B, D), the adjoint that each node's regression uses, constants.
+        lean_adjoints: (T, P, B, D), adjoint used in the loss of each node, detached.
         terminal: (P, B, D), adjoint at t = 1.
     """
 
@@ -54,16 +54,16 @@ def matching_targets(
 
     Args:
         f_theta: fine-tuned flow with the observations bound, gradient enabled.
-        f_beta: base flow with the observations bound, a constant.
-        value: actions (P, B, D) -> (P, B), what the policy is tilted towards: mean_k Q(s, .).
+        f_beta: base flow with the observations bound, detached.
+        value: actions (P, B, D) -> (P, B), the value that tilts the policy: mean_k Q(s, .).
         x_0: (P, B, D), standard normal.
         noise: (>= T - 1, P, B, D), standard normal.
         flow_steps: T; >= 1.
         inv_temp: float or (P, 1, 1), >= 0.
         residual: f_theta is a correction on top of f_beta.
-        clip_adj: take the value at clip(X_1, -1, 1), so that its gradient is zero outside the box.
-        at_once: sample the path without gradient, and evaluate f_theta at all its nodes in one call: one more forward
-            pass, and a tenth of the operations in the backward pass; for a GPU.
+        clip_adj: take the value at clip(X_1, -1, 1), so that its gradient is zero outside [-1, 1].
+        at_once: sample the path without gradient, then evaluate f_theta at all its nodes in one call: one more forward
+            pass, but a tenth of the backward operations; faster on a GPU.
         discretization: steps, adjoint and regression; by default the paper's.
 
     Returns:
@@ -100,10 +100,10 @@ def adjoint_matching(targets: AdjointTargets, discretization: Discretization = P
 
     Args:
         targets: from `matching_targets`.
-        discretization: the one of the targets; by default the paper's, whose loss is the formula above.
+        discretization: the same as for the targets; the default is the paper's, with the loss above.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, adjoint matching loss.
     """

@@ -7,15 +7,15 @@ from torch import Tensor
 __all__ = ["LARGEST_WEIGHT", "advantage_weights"]
 
 LARGEST_WEIGHT = 100.0
-"""No row counts more than this, however good its action."""
+"""Upper limit of the weight of a row."""
 
 
 def advantage_weights(q: Tensor, value: Tensor, inv_temp: float | Tensor) -> Tensor:
     """min(exp(inv_temp (Q(s, a) - V(s))), 100).
 
     Args:
-        q: (P, B), constants.
-        value: (P, B), constants.
+        q: (P, B), detached.
+        value: (P, B), detached.
         inv_temp: float or (P, 1), > 0.
 
     Returns:

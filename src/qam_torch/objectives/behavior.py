@@ -17,13 +17,13 @@ def behavior_loss(
 
     Args:
         velocity: f(s, ., .) with the observations bound, with gradient.
-        actions: (P, B, D).
+        actions: (P, B, D), in [-1, 1].
         x_0: (P, B, D), standard normal.
         t: (P, B, 1), uniform on [0, 1).
-        weight: (P, B), of the rows, `valid` or a multiple of it; the mean still divides by all rows.
+        weight: (P, B), row weights: `valid` or a multiple; the mean still divides by all rows.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, behavior flow loss; weighted in FAWAC.
     """

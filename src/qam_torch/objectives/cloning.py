@@ -1,4 +1,4 @@
-"""Behavior cloning without a flow: stay near the data's actions, or make them likely."""
+"""Behavior cloning without a flow: by squared distance or by likelihood."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["likelihood_loss", "squared_distance_loss"]
 
 
 def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over rows of valid ||pi(s) - a||^2, summed over dimensions.
+    """Mean over rows of valid * ||pi(s) - a||^2 (sum over dimensions).
 
     Args:
-        actions: (P, B, D), of the policy, with gradient.
+        actions: (P, B, D), policy's, with gradient.
         data: (P, B, D).
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC).
     """
@@ -28,15 +28,15 @@ def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: st
 
 
 def likelihood_loss(log_prob: Tensor, weight: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of weight log pi(a | s).
+    """Minus the mean over rows of weight * log pi(a | s).
 
     Args:
-        log_prob: (P, B), of the data's actions, with gradient.
-        weight: (P, B), of the rows, `valid` or a multiple of it; the mean still divides by all rows.
+        log_prob: (P, B), of data actions, with gradient.
+        weight: (P, B), row weights: `valid` or a multiple; the mean still divides by all rows.
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, optional behavior-cloning term of RLPD.
     """

@@ -13,13 +13,13 @@ def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -
     """Mean over rows of valid * mean over dimensions of (predicted noise - noise)^2.
 
     Args:
-        predicted: (P, B, D), noise found in a noisy action of the data, with gradient.
-        noise: (P, B, D), what was put in.
+        predicted: (P, B, D), predicted noise in a noisy data action, with gradient.
+        noise: (P, B, D), added noise.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Ho et al. 2020, simplified objective.
     """
@@ -30,17 +30,17 @@ def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -
 def score_matching_loss(
     predicted: Tensor, gradient: Tensor, inv_temp: float | Tensor, valid: Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2; 1 for a row not valid.
+    """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2; 1 for invalid rows.
 
     Args:
         predicted: (P, B, D), with gradient.
-        gradient: (P, B, D), dQ/dx at the noisy action, a constant.
+        gradient: (P, B, D), dQ/dx at the noisy action, detached.
         inv_temp: float or (P, 1, 1), > 0.
         valid: (P, B).
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Psenka et al. 2024 (Q-score matching); Li & Levine 2026, QSM.
     """
@@ -51,17 +51,17 @@ def score_matching_loss(
 def score_ascent_loss(
     predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise; 1 for a row not valid.
+    """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise; 1 for invalid rows.
 
     Args:
         predicted: (P, B, D), with gradient.
-        gradient: (P, B, D), dQ/dx at the noisy action, a constant.
+        gradient: (P, B, D), dQ/dx at the noisy action, detached.
         noise_level: (P, B, 1), sqrt(1 - alpha_bar).
         valid: (P, B).
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Fang et al. 2024 (diffusion actor-critic); Li & Levine 2026, DAC.
     """
@@ -70,5 +70,5 @@ def score_ascent_loss(
 
 
 def _mean_of_rows(loss: Tensor, valid: Tensor) -> Tensor:
-    """Mean over rows; a row that is not valid counts as the constant 1: the recorded behavior, without a gradient."""
+    """Mean over rows; an invalid row counts as the constant 1, without gradient, as in the reference runs."""
     return (valid * loss + (1 - valid)).mean(-1)

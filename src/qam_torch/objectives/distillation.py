@@ -1,4 +1,4 @@
-"""Distil a multi-step flow into a one-step policy."""
+"""Distill a multi-step flow into a one-step policy."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def distillation_loss(actions: Tensor, flow_actions: Tensor, name: str) -> tuple
 
     Args:
         actions: (P, B, D), of the one-step policy, not clipped, with gradient.
-        flow_actions: (P, B, D), of the flow, constants.
+        flow_actions: (P, B, D), of the flow, detached.
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Park et al. 2025 (flow Q-learning), distillation loss; Li & Levine 2026 for QAM-F.
     """

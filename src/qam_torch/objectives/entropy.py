@@ -1,4 +1,4 @@
-"""Entropy regularisation with a learned temperature."""
+"""Entropy regularization with a learned temperature."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["entropy_loss", "temperature_loss"]
 
 
 def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over rows of temperature * log pi: moves the policy only.
+    """Mean over rows of temperature * log pi; trains only the policy.
 
     Args:
-        temperature: (P,), a constant here.
+        temperature: (P,), detached here.
         log_prob: (P, B), with gradient.
         name: prefix of the metrics.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Haarnoja et al. 2018 (SAC).
     """
@@ -29,16 +29,16 @@ def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tens
 def temperature_loss(
     temperature: Tensor, log_prob: Tensor, target_entropy: float | Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """temperature * (H - target entropy) with H = - mean log pi a constant: moves the temperature only.
+    """temperature * (H - target entropy) with H = - mean log pi detached: trains only the temperature.
 
     Args:
         temperature: (P,), with gradient.
-        log_prob: (P, B), a constant here.
+        log_prob: (P, B), detached here.
         target_entropy: float or (P,), usually a negative multiple of the action dimension.
         name: prefix of the metrics.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Haarnoja et al. 2018 (SAC with automatic temperature).
     """

@@ -1,4 +1,4 @@
-"""Expectile regression: a state value near the best of the data's actions, without acting."""
+"""Expectile regression: V(s) near the best data action's value, without sampling actions."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Ten
 
     Args:
         value: (P, B), V(s), with gradient.
-        q: (P, B), of the data's actions, constants; rows over an episode's end count, too.
-        kappa: float or (P, 1) in (0, 1), 1/2 is half the mean square; towards 1, V nears the best action's value.
+        q: (P, B), of data actions, detached; windows past an episode's end count, too.
+        kappa: float or (P, 1) in (0, 1); 1/2 gives half the squared error; near 1, V approaches the maximum.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Kostrikov et al. 2022 (IQL), eq. 5; Li & Levine 2026 for IFQL.
     """

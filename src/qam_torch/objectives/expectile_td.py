@@ -1,4 +1,4 @@
-"""Temporal-difference learning of an expectile by an ensemble, at any point of a flow."""
+"""TD learning of expectile values with an ensemble, at any point of a flow."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["expectile_td_loss"]
 
 
 def expectile_td_loss(q: Tensor, target: Tensor, valid: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid |kappa - 1(y < Q)| (y - Q)^2.
+    """Mean over critics and rows of valid * |kappa - 1(y < Q)| (y - Q)^2.
 
     Args:
-        q: (P, K, B), values of states and actions, or of points on the way to an action; with gradient.
-        target: (P, B), y, a constant.
+        q: (P, K, B), values of actions or of intermediate flow points x_t; with gradient.
+        target: (P, B), y, detached.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
-        kappa: the expectile, a number or (P, 1, 1), in (0, 1); 1/2 is half the mean square.
+        kappa: expectile, float or (P, 1, 1), in (0, 1); 1/2 gives half the squared error.
 
     Returns:
         The loss (P,), and its metrics.

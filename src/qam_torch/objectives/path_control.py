@@ -26,13 +26,13 @@ def path_control_loss(
 ) -> tuple[Tensor, Metrics]:
     """Mean over rows of - inv_temp value(X_1) + sum_i 2 / sigma_i^2 ||u_i||^2 over the stochastic steps i < T - 1.
 
-    u_i = f_theta - f_beta at X_i. The last step, a plain one with f_beta, has no control to pay for. The energy is not
-    multiplied by dt: the reference's scale.
+    u_i = f_theta - f_beta at X_i. The last step, an ODE step with f_beta, has no control cost. The energy is not
+    multiplied by dt, as in the reference.
 
     Args:
         f_theta: fine-tuned flow with the observations bound, gradient enabled.
-        f_beta: base flow with the observations bound, a constant of its parameters, differentiable in x.
-        value: actions (P, B, D) -> (P, B), taken at X_1 as it is, also outside the action box.
+        f_beta: base flow with the observations bound, parameters detached, differentiable in x.
+        value: actions (P, B, D) -> (P, B), evaluated at X_1 without clipping to [-1, 1].
         x_0: (P, B, D), standard normal.
         noise: (>= T - 1, P, B, D), standard normal.
         flow_steps: T; >= 2.
@@ -40,7 +40,7 @@ def path_control_loss(
         residual: f_theta is a correction on top of f_beta.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, BAM; the problem is that of Domingo-Enrich et al. 2025.
     """

@@ -10,16 +10,16 @@ __all__ = ["value_regression"]
 
 
 def value_regression(value: Tensor, q: Tensor, valid: Tensor | None, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid (V - Q)^2.
+    """Mean over critics and rows of valid * (V - Q)^2.
 
     Args:
-        value: (P, K, B), or (P, 1, B) for one that learns the mean of all critics, with gradient.
-        q: (P, K, B), constants.
+        value: (P, K, B), or (P, 1, B) to learn the mean of all critics; with gradient.
+        q: (P, K, B), detached.
         valid: (P, B) or None, 0 drops the row; the mean still divides by all rows.
         name: prefix of the metric.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026: the state value of FAWAC, the noisy critic of CGQL-M, the latent critic of DSRL.
     """

@@ -1,4 +1,4 @@
-"""Flow matching in which every step of a chunk has a weight of its own."""
+"""Flow matching with one weight per environment step of a chunk."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["step_matching_loss"]
 
 
 def step_matching_loss(velocity: Tensor, x_0: Tensor, x_1: Tensor, weight: Tensor) -> tuple[Tensor, Metrics]:
-    """Mean over rows and dimensions of weight (v - (x_1 - x_0))^2.
+    """Mean over rows and dimensions of weight * (v - (x_1 - x_0))^2.
 
     Args:
         velocity: (P, B, D), v(x_t, t) at the point x_t = (1 - t) x_0 + t x_1, with gradient.
         x_0: (P, B, D), noise.
         x_1: (P, B, D), chunks of actions, time-major.
-        weight: (P, B, S), of each of the chunk's S steps, S a divisor of D; with S = 1, of the row. The mean still
+        weight: (P, B, S), one per step of the chunk, where S divides D; or one per row, S = 1. The mean still
             divides by all rows and dimensions.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Move the next point of a flow up an ensemble of critics."""
+"""Maximize the critics' value at a flow's next point."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["step_value_loss"]
 
 
 def step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of valid mean_k Q.
+    """Minus the mean over rows of valid * mean_k Q.
 
     Args:
         q: (P, K, B), values of the points after one step of the flow, differentiable in these points.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
 
     Returns:
-        The loss (P,), and its metrics; those of the values include the rows that are dropped.
+        The loss (P,), and its metrics; the value metrics include dropped rows.
 
     Source: Oberai, Park & Levine 2026, value maximization by one step.
     """

@@ -11,14 +11,14 @@ __all__ = ["pessimistic_value", "td_loss", "td_metrics", "td_target"]
 
 
 def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
-    """Ensemble mean less rho standard deviations of it.
+    """Ensemble mean minus rho standard deviations.
 
     Args:
         q: (..., K, B).
         rho: float >= 0, or (P, 1).
 
     Returns:
-        (..., B) divided by K, not K - 1, under the root.
+        (..., B); the variance divides by K, not K - 1.
 
     Source: Li & Levine 2026; rho = 0 is the plain mean.
     """
@@ -30,9 +30,9 @@ def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount
     """y = R + gamma^h m V(s', a').
 
     Args:
-        rewards: (..., B).
-        masks: (..., B).
-        next_value: (..., B).
+        rewards: (..., B), discounted reward sum R of the chunk.
+        masks: (..., B), m in {0, 1}; 0 stops bootstrapping.
+        next_value: (..., B), V(s', a').
         chunk_discount: gamma^h in [0, 1], a number or (P, 1).
 
     Returns:
@@ -48,17 +48,17 @@ def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount
 def td_loss(
     critic: Critic, observations: Tensor, actions: Tensor, target: Tensor, valid: Tensor
 ) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid (Q(s, a) - y)^2.
+    """Mean over critics and rows of valid * (Q(s, a) - y)^2.
 
     Args:
-        critic: the online ensemble.
+        critic: online ensemble, (P, B, O), (P, B, D) -> (P, K, B).
         observations: (P, B, O).
         actions: (P, B, D).
-        target: (P, B), a constant.
+        target: (P, B), detached.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, critic loss.
     """
@@ -69,12 +69,12 @@ def td_loss(
 
 
 def td_metrics(loss: Tensor, q: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """What is reported of an ensemble of critics.
+    """Metrics of an ensemble of critics.
 
     Args:
         loss: (P,).
-        q: (P, K, B), its values.
-        target: (P, B), of these values.
+        q: (P, K, B), critic values.
+        target: (P, B), TD targets.
 
     Returns:
         Name -> (P,).

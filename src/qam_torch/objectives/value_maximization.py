@@ -1,4 +1,4 @@
-"""Move a policy's actions up the critic."""
+"""Train a policy to maximize the critic."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def value_maximization(
     """Minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
 
     Args:
-        critic: the online ensemble; its parameters are no target of this loss.
+        critic: the online ensemble; this loss does not train it.
         observations: (P, B, O).
         actions: (P, B, D), from the policy, in [-1, 1], with gradient.
         name: prefix of the metric.
-        rho: float or (P, 1), >= 0, ensemble standard deviations taken off.
+        rho: float or (P, 1), >= 0, standard deviations to subtract.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Li & Levine 2026, policy losses of QAM-F and QAM-E; Lillicrap et al. 2016 (deterministic policy gradient).
     """
@@ -36,12 +36,12 @@ def value_maximization(
 def normalized_value_maximization(
     critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float | Tensor = 0.0
 ) -> tuple[Tensor, Metrics]:
-    """As `value_maximization`, divided by the values' mean magnitude, a constant: free of the rewards' scale.
+    """As `value_maximization`, divided by the detached mean |Q|: independent of the reward scale.
 
     The arguments are those of `value_maximization`.
 
     Returns:
-        (P,), metrics.
+        Loss (P,), metrics.
 
     Source: Fujimoto & Gu 2021 (TD3+BC); Tarasov et al. 2023 (ReBRAC); Li & Levine 2026 for rho.
     """

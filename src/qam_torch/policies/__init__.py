@@ -1,4 +1,4 @@
-"""Rules that turn observations and named noise into action chunks."""
+"""Policies: map observations and named noise to action chunks."""
 
 from qam_torch.policies.best_of_n import BestOfN, least_of_critics
 from qam_torch.policies.diffusion import DiffusionPolicy

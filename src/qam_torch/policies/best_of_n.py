@@ -1,4 +1,4 @@
-"""Draw N candidates from any policy and keep the one the critic likes best."""
+"""Best-of-N: draw N candidate actions and keep the one with the highest Q."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class BestOfN:
     """The candidate with the highest mean_k Q(s, a), or another score, among N independent candidates per state.
 
     Args:
-        policy: the policy that proposes.
+        policy: proposes the candidates.
         critic: (P, B, O), (P, B, D) -> (P, K, B).
         best_of_n: int >= 1.
         judge: (P, K, B) -> (P, B), score of each candidate from the critics' values.
@@ -37,12 +37,12 @@ class BestOfN:
         self, policy: Policy, critic: Critic, best_of_n: int, judge: Callable[[Tensor], Tensor] = mean_of_critics
     ) -> None:
         if best_of_n < 1:
-            raise QamError(f"best_of_n={best_of_n} draws no candidate: give at least 1")
+            raise QamError(f"best_of_n={best_of_n} is out of range: expected >= 1")
         self.policy, self.critic, self.best_of_n, self.judge = policy, critic, best_of_n, judge
         self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The proposing policy's noise for B * N rows, the N candidates of a state side by side."""
+        """Noise of `policy` for B * N rows; the N candidates of a state are adjacent."""
         return self.policy.draws(batch_size * self.best_of_n)
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:

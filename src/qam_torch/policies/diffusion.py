@@ -16,10 +16,10 @@ class DiffusionPolicy:
     """A chain of T denoising steps, clipped to [-1, 1] at the end.
 
     Args:
-        network: observations (P, B, O), x (P, B, D), k -> the noise in x (P, B, D).
+        network: observations (P, B, O), x (P, B, D), k -> noise (P, B, D).
         action_dim: D.
         diffusion_steps: T; >= 1.
-        move: how a step is made, see `flows.sample_diffusion`.
+        move: the denoising step, see `flows.sample_diffusion`.
 
     Source: Ho et al. 2020 (DDPM); Li & Levine 2026, QSM and DAC.
     """
@@ -34,13 +34,13 @@ class DiffusionPolicy:
         self.network, self.action_dim, self.diffusion_steps, self.move = network, action_dim, diffusion_steps, move
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D), and ddpm_noise (T - 1, B, D) of the steps."""
+        """noise (B, D), and per-step ddpm_noise (T - 1, B, D)."""
         chunk = (batch_size, self.action_dim)
         return {"noise": Draw(chunk), "ddpm_noise": Draw((self.diffusion_steps - 1, *chunk))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""
-        steps_noise = noise["ddpm_noise"].transpose(0, 1)  # a draw leads with P, a path with time
+        steps_noise = noise["ddpm_noise"].transpose(0, 1)  # draws are P-first, paths time-first
         return sample_diffusion(
             lambda x, k: self.network(observations, x, k), noise["noise"], steps_noise, self.diffusion_steps, self.move
         ).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""Act by editing another policy's action within a small box."""
+"""Act by adding a bounded edit to another policy's action."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["EditedPolicy"]
 
 
 class EditedPolicy:
-    """Draw an action from the base policy, then a sampled edit of at most edit_scale on each coordinate.
+    """Draw an action from the base policy, then add a sampled edit of at most edit_scale per coordinate.
 
     Args:
-        base: Policy.
-        editor: (observations, actions, noise=) -> a draw with `.value` (P, B, D) in (-1, 1).
+        base: policy whose actions are edited.
+        editor: (observations, actions, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
         edit: (actions, edits) -> clip(a + edit_scale e, -1, 1).
         action_dim: D.
 

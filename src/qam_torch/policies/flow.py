@@ -26,12 +26,12 @@ def sum_of_fields(*fields: Field) -> Field:
 
 
 class GuidedField:
-    """A field with a guiding velocity added at every solver step but the first, t = 0, where there is none.
+    """A field plus a guidance velocity at each solver step except the first, t = 0, where it is undefined.
 
     Args:
         field: binds observations to a velocity.
-        guidance: observations (P, B, O), x (P, B, D), t, a plain number in (0, 1] -> velocity (P, B, D), the gradient
-            of a network.
+        guidance: observations (P, B, O), x (P, B, D), t, a Python float in (0, 1] -> velocity (P, B, D), from the
+            gradient of a network.
 
     Source: Li & Levine 2026, CGQL.
     """
@@ -68,7 +68,7 @@ class FlowPolicy:
     Raises:
         QamError: the solver is unknown, or T is not a multiple of its evaluations per step.
 
-    Source: Li & Levine 2026, flow sampling, by Euler.
+    Source: Li & Levine 2026, Euler flow sampling.
     """
 
     def __init__(self, field: Field, action_dim: int, flow_steps: int, solver: str = "euler") -> None:

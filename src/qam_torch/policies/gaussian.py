@@ -1,4 +1,4 @@
-"""Act with Gaussian noise: a draw of a tanh-Gaussian, or a deterministic action that is disturbed."""
+"""Act with Gaussian noise: sample a tanh-Gaussian, or add noise to a deterministic action."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["DisturbedPolicy", "GaussianPolicy"]
 
 
 class GaussianPolicy:
-    """A draw of a tanh-squashed Gaussian.
+    """Sample a tanh-squashed Gaussian.
 
     Args:
-        network: (observations, noise=) -> a draw with `.value` (P, B, D) in (-1, 1).
+        network: (observations, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
         action_dim: D.
 
     Source: Haarnoja et al. 2018 (SAC).
@@ -39,7 +39,7 @@ class DisturbedPolicy:
 
     Args:
         network: (P, B, O) -> (P, B, D).
-        disturbance: standard normal noise (P, B, D) -> what is added (P, B, D).
+        perturbation: standard normal noise (P, B, D) -> added noise (P, B, D).
         action_dim: D.
 
     Source: Fujimoto et al. 2018 (TD3); Tarasov et al. 2023 (ReBRAC).

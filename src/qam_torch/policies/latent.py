@@ -12,11 +12,11 @@ __all__ = ["LatentPolicy"]
 
 
 class LatentPolicy:
-    """A draw of the latent policy in the place of the flow's noise.
+    """Use a latent policy's sample as the flow's initial noise.
 
     Args:
         flow: Policy that turns `noise` into an action.
-        latent: observations (P, B, O), standard normal noise (P, B, D) -> where the flow starts (P, B, D).
+        latent: observations (P, B, O), standard normal noise (P, B, D) -> initial noise (P, B, D).
         action_dim: D.
 
     Source: Wagenmaker et al. 2025 (DSRL); Li & Levine 2026.

@@ -1,1 +1,1 @@
-"""What all methods share: the one update, its losses, optimizer, noise, members and life in Lightning's loop."""
+"""Shared by all methods: the update, its losses, optimizer, noise, members and Lightning integration."""

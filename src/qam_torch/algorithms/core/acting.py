@@ -1,4 +1,4 @@
-"""Policies of all members as functions of numpy arrays: what evaluation, collection and videos call."""
+"""Policies of all members as functions of numpy arrays, for evaluation, collection and videos."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class PopulationActor:
     """A policy of all members as a function of numpy arrays: (P, S, O) -> (P, S, D).
 
     Args:
-        algorithm: whose members, device and seeds to use.
+        algorithm: provides members, device and seeds.
         policy: "policy" (what the method acts with) or "behavior_policy" (f_beta alone).
         stream: name of the random stream of the acting noise.
-        seeds: instead of the members' own.
-        episodes: E. Where it is given, `begin` assigns episodes to the rows, and each gets the noise that it would get
-            if all E began together. Otherwise all rows begin at the first call.
+        seeds: replace the members' seeds.
+        episodes: E. If given, `begin` assigns episodes to rows, and each episode gets the same noise as if
+            all E began together. Otherwise all rows begin at the first call.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class PopulationActor:
         self._rows = 0
 
     def begin(self, begins: np.ndarray) -> None:
-        """Begin episodes: (P, S) int, the number of the episode in each row, -1 where the present one goes on."""
+        """Begin episodes: (P, S) int, index of the new episode in each row, -1 where the current one continues."""
         new, size = begins >= 0, self.episodes or begins.shape[1]
         parameter = next(self.algorithm.networks.parameters())
         noise = NamedNoise(
@@ -68,7 +68,7 @@ class PopulationActor:
         return _finite(chunks, np.ones(len(chunks), bool), self.algorithm)
 
     def _noise(self, rows: int) -> dict[str, torch.Tensor]:
-        """The noise of every row, out of what its group draws for all episodes."""
+        """The noise of every row, from its group's draws for all episodes."""
         found: dict[str, torch.Tensor] = {}
         shapes = self.policy.draws(rows)
         for noise, running in self._groups:
@@ -91,15 +91,16 @@ class PopulationActor:
 
 
 def axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
-    """The axis on which the draws of one more row differ."""
+    """The axis that grows with the number of rows."""
     return next(axis for axis, (one, other) in enumerate(zip(shape, larger, strict=True)) if one != other)
 
 
 class CollectingActor:
-    """The same for collecting experience: recorded once, with random states that a checkpoint remembers.
+    """`PopulationActor` for data collection: recorded once, with random states saved in checkpoints.
 
     Args:
-        algorithm: as it is being trained; its parameters must not move to another device afterwards.
+        algorithm: in training; its parameters must stay on their device.
+        streams: E, environments per member; >= 1.
     """
 
     def __init__(self, algorithm: Algorithm, streams: int) -> None:
@@ -108,13 +109,13 @@ class CollectingActor:
 
     @property
     def policy(self) -> Policy:
-        """The method's policy for collection, or else the one that acts everywhere."""
+        """The method's collection policy if it has one, otherwise its policy."""
         algorithm = self.algorithm
         return algorithm.normalization.policy(algorithm.collection_policy or algorithm.policy)
 
     @cached_property
     def noise(self) -> NamedNoise:
-        """On the algorithm's device, which is known when it is first asked to act: after a checkpoint is loaded."""
+        """Noise on the algorithm's device, which is known at the first call, after a checkpoint is loaded."""
         parameter = next(self.algorithm.networks.parameters())
         draws = self.policy.draws(self.streams)
         noise = NamedNoise(draws, self.algorithm.seeds, "collect", parameter.device, parameter.dtype)
@@ -133,24 +134,24 @@ class CollectingActor:
 
     @torch.no_grad()
     def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """(P, E, O) -> (P, E, D); members that are not in `asked` (P,) draw no noise, their rows mean nothing."""
+        """(P, E, O) -> (P, E, D); members not in `asked` (P,) bool draw no noise; ignore their rows."""
         noise = self.noise.sample(1, asked)
         states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
         chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
         return _finite(chunks, asked, self.algorithm)
 
     def state_dict(self) -> dict[str, Any]:
-        """The noise's generators."""
+        """Noise generator states."""
         return self.noise.state_dict()
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from there."""
+        """Restore the states."""
         self._saved = state_dict
         self.__dict__.pop("noise", None)
 
 
 def _finite(chunks: np.ndarray, asked: np.ndarray, algorithm: Algorithm) -> np.ndarray:
-    """The chunks (P, E, D), those of a member that has diverged replaced by 0 where it is to be frozen."""
+    """The chunks (P, E, D), 0 for members that diverge; raises DivergedError unless they are frozen."""
     lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
     if lost.any():
         algorithm.give_up(torch.as_tensor(lost), "an action")

@@ -1,7 +1,7 @@
-"""What all methods share: an ensemble of critics learned by TD; and, for most, a flow trained on the data.
+"""Base classes of all methods: critics trained by TD; and, for most, a flow trained on the data.
 
-A method is one of these two with its own losses and its own acting rule. `losses` and `draws` are extended with
-`super()`, so that what is added on top (`on_top`) goes on top of any of them.
+A method subclasses one of these two, with its own losses and policy. `losses` and `draws` are extended with
+`super()`, so that the classes of `on_top` can be combined with any method.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class ActorCritic(Algorithm):
     """K critics learned by TD towards the pessimistic value of the method's own next action.
 
     Args:
-        rho: ensemble standard deviations taken off the TD target's value; >= 0, or one per member.
+        rho: ensemble standard deviations subtracted in the TD target; >= 0, or one per member.
         num_qs: critics in the ensemble, K; >= 1.
-        best_of_n: candidates per action, the critic's favorite is taken; >= 1.
-        actor_hidden_dims: the networks.
-        value_hidden_dims: the networks.
-        actor_layer_norm: the networks.
-        value_layer_norm: the networks.
+        best_of_n: candidates per action, the one with the highest Q acts; >= 1.
+        actor_hidden_dims: hidden widths of the policy networks.
+        value_hidden_dims: hidden widths of the value networks.
+        actor_layer_norm: LayerNorm in the policy networks.
+        value_layer_norm: LayerNorm in the value networks.
 
     The other arguments are those of `Algorithm`.
 
@@ -84,7 +84,7 @@ class ActorCritic(Algorithm):
 
     @property
     def rho(self) -> float | Tensor:
-        """Ensemble standard deviations taken off a value: a number or (P, 1)."""
+        """Ensemble standard deviations to subtract: a float or (P, 1)."""
         return self.member_value("rho", ndim=2)
 
     def best_of(self, policy: Policy) -> Policy:
@@ -96,17 +96,17 @@ class ActorCritic(Algorithm):
         self.policy = self.best_of(policy)
 
     def add_temperature(self, name: str, argument: str, multiplier: float | Sequence[float]) -> None:
-        """Add the learned temperature of a policy's entropy term, which aims at minus the multiplier times D.
+        """Add the learned temperature of a policy, whose target entropy is minus the multiplier times D.
 
         Args:
-            argument: what the method calls the multiplier.
+            argument: the multiplier's argument name.
         """
         self.set_member_value(argument, multiplier, ANY)
         self.entropy_multiplier = argument
         self.add_network(f"{name}_alpha", Temperature(self.members))
 
     def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
-        """The entropy term, which moves the policy of this name, and the loss of its temperature.
+        """The entropy term, which trains the policy `name`, and the loss of its temperature.
 
         Args:
             log_prob: (P, B), of draws of the policy.
@@ -124,7 +124,7 @@ class ActorCritic(Algorithm):
         return [LossTerm(*critic, ("critic",))]
 
     def critic_target(self, batch: Batch, noise: Noise) -> Tensor:
-        """y = R + gamma^h m V(s'): (P, B), a constant."""
+        """y = R + gamma^h m V(s'): (P, B), detached."""
         with torch.no_grad():
             return td_target(batch.rewards, batch.masks, self.next_value(batch, noise), self.chunk_discount)
 
@@ -141,11 +141,11 @@ class FlowActorCritic(ActorCritic):
 
     Args:
         flow_steps: evaluations of the flow per action, T; >= 1.
-        solver: how the flow is solved with them: "euler" in T steps, "midpoint" in T / 2.
+        solver: ODE solver: "euler" in T steps or "midpoint" in T / 2 steps.
         **actor_critic: see `ActorCritic`.
 
-    A subclass says in `flow_name` what the flow is: "f_beta" where it imitates the data only, "f_theta" where the
-    critic has a say; and in `flow_copy` whether it has a Polyak copy.
+    A subclass sets `flow_name` to "f_beta" if the flow only imitates the data, to "f_theta" if the critic trains it;
+    and sets `flow_copy` to True for a Polyak copy.
 
     Source: Li & Levine 2026, flow-based agents of the reference implementation.
     """
@@ -181,5 +181,5 @@ class FlowActorCritic(ActorCritic):
         return FlowPolicy(field, self.chunk_dim, self.flow_steps, self.solver)
 
     def flow_weights(self, batch: Batch) -> Tensor:
-        """How much each row counts in flow matching: (P, B), a constant."""
+        """Row weights in flow matching: (P, B), detached."""
         return batch.valid

@@ -1,6 +1,6 @@
 """The few private parts of torch's Adam that `MemberAdam` depends on, in one place.
 
-tests/algorithms/test_adam_internals.py fails with a sentence when a new version of torch changes one of them.
+tests/algorithms/test_adam_internals.py fails when a new version of torch changes one of them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def adam_state(optimizer: torch.optim.Adam, group: dict[str, Any]) -> list[list[Tensor]]:
-    """The parameters of a group that have gradients, their first moments and their second moments, made if needed."""
+    """A group's parameters with gradients, their first moments and second moments, created if needed."""
     tensors: list[list[Tensor]] = [[], [], []]
     optimizer._init_group(group, tensors[0], [], tensors[1], tensors[2], [], [])
     return tensors
 
 
 def expect_uncaptured_steps(optimizer: torch.optim.Adam) -> None:
-    """Accept steps outside of a CUDA graph, before it is captured or in its place, without torch's warning."""
+    """Silence torch's warning about optimizer steps outside a CUDA graph, before or without capture."""
     optimizer._warned_capturable_if_run_uncaptured = True
 
 
@@ -45,7 +45,7 @@ def fused_adam_step(
         parameters, gradients, averages, squares: tensors of the same shapes.
         steps: counts of steps, already advanced, one per tensor.
         lr, betas, eps: Adam's hyperparameters.
-        skipped: (1,) float, nonzero where nothing is to change; None: never.
+        skipped: (1,) float, nonzero to skip the step; None: never skip.
     """
     torch._fused_adam_(
         parameters,

@@ -21,8 +21,8 @@ class Member(NamedTuple):
     """A member of a population.
 
     Attributes:
-        seed: of everything random that belongs to the member.
-        values: the hyperparameters that were given for each member, by name.
+        seed: seeds all random numbers of the member.
+        values: the hyperparameters that differ between members, by name.
     """
 
     seed: int
@@ -48,7 +48,7 @@ def members_of(kind: type[Algorithm], arguments: Mapping[str, Any]) -> list[Memb
 
     Args:
         kind: class of the algorithm.
-        arguments: of its constructor, as a checkpoint holds them.
+        arguments: constructor arguments, as in a checkpoint.
     """
     given = {name: arguments.get(name) for name, note in annotations_of(kind).items() if note == PER_MEMBER}
     lists = {name: values for name, values in given.items() if isinstance(values, (list, tuple))}
@@ -60,9 +60,9 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
     """Find the index of one member.
 
     Args:
-        members: of a checkpoint.
-        member: its index; or an address such as "seed=2,inv_temp=3", of which any part that identifies the member is
-            enough; or None.
+        members: those of a checkpoint.
+        member: index; or an address such as "seed=2,inv_temp=3", of which any identifying part is enough; or
+            None.
         address: seed and hyperparameters by name; the member must match all of them, also where an index is given.
 
     Raises:
@@ -79,7 +79,7 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
     given = " and ".join([*([] if index is None else [f"member={member}"]), *([address_of(wanted)] if wanted else [])])
     for name in wanted:
         if name not in members[0].as_dict():
-            raise QamError(f"the members have no {name} of their own: expected {', '.join(members[0].as_dict())}")
+            raise QamError(f"members do not differ in {name}: expected {', '.join(members[0].as_dict())}")
     found = [
         p for p in (range(len(members)) if index is None else [index]) if wanted.items() <= members[p].as_dict().items()
     ]
@@ -87,7 +87,7 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
         return found[0]
     if found:
         several = _names([members[p] for p in found])
-        raise QamError(f"got {given or 'no address'}, which is true of {len(found)} members: say which of {several}")
+        raise QamError(f"got {given or 'no address'}, which matches {len(found)} members: expected one of {several}")
     raise QamError(f"got {given}, which no member has: expected one of {_names(members)}")
 
 
@@ -102,7 +102,7 @@ def _parse_address(member: object) -> dict[str, float]:
             wanted[name] = int(value) if value.lstrip("+-").isdecimal() else float(value)
         except ValueError:
             raise QamError(
-                f"member={member} is no address: expected such as seed=2,inv_temp=3, or an integer as a number"
+                f"member={member} is not an address: expected e.g. seed=2,inv_temp=3, or an integer"
             ) from None
     return wanted
 
@@ -111,7 +111,7 @@ def _checked_address(address: Mapping[str, Any]) -> dict[str, float]:
     """The address with plain numbers; raises QamError for anything else."""
     for name, value in address.items():
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-        require(name, real, repr(value), "a number, as the members have")
+        require(name, real, repr(value), "a number")
     return {
         name: int(value) if isinstance(value, numbers.Integral) else float(value) for name, value in address.items()
     }

@@ -37,23 +37,23 @@ class Algorithm(Training):
     Args:
         observation_dim: O.
         action_dim: A, of one environment step.
-        seeds: one per member; P = len(seeds). All that a member draws is a function of its seed, so members of the same
-            seed differ in their numbers only.
+        seeds: one per member; P = len(seeds). A member's draws depend only on its seed, so members with the same
+            seed differ only in their values.
         horizon_length: h; >= 1.
         action_chunking: act with whole chunks (D = h A); else D = A and only the return is n-step.
-        discount: float (0, 1], or one per member, gamma, of one environment step.
-        lr: Adam's step size; > 0, or one per member.
-        target_update_rate: float (0, 1], or one per member, Polyak rate of the target networks.
+        discount: gamma per environment step in (0, 1], or one per member.
+        lr: learning rate; > 0, or one per member.
+        target_update_rate: Polyak rate of the target networks in (0, 1], or one per member.
         clip_grad: clip each member's joint gradient to global norm 1.
 
     Four attributes choose how the update runs, not what it computes; set them before the first update. `recorded`
-    (default True) records the differentiated losses and replays them. `capture` (default "auto") makes the whole
-    recorded update one CUDA graph: "auto" where there is a GPU and the graph computes the same, True or an error, or
-    False. `compile_update` (default False) compiles what is recorded. `mixed_precision` (default False) makes matrix
-    products in bfloat16, while parameters, optimizer and network outputs stay as they are.
+    (default True) records the differentiated losses and replays them. `capture` (default "auto") captures the
+    recorded update as a CUDA graph: "auto" if there is a GPU and the results agree, True to require it, or False for
+    never. `compile_update` (default False) compiles what is recorded. `mixed_precision` (default False) computes matrix
+    products in bfloat16; parameters, optimizer and network outputs keep their dtype.
 
     Raises:
-        QamError: a number is out of range.
+        QamError: a value is out of range.
 
     Source: Li & Levine 2026, training loop of the reference implementation.
     """
@@ -61,7 +61,7 @@ class Algorithm(Training):
     policy: Policy
     collection_policy: Policy | None = None  # acts where experience is collected online; None: `policy`
     behavior_policy: Policy | None = None
-    windows: str = WINDOW_RULES[0]  # the rule by which data become batches
+    windows: str = WINDOW_RULES[0]  # windowing rule of the data
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Algorithm(Training):
     def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
         """Add an online network, initialized for each member from its seed and the network's name alone.
 
-        Its Polyak copy moves at `target_update_rate`, unless `rates_of_targets` names another registered number.
+        Its Polyak copy has the rate `target_update_rate`, unless `rates_of_targets` names another value.
         """
         network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
         self.networks[name] = network
@@ -123,7 +123,7 @@ class Algorithm(Training):
 
     @property
     def dtype_of_values(self) -> torch.dtype:
-        """The networks'."""
+        """Networks' dtype."""
         return next(self.networks.parameters()).dtype
 
     @property
@@ -132,7 +132,7 @@ class Algorithm(Training):
         return self.member_value("chunk_discount", ndim=2)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The named noise one update consumes, `next_*` being the policy's in the TD target."""
+        """Named noise of one update; `next_*` is the policy's noise in the TD target."""
         return {f"next_{name}": draw for name, draw in self.policy.draws(batch_size).items()}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
@@ -140,13 +140,13 @@ class Algorithm(Training):
         raise NotImplementedError
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Intermediate quantities worth looking at, by name; for study and parity checks."""
+        """Intermediate quantities by name, for inspection and parity checks."""
         return {}
 
     # The one update
 
     def next_actions(self, batch: Batch, noise: Noise) -> Tensor:
-        """The method's own acting rule at s', with noise drawn for it: (P, B, D), a constant."""
+        """The policy's actions at s', from the `next_*` noise: (P, B, D), detached."""
         own = {name.removeprefix("next_"): draw for name, draw in noise.items() if name.startswith("next_")}
         return self.act(batch.next_observations, own)
 
@@ -158,7 +158,8 @@ class Algorithm(Training):
     def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
         """Evaluate all losses and differentiate them, each network by its own losses only.
 
-        -> the loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches
+        Returns:
+            The loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches.
         """
         batch = self.normalization.of_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
         # Without autocast's cache, so that the gradients of several uses of a weight are added in its own precision.
@@ -175,26 +176,26 @@ class Algorithm(Training):
         return terms
 
     def polyak_rate(self, name: str) -> float | Tensor:
-        """How far targets move in this update: a number, or a tensor (P,) where members or updates differ.
+        """Polyak rate in this update: a float, or a tensor (P,) if members or updates differ.
 
         Args:
-            name: of their rate, "target_update_rate" or another one of `rates_of_targets`.
+            name: of the rate, "target_update_rate" or another one of `rates_of_targets`.
         """
         return self.member_value(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:
-        """Move the targets, then clip and step the optimizer; returns the gradient's norm before clipping, (P,).
+        """Update targets, then clip and step the optimizer; returns the gradient norm before clipping, (P,).
 
-        Targets move BEFORE the optimizer's step, from the parameters the losses were computed with, so a target lags
-        by one update: the reference's order.
+        Targets are updated BEFORE the optimizer's step, from the parameters used in the losses, so a target lags by
+        one update, as in the reference.
         """
         gradients = [p.grad for p in self._online if p.grad is not None]
         norm = member_norms(gradients)
         self.divergence.judge(norm)
         for name, (averages, parameters) in self._copies.items():
             sources: Sequence[Tensor] = parameters
-            if self.divergence.freezes:  # a frozen member's copies go where they are; its parameters may be infinite
+            if self.divergence.freezes:  # a frozen member's copies do not change; its parameters may be infinite
                 pairs = zip(parameters, averages, strict=True)
                 sources = [torch.where(self.divergence.alive_like(copy), source, copy) for source, copy in pairs]
             polyak_update(averages, sources, self.polyak_rate(name))
@@ -226,7 +227,7 @@ class Algorithm(Training):
         return self._fast(self, batch, noise, diagnose)
 
     def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
-        """The second half of an update: move targets and networks by these gradients."""
+        """The second half of an update: update targets and step the optimizer."""
         for p, g in zip(self._online, gradients, strict=True):
             p.grad = g
         norm = self.apply_gradients()
@@ -234,16 +235,16 @@ class Algorithm(Training):
 
     @property
     def capture_outcome(self) -> str:
-        """How updates are made, such as "CUDA graph, equal to the recorded update bit for bit"."""
+        """How updates run, such as "CUDA graph, equal to the recorded update bit for bit"."""
         return self._last_outcome if self._fast is None else self._fast.outcome
 
     @property
     def recordings(self) -> dict[Any, RecordedGradients]:
-        """The recorded updates, by (with all metrics, shape of the rewards)."""
+        """The recorded updates by key (diagnose, shape of rewards)."""
         return {} if self._fast is None else self._fast.recordings
 
     def forget_recordings(self) -> None:
-        """Drop recordings and graphs, which hold addresses of the tensors that they were made with."""
+        """Drop recordings and graphs, which hold the addresses of their tensors."""
         self._last_outcome, self._fast = self.capture_outcome, None
         adam = getattr(self, "adam", None)  # made by configure_optimizers
         if isinstance(adam, MemberAdam):

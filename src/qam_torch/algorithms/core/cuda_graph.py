@@ -1,7 +1,7 @@
-"""CUDA graphs: a single launch instead of some thousand, from a host that is not waited for.
+"""CUDA graphs: one launch instead of thousands, without waiting for the host.
 
 The update is a closed function of (state, batch, noise) that reads nothing on the host, which is what a graph needs.
-Its inputs have to stay at the same addresses, so batches and noise are copied into buffers of the graph's own.
+Its inputs must stay at the same addresses, so batches and noise are copied into the graph's buffers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Part = tuple[str, Callable[[], None]]
 
 
 class Made(NamedTuple):
-    """What an update leaves, besides the changed state.
+    """Result of an update, besides the new state.
 
     Attributes:
         report: losses or metrics by name, (P,) each.
@@ -36,8 +36,8 @@ class Made(NamedTuple):
 class CudaGraphs:
     """Captures functions on one GPU, all in one stream.
 
-    All graphs share one pool of memory: they are replayed one after another, and what a replay leaves is read before
-    the next. A graph that is destroyed while another is captured ends that capture, so garbage is collected before a
+    All graphs share one pool of memory: they are replayed one after another, and each result is read before the
+    next replay. Destroying a graph while another is captured ends that capture, so garbage is collected before a
     capture and not during it.
 
     Args:
@@ -51,23 +51,23 @@ class CudaGraphs:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
-        """Inside the block, work is done in the stream of captures; it follows earlier work, and later work follows it.
+        """Run the block in the capture stream, ordered after earlier work and before later work.
 
-        What is captured runs here first, because libraries keep handles and memory for each stream.
+        Warm-up runs here before capture, because libraries keep handles and memory per stream.
         """
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
         try:
-            with torch.cuda.stream(self.stream):  # which restores the current stream even where ending a capture fails
+            with torch.cuda.stream(self.stream):  # restores the current stream even if ending a capture fails
                 yield
         finally:
             current.wait_stream(self.stream)
 
     def capture(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Record what a function launches, without running it; calling the result runs it.
+        """Capture a function's launches without running them; the result replays them.
 
         Raises:
-            RuntimeError: the function cannot be captured. The current stream is as before.
+            RuntimeError: the function cannot be captured. The current stream is restored.
         """
 
         def whole(begin: Callable[[str], None]) -> None:
@@ -78,13 +78,13 @@ class CudaGraphs:
         return replay
 
     def capture_parts(self, function: Callable[[Callable[[str], None]], None]) -> list[Part]:
-        """Record what a function launches, as a graph for each stretch of it.
+        """Capture a function's launches as one graph per section.
 
         Args:
-            function: calls its argument with a name wherever a stretch begins, before it launches anything.
+            function: calls its argument with a name where a section begins, before it launches anything.
 
         Returns:
-            Name and replay of each stretch, in order. All of them together, in this order, are one run.
+            Name and replay of each section. Replaying all of them in order is one run.
         """
         graphs: list[tuple[str, torch.cuda.CUDAGraph]] = []
 
@@ -92,7 +92,7 @@ class CudaGraphs:
             if graphs:
                 graphs[-1][1].capture_end()
             graph = torch.cuda.CUDAGraph()
-            # Other threads may use the GPU meanwhile: the next data file may be read just now.
+            # Other threads may use the GPU meanwhile: the next data file may be loading.
             graph.capture_begin(pool=self.pool, capture_error_mode="thread_local")
             graphs.append((name, graph))
 
@@ -111,7 +111,7 @@ class CudaGraphs:
 
 
 def graphs_on(device: torch.device) -> CudaGraphs | None:
-    """What captures graphs on a device; None where there are none."""
+    """`CudaGraphs` of a CUDA device; None for others."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
@@ -121,14 +121,14 @@ class GraphedUpdate:
     The update itself is passed to each call and not kept, so that a graph never keeps its algorithm alive.
 
     Args:
-        graphs: captures it.
+        graphs: captures the update.
         batch: an example; later ones have the same shapes.
-        noise: an example, likewise.
+        noise: likewise.
 
     Attributes:
-        calls: updates made so far.
+        calls: updates run so far.
         captured: whether `replay` can be called.
-        made: what the last update has left; after a replay, in memory that the next replay overwrites.
+        made: last result; after a replay, in memory that the next replay overwrites.
     """
 
     def __init__(self, graphs: CudaGraphs, batch: Batch, noise: Noise) -> None:
@@ -151,12 +151,12 @@ class GraphedUpdate:
         self.calls += 1
 
     def run(self, update: Callable[[Batch, Noise], Made]) -> None:
-        """Make the update one operation at a time."""
+        """Run the update without a graph."""
         with self.graphs.aside():
             self.made = update(self.batch, self.noise)
 
     def capture(self, update: Callable[[Batch, Noise], Made]) -> None:
-        """Capture the update without making it."""
+        """Capture the update without running it."""
 
         def keep() -> None:
             self.made = update(self.batch, self.noise)
@@ -164,12 +164,12 @@ class GraphedUpdate:
         self._replay = self.graphs.capture(keep)
 
     def replay(self) -> None:
-        """Make the update as it was captured."""
+        """Replay the captured update."""
         assert self._replay is not None
         self._replay()
 
     def report(self) -> dict[str, Tensor]:
-        """The last update's report, in memory of its own."""
+        """A copy of the last update's report."""
         return {name: value.clone() for name, value in self.made.report.items()}
 
 

@@ -1,4 +1,4 @@
-"""Which members have diverged, and when: the same for runs that stop there and for runs that go on without them."""
+"""Which members have diverged, and when, in runs that stop and in runs that continue without them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Divergence"]
 
 
 class Divergence(nn.Module):
-    """A member has diverged when its gradient was infinite or NaN: judged in every update, on the device, without a
-    look from the host.
+    """A member has diverged once its gradient is infinite or NaN; checked in every update on the device, without host
+    synchronization.
 
     Attributes:
-        alive: (P,) bool, not diverged; what is false once stays so.
-        updates: (P,) int64, updates made while alive.
-        freezes: a member that diverges stays as it was, and the other members continue; otherwise the run stops.
+        alive: (P,) bool, not diverged; once false, always false.
+        updates: (P,) int64, updates while alive.
+        freezes: bool, diverged members stop changing and the others continue; otherwise the run stops.
 
-    The tensors are not part of the algorithm's `state_dict`, which holds networks alone.
+    The tensors are not part of the algorithm's `state_dict`, which has only networks.
     """
 
     alive: Tensor
@@ -33,7 +33,7 @@ class Divergence(nn.Module):
         self.freezes = False
 
     def judge(self, gradient_norm: Tensor) -> None:
-        """Before an update is applied: it is made by those whose gradient's norm (P,) is finite, now and before."""
+        """Before an update is applied, mark members whose gradient norm (P,) is not finite, and count it."""
         self.alive.logical_and_(gradient_norm.isfinite())
         self.updates.add_(self.alive)
 
@@ -42,19 +42,19 @@ class Divergence(nn.Module):
         return self.alive.view(-1, *(1,) * (values.ndim - 1))
 
     def retire(self, lost: Tensor) -> None:
-        """Members (P,) bool that are found to have diverged in another way."""
+        """Mark members (P,) bool that diverged in another way."""
         self.alive.logical_and_(lost.logical_not().to(self.alive.device))
 
     def diverged_at(self) -> list[int | None]:
-        """The first update that each member did not make soundly, None for those alive; read on the host."""
+        """The update at which each member diverged, None for those alive; synchronizes with the host."""
         alive, updates = self.alive.tolist(), self.updates.tolist()
         return [None if going else made + 1 for going, made in zip(alive, updates, strict=True)]
 
     def saved(self) -> dict[str, Tensor]:
-        """For a checkpoint."""
+        """Checkpoint state."""
         return {"alive": self.alive, "updates": self.updates}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """As they were."""
+        """Load `saved`."""
         self.alive.copy_(saved["alive"])
         self.updates.copy_(saved["updates"])

@@ -1,7 +1,7 @@
-"""How updates are made: captured as a CUDA graph, recorded as a flat list of operations, or one operation at a time.
+"""How updates run: captured as a CUDA graph, recorded as a flat list of operations, or in eager mode.
 
-Each faster way is compared with the slower one when it is first used. Where they differ, or where the faster one fails,
-updates continue in the slower way, and one sentence is logged.
+Each faster way is compared with the slower one when it is first used. If they differ or the faster one fails, updates
+continue in the slower way, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from qam_torch.types import Batch, Noise, QamError
 __all__ = ["WARM_UP", "FastUpdate"]
 
 WARM_UP = 3
-"""Updates made one operation at a time before a graph is captured; they create the optimizer's state."""
+"""Updates run without a graph before it is captured; they create the optimizer's state."""
 
 ROUNDING = 0.1
-"""Difference that is accepted of operations rewritten for a GPU, where products have ten bits (TensorFloat-32)."""
+"""Accepted difference of operations rewritten for a GPU, where products have ten bits (TensorFloat-32)."""
 
 Key = tuple[bool, torch.Size]
 
@@ -32,28 +32,28 @@ log = logging.getLogger(__name__)
 
 
 class Updated(Differentiable, Trained, Protocol):
-    """What is updated: an algorithm."""
+    """An algorithm to update."""
 
     compile_update: bool
 
     def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
-        """Move targets and networks."""
+        """Update all the networks."""
         ...
 
 
 class FastUpdate:
-    """Makes updates of one algorithm, as long as its tensors stay where they are.
+    """Runs updates of one algorithm while its tensors keep their addresses.
 
     The algorithm is passed to each call and not kept, so that recordings and graphs are freed with it.
 
     Args:
-        capture: "auto", True or False: whether an update is a CUDA graph. With True, what prevents it is an error.
+        capture: "auto", True or False: whether to capture a CUDA graph; with True, failing to is an error.
         recorded: whether losses and gradients are recorded.
-        device: of the algorithm.
+        device: the algorithm's.
 
     Attributes:
-        recordings: by (with all metrics, shape of the rewards).
-        outcome: how updates are made, a short phrase.
+        recordings: by key (diagnose, shape of rewards).
+        outcome: how updates run, a short phrase.
 
     Raises:
         QamError: capture=True on a device without CUDA graphs.
@@ -77,7 +77,7 @@ class FastUpdate:
             raise QamError(f"capture=true needs recorded updates on a CUDA device, but {problem}: give capture=auto")
 
     def __call__(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
-        """Make exactly one update; name -> (P,), the caller's to keep."""
+        """Run exactly one update; name -> (P,), never overwritten."""
         if self._graphs is None:
             return self._make(algorithm, batch, noise, diagnose).report
         key = (diagnose, batch.rewards.shape)
@@ -102,7 +102,7 @@ class FastUpdate:
     def _capture(
         self, algorithm: Updated, graphed: GraphedUpdate, make: Callable[[Batch, Noise], Made]
     ) -> dict[str, Tensor]:
-        """Capture the update and make it both ways; the result is that of the update that is not captured."""
+        """Capture the update and run it both ways; returns the result of the run without capture."""
         before: Snapshot | None = None
         problem, difference = "", 0.0
         try:
@@ -121,7 +121,7 @@ class FastUpdate:
             problem = f"the graph differs from the recorded update by {difference:.1e} of an array's largest entry"
         report = graphed.report()
         if not problem:
-            graphed.made = Made(captured.report, [])  # where replays leave their report; gradients are not read again
+            graphed.made = Made(captured.report, [])  # replays write their report here; gradients are not read again
             self.outcome = f"CUDA graph, equal to the recorded update {_to_how_much(difference)}"
             return report
         self._graphs = None
@@ -148,7 +148,7 @@ class FastUpdate:
         return self._record(algorithm, batch, noise, key)
 
     def _record(self, algorithm: Updated, batch: Batch, noise: Noise, key: Key) -> Made:
-        """Record losses and gradients, and compute them both ways; the result is that without the recording."""
+        """Record losses and gradients, and compute them both ways; returns the result without recording."""
         diagnose = key[0]
         expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
         try:
@@ -160,7 +160,7 @@ class FastUpdate:
             problem = reason_of(error)
         else:
             if difference > TOLERANCE:
-                problem = f"a gradient differs by {difference:.1e}: a loss reads a number on the host, or draws one"
+                problem = f"a gradient differs by {difference:.1e}: a loss uses .item() or an unnamed random draw"
         if not problem:
             if batch.rewards.is_cuda:
                 _rewrite_for_gpu(recording, batch, noise, expected)
@@ -175,12 +175,12 @@ class FastUpdate:
         self.outcome = f"one operation at a time (recording failed: {problem})"
         if self.demanded:
             raise QamError(f"capture=true, but the update cannot be recorded ({problem}): give capture=auto")
-        log.warning("updates are not recorded (%s): they are made one operation at a time, which is slower", problem)
+        log.warning("updates are not recorded (%s): they run in eager mode, which is slower", problem)
         return expected
 
 
 def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: Made) -> None:
-    """Compute the same by fewer kernels, unless the numbers differ by more than rounding."""
+    """Compute the same with fewer kernels, unless results differ by more than rounding."""
     problem = ""
     try:
         recording.rewrite(for_gpu=True)
@@ -200,7 +200,7 @@ def _by_operation(algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool
 
 
 def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
-    """An example with other numbers, so that a number which is read while recording does not fit the batch itself."""
+    """An example with other values, so that a value that is read while recording does not match the batch."""
     fields = ("observations", "actions", "rewards", "next_observations")
     other = batch._replace(**{name: 0.5 * getattr(batch, name) for name in fields})
     return other, {name: draw.flip(1) if draw.ndim > 1 else draw for name, draw in noise.items()}

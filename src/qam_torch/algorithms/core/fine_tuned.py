@@ -1,4 +1,4 @@
-"""A flow f_theta fine-tuned from a behavior flow f_beta: what adjoint matching and what it replaces share."""
+"""A flow f_theta fine-tuned from a behavior flow f_beta: the base class of QAM and BAM."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FineTunedFlow(FlowActorCritic):
             per member.
         target_actor: use f_beta's Polyak copy as the base flow.
         residual: f_theta is a correction on top of f_beta.
-        **flow: see `FlowActorCritic`; clip_grad is true unless said otherwise.
+        **flow: see `FlowActorCritic`; clip_grad defaults to True.
 
     Source: Li & Levine 2026, the part that QAM and BAM have in common.
     """
@@ -54,7 +54,7 @@ class FineTunedFlow(FlowActorCritic):
             self.act_with(self.flow_policy)
 
     def base_flow(self, observations: Tensor) -> Velocity:
-        """The flow that f_theta is fine-tuned from, a constant of its parameters: f_beta(s, ., .)."""
+        """The flow that f_theta is fine-tuned from, without gradient: f_beta(s, ., .)."""
         network = self.target("f_beta") if self.target_actor else self.network("f_beta")
         with torch.no_grad():
             return network.bind(observations)
@@ -66,5 +66,5 @@ class FineTunedFlow(FlowActorCritic):
         return {**super().draws(batch_size), **sde}
 
     def sde_noise(self, noise: Noise) -> Tensor:
-        """The SDE's draws with time first: a draw leads with P, a path with time."""
+        """The SDE noise with time first; draws have P first."""
         return noise["sde_noise"].transpose(0, 1)

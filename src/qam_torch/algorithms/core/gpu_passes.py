@@ -1,6 +1,6 @@
 """Rewrites of a recorded list of operations for a GPU, where a kernel's launch costs more than a small operation.
 
-The numbers agree with those of the recorded operations to rounding.
+Results agree with the recorded operations up to rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ aten = torch.ops.aten
 
 
 def replace(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
-    """Put another operation, which computes the same, in the place of a node."""
+    """Replace a node by another operation that computes the same."""
     with node.graph.inserting_before(node):
         other = node.graph.call_function(target, args, kwargs)
     other.meta = dict(node.meta)
@@ -29,7 +29,7 @@ def replace(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
 
 
 def stack_rows(module: fx.GraphModule) -> None:
-    """Stack results, instead of copying each into its row of an empty tensor; a row that is read is the result itself.
+    """Stack results, instead of copying each into its row of an empty tensor; row reads use the result itself.
 
     The solvers of torchdiffeq keep the nodes of a path in this way.
     """
@@ -57,7 +57,7 @@ def stack_rows(module: fx.GraphModule) -> None:
 
 
 def apply_slopes(module: fx.GraphModule) -> None:
-    """Multiply with the slopes of GELU as these are computed, instead of writing them to memory first."""
+    """Multiply by GELU's derivative in its own kernel, instead of writing it to memory first."""
     for product in list(module.graph.nodes):
         if product.target is not aten.mul.Tensor:
             continue
@@ -76,7 +76,7 @@ def apply_slopes(module: fx.GraphModule) -> None:
 
 
 def _viewed(node: Any) -> tuple[Any, list[Any]]:
-    """What a node is a view of, and the views in between, the first one first."""
+    """The base of a view, and the views in between, in order."""
     views: list[Any] = []
     while isinstance(node, fx.Node) and is_view(node.target):
         views.insert(0, node)
@@ -93,7 +93,7 @@ def _is_slope(node: Any) -> bool:
 
 
 def scale_in_sums(module: fx.GraphModule) -> None:
-    """Multiply a summand by a number as it is added: a + (x c) is one operation."""
+    """Fold a summand's factor into the addition: a + (x c) is one operation."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
         if node.target is not aten.add.Tensor:
@@ -107,7 +107,7 @@ def scale_in_sums(module: fx.GraphModule) -> None:
 
 
 def _is_scaled(summand: Any) -> bool:
-    """Whether a summand is something times a number."""
+    """Whether a summand is x times a number."""
     return (
         isinstance(summand, fx.Node)
         and summand.target in PRODUCTS_WITH_NUMBER
@@ -118,7 +118,7 @@ def _is_scaled(summand: Any) -> bool:
 
 
 def fuse_activations(module: fx.GraphModule) -> None:
-    """Let the matrix product with a bias vector apply GELU, where its result is not needed without."""
+    """Fuse GELU into a matrix product with bias, where the plain product is not used."""
     for node in list(module.graph.nodes):
         if node.target is not aten.gelu.default or node.kwargs.get("approximate") != "tanh":
             continue

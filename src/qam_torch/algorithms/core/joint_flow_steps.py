@@ -1,7 +1,7 @@
-"""Rewrite a recorded update so that two evaluations of a flow at the same time are one of twice as many rows.
+"""Rewrite a recorded update so that two evaluations of a flow at one time become one with twice the rows.
 
 The action in a TD target and the sampled path of adjoint matching, for example, both go through f_theta step by step.
-Their steps need not wait for each other, and a GPU makes two steps as fast as one.
+The steps are independent, and a GPU runs two steps as fast as one.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ FUNCTIONAL = {aten.add_.Tensor: aten.add.Tensor, aten.logical_and_.default: aten
 
 
 class Step(NamedTuple):
-    """One evaluation of a flow without gradient: a chain of operations, of which each is the only user of the last.
+    """One evaluation of a flow without gradient: a chain of operations, each the only user of the one before.
 
     Attributes:
-        operations: from the addition of the time's share to the observations' share of the first layer (..., B, H), to
-            the product of the last layer.
+        operations: from adding the time term to the observation term of the first layer (..., B, H), to the
+            last layer's product.
     """
 
     operations: list[Any]  # fx.Node, whose arguments are of too many types for a checker
 
     @property
     def observed(self) -> Any:
-        """The observations' share of the first layer, (..., B, H)."""
+        """Observation term of the first layer, (..., B, H)."""
         return self.operations[0].args[0]
 
     @property
@@ -54,7 +54,7 @@ class Step(NamedTuple):
         return float(self.operations[0].kwargs.get("alpha", 1))
 
     def is_like(self, other: Step) -> bool:
-        """Whether another step is through the same layers, at the same time but for rounding, with as many rows."""
+        """Whether another step has the same layers, time (up to rounding) and number of rows."""
         return (
             recorded_value(self.x).shape == recorded_value(other.x).shape
             and math.isclose(self.time, other.time, rel_tol=1e-9, abs_tol=1e-12)
@@ -62,7 +62,7 @@ class Step(NamedTuple):
         )
 
     def layers(self) -> list[object]:
-        """What the operations are, and the parameters that they use."""
+        """The operations and the parameters that they use."""
         own = {self.observed, self.x, *self.operations}
         given = [[argument for argument in node.args if argument not in own] for node in self.operations]
         return [(node.target, more) for node, more in zip(self.operations, given, strict=True)]
@@ -99,7 +99,7 @@ def join_flow_steps(module: fx.GraphModule) -> None:
 
 
 def _undo_writing(module: fx.GraphModule) -> None:
-    """Write results to memory of their own where that is all the same, so that operations may change places."""
+    """Replace in-place operations where results are the same, so that operations can be reordered."""
     for node in module.graph.nodes:
         if node.target in FUNCTIONAL and list(node.args[0].users) == [node]:
             node.target = FUNCTIONAL[node.target]
@@ -110,7 +110,7 @@ def _steps_from(first: Any) -> Iterator[Step]:
     if first.target is not aten.add.Tensor or len(first.users) != 1 or not isinstance(first.args[1], fx.Node):
         return
     operations = [first]
-    place = 0  # of the chain among the arguments of the next product
+    place = 0  # index of the chain in the next product's arguments
     while len(operations[-1].users) == 1:
         (user,) = operations[-1].users
         if user.target in PRODUCTS and user.args[place] is operations[-1]:
@@ -125,7 +125,7 @@ def _steps_from(first: Any) -> Iterator[Step]:
 
 
 def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, fx.Node], fx.Node]) -> None:
-    """Replace two steps by one, whose rows are first those of the one and then those of the other."""
+    """Replace two steps by one, with the rows of `one` first and those of `two` second."""
     rows = recorded_value(one.x).shape[-2]
 
     def call(target: Any, *args: Any, like: fx.Node, count: int, **kwargs: Any) -> fx.Node:
@@ -155,7 +155,7 @@ def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, f
 
 
 def _sort(graph: fx.Graph) -> None:
-    """Put operations after those whose results they use, else as they are."""
+    """Sort operations topologically, otherwise in the same order."""
     placed: set[fx.Node] = set()
     order: list[fx.Node] = []
     for end in list(graph.nodes):

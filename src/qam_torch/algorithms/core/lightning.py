@@ -1,4 +1,4 @@
-"""An algorithm in Lightning's loop: updates of a trainer step, their number, divergence, what a checkpoint adds."""
+"""An algorithm in Lightning's loop: updates per trainer step, their count, divergence, checkpoint contents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DivergedError(QamError):
 
 
 class Training(MemberValues, L.LightningModule):
-    """What is trained: a LightningModule with manual optimization, whose updates a subclass defines.
+    """A LightningModule with manual optimization, whose updates a subclass defines.
 
     Args:
         seeds: one per member.
@@ -56,14 +56,14 @@ class Training(MemberValues, L.LightningModule):
             self.noise_rows = batch_size
 
     def training_step(self, work: Work, batch_idx: int) -> None:
-        """Make all updates of a trainer step; the last one's metrics are looked at."""
+        """Run all updates of a trainer step; the last one computes all metrics."""
         made = 0
         for batch in work.batches:
             updates, _, batch_size = batch.rewards.shape
             self.prepare_noise(batch_size)
             assert self.noise is not None
             noise = self.noise.sample(updates)
-            # Taken apart all at once, which costs less than indexing for every update.
+            # Unbound all at once, which costs less than indexing for every update.
             draws = zip(*(draw.unbind() for draw in noise.values()), strict=True)
             for given, drawn in zip(batch.unbind(), draws, strict=True):
                 made += 1
@@ -72,9 +72,9 @@ class Training(MemberValues, L.LightningModule):
             count_updates(self.trainer, updates)
 
     def require_sound(self) -> None:
-        """Raise DivergedError when a member has diverged, or where they are to be frozen when none is left.
+        """Raise DivergedError if a member has diverged; when freezing, only if all members have.
 
-        This reads the device, so it is asked before a checkpoint, an evaluation or a log, not after every update.
+        It synchronizes with the device: call it before a checkpoint, evaluation or log, not after every update.
         """
         at = self.divergence.diverged_at()
         lost = [f"{self.name_of(p)} at update {update:,}" for p, update in enumerate(at) if update is not None]
@@ -86,15 +86,15 @@ class Training(MemberValues, L.LightningModule):
             raise DivergedError(f"training diverged, no member is left: {'; '.join(lost)}; {self.remedy}")
 
     def give_up(self, lost: Tensor, what: str) -> None:
-        """Freeze members (P,) bool that are found to have diverged; or raise DivergedError.
+        """Freeze members (P,) bool that have diverged, or raise DivergedError.
 
         Args:
-            what: is not finite of them.
+            what: name of the non-finite value.
         """
         if self.divergence.freezes:
             self.divergence.retire(lost)
             return
-        self.require_sound()  # a gradient that was not finite is the cause of all else
+        self.require_sound()  # a non-finite gradient, if any, is reported first
         place = "" if self._trainer is None else f" at update {self._trainer.global_step:,}"
         names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
         raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{self.way_on}")
@@ -107,8 +107,8 @@ class Training(MemberValues, L.LightningModule):
 
     @property
     def way_on(self) -> str:
-        """How a population goes on where members have diverged."""
-        return ", or go on without it by resume=auto on_divergence=freeze" if self.members > 1 else ""
+        """How to continue without diverged members."""
+        return ", or continue without it: resume=auto on_divergence=freeze" if self.members > 1 else ""
 
     def freeze_diverged(self) -> None:
         """Freeze members that diverge, and continue with the others; otherwise training stops where one diverges."""
@@ -122,10 +122,10 @@ class Training(MemberValues, L.LightningModule):
             raise QamError(f"the checkpoint holds members that have diverged ({names}): give on_divergence=freeze")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the noise generators to the checkpoint, and who has diverged; raises DivergedError as `require_sound`."""
+        """Add noise generators and diverged members to the checkpoint; raises as `require_sound` does."""
         self.require_sound()
         checkpoint["divergence"] = self.divergence.saved()
-        if self._saved_noise is not None:  # saved again before the first update after it was loaded
+        if self._saved_noise is not None:  # saved again before the first update after loading
             checkpoint["noise"] = self._saved_noise
         elif self.noise is not None:
             checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
@@ -137,7 +137,7 @@ class Training(MemberValues, L.LightningModule):
         self._saved_noise = checkpoint.get("noise")
 
     def on_train_end(self) -> None:
-        """Report a divergence of the last updates, too."""
+        """Check the last updates for divergence, too."""
         self.require_sound()
 
     def on_train_start(self) -> None:

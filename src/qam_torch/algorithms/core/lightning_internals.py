@@ -1,6 +1,6 @@
 """The few private parts of Lightning's training loop that this library depends on, in one place.
 
-tests/algorithms/test_lightning_internals.py fails with a sentence when a new version of Lightning changes one of them.
+tests/algorithms/test_lightning_internals.py fails when a new version of Lightning changes one of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _batch_progress(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def trainer_steps_in(checkpoint: Mapping[str, Any]) -> int:
-    """Trainer steps that a checkpoint counts as made; one in the middle of which it was saved is not counted."""
+    """Completed trainer steps in a checkpoint; a step in progress when it was saved does not count."""
     progress = _batch_progress(checkpoint)["current"]
     return progress["ready"] if progress["processed"] == progress["ready"] else progress["completed"]
 

@@ -1,6 +1,6 @@
-"""Methods by name: what configurations and checkpoints call them, and where their code is found.
+"""Methods by name, as in configurations and checkpoints, and the import of their classes.
 
-Imports torch only when a method is asked for, so that a command reads its words at once.
+Imports torch only when a method is looked up, so that commands start fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def method_named(name: str, described_as: str) -> type[Algorithm]:
     """Find the class of a method.
 
     Args:
-        name: as `method_name` gives it, or any other path by which the class can be imported.
+        name: from `method_name`, or any other import path of the class.
         described_as: how an error message refers to the method.
 
     Raises:
@@ -69,6 +69,6 @@ def object_of(description: Mapping[str, Any], described_as: str) -> Any:
         raise
     except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise QamError(
-            f"{described_as} of class {target} cannot be made ({error}): expected a class that can be imported, "
+            f"{described_as} of class {target} cannot be created ({error}): expected an importable class "
             "and arguments of its constructor"
         ) from None

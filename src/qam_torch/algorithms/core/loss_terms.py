@@ -1,4 +1,4 @@
-"""The summands of a method's objective, and their gradients: each network is moved only by the losses that name it."""
+"""Loss terms of a method and their gradients: each network is trained only by the losses that name it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["LossTerm", "differentiate"]
 
 
 class LossTerm(NamedTuple):
-    """One summand of a method's objective.
+    """One term of a method's objective.
 
     Attributes:
         loss: (P,), with gradient.
-        metrics: diagnostics, computed when asked for; the first is the loss itself, before any weight, and names it.
-        trains: names of the only networks this loss moves.
+        metrics: diagnostics, computed when called; the first is the unweighted loss, and its name names the loss.
+        trains: names of the networks this loss trains.
     """
 
     loss: Tensor
@@ -39,7 +39,7 @@ def differentiate(terms: Sequence[LossTerm], networks: nn.ModuleDict, members: i
         Gradients in the order of `networks.parameters()`, None where no loss names the network.
 
     Raises:
-        QamError: for a loss that is not one number a member, or that moves a network there is not.
+        QamError: for a loss that is not one value per member, or names an unknown network.
     """
     totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for term in terms:
@@ -54,13 +54,11 @@ def differentiate(terms: Sequence[LossTerm], networks: nn.ModuleDict, members: i
 
 
 def _require_well_formed(term: LossTerm, networks: nn.ModuleDict, members: int) -> None:
-    """One loss a member, of networks there are: else members would mix, or a network not learn, without a word."""
+    """Require one loss per member and known networks, or members would mix, or a network not learn."""
     if not term.trains or not set(term.trains) <= set(networks):
-        raise QamError(
-            f"a loss says that it moves {term.trains}: expected names of networks, some of {', '.join(networks)}"
-        )
+        raise QamError(f"a loss trains {term.trains}: expected names of networks among {', '.join(networks)}")
     if term.loss.shape != (members,):
         raise QamError(
             f"the loss of {' and '.join(term.trains)} has shape {tuple(term.loss.shape)}: expected ({members},), one "
-            "number a member, so reduce over rows and dimensions but not over members"
+            "value per member, so reduce over rows and dimensions but not over members"
         )

@@ -15,14 +15,14 @@ __all__ = ["MemberAdam", "keep_own_options", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
-    """Adam, fused, for parameters (P, ...) whose members may have their own step sizes, or be skipped.
+    """Adam, fused, for parameters (P, ...) whose members may have own learning rates, or be skipped.
 
-    Its state is that of torch's Adam over the same parameters, so that either continues what the other has begun. The
-    count of steps is common to all members: a member that was skipped once must not be updated again.
+    Its state is that of torch's Adam over the same parameters, so that each can load the state of the other. The
+    step count is shared by all members: a member that was skipped once must not be updated again.
 
     Args:
         parameters: each with the leading axis P.
-        rates: (P,), step sizes.
+        rates: P learning rates, > 0.
         divergence: where its `alive` is False, neither the member's parameters nor its moments change. It is read on
             the parameters' device and never on the host. None: all members are updated.
         **adam: further arguments of torch's Adam.
@@ -40,7 +40,7 @@ class MemberAdam(torch.optim.Adam):
         self._slices: list[list[tuple[Tensor, ...]]] | None = None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As Adam's."""
+        """See Adam."""
         super().load_state_dict(state_dict)
         self.forget_slices()
 
@@ -76,14 +76,14 @@ class MemberAdam(torch.optim.Adam):
             )
 
     def _sliced(self, group: dict[str, Any]) -> list[list[tuple[Tensor, ...]]]:
-        """Each member's parameters and moments, computed once: views of tensors that keep their place."""
+        """Each member's parameters and moments, computed once: views of tensors that are not moved."""
         tensors = adam_state(self, group)
         by_member = [zip(*(tensor.detach().split(1) for tensor in kind), strict=True) for kind in tensors]
         return [list(own) for own in zip(*by_member, strict=True)]
 
 
 def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
-    """Let a checkpoint restore the optimizer's state alone: step size and options are those of this run and device."""
+    """Restore only the optimizer's state from checkpoints: learning rate and options stay those of this run."""
 
     def with_own_options(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
         pairs = zip(saved["param_groups"], optimizer.param_groups, strict=True)
@@ -105,7 +105,7 @@ def member_norms(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
-    """In place, each member's gradients times its scale (P,)."""
+    """Scale each member's gradients in place by `scale` (P,)."""
     if _one_by_one(gradients):
         for factor, own in zip(scale, _by_member(gradients), strict=True):
             torch._foreach_mul_(own, factor)
@@ -115,7 +115,7 @@ def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
 
 
 def _one_by_one(gradients: Sequence[Tensor]) -> bool:
-    """Whether members take turns: one call for all tensors of a member is one kernel on a GPU."""
+    """Whether to loop over members: one call for all tensors of a member is one GPU kernel."""
     return gradients[0].is_cuda or len(gradients[0]) == 1
 
 

@@ -1,4 +1,4 @@
-"""The numbers that may differ between the members of a population, and what a member is called."""
+"""Hyperparameters that may differ between members of a population, and the members' names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Range(NamedTuple):
-    """What a number may be: a test, and the words for it."""
+    """Valid range: a test, and its description."""
 
     holds: Callable[[float], bool]
     words: str
@@ -40,9 +40,9 @@ ANY = Range(math.isfinite, "a finite number")
 
 
 class MemberValues(nn.Module):
-    """Numbers that enter a loss, a target, the optimizer or the acting rule: one for all members, or one for each.
+    """Hyperparameters of losses, targets, optimizer or policy: one for all members, or one for each.
 
-    A number of all members stays a plain one. Those of several are tensors, so that no member's is read on the host.
+    A shared value stays a Python float. Per-member values are tensors, so that none is read on the host.
     """
 
     seeds: tuple[int, ...]
@@ -56,11 +56,11 @@ class MemberValues(nn.Module):
 
     @property
     def dtype_of_values(self) -> torch.dtype:
-        """What the losses are computed in."""
+        """Dtype of the losses."""
         raise NotImplementedError
 
     def set_member_value(self, name: str, value: float | Sequence[float], within: Range = POSITIVE) -> None:
-        """Register a number: one for all members, or one per member; raises QamError where one is out of range."""
+        """Register a value: one for all members, or one per member; raises QamError where one is out of range."""
         values = [value] if isinstance(value, (int, float)) else list(value)
         fits = isinstance(value, (int, float)) or len(values) == self.members
         require(name, fits, value, f"one number, or one for each of {self.members} members")
@@ -70,26 +70,26 @@ class MemberValues(nn.Module):
         self._register(name, values, lone=isinstance(value, (int, float)))
 
     def derive_member_value(self, name: str, source: str, function: Callable[[float], float]) -> None:
-        """Register a function of a registered number, computed on the host in double precision."""
+        """Register a function of a registered value, computed on the host in double precision."""
         values = self.own_values.get(source)
         given = [self.common_values[source]] if values is None else values
         self._register(name, [function(one) for one in given], lone=values is None)
 
     def _register(self, name: str, values: Sequence[float], lone: bool) -> None:
-        # In float64, so that a member's number is the very one it would have alone; `.to(dtype)` rounds both alike.
+        # In float64, so that a member's value equals that of a standalone run; `.to(dtype)` rounds both alike.
         numbers = None if lone else torch.tensor(values, dtype=torch.float64)
         self.register_buffer(f"{name}_values", numbers, persistent=False)
         self.common_values[name] = float(values[0])
 
     def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
-        """The number for all members, or (P, 1, ..) with ndim axes where they differ."""
+        """The shared value, or (P, 1, ..) with ndim axes if members differ."""
         values = getattr(self, f"{name}_values")
         if values is None:
             return self.common_values[name]
         return values.to(self.dtype_of_values).view(-1, *(1,) * (ndim - 1))
 
     def values_of(self, member: int) -> dict[str, float]:
-        """The numbers that were given for each member, of one of them."""
+        """The per-member hyperparameters of one member."""
         return {name: values[member] for name, values in self.own_values.items()}
 
     def name_of(self, member: int) -> str:
@@ -98,12 +98,12 @@ class MemberValues(nn.Module):
 
 
 def address_of(numbers: Mapping[str, float]) -> str:
-    """A member's seed and its own numbers, as they are given to address it: "seed=2,inv_temp=3"."""
+    """A member's seed and hyperparameters as its address, e.g. "seed=2,inv_temp=3"."""
     return ",".join(f"{name}={_digits(value)}" for name, value in numbers.items())
 
 
 def _digits(value: float) -> str:
-    """As short as can be without changing the number."""
+    """The shortest text that gives the same number."""
     if isinstance(value, int):
         return str(value)
     if float(value).is_integer() and abs(value) < 1e15:

@@ -1,4 +1,4 @@
-"""Where randomness enters: named draws, each population member from its own generator."""
+"""Random draws by name, from one generator per population member."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["NamedNoise", "member_generators"]
 
 
 def member_generators(seeds: Sequence[int], stream: str, device: torch.device | str = "cpu") -> list[torch.Generator]:
-    """One generator a member, a function of its seed and the stream's name alone.
+    """One generator per member, seeded by its seed and the stream's name only.
 
-    Independent of the other members, so that a member of a population draws what it would draw alone.
+    Independent of the other members, so that a member draws the same as in a standalone run.
     """
     generators = []
     for seed in seeds:
@@ -30,18 +30,18 @@ def member_generators(seeds: Sequence[int], stream: str, device: torch.device | 
 
 
 class _Kind(NamedTuple):
-    """The draws of a stream that are made of normal numbers, or of uniform ones: side by side, from one call."""
+    """A stream's normal draws, or its uniform draws, concatenated and sampled in one call."""
 
     fill: Callable[..., Tensor]
     draws: dict[str, Draw]
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of each draw."""
+        """Size of each draw."""
         return [math.prod(draw.shape) for draw in self.draws.values()]
 
     def named(self, numbers: Tensor) -> dict[str, Tensor]:
-        """Take (..., n) apart into the draws, (..., *shape) each."""
+        """Split (..., n) into the draws, (..., *shape) each."""
         found = {}
         for (name, draw), flat in zip(self.draws.items(), numbers.split(self.sizes, dim=-1), strict=True):
             found[name] = flat.unflatten(-1, draw.shape)
@@ -52,7 +52,7 @@ class _Kind(NamedTuple):
 
 
 def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
-    """The kinds of a stream, normal numbers first; only those that there are."""
+    """The kinds of a stream, normal first, without empty ones."""
     kinds = [_Kind(Tensor.normal_, {}), _Kind(Tensor.uniform_, {})]
     for name, draw in draws.items():
         if draw.stream == stream:
@@ -61,13 +61,15 @@ def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
 
 
 class NamedNoise:
-    """Draws every named noise of a number of updates, which does not depend on how updates are grouped into calls.
+    """Draws all named noise of several updates; results do not depend on how calls group the updates.
 
     Args:
         draws: name -> Draw, what one update of one member consumes.
         seeds: one per member.
-        stream: name of the random stream, so that two uses of a seed never share numbers; a `Draw` may have one below
-            it.
+        stream: name of the random stream, so that two uses of a seed never share numbers; a `Draw` may add a
+            substream.
+        device: of the generators and draws.
+        dtype: of the draws.
     """
 
     def __init__(
@@ -86,10 +88,11 @@ class NamedNoise:
         }
 
     def sample(self, updates: int, asked: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
-        """-> name -> (updates, P, *shape), distributed as each `Draw` says.
+        """Sample name -> (updates, P, *shape), distributed as each `Draw` sets.
 
         Args:
-            asked: (P,) bool, the members that draw, None: all; the others' generators stay, and they get zeros.
+            updates: number of updates, >= 0.
+            asked: (P,) bool, members that draw, None: all; the others get zeros, their generators do not advance.
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
@@ -102,8 +105,8 @@ class NamedNoise:
                     for row in rows:
                         row.zero_()
                     continue
-                # One update after another: a GPU's generator advances by calls and not by numbers, so that one call
-                # for all updates would draw others. So does a CPU's, unless normal numbers are a multiple of 16.
+                # One update at a time: a GPU's generator advances per call, not per number, so one call for all updates
+                # would give other numbers; also on a CPU, unless the size is a multiple of 16.
                 for update in zip(*(row.unbind() for row in rows), strict=True):
                     for kind, numbers in zip(kinds, update, strict=True):
                         kind.fill(numbers, generator=generator)

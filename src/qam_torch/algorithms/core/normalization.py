@@ -1,4 +1,4 @@
-"""Observations in units of the training data: (s - mean) / std, where networks get to see them."""
+"""Observation normalization, (s - mean) / std of the training data, before the networks."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Normalization"]
 
 
 class Normalization(nn.Module):
-    """(s - mean) / std, dimension by dimension; the identity until statistics are given.
+    """(s - mean) / std per dimension; the identity until statistics are given.
 
-    Statistics are buffers of shape (P, 1, O), equal for all members, so that loading one member takes its share of them
-    as of every other tensor. Without statistics the state has no entries.
+    Statistics are buffers of shape (P, 1, O), equal for all members, so that one member is sliced from them as from
+    any other tensor. Without statistics the state has no entries.
     """
 
     mean: Tensor | None
@@ -28,7 +28,7 @@ class Normalization(nn.Module):
         self.register_buffer("std", None)
 
     def set(self, mean: Tensor, std: Tensor, like: Tensor, members: int) -> None:
-        """Normalize from now on.
+        """Set the statistics.
 
         Args:
             mean: (O,).
@@ -39,7 +39,7 @@ class Normalization(nn.Module):
         self.mean, self.std = (one.to(like.device, like.dtype).repeat(members, 1, 1) for one in (mean, std))
 
     def adopt(self, state: Mapping[str, Tensor]) -> None:
-        """Make room for the statistics in an algorithm's state, if it has any, so that the state can be loaded."""
+        """Allocate the statistics of an algorithm's state, if it has any, so that the state can be loaded."""
         if "normalization.mean" in state:
             self.mean, self.std = (torch.empty_like(state[f"normalization.{name}"]) for name in ("mean", "std"))
 
@@ -55,7 +55,7 @@ class Normalization(nn.Module):
         return batch._replace(observations=observations, next_observations=next_observations)
 
     def policy(self, policy: Policy) -> Policy:
-        """The policy as a function of the environment's observations."""
+        """The policy with unnormalized observations as input."""
         return _NormalizedPolicy(policy, self)
 
 
@@ -67,7 +67,7 @@ class _NormalizedPolicy:
         self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Those of the policy."""
+        """The policy's draws."""
         return self.inner.draws(batch_size)
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:

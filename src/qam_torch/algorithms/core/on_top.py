@@ -1,4 +1,4 @@
-"""Policies trained on top of a flow, whichever method trains the flow: a one-step policy, and an edit policy.
+"""Policies trained on top of the flow of any method: a one-step policy and an edit policy.
 
 Each extends the losses of the class it is combined with: `class QAMF(OneStepOnTop, QAM)`.
 """
@@ -23,11 +23,11 @@ __all__ = ["EditOnTop", "OneStepOnTop"]
 
 
 class OneStepOnTop(FlowActorCritic):
-    """A one-step policy distilled from the flow while it climbs the critic; it is the one that acts.
+    """A one-step policy that is distilled from the flow, maximizes the critic, and acts.
 
     Args:
-        fql_alpha: weight of the distillation against the critic; 0 leaves the one-step policy out, and the flow acts; a
-            list gives one per member; >= 0.
+        fql_alpha: weight of the distillation loss, >= 0, or one per member; with 0 there is no one-step policy and the
+            flow acts.
         **flow: see the class it is combined with.
 
     Source: Park et al. 2025 (flow Q-learning).
@@ -46,13 +46,13 @@ class OneStepOnTop(FlowActorCritic):
         self.act_with(OneStepPolicy(network, self.chunk_dim))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The flow method's, and the noise shared by the flow and the one-step policy."""
+        """The flow's draws, and the noise shared by the flow and the one-step policy."""
         if not self.distills:
             return super().draws(batch_size)
         return {**super().draws(batch_size), "onestep_noise": Draw((batch_size, self.chunk_dim))}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """The flow method's, then fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
+        """The flow's losses, fql_alpha * distillation - mean Q(s, clip(mu(s, z)))."""
         if not self.distills:
             return super().losses(batch, noise)
         z = noise["onestep_noise"]
@@ -69,12 +69,12 @@ class OneStepOnTop(FlowActorCritic):
 
 
 class EditOnTop(FlowActorCritic):
-    """An edit policy moves the flow's actions within a small box, up the critic, with entropy regularisation.
+    """An edit policy slightly edits the flow's actions to maximize the critic, with an entropy term.
 
     Args:
-        edit_scale: largest edit of a coordinate; 0 acts with the flow alone, and where it is 0 for all members, the
-            edit policy is left out; >= 0, or one per member.
-        edit_target_entropy_multiplier: float, or one per member, target entropy is minus this times D.
+        edit_scale: largest edit per coordinate, >= 0, or one per member; with 0 the flow acts alone, and if all are 0
+            there is no edit policy.
+        edit_target_entropy_multiplier: float, or one per member; the target entropy is -D times it.
         **flow: see the class it is combined with.
 
     Source: Li & Levine 2026, the edit policy of QAM-E and FEdit.
@@ -102,14 +102,14 @@ class EditOnTop(FlowActorCritic):
         return (actions + self.member_value("edit_scale", ndim=3) * edits).clamp(-1, 1)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The flow method's, and the noise of the flow's action and of its edit."""
+        """The flow's draws, and the noise of the flow's action and of its edit."""
         if not self.edits:
             return super().draws(batch_size)
         own = Draw((batch_size, self.chunk_dim), stream="edit")
         return {**super().draws(batch_size), "edit_flow_noise": own, "edit_noise": own}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """The flow method's, then - mean Q(s, edited action), the entropy term, and the temperature's loss."""
+        """The flow's losses, - mean Q(s, edited action), the entropy term, and the temperature's loss."""
         if not self.edits:
             return super().losses(batch, noise)
         with torch.no_grad():
@@ -123,7 +123,7 @@ class EditOnTop(FlowActorCritic):
         return [*super().losses(batch, noise), *self._of_those_who_edit(own)]
 
     def _of_those_who_edit(self, terms: list[LossTerm]) -> list[LossTerm]:
-        """The losses times 0 where edit_scale is 0, so that nothing is added to the joint gradient's norm."""
+        """Zero the losses where edit_scale is 0, so that they do not add to the joint gradient norm."""
         scale = self.member_value("edit_scale")
         if not isinstance(scale, Tensor):
             return terms

@@ -1,8 +1,8 @@
 """Record the differentiated losses once as a flat list of tensor operations, and replay it.
 
 The losses are a closed function of (parameters, batch, noise), so their operations and those of their gradients are the
-same at every update. Recording them removes Python, autograd and torch.func from the loop, which is most of the time of
-a small network on a CPU. The operations are identical, and so are the numbers, bit for bit (tests compare them).
+same at every update. Recording them removes Python, autograd and torch.func from the loop, which take most time in
+a small network on a CPU. Operations and results are identical, bit for bit (checked by tests).
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ Rewrite = Callable[[fx.GraphModule], None]
 
 
 def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
-    """The function as a flat list of tensor operations, for tensors of the example's shapes, devices and dtypes.
+    """Record a function as a flat list of tensor operations for the example's shapes, devices and dtypes.
 
     Args:
-        function: of tensors and parameters; it returns tensors in lists, and depends on no number in them.
+        function: takes tensors, returns lists of tensors, and never branches on a tensor's values.
+        example: tensors to trace with.
     """
     return _finished(_traced(function, example))
 
 
 def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     """The function's operations, simplified."""
-    # In this thread alone: the modes that record are those of a thread, and a GPU's gradients have one of their own.
+    # In one thread: the recording modes are thread-local, and autograd would use another thread for a GPU.
     with descriptions_shared(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
     return _rewritten(module, SIMPLIFICATIONS)
 
 
 def _finished(module: fx.GraphModule, rewrites: Sequence[Rewrite] = ()) -> fx.GraphModule:
-    """A copy that is rewritten and then made as fast as it can be to call, on the same parameters."""
+    """A rewritten copy with low call overhead, which shares the parameters."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(module.graph, {}))
     return _rewritten(fx.GraphModule(module, graph), [*rewrites, multiply_in_place, call_directly])
@@ -58,7 +59,7 @@ def _rewritten(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> fx.GraphM
 
 
 class Differentiable(Protocol):
-    """What is recorded of an algorithm: its losses with their gradients, and what it reports of them."""
+    """The recorded part of an algorithm: its losses with their gradients, and its report."""
 
     def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
         """The loss terms, and their gradients in the order of `networks.parameters()`."""
@@ -76,7 +77,7 @@ class RecordedGradients:
         algorithm: its parameters are read in place at every replay; they must not move to other memory afterwards.
         batch: an example; a replay takes tensors of the same shapes.
         noise: an example; a replay takes tensors of the same shapes.
-        diagnose: record the metrics too, else the losses alone.
+        diagnose: record all metrics, not only the losses.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
@@ -95,22 +96,22 @@ class RecordedGradients:
         self.names, self.draws = names, tuple(noise)
 
     def rewrite(self, for_gpu: bool) -> None:
-        """Compute the same by fewer kernels, see `gpu_passes`, to rounding; or as recorded, bit for bit."""
+        """Use fewer kernels (see `gpu_passes`), equal up to rounding; or replay as recorded."""
         self.module = _finished(self.traced, GPU_PASSES if for_gpu else ())
         self.run = self.module.forward
 
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
 
-        That needs a C++ compiler and half a minute the first time; the numbers then agree to rounding instead of to
-        the bit. Dynamo compiles the recorded module as it is called; it is registered nowhere, so no parameter is
-        renamed.
+        That needs a C++ compiler and half a minute the first time; results then agree up to rounding, not bit for
+        bit. Dynamo compiles the recorded module in its first call. The module is not registered, so no parameter
+        is renamed.
         """
         self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
-        """-> name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
+        """Returns name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
         outputs = self.run(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]

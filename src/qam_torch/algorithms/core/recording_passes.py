@@ -1,4 +1,4 @@
-"""Rewrites of a recorded list of operations: the same numbers to the bit, by fewer operations."""
+"""Rewrites of a recorded list of operations: the same results with fewer operations."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def drop_relabelling(module: fx.GraphModule) -> None:
 
 
 def drop_units(module: fx.GraphModule) -> None:
-    """Remove products with 1 and first powers, which differentiating `addcmul` and `square` leaves behind."""
+    """Remove x * 1 and x ** 1, which the derivatives of `addcmul` and `square` contain."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
         if node.target not in (*PRODUCTS_WITH_NUMBER, aten.pow.Tensor_Scalar) or node.args[1] != 1:
@@ -100,7 +100,7 @@ def drop_kept_dimensions(module: fx.GraphModule) -> None:
 
 
 def drop_repeats(module: fx.GraphModule) -> None:
-    """Compute once what is asked for twice, such as a weight in lower precision."""
+    """Eliminate common subexpressions, such as a weight in lower precision."""
     changing = written_to(module)
     first: dict[Any, fx.Node] = {}
     for node in list(module.graph.nodes):
@@ -118,12 +118,12 @@ def drop_repeats(module: fx.GraphModule) -> None:
 
 
 def recorded_value(node: fx.Node) -> Tensor:
-    """The tensor a node stood for while it was recorded."""
+    """The tensor of a node at recording time."""
     return node.meta["val"]
 
 
 def fold_constants(module: fx.GraphModule) -> None:
-    """Evaluate once what depends on no input: constants, and views of parameters, which follow them in place."""
+    """Evaluate once what depends on no input: constants, and views of parameters, which stay up to date."""
     written = written_to(module)
     values: dict[fx.Node, Any] = {}
     parameters: set[fx.Node] = set()
@@ -159,7 +159,7 @@ SIMPLIFICATIONS = (drop_relabelling, drop_units, drop_kept_dimensions, drop_repe
 
 
 def multiply_in_place(module: fx.GraphModule) -> None:
-    """Add a matrix product to its summand in place where nothing else needs the summand, which is not copied then."""
+    """Add a matrix product to its summand in place, without a copy, where nothing else uses the summand."""
     in_place = {aten.addmm.default: aten.addmm_.default, aten.baddbmm.default: aten.baddbmm_.default}
     for node in module.graph.nodes:
         if node.target not in in_place:
@@ -184,7 +184,7 @@ def call_directly(module: fx.GraphModule) -> None:
 
 
 def _memory(node: fx.Node) -> set[fx.Node]:
-    """The node and the results that it may share its memory with: what it is a view of, or was written over."""
+    """The node and the results that may share its memory: bases of views and of in-place writes."""
     shared = {node}
     while node.op == "call_function" and not _is_fresh(node) and node.all_input_nodes:
         node = node.all_input_nodes[0]
@@ -204,7 +204,7 @@ def _is_fresh(node: fx.Node) -> bool:
 
 
 def _is_needed_once(node: fx.Node) -> bool:
-    """Whether a result's memory is its own, or that of a result it is a view of, and read by one operation alone."""
+    """Whether one operation alone reads a result's memory, which the result or its base allocated."""
     while len(node.users) == 1 and node.op == "call_function" and is_view(node.target) and node.args:
         node = node.all_input_nodes[0]
     return len(node.users) == 1 and node.op == "call_function" and _is_fresh(node)

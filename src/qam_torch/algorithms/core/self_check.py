@@ -1,4 +1,4 @@
-"""Whether a fast way of making updates computes what a slower one computes."""
+"""Compare a fast way of running updates with a slower one."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from torch import Tensor
 __all__ = ["TOLERANCE", "Snapshot", "largest_difference", "reason_of"]
 
 TOLERANCE = 1e-5
-"""Difference that is accepted, relative to an array's largest entry; equal bits are expected."""
+"""Accepted difference, relative to an array's largest entry; equal bits are expected."""
 
 
 class Trained(Protocol):
-    """What a snapshot needs of an algorithm."""
+    """Interface that a snapshot needs."""
 
     adam: torch.optim.Adam
 
     def parameters(self) -> Iterator[Any]:
-        """Of networks and targets."""
+        """All parameters."""
         ...
 
     def buffers(self) -> Iterator[Tensor]:
-        """Of the module."""
+        """All buffers."""
         ...
 
 
@@ -52,12 +52,12 @@ def largest_difference(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | 
     """The largest difference of pairs of arrays, relative to the largest finite entry of the second.
 
     Args:
-        ours: arrays, or None for what is not there.
-        theirs: what they are expected to be.
+        ours: arrays, or None if missing.
+        theirs: expected arrays, or None.
 
     Returns:
-        0 where all are equal, also in where they are infinite or NaN; inf where one is finite and the other is not,
-        or one is there and the other is not.
+        0 if all are equal, including infinite and NaN entries; inf if only one entry of a pair is finite, or only
+        one array exists.
     """
     differences = []
     for our, their in zip(ours, theirs, strict=True):
@@ -74,5 +74,5 @@ def largest_difference(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | 
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of an error, or its kind."""
+    """The first line of an error, or its type."""
     return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__

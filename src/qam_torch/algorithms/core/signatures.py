@@ -1,4 +1,4 @@
-"""What a method's constructor takes, also through the classes it is composed of."""
+"""Constructor arguments of a method, including those of its base classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PER_MEMBER = "float | Sequence[float]"
 
 
 def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
-    """Argument -> its annotation, those of the most basic class first."""
+    """Argument -> its annotation, base classes first."""
     taken: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base) and issubclass(base, Algorithm):
@@ -25,7 +25,7 @@ def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
 
 
 def _as_written(annotation: object) -> str:
-    """An annotation as in a file that begins with `from __future__ import annotations`, whether it does or not."""
+    """An annotation as the string that `from __future__ import annotations` would give."""
     if isinstance(annotation, type):
         return annotation.__name__
     return re.sub(r"\b(?:collections\.abc|typing)\.", "", str(annotation))

@@ -1,6 +1,6 @@
 """The few private parts of torch's tracing that `record` depends on, in one place.
 
-tests/algorithms/test_tracing_internals.py fails with a sentence when a new version of torch changes one of them.
+tests/algorithms/test_tracing_internals.py fails when a new version of torch changes one of them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["descriptions_shared"]
 
 @contextlib.contextmanager
 def descriptions_shared() -> Iterator[None]:
-    """Inside the block `make_fx` describes the results of all operations in one fake mode.
+    """Inside the block `make_fx` traces all operations in one FakeTensorMode.
 
-    By default it makes a new fake mode for every operation, each with the call stack, which takes half the time.
+    By default it creates one for every operation, each with the call stack, which takes half the time.
     """
     with tracing(TracingContext(FakeTensorMode())):
         yield
