@@ -28,7 +28,7 @@ from tilted_density import (
 )
 
 from qam_torch.flows import AncestralDiscretization, Discretization, ShiftedDiscretization
-from qam_torch.policies.flow import EVALUATIONS
+from qam_torch.policies.flow import EVALS_PER_STEP
 
 DISCRETIZATIONS: dict[str, Discretization] = {
     "shifted": ShiftedDiscretization(),
@@ -46,7 +46,7 @@ def table(rows: list[dict[str, str]]) -> str:
     for row in rows:
         column = (row["discretization"], row["solver"])
         shares[row["problem"], row["evaluations"]][column].append(float(row["share"]))
-    columns = [(name, solver) for name in DISCRETIZATIONS for solver in EVALUATIONS]
+    columns = [(name, solver) for name in DISCRETIZATIONS for solver in EVALS_PER_STEP]
     lines = [
         f"| problem | evaluations | {' | '.join(f'{name}, {solver}' for name, solver in columns)} |",
         f"| --- | ---: |{' ---: |' * len(columns)}",
@@ -79,7 +79,7 @@ def main() -> None:
                 for seed in arguments.seeds:
                     torch.manual_seed(seed)
                     f_theta = fine_tune(problem, family(evaluations), evaluations, tuning, seed, discretization)
-                    for solver, each in EVALUATIONS.items():
+                    for solver, each in EVALS_PER_STEP.items():
                         if evaluations % each == 0:
                             share = yardstick.share(f_theta, evaluations // each, solver)
                             print(f"{case},{evaluations},{name},{solver},{seed},{share:.4f}", flush=True)

@@ -75,8 +75,8 @@ def act_seconds(algorithm: Algorithm, calls: int) -> float:
     """A chunk for one observation."""
     actor = CollectingActor(algorithm, streams=1)
     observation = np.zeros((algorithm.members, 1, algorithm.observation_dim), np.float32)
-    asked = np.ones(algorithm.members, bool)
-    return median_seconds(lambda: actor(observation, asked), calls)
+    active = np.ones(algorithm.members, bool)
+    return median_seconds(lambda: actor(observation, active), calls)
 
 
 def loop_seconds(run: Path) -> float:

@@ -59,7 +59,7 @@ class Updates:
 
 
 def both(kind: type[Algorithm], members: int, lost: int | None = None, **options: Any) -> list[Updates]:
-    """The same algorithm captured, and one operation at a time."""
+    """The same algorithm, captured and in eager mode."""
     pair = []
     for recorded in (True, False):
         algorithm = make(kind, tuple(range(members)), clip_grad=True, **options)
@@ -117,7 +117,7 @@ def captured(capture: str | bool = "auto", kind: type[Algorithm] = QAM) -> Updat
 
 
 def plain(count: int, kind: type[Algorithm] = QAM) -> dict[str, Tensor]:
-    """After updates that are made one operation at a time."""
+    """After updates in eager mode."""
     updates = captured(kind=kind)
     updates.algorithm.recorded = False
     updates.make(count)
@@ -284,7 +284,7 @@ def test_outcomes_on_a_cpu() -> None:
     updates = captured()
     updates.algorithm.recorded = False
     updates.make(1)
-    assert updates.algorithm.capture_outcome == "one operation at a time"
+    assert updates.algorithm.capture_outcome == "eager"
 
 
 class ReadsANumber(QAM):
@@ -321,7 +321,7 @@ def test_a_method_that_cannot_be_recorded_is_computed_one_operation_at_a_time(
     updates = captured(kind=kind)
     with caplog.at_level(logging.WARNING):
         updates.make(3)
-    assert updates.algorithm.capture_outcome.startswith("one operation at a time (recording failed: ")
+    assert updates.algorithm.capture_outcome.startswith("eager (recording failed: ")
     assert not updates.algorithm.recordings
     (message,) = caplog.messages
     assert message.startswith("updates are not recorded (")
@@ -340,7 +340,7 @@ def test_the_helper_notices_tensors_that_have_moved(cuda_graphs: Runtime, monkey
     """If recordings were not forgotten, the test of every method would fail."""
     pair = both(QAM, 1)
     require_same_updates(pair, LONG)
-    monkeypatch.setattr(QAM, "forget_recordings", lambda algorithm: None)
+    monkeypatch.setattr(QAM, "clear_recordings", lambda algorithm: None)
     for updates in pair:
         updates.algorithm._apply(torch.clone)
     with pytest.raises(AssertionError):

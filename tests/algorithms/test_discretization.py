@@ -108,7 +108,7 @@ def test_a_solver_evaluates_the_flow_flow_steps_times(
         ({"solver": "rk4"}, "solver=rk4 is out of range: expected euler or midpoint"),
         (
             {"discretization": {"_target_": "qam_torch.flows.Nothing"}},
-            "algo.discretization of class qam_torch.flows.Nothing cannot be made",
+            "algo.discretization of class qam_torch.flows.Nothing cannot be created",
         ),
         ({"discretization": {**ANCESTRAL, "stride": 2}}, "unexpected keyword argument 'stride'"),
         ({"discretization": {**ANCESTRAL, "spread": -1}}, "algo.discretization.spread=-1 is out of range"),

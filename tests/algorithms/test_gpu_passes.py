@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from qam_torch.algorithms import Algorithm, qam
 from qam_torch.algorithms.core import fast_update, member_adam, recording
-from qam_torch.algorithms.core.cuda_graph import Made
+from qam_torch.algorithms.core.cuda_graph import UpdateResult
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES, fuse_activations
 from qam_torch.algorithms.core.member_adam import member_norms, scale_members
 from qam_torch.algorithms.core.recording import record
@@ -41,7 +41,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that is done on a GPU and can be done on a CPU."""
     monkeypatch.setattr(mlp, "_SigmoidGelu", GpuGelu)
     monkeypatch.setattr(
-        qam, "matching_targets", lambda *given, **own: matching_targets(*given, **own | {"at_once": True})
+        qam, "matching_targets", lambda *given, **own: matching_targets(*given, **own | {"batched_nodes": True})
     )
     finished = recording._finished
     monkeypatch.setattr(recording, "_finished", lambda traced, rewrites=(): finished(traced, ON_A_CPU))
@@ -216,7 +216,7 @@ def test_a_rewrite_that_fails_or_computes_something_else_is_left_out(
     algorithm, batch = make(kind_of("QAM")), make_batch(1)
     noise = {name: draw[0] for name, draw in make_noise(algorithm).items()}
     recorded = recording.RecordedGradients(algorithm, batch, noise, diagnose=False)
-    expected = Made(*recorded(batch, noise))
+    expected = UpdateResult(*recorded(batch, noise))
     monkeypatch.setattr(recording, "GPU_PASSES", (rewrite,))
     fast_update._rewrite_for_gpu(recorded, batch, noise, expected)
     assert all(torch.equal(a, b) for a, b in zip(recorded(batch, noise)[1], expected.gradients, strict=True))

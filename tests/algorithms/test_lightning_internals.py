@@ -6,8 +6,8 @@ import lightning as L
 import pytest
 
 from qam_torch.algorithms.core.lightning_internals import (
+    advance_global_step,
     continue_after_last_batch,
-    count_updates,
     set_loader_step,
     trainer_steps_in,
 )
@@ -25,7 +25,7 @@ def trainer() -> L.Trainer:
 def test_global_step_is_the_number_of_updates(trainer: L.Trainer) -> None:
     before = trainer.global_step
     try:
-        count_updates(trainer, 7)
+        advance_global_step(trainer, 7)
     except AttributeError as error:
         pytest.fail(f"{MOVED} ({error})")
     if trainer.lightning_module is None:  # without a module, Lightning reads the counter of automatic optimization

@@ -12,7 +12,7 @@ from qam_torch.types import QamError
 
 
 class Number(nn.Module):
-    """A number a member."""
+    """One value per member."""
 
     def __init__(self, *values: float) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def test_a_loss_of_two_networks_moves_both() -> None:
 def test_a_loss_that_is_not_one_number_a_member_is_refused(shape: tuple[int, ...]) -> None:
     them = networks()
     loss = them["a"].value.sum().expand(shape)
-    with pytest.raises(QamError, match=r"the loss of a has shape \(.*\): expected \(2,\), one number a member"):
+    with pytest.raises(QamError, match=r"the loss of a has shape \(.*\): expected \(2,\), one value per member"):
         differentiate([term(loss, "a")], them, 2)
 
 

@@ -152,18 +152,18 @@ def test_one_gradient_that_overflows_is_a_divergence_whatever_becomes_of_it(free
     assert all(parameter.isfinite().all() for parameter in algorithm.parameters())
     assert algorithm.divergence.diverged_at() == [None, 2]
     if freezes:
-        algorithm.require_sound()
+        algorithm.require_finite()
     else:
         with pytest.raises(DivergedError, match="infinite or NaN gradient of seed=2 at update 2; lower algo.lr"):
-            algorithm.require_sound()
+            algorithm.require_finite()
 
 
 def test_a_trainer_of_ones_own_neither_saves_nor_ends_with_a_diverged_member() -> None:
     algorithm = make(QAM, (1, 2))
-    algorithm.divergence.judge(torch.ones(2))
+    algorithm.divergence.check(torch.ones(2))
     algorithm.on_save_checkpoint({})
     algorithm.on_train_end()
-    algorithm.divergence.judge(torch.tensor([1.0, torch.nan]))
+    algorithm.divergence.check(torch.tensor([1.0, torch.nan]))
     for hook in (lambda: algorithm.on_save_checkpoint({}), algorithm.on_train_end):
         with pytest.raises(DivergedError, match="gradient of seed=2 at update 2;"):
             hook()

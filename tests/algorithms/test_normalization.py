@@ -48,10 +48,10 @@ def test_gradients_and_policies_see_normalized_observations(name: str) -> None:
 def test_collection_sees_normalized_observations(kind: type[Algorithm]) -> None:
     normalized, plain = pair(kind)
     states = np.random.default_rng(0).normal(size=(2, 3, OBSERVATION_DIM))
-    asked = np.array([True, True])
+    active = np.array([True, True])
     seen = states * STD.numpy() + MEAN.numpy()
     np.testing.assert_allclose(
-        CollectingActor(normalized, 3)(seen, asked), CollectingActor(plain, 3)(states, asked), rtol=1e-8
+        CollectingActor(normalized, 3)(seen, active), CollectingActor(plain, 3)(states, active), rtol=1e-8
     )
 
 

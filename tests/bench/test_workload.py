@@ -42,7 +42,7 @@ def test_products_inside_torch_func_are_counted() -> None:
 def test_what_is_timed_is_what_training_does(algo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two stacks of two updates end where two of the trainer's steps end, and so do the metrics."""
     timed, trained = workload(algo, stack=2), workload(algo, stack=2)
-    monkeypatch.setattr("qam_torch.algorithms.core.lightning.count_updates", lambda *_: None)
+    monkeypatch.setattr("qam_torch.algorithms.core.lightning.advance_global_step", lambda *_: None)
     monkeypatch.setattr(type(trained.algorithm), "trainer", None)
     metrics = timed.run(4)
     for step in range(2):

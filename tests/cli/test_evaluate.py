@@ -41,7 +41,7 @@ MISTAKES = {
     "--episodes=many": "argument --episodes: invalid int value: 'many'",
     "--seed=-1": "--seed=-1 is out of range",
     "--member=7": "--member 7 is not in the checkpoint: expected 0 to 0",
-    "--member=x": "--member x is no address",
+    "--member=x": "--member x is not an address",
     "--member=seed=9": "got seed=9, which no member has",
     "--workers=-1": "--workers=-1 is out of range",
     "--policy=other": "argument --policy: invalid choice: 'other' (choose from 'policy', 'behavior')",

@@ -51,7 +51,7 @@ def checkpoint_of(path: Path, kind: type[Algorithm], dtype: torch.dtype = torch.
 
 def inputs_of(policy: Any, described: dict[str, Any], states: np.ndarray) -> dict[str, np.ndarray]:
     """What a program is given for the noise that the loaded policy draws at its first call."""
-    dtype = policy.algorithm.dtype_of_values
+    dtype = policy.algorithm.network_dtype
     rows = len(states)
     draws = policy.algorithm.policy.draws(rows)
     drawn = NamedNoise(draws, (0,), "act", dtype=dtype).sample(1)
@@ -88,7 +88,7 @@ def metadata(path: Path) -> dict[str, Any]:
 
 def assert_same_choice(policy: Any, states: np.ndarray, found: np.ndarray, expected: np.ndarray) -> None:
     """Equal row by row, to 1e-9 in float64 and relative to the row's largest number in float32; ties may differ."""
-    double = policy.algorithm.dtype_of_values == torch.float64
+    double = policy.algorithm.network_dtype == torch.float64
     assert found.shape == expected.shape and found.dtype == expected.dtype
     off = np.abs(found - expected).max(axis=(1, 2))
     different = off > (1e-9 if double else 2e-5 * np.abs(expected).max(axis=(1, 2)))
@@ -96,7 +96,7 @@ def assert_same_choice(policy: Any, states: np.ndarray, found: np.ndarray, expec
         algorithm = policy.algorithm.double()
         seen = algorithm.normalization(torch.as_tensor(states[different])[None])
         values = [
-            algorithm.policy.judge(
+            algorithm.policy.score(
                 algorithm.network("critic")(seen, torch.as_tensor(one[different].reshape(1, -1, H * A)).double())
             )
             for one in (found, expected)
@@ -213,7 +213,7 @@ def test_what_torch_cannot_express_is_refused(tmp_path: Path, monkeypatch: pytes
         def __call__(self, observations: torch.Tensor, noise: Noise) -> torch.Tensor:
             return noise["noise"] if observations.sum().item() > 0 else -noise["noise"]
 
-    monkeypatch.setattr(QAM, "act_with", lambda self, policy: setattr(self, "policy", Reading()))
+    monkeypatch.setattr(QAM, "set_policy", lambda self, policy: setattr(self, "policy", Reading()))
     path = checkpoint_of(tmp_path / "last.ckpt", QAM)
     with pytest.raises(QamError, match="the policy cannot be exported .torch.export: .*: use --format safetensors"):
         export_policy(path, "pt2", member=0)

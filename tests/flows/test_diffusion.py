@@ -31,8 +31,8 @@ def test_the_clean_action_is_found_again() -> None:
         torch.testing.assert_close(predict_clean(x, noise, alpha_bar), x_0)
 
 
-@pytest.mark.parametrize("move", [posterior_step, clean_step])
-def test_a_perfect_noise_predictor_reaches_the_only_action_there_is(move) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize("denoise_step", [posterior_step, clean_step])
+def test_a_perfect_noise_predictor_reaches_the_only_action_there_is(denoise_step) -> None:  # type: ignore[no-untyped-def]
     target = torch.tensor([0.3, -0.7], dtype=torch.float64)
 
     def perfect(x: Tensor, k: float) -> Tensor:
@@ -40,7 +40,7 @@ def test_a_perfect_noise_predictor_reaches_the_only_action_there_is(move) -> Non
         return (x - alpha_bar**0.5 * target) / (1 - alpha_bar) ** 0.5
 
     x, noise = torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 5, 2, dtype=torch.float64)
-    torch.testing.assert_close(sample_diffusion(perfect, x, noise, 6, move), target.expand(5, 2))
+    torch.testing.assert_close(sample_diffusion(perfect, x, noise, 6, denoise_step), target.expand(5, 2))
 
 
 def test_posterior_step_keeps_the_marginal() -> None:
@@ -58,7 +58,7 @@ def test_posterior_step_keeps_the_marginal() -> None:
 
 
 def test_the_two_steps_differ_in_what_they_clip() -> None:
-    """DAC clips the predicted x_0, then leaves the disturbance as it is; QSM clips the predicted x_0 with it."""
+    """DAC clips the predicted x_0, then leaves the scaled_noise as it is; QSM clips the predicted x_0 with it."""
     x, noise = torch.tensor([8.0]), torch.tensor([0.0])
     now, before = vp_alpha_bar(2.0, 4), vp_alpha_bar(1.0, 4)
     alpha = now / before
@@ -72,10 +72,10 @@ def test_the_two_steps_differ_in_what_they_clip() -> None:
 def test_noise_enters_in_order_with_the_weights_sqrt_beta_and_not_in_the_last_step() -> None:
     seen: list[tuple[float, float]] = []
 
-    def move(x: Tensor, predicted: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
-        seen.append((float(k), float(disturbance)))
+    def denoise_step(x: Tensor, predicted: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
+        seen.append((float(k), float(scaled_noise)))
         return x
 
-    sample_diffusion(lambda x, k: x, torch.zeros(1), torch.tensor([[1.0], [10.0]]), 3, move)
+    sample_diffusion(lambda x, k: x, torch.zeros(1), torch.tensor([[1.0], [10.0]]), 3, denoise_step)
     betas = [1 - vp_alpha_bar(k, 3) / vp_alpha_bar(k - 1, 3) for k in (3.0, 2.0)]
     assert seen == [(3, pytest.approx(betas[0] ** 0.5)), (2, pytest.approx(10 * betas[1] ** 0.5)), (1, 0.0)]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from qam_torch.flows import reverse_flow, reverse_path, sample_flow, step_forward
+from qam_torch.flows import euler_step, reverse_flow, reverse_path, sample_flow
 
 X = torch.tensor([[1.0, -2.0], [0.5, 3.0], [4.0, 0.25]], dtype=torch.float64)
 DEPTH = torch.tensor([[0.0], [0.3], [1.0]], dtype=torch.float64)
@@ -57,6 +57,6 @@ def test_back_and_forth_returns_at_first_order() -> None:
 
 def test_a_step_forward_is_shortened_at_the_end() -> None:
     t = torch.tensor([[0.0], [0.75], [1.0]], dtype=torch.float64)
-    x, later = step_forward(torch.full_like(X, 8.0), X, t, 2)
+    x, later = euler_step(torch.full_like(X, 8.0), X, t, 2)
     assert later.flatten().tolist() == [0.5, 1, 1]
     torch.testing.assert_close(x - X, torch.tensor([[4.0], [2.0], [0.0]], dtype=torch.float64).expand(3, 2))

@@ -168,6 +168,6 @@ def cuda_graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
     }.items():
         monkeypatch.setattr(torch.cuda, name, replacement)
     for module in (fast_update, parts):
-        monkeypatch.setattr(module, "graphs_on", CudaGraphs)
+        monkeypatch.setattr(module, "cuda_graphs_for", CudaGraphs)
     yield RUNTIME
     assert RUNTIME.stream is RUNTIME.default, "the current stream was not restored"

@@ -12,9 +12,9 @@ from qam_torch.networks import (
     MLP,
     CriticEnsemble,
     DeterministicNetwork,
+    GaussianNetwork,
     NoisePredictor,
-    TanhGaussian,
-    TimedCriticEnsemble,
+    TimeConditionedCritics,
     ValueNetwork,
     VelocityField,
     polyak_copy,
@@ -115,7 +115,7 @@ def test_critics_are_independent_members() -> None:
 
 
 def test_tanh_gaussian_log_prob_equals_torch_distributions() -> None:
-    policy = TanhGaussian(2, 5, 3, (8, 8)).double()
+    policy = GaussianNetwork(2, 5, 3, (8, 8)).double()
     policy.initialize(generators(2))
     s, noise = torch.randn(2, 6, 5, dtype=torch.float64), torch.randn(2, 6, 3, dtype=torch.float64)
     sample = policy(s, noise=noise)
@@ -158,11 +158,11 @@ def test_mlp_takes_another_activation() -> None:
 
 
 def test_log_density_of_a_given_action_is_that_of_the_draw_that_makes_it() -> None:
-    network = TanhGaussian(2, 3, 2, (8,)).double()
+    network = GaussianNetwork(2, 3, 2, (8,)).double()
     network.initialize(generators(2))
     generator = torch.Generator().manual_seed(1)
-    distribution = network.at(torch.randn(2, 5, 3, dtype=torch.float64, generator=generator))
-    draw = distribution.draw(torch.randn(2, 5, 2, dtype=torch.float64, generator=generator))
+    distribution = network.distribution(torch.randn(2, 5, 3, dtype=torch.float64, generator=generator))
+    draw = distribution.rsample(torch.randn(2, 5, 2, dtype=torch.float64, generator=generator))
     assert draw.value.abs().max() < 1 - 1e-6  # beyond it, an action stands for the edge
     torch.testing.assert_close(distribution.log_prob(draw.value), draw.log_prob)
     torch.testing.assert_close(draw.std, distribution.log_std.exp())
@@ -172,7 +172,7 @@ def test_log_density_of_a_given_action_is_that_of_the_draw_that_makes_it() -> No
 
 
 def test_timed_critics_take_real_actions_for_those_of_time_one() -> None:
-    critic = TimedCriticEnsemble(2, 3, 4, 2, (8,)).double()
+    critic = TimeConditionedCritics(2, 3, 4, 2, (8,)).double()
     critic.initialize(generators(2))
     s, a = torch.randn(2, 5, 4, dtype=torch.float64), torch.randn(2, 5, 2, dtype=torch.float64)
     times = torch.rand(2, 5, 1, dtype=torch.float64)

@@ -101,13 +101,21 @@ def test_matching_makes_no_forward_pass_twice() -> None:
 def test_matching_at_once_is_the_same(residual: bool) -> None:
     steps, found = 4, []
     x_0, noise = torch.randn(1, 3, 2).double(), torch.randn(steps - 1, 1, 3, 2).double()
-    for at_once in (False, True):
+    for batched_nodes in (False, True):
         weight = torch.full((2,), 0.3, dtype=torch.float64, requires_grad=True)
         f_theta = lambda x, t, weight=weight: (x * weight).tanh() + t  # noqa: E731
         targets = matching_targets(
-            f_theta, lambda x, t: t - x.sin(), lambda a: a.sum(-1), x_0, noise, steps, 1.0, residual, at_once=at_once
+            f_theta,
+            lambda x, t: t - x.sin(),
+            lambda a: a.sum(-1),
+            x_0,
+            noise,
+            steps,
+            1.0,
+            residual,
+            batched_nodes=batched_nodes,
         )
         loss, _ = adjoint_matching(targets)
         found.append((*targets, loss, *torch.autograd.grad(loss.sum(), weight)))
-    for kept, at_once in zip(*found, strict=True):
-        torch.testing.assert_close(at_once, kept, rtol=1e-12, atol=1e-12)
+    for kept, batched_nodes in zip(*found, strict=True):
+        torch.testing.assert_close(batched_nodes, kept, rtol=1e-12, atol=1e-12)

@@ -9,14 +9,14 @@ from qam_torch.networks import GaussianSample
 from qam_torch.policies import (
     BestOfN,
     DiffusionPolicy,
-    DisturbedPolicy,
     EditedPolicy,
     FlowPolicy,
     GaussianPolicy,
     GuidedField,
     LatentPolicy,
     OneStepPolicy,
-    least_of_critics,
+    PerturbedPolicy,
+    min_over_critics,
     sum_of_fields,
 )
 
@@ -76,8 +76,8 @@ def test_best_of_n_by_the_least_critic_is_another_choice() -> None:
         return torch.stack([4 * a.squeeze(-1), -a.squeeze(-1)], dim=-2)  # the mean likes 1, the least likes 0
 
     noise = {"noise": torch.tensor([[[0.0], [1.0]]])}
-    for judge, expected in (({}, 1.0), ({"judge": least_of_critics}, 0.0)):
-        assert BestOfN(policy, critic, 2, **judge)(torch.zeros(1, 1, 1), noise).item() == expected
+    for score, expected in (({}, 1.0), ({"score": min_over_critics}, 0.0)):
+        assert BestOfN(policy, critic, 2, **score)(torch.zeros(1, 1, 1), noise).item() == expected
 
 
 def test_a_guided_field_adds_a_quadratic_values_guidance_after_the_first_step() -> None:
@@ -104,7 +104,7 @@ def test_gaussian_and_disturbed_policies() -> None:
 
     noise = {"noise": torch.full((1, 1, 1), 0.3)}
     assert GaussianPolicy(network, 1)(torch.zeros(1, 1, 1), noise).item() == torch.tensor(0.3).tanh().item()
-    disturbed = DisturbedPolicy(lambda s: s, lambda z: (2 * z).clamp(-0.5, 0.5), 1)
+    disturbed = PerturbedPolicy(lambda s: s, lambda z: (2 * z).clamp(-0.5, 0.5), 1)
     out = disturbed(torch.tensor([[[0.2], [0.9]]]), {"noise": torch.tensor([[[-0.1], [4.0]]])})
     torch.testing.assert_close(out.flatten(), torch.tensor([0.0, 1.0]))
 
@@ -113,7 +113,7 @@ def test_diffusion_policy_denoises_what_the_network_finds_and_clips_the_end() ->
     def network(s: torch.Tensor, x: torch.Tensor, k: float) -> torch.Tensor:
         return torch.zeros_like(x)  # no noise in it: x_0 = x / sqrt(alpha_bar)
 
-    policy = DiffusionPolicy(network, 1, 1, lambda x, noise, disturbance, k, steps: predict_clean(x, noise, 0.25))
+    policy = DiffusionPolicy(network, 1, 1, lambda x, noise, perturbation, k, steps: predict_clean(x, noise, 0.25))
     assert {name: draw.shape for name, draw in policy.draws(3).items()} == {"noise": (3, 1), "ddpm_noise": (0, 3, 1)}
     noise = {"noise": torch.tensor([[[0.2], [0.9]]]), "ddpm_noise": torch.zeros(1, 0, 2, 1)}
     torch.testing.assert_close(policy(torch.zeros(1, 2, 1), noise).flatten(), torch.tensor([0.4, 1.0]))

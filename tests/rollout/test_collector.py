@@ -82,9 +82,9 @@ class Rule:
         self.times = np.zeros(len(seeds), np.int64)
         self.asked: list[list[bool]] = []
 
-    def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        self.times = self.times + asked
-        self.asked.append(asked.tolist())
+    def __call__(self, observations: np.ndarray, active: np.ndarray) -> np.ndarray:
+        self.times = self.times + active
+        self.asked.append(active.tolist())
         phases = self.seeds + (self.times if self.noisy else 0)
         return np.array(
             [[self.chunk(row, phase) for row in rows] for rows, phase in zip(observations, phases, strict=True)]

@@ -64,7 +64,7 @@ def test_versions_of_what_decides_the_numbers(finished: RunResult) -> None:
     assert found["torch"] == torch.__version__
     assert found["qam_torch"] == qam_torch.__version__
     assert {"python", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco", "numpy", "device"} <= found.keys()
-    assert found["capture"] == "one operation at a time"  # as tests of whole runs are made
+    assert found["capture"] == "eager"  # as tests of whole runs are made
     assert found == finished.summary["versions"]
 
 
@@ -170,7 +170,7 @@ def test_the_terminal_says_where_everything_is(
     result = tiny_fit(tmp_path / "run with a space", "offline_steps=10", "eval_episodes=1", "logger=csv")
     out = capsys.readouterr().out
     assert len(out.splitlines()) < 20
-    assert "  capture         one operation at a time\n" in out
+    assert "  capture         eager\n" in out
     assert "2,000 transitions" in out and f"{result.directory}/" in out
     assert f"qam-eval '{result.directory}/checkpoints/last.ckpt'" in out
     for name in ("summary.json", "metrics.csv", "config.yaml", "checkpoints/"):

@@ -42,7 +42,7 @@ def test_earlier_outcomes_of_a_run_have_it_too_and_a_resumed_run_knows(monkeypat
     callback = EvaluationCallback(schedule, evaluator_of(monkeypatch, SILENT, SOLVED), clock, ending)
     for step in (1, 2):
         monkeypatch.setattr("qam_torch.training.callbacks.evaluation.current_step", lambda trainer, step=step: step)
-        callback._evaluate(cast(Any, SimpleNamespace(global_step=step)), cast(Any, SimpleNamespace(own_values={})))
+        callback._evaluate(cast(Any, SimpleNamespace(global_step=step)), cast(Any, SimpleNamespace(member_values={})))
     assert (callback.after_offline["success"], callback.best["success"], callback.best["step"]) == (0.0, 0.5, 2)
 
     checkpoint: dict[str, Any] = {}

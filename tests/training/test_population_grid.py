@@ -111,7 +111,7 @@ def test_large_seeds_are_distinguished() -> None:
 def test_a_list_for_the_seeds_is_no_part_of_the_grid() -> None:
     words = ["experiment=quickstart", "seeds=[1,2]", "algo.lr=[1e-3,1e-4]", "population.inv_temp=[1,3]"]
     algorithm, _ = read_settings(qam_torch.compose(words)).method.build(observation_dim=1, action_dim=1)
-    assert algorithm.own_values["lr"] == [1e-3, 1e-4] * 2
+    assert algorithm.member_values["lr"] == [1e-3, 1e-4] * 2
 
 
 @pytest.mark.slow
@@ -144,12 +144,12 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ({}, "got no address, which is true of 8 members"),
+        ({}, "got no address, which matches 8 members"),
         ({"seed": 2, "inv_temp": 3}, "which of seed=2,discount=0.9,inv_temp=3; seed=2,discount=0.99,inv_temp=3$"),
         ({"seed": 7}, "got seed=7, which no member has: expected one of seed=1,discount=0.9,inv_temp=0.3; "),
-        ({"lr": 1e-3}, "no lr of their own: expected seed, discount, inv_temp"),
-        ({"member": "seed 2"}, "member=seed 2 is no address"),
-        ({"member": "1"}, "member=1 is no address: expected such as seed=2,inv_temp=3, or an integer as a number"),
+        ({"lr": 1e-3}, "members do not differ in lr: expected seed, discount, inv_temp"),
+        ({"member": "seed 2"}, "member=seed 2 is not an address"),
+        ({"member": "1"}, "member=1 is not an address: expected e.g. seed=2,inv_temp=3, or an integer"),
         ({"member": "seed=2,seed=1"}, "names seed twice"),
         ({"member": 8}, "expected 0 to 7"),
         ({"member": -1}, "expected 0 to 7"),
@@ -176,7 +176,7 @@ def test_evaluation_of_one_member(grid: RunResult, capsys: pytest.CaptureFixture
     *_, heading, row = capsys.readouterr().out.splitlines()
     assert heading.split()[:3] == ["seed", "discount", "inv_temp"] and row.split()[:3] == ["1", "0.99", "3"]
     assert main([*words, "--member=inv_temp=3"]) == 1
-    assert "which is true of 4 members" in capsys.readouterr().err
+    assert "which matches 4 members" in capsys.readouterr().err
 
 
 @pytest.mark.slow

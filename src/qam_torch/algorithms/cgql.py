@@ -14,9 +14,9 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.members import NON_NEGATIVE
 from qam_torch.flows import guidance_velocity, interpolate, value_gradient
-from qam_torch.networks import TimedCriticEnsemble
+from qam_torch.networks import TimeConditionedCritics
 from qam_torch.objectives import linex_loss, value_regression
 from qam_torch.policies import GuidedField
 from qam_torch.types import Batch, Draw, Metrics, Noise
@@ -35,8 +35,8 @@ class CGQL(FlowActorCritic):
     Source: Li & Levine 2026, CGQL.
     """
 
-    critic_class = TimedCriticEnsemble
-    flow_copy = True
+    critic_class = TimeConditionedCritics
+    flow_target = True
 
     def __init__(
         self,
@@ -47,9 +47,9 @@ class CGQL(FlowActorCritic):
     ) -> None:
         super().__init__(**flow)
         self.set_member_value("inv_temp", inv_temp)
-        self.set_member_value("guidance_coef", guidance_coef, NOT_NEGATIVE)
+        self.set_member_value("guidance_coef", guidance_coef, NON_NEGATIVE)
         field = GuidedField(self.target("f_beta").bind, self.guidance)
-        self.act_with(self.policy_of(field))
+        self.set_policy(self.policy_of(field))
 
     def guidance(self, observations: Tensor, x: Tensor, t: float) -> Tensor:
         """Weighted guidance velocity: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import ActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.members import NON_NEGATIVE
 from qam_torch.flows import clean_step, diffuse, posterior_step, value_gradient, vp_alpha_bar
 from qam_torch.networks import NoisePredictor
 from qam_torch.objectives import denoising_loss, score_ascent_loss, score_matching_loss
@@ -33,12 +33,12 @@ class DiffusionActorCritic(ActorCritic):
         time_dim: Fourier features of the step; even int >= 2.
         **actor_critic: see `ActorCritic`; clip_grad defaults to True.
 
-    A subclass sets `move` to its denoising step.
+    A subclass sets `denoise_step` to its denoising step.
 
     Source: Li & Levine 2026, what QSM and DAC have in common.
     """
 
-    move: ClassVar[Callable[..., Tensor]]
+    denoise_step: ClassVar[Callable[..., Tensor]]
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class DiffusionActorCritic(ActorCritic):
         super().__init__(clip_grad=clip_grad, **actor_critic)
         require("diffusion_steps", diffusion_steps >= 1, diffusion_steps, "an integer >= 1")
         require("time_dim", time_dim >= 2 and time_dim % 2 == 0, time_dim, "an even integer >= 2")
-        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
+        self.set_member_value("bc_alpha", bc_alpha, NON_NEGATIVE)
         self.diffusion_steps = diffusion_steps
         actor = NoisePredictor(
             self.members, self.observation_dim, self.chunk_dim, time_dim=time_dim, **self.actor_network
         )
         self.add_network("actor", actor)
-        self.act_with(DiffusionPolicy(actor, self.chunk_dim, diffusion_steps, type(self).move))
+        self.set_policy(DiffusionPolicy(actor, self.chunk_dim, diffusion_steps, type(self).denoise_step))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of the TD target, and noise and noise level for the data's actions."""
@@ -100,7 +100,7 @@ class QSM(DiffusionActorCritic):
     Source: Psenka et al. 2024; Li & Levine 2026, QSM.
     """
 
-    move = staticmethod(clean_step)
+    denoise_step = staticmethod(clean_step)
 
     def __init__(self, *, inv_temp: float | Sequence[float] = 1.0, **diffusion: Any) -> None:
         super().__init__(**diffusion)
@@ -121,7 +121,7 @@ class DAC(DiffusionActorCritic):
     Source: Fang et al. 2024; Li & Levine 2026, DAC.
     """
 
-    move = staticmethod(posterior_step)
+    denoise_step = staticmethod(posterior_step)
 
     def score_loss(
         self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor

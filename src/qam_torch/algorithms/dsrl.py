@@ -14,7 +14,7 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.networks import CriticEnsemble, TanhGaussian
+from qam_torch.networks import CriticEnsemble, GaussianNetwork
 from qam_torch.objectives import value_maximization, value_regression
 from qam_torch.policies import LatentPolicy
 from qam_torch.types import Batch, Draw, Noise
@@ -35,7 +35,7 @@ class DSRL(FlowActorCritic):
     Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
     """
 
-    flow_copy = True
+    flow_target = True
 
     def __init__(
         self,
@@ -49,10 +49,10 @@ class DSRL(FlowActorCritic):
         sizes = (self.observation_dim, self.chunk_dim)
         num_qs = self.network("critic").num_qs
         self.add_network("latent_critic", CriticEnsemble(self.members, num_qs, *sizes, **self.value_network))
-        self.add_network("latent", TanhGaussian(self.members, *sizes, **self.actor_network))
+        self.add_network("latent", GaussianNetwork(self.members, *sizes, **self.actor_network))
         self.add_temperature("latent", "target_entropy_multiplier", target_entropy_multiplier)
         self.steered_flow = self.policy_of(self.target("f_beta").bind)
-        self.act_with(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
+        self.set_policy(LatentPolicy(self.steered_flow, self.latent, self.chunk_dim))
 
     def latent(self, observations: Tensor, noise: Tensor) -> Tensor:
         """Sample the flow's initial noise: (P, B, O), (P, B, D) -> (P, B, D) in (-noise_scale, noise_scale)."""

@@ -5,15 +5,15 @@ Source: Li & Levine 2026, FEdit: QAM-E's edit policy without the fine-tuned flow
 
 from __future__ import annotations
 
-from qam_torch.algorithms.core.on_top import EditOnTop
+from qam_torch.algorithms.core.mixins import EditMixin
 
 __all__ = ["FEdit"]
 
 
-class FEdit(EditOnTop):
+class FEdit(EditMixin):
     """A behavior flow by flow matching, and a policy that edits its actions slightly to maximize the critic.
 
-    The arguments are those of `EditOnTop` and `FlowActorCritic`.
+    The arguments are those of `EditMixin` and `FlowActorCritic`.
 
     Source: Li & Levine 2026, FEdit.
     """

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import BELOW_ONE
+from qam_torch.algorithms.core.members import OPEN_UNIT
 from qam_torch.networks import ValueNetwork
 from qam_torch.objectives import expectile_loss, pessimistic_value
-from qam_torch.policies import BestOfN, least_of_critics
+from qam_torch.policies import BestOfN, min_over_critics
 from qam_torch.types import Batch, Draw, Noise, Policy
 
 __all__ = ["IFQL"]
@@ -36,12 +36,12 @@ class IFQL(FlowActorCritic):
 
     def __init__(self, *, kappa: float | Sequence[float] = 0.9, best_of_n: int = 32, **flow: Any) -> None:
         super().__init__(best_of_n=best_of_n, **flow)
-        self.set_member_value("kappa", kappa, BELOW_ONE)
+        self.set_member_value("kappa", kappa, OPEN_UNIT)
         self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
 
     def best_of(self, policy: Policy) -> Policy:
         """The best of N candidates of a policy, by min_k Q."""
-        return BestOfN(policy, self.network("critic"), self.best_of_n, judge=least_of_critics)
+        return BestOfN(policy, self.network("critic"), self.best_of_n, score=min_over_critics)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of flow matching; the TD target needs none."""

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.algorithms.core.fine_tuned import FineTunedFlow
-from qam_torch.algorithms.core.lookup import object_of
-from qam_torch.algorithms.core.on_top import EditOnTop, OneStepOnTop
+from qam_torch.algorithms.core.lookup import instantiate_class
+from qam_torch.algorithms.core.mixins import EditMixin, OneStepMixin
 from qam_torch.flows import Discretization
 from qam_torch.objectives import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.types import Batch, Noise
@@ -47,7 +47,7 @@ class QAM(FineTunedFlow):
     ) -> None:
         super().__init__(**fine_tuned)
         self.clip_adj, self.use_target_grad = clip_adj, use_target_grad
-        self.discretization: Discretization = object_of(discretization or _PAPER, "algo.discretization")
+        self.discretization: Discretization = instantiate_class(discretization or _PAPER, "algo.discretization")
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss of f_beta + adjoint-matching loss of f_theta."""
@@ -68,7 +68,7 @@ class QAM(FineTunedFlow):
             self.member_value("inv_temp", ndim=3),
             residual=self.residual,
             clip_adj=self.clip_adj,
-            at_once=observations.is_cuda,
+            batched_nodes=observations.is_cuda,
             discretization=self.discretization,
         )
 
@@ -81,19 +81,19 @@ class QAM(FineTunedFlow):
         return {"xs": xs, "lean_adjoints": targets.lean_adjoints, "ts": ts}
 
 
-class QAMF(OneStepOnTop, QAM):
+class QAMF(OneStepMixin, QAM):
     """QAM-F: a one-step policy that is distilled from f_theta, maximizes the critic, and acts.
 
-    The arguments are those of `OneStepOnTop` and `QAM`.
+    The arguments are those of `OneStepMixin` and `QAM`.
 
     Source: Li & Levine 2026, QAM-F.
     """
 
 
-class QAME(EditOnTop, QAM):
+class QAME(EditMixin, QAM):
     """QAM-E: an edit policy slightly edits f_theta's actions to maximize the critic, with an entropy term.
 
-    The arguments are those of `EditOnTop` and `QAM`.
+    The arguments are those of `EditMixin` and `QAM`.
 
     Source: Li & Levine 2026, QAM-E.
     """

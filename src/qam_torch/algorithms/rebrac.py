@@ -14,10 +14,10 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import ActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.members import NON_NEGATIVE
 from qam_torch.networks import DeterministicNetwork
 from qam_torch.objectives import normalized_value_maximization, squared_distance_loss
-from qam_torch.policies import DisturbedPolicy
+from qam_torch.policies import PerturbedPolicy
 from qam_torch.types import Batch, Noise, require
 
 __all__ = ["ReBRAC"]
@@ -54,8 +54,8 @@ class ReBRAC(ActorCritic):
     ) -> None:
         super().__init__(**actor_critic)
         require("target_update_every", target_update_every >= 1, target_update_every, "an integer >= 1")
-        self.set_member_value("alpha_actor", alpha_actor, NOT_NEGATIVE)
-        self.set_member_value("actor_noise", actor_noise, NOT_NEGATIVE)
+        self.set_member_value("alpha_actor", alpha_actor, NON_NEGATIVE)
+        self.set_member_value("actor_noise", actor_noise, NON_NEGATIVE)
         self.set_member_value("actor_noise_clip", actor_noise_clip)
         self.target_update_every = target_update_every
         # Updates since the last target update. A buffer, so that a resumed run continues the cycle; one per member, all
@@ -63,10 +63,10 @@ class ReBRAC(ActorCritic):
         self.register_buffer("phase", torch.zeros(self.members))
         actor = DeterministicNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("actor", actor, polyak=True)
-        self.act_with(DisturbedPolicy(actor, self.disturbance, self.chunk_dim))
-        self.target_policy = self.best_of(DisturbedPolicy(self.target("actor"), self.disturbance, self.chunk_dim))
+        self.set_policy(PerturbedPolicy(actor, self.clipped_noise, self.chunk_dim))
+        self.target_policy = self.best_of(PerturbedPolicy(self.target("actor"), self.clipped_noise, self.chunk_dim))
 
-    def disturbance(self, noise: Tensor) -> Tensor:
+    def clipped_noise(self, noise: Tensor) -> Tensor:
         """clip(actor_noise * noise, -actor_noise_clip, actor_noise_clip): (P, B, D) -> (P, B, D)."""
         scaled = self.member_value("actor_noise", ndim=3) * noise
         largest: Any = self.member_value("actor_noise_clip", ndim=3)
@@ -90,7 +90,7 @@ class ReBRAC(ActorCritic):
     def polyak_rate(self, name: str) -> float | Tensor:
         """Rate at every target_update_every-th update, 0 otherwise; no host synchronization."""
         due = self.phase == self.target_update_every - 1
-        return due.to(self.dtype_of_values) * super().polyak_rate(name)
+        return due.to(self.network_dtype) * super().polyak_rate(name)
 
     @torch.no_grad()
     def apply_gradients(self) -> Tensor:

@@ -11,8 +11,8 @@ from typing import Any
 
 from qam_torch.algorithms.core.actor_critic import ActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
-from qam_torch.networks import TanhGaussian
+from qam_torch.algorithms.core.members import NON_NEGATIVE
+from qam_torch.networks import GaussianNetwork
 from qam_torch.objectives import likelihood_loss, value_maximization
 from qam_torch.policies import GaussianPolicy
 from qam_torch.types import Batch, Draw, Noise
@@ -39,11 +39,11 @@ class RLPD(ActorCritic):
         **actor_critic: Any,
     ) -> None:
         super().__init__(**actor_critic)
-        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
-        actor = TanhGaussian(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
+        self.set_member_value("bc_alpha", bc_alpha, NON_NEGATIVE)
+        actor = GaussianNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("actor", actor)
         self.add_temperature("actor", "target_entropy_multiplier", target_entropy_multiplier)
-        self.act_with(GaussianPolicy(actor, self.chunk_dim))
+        self.set_policy(GaussianPolicy(actor, self.chunk_dim))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of the TD target and of the policy's loss."""
@@ -51,8 +51,8 @@ class RLPD(ActorCritic):
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss - pessimistic Q of a sample + entropy terms - bc_alpha * log-likelihood of the data."""
-        observations, actor = batch.observations, self.network("actor").at(batch.observations)
-        draw = actor.draw(noise["policy_noise"])
+        observations, actor = batch.observations, self.network("actor").distribution(batch.observations)
+        draw = actor.rsample(noise["policy_noise"])
         climb = value_maximization(self.network("critic"), observations, draw.value, "actor", self.rho)
         cloning, metrics = likelihood_loss(actor.log_prob(batch.actions), batch.valid, "actor")
         return [

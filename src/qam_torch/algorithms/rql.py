@@ -13,10 +13,10 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import BELOW_ONE, NOT_NEGATIVE, ZERO_TO_ONE
-from qam_torch.flows import interpolate, reverse_flow, reverse_path, step_forward
-from qam_torch.networks import TimedCriticEnsemble
-from qam_torch.objectives import expectile_td_loss, pessimistic_value, step_matching_loss, step_value_loss
+from qam_torch.algorithms.core.members import NON_NEGATIVE, OPEN_UNIT, UNIT_WITHOUT_1
+from qam_torch.flows import euler_step, interpolate, reverse_flow, reverse_path
+from qam_torch.networks import TimeConditionedCritics
+from qam_torch.objectives import chunk_matching_loss, expectile_td_loss, flow_step_value_loss, pessimistic_value
 from qam_torch.scopes import scope
 from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Velocity, require
 
@@ -41,8 +41,8 @@ class RQL(FlowActorCritic):
     """
 
     flow_name = "f_theta"
-    flow_copy = True
-    critic_class = TimedCriticEnsemble
+    flow_target = True
+    critic_class = TimeConditionedCritics
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class RQL(FlowActorCritic):
         require("windows", windows in WINDOW_RULES, windows, " or ".join(WINDOW_RULES))
         super().__init__(**flow)
         self.windows = windows
-        self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
-        self.set_member_value("kappa", kappa, BELOW_ONE)
-        self.set_member_value("ema", ema, ZERO_TO_ONE)
+        self.set_member_value("bc_alpha", bc_alpha, NON_NEGATIVE)
+        self.set_member_value("kappa", kappa, OPEN_UNIT)
+        self.set_member_value("ema", ema, UNIT_WITHOUT_1)
         self.derive_member_value("ema_rate", "ema", lambda one: 1 - one)
-        self.rates_of_targets["f_theta"] = "ema_rate"
+        self.target_rates["f_theta"] = "ema_rate"
         self.collection_policy = self.policy
-        self.act_with(self.policy_of(self.target("f_theta").bind))
+        self.set_policy(self.policy_of(self.target("f_theta").bind))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise at s', reversal depth of each row, and noise and times of flow matching."""
@@ -88,9 +88,9 @@ class RQL(FlowActorCritic):
         x_t = interpolate(x_0, batch.actions, t)
         velocity = self.network("f_theta").bind(observations)(x_t, t)
         steps = self.chunk_dim // self.action_dim
-        matching, metrics = step_matching_loss(velocity, x_0, batch.actions, weight[..., :steps])
+        matching, metrics = chunk_matching_loss(velocity, x_0, batch.actions, weight[..., :steps])
         # This step starts on the straight paths of flow matching, not at the reversed points: as in the authors' code.
-        climb = step_value_loss(critic(observations, *step_forward(velocity, x_t, t, self.flow_steps)), valid)
+        climb = flow_step_value_loss(critic(observations, *euler_step(velocity, x_t, t, self.flow_steps)), valid)
         return [
             LossTerm(*learned, ("critic",)),
             LossTerm(self.member_value("bc_alpha") * matching, metrics, ("f_theta",)),

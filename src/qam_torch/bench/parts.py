@@ -17,7 +17,7 @@ import torch
 from torch import fx
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Made, Part, graphs_on
+from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Part, UpdateResult, cuda_graphs_for
 from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, synchronize
@@ -72,12 +72,12 @@ class UpdateInParts:
         self.first = _insert_calls(module.graph, lambda part: self.begin(part))
         module.recompile()
         self.gradients.run = module.forward
-        graphs = None if workload.algorithm.capture is False else graphs_on(workload.device)
+        graphs = None if workload.algorithm.capture is False else cuda_graphs_for(workload.device)
         self.graphed = None if graphs is None else GraphedUpdate(graphs, *workload.example())
         self.graphs: list[Part] = [] if self.graphed is None else self._capture(self.graphed)
 
     def spent(self, updates: int, read: Callable[[], float]) -> dict[str, float]:
-        """Make updates one operation at a time and sum a reading by part.
+        """Run updates in eager mode and sum a reading by part.
 
         Args:
             updates: at most the workload's stack.
@@ -120,7 +120,7 @@ class UpdateInParts:
         """Batch and noise of an update out of the noise of several."""
         return self.workload.batch.update(u), {name: draw[u] for name, draw in noise.items()}
 
-    def _update(self, batch: Batch, noise: Noise) -> Made:
+    def _update(self, batch: Batch, noise: Noise) -> UpdateResult:
         report, gradients = self.gradients(batch, noise)
         self.begin(MOVING)
         return self.workload.algorithm.finish_update(report, gradients, diagnose=False)
@@ -131,7 +131,7 @@ class UpdateInParts:
         def update(begin: Callable[[str], None]) -> None:
             self.begin = begin
             begin(self.first)
-            graphed.made = self._update(graphed.batch, graphed.noise)
+            graphed.result = self._update(graphed.batch, graphed.noise)
 
         for _ in range(WARM_UP):
             graphed.run(self._update)

@@ -10,7 +10,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from qam_torch.algorithms import Algorithm
-from qam_torch.algorithms.core.acting import axis_of_rows
+from qam_torch.algorithms.core.acting import batch_axis
 from qam_torch.types import Draw, QamError, differentiates
 
 __all__ = ["NoiseInput", "PolicyProgram", "traced"]
@@ -42,7 +42,7 @@ class NoiseInput(NamedTuple):
             draw: of one observation.
             larger: the same of two observations.
         """
-        axis = axis_of_rows(draw.shape, larger.shape)
+        axis = batch_axis(draw.shape, larger.shape)
         each = draw.shape[axis]
         shape = draw.shape if each > 1 else (*draw.shape[:axis], *draw.shape[axis + 1 :])
         words = "standard normal"
@@ -93,7 +93,7 @@ class PolicyProgram(nn.Module):
         super().__init__()
         self.normalization = algorithm.normalization
         self.policy, self.action_dim = algorithm.normalization.policy(algorithm.policy), action_dim
-        self.observation_dim, self.dtype = algorithm.observation_dim, algorithm.dtype_of_values
+        self.observation_dim, self.dtype = algorithm.observation_dim, algorithm.network_dtype
         if differentiates(self.policy):
             raise QamError(
                 f"the policy of {type(algorithm).__name__} differentiates its critic to select actions, which "

@@ -22,7 +22,7 @@ from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas, stochas
 from qam_torch.flows.memoryless import MemorylessPath, memoryless_drift, memoryless_sigma, sample_memoryless
 from qam_torch.flows.ode import integrate, integrate_path, sample_flow
 from qam_torch.flows.path import flow_matching_loss, interpolate
-from qam_torch.flows.reversal import reverse_flow, reverse_path, step_forward
+from qam_torch.flows.reversal import euler_step, reverse_flow, reverse_path
 
 __all__ = [
     "AncestralDiscretization",
@@ -54,7 +54,7 @@ __all__ = [
     "sample_flow",
     "sample_memoryless",
     "solve_lean_adjoint",
-    "step_forward",
+    "euler_step",
     "stochastic_control_loss",
     "terminal_adjoint",
     "value_gradient",

@@ -13,7 +13,7 @@ __all__ = ["clean_step", "diffuse", "posterior_step", "predict_clean", "sample_d
 BETA_MIN, BETA_MAX = 0.1, 10.0
 
 Step = TypeVar("Step", float, Tensor)
-Move = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
+DenoiseStep = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
 """(x, predicted noise, scaled noise, k, steps) -> x after step k."""
 
 
@@ -44,7 +44,7 @@ def predict_clean(x: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
     return (x - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
 
-def posterior_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
+def posterior_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
     """DDPM step: mean of x_{k-1} given x_k and the predicted x_0 (clipped to [-1, 1]), plus scaled noise.
 
     Source: Ho et al. 2020, eq. 7; clipping as in DAC of Li & Levine 2026.
@@ -52,19 +52,19 @@ def posterior_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int
     now, before = vp_alpha_bar(float(k), steps), vp_alpha_bar(float(k - 1), steps)
     alpha, left = now / before, 1 - now
     clean = predict_clean(x, noise, now).clamp(-1, 1)
-    return before**0.5 * (1 - alpha) / left * clean + alpha**0.5 * (1 - before) / left * x + disturbance
+    return before**0.5 * (1 - alpha) / left * clean + alpha**0.5 * (1 - before) / left * x + scaled_noise
 
 
-def clean_step(x: Tensor, noise: Tensor, disturbance: float | Tensor, k: int, steps: int) -> Tensor:
+def clean_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
     """Predicted x_0 plus scaled noise, clipped to [-1, 1].
 
     Not the mean of x_{k-1}: the reference QSM runs do this at every step (pinned by a test).
     """
-    return (predict_clean(x, noise, vp_alpha_bar(float(k), steps)) + disturbance).clamp(-1, 1)
+    return (predict_clean(x, noise, vp_alpha_bar(float(k), steps)) + scaled_noise).clamp(-1, 1)
 
 
 def sample_diffusion(
-    noise_prediction: Callable[[Tensor, float], Tensor], x: Tensor, noise: Tensor, steps: int, move: Move
+    noise_prediction: Callable[[Tensor, float], Tensor], x: Tensor, noise: Tensor, steps: int, denoise_step: DenoiseStep
 ) -> Tensor:
     """Denoise step by step.
 
@@ -74,7 +74,7 @@ def sample_diffusion(
         noise: (>= T - 1, ..., D), standard normal; row i is added at step k = T - i, times sqrt(beta_k);
             none at k = 1.
         steps: T; >= 1.
-        move: `posterior_step` or `clean_step`.
+        denoise_step: `posterior_step` or `clean_step`.
 
     Returns:
         (..., D) x_0.
@@ -83,6 +83,6 @@ def sample_diffusion(
     """
     for i, k in enumerate(range(steps, 0, -1)):
         beta = 1 - vp_alpha_bar(float(k), steps) / vp_alpha_bar(float(k - 1), steps)
-        disturbance = beta**0.5 * noise[i] if k > 1 else 0.0
-        x = move(x, noise_prediction(x, float(k)), disturbance, k, steps)
+        scaled_noise = beta**0.5 * noise[i] if k > 1 else 0.0
+        x = denoise_step(x, noise_prediction(x, float(k)), scaled_noise, k, steps)
     return x

@@ -17,9 +17,9 @@ from torchdiffeq import odeint
 from qam_torch.flows.torchdiffeq_internals import FIXED_GRID_METHODS, SOLVER_NAMES, fixed_grid_solver
 from qam_torch.types import QamError, Velocity, require
 
-__all__ = ["FIXED_GRID_METHODS", "Field", "integrate", "integrate_path", "sample_flow"]
+__all__ = ["FIXED_GRID_METHODS", "VectorField", "integrate", "integrate_path", "sample_flow"]
 
-Field = Callable[[float, Tensor], Tensor]
+VectorField = Callable[[float, Tensor], Tensor]
 
 
 def _unit_grid(steps: int) -> list[float]:
@@ -28,13 +28,13 @@ def _unit_grid(steps: int) -> list[float]:
     return [i / steps for i in range(steps + 1)]
 
 
-def _solver(field: Field, y_0: Tensor, method: str, **options: object) -> Any:
+def _solver(field: VectorField, y_0: Tensor, method: str, **options: object) -> Any:
     if method not in FIXED_GRID_METHODS:
         raise QamError(f"unknown fixed-grid method '{method}': expected one of {', '.join(FIXED_GRID_METHODS)}")
     return fixed_grid_solver(field, y_0, method, **options)
 
 
-def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
+def integrate_path(field: VectorField, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
     """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
 
     Args:
@@ -49,7 +49,7 @@ def integrate_path(field: Field, y_0: Tensor, steps: int, method: str = "euler")
     return _solver(field, y_0, method).integrate(_unit_grid(steps))
 
 
-def integrate(field: Field, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
+def integrate(field: VectorField, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
     """As `integrate_path`, but only the state at t = 1: (..., D)."""
     grid = _unit_grid(steps)
     solver = _solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)

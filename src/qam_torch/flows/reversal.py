@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qam_torch.flows.ode import Field, integrate, integrate_path
+from qam_torch.flows.ode import VectorField, integrate, integrate_path
 from qam_torch.types import Velocity
 
-__all__ = ["reverse_flow", "reverse_path", "step_forward"]
+__all__ = ["reverse_flow", "reverse_path", "euler_step"]
 
 
 def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
@@ -47,12 +47,12 @@ def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
     return xs, torch.stack([1 - depth * (i / flow_steps) for i in range(flow_steps + 1)])
 
 
-def _backward(velocity: Velocity, depth: Tensor) -> Field:
+def _backward(velocity: Velocity, depth: Tensor) -> VectorField:
     """ODE of the reversed flow in rescaled time, which runs from 0 to 1 in every row."""
     return lambda elapsed, x: -depth * velocity(x, 1 - depth * elapsed)
 
 
-def step_forward(velocity: Tensor, x_t: Tensor, t: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
+def euler_step(velocity: Tensor, x_t: Tensor, t: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
     """One Euler step of size 1 / T, shortened where it would pass t = 1.
 
     Args:

@@ -91,7 +91,7 @@ def evaluate(
     if execute_steps is None:
         execute_steps = run.get("execute_steps")
     members, stream = algorithm.members, f"evaluate/{seed}"
-    with matrix_precision(algorithm.device, algorithm.dtype_of_values):
+    with matrix_precision(algorithm.device, algorithm.network_dtype):
         with evaluation_pool(suite.make(run), members, episodes, environments, workers, evaluation_metrics) as pool:
             outcome = evaluate_members(
                 algorithm, pool, episodes, action_dim, seed, stream, attribute, execute_steps=execute_steps

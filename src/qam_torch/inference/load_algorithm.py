@@ -7,7 +7,7 @@ from typing import Any
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.algorithms.core.addresses import Member, find_member, members_of
-from qam_torch.algorithms.core.lookup import method_named
+from qam_torch.algorithms.core.lookup import find_method
 from qam_torch.algorithms.core.signatures import arguments_of_member
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.types import QamError
@@ -35,7 +35,7 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
     algorithm.to(next(iter(state.values())).dtype)
     if member is not None:
         state = {name: value[member : member + 1] for name, value in state.items()}
-    algorithm.normalization.adopt(state)
+    algorithm.normalization.allocate_for(state)
     if member is not None:  # alone, a member may lack a network that its hyperparameters do not use
         state = {name: state[name] for name in algorithm.state_dict() if name in state}
     try:
@@ -60,4 +60,4 @@ def member_index(
 
 def _kind_of(checkpoint: Mapping[str, Any]) -> type[Algorithm]:
     name = checkpoint[SECTION]["algorithm"]
-    return method_named(name, f"the checkpoint's method {name}")
+    return find_method(name, f"the checkpoint's method {name}")

@@ -1,9 +1,9 @@
 """Networks whose parameters all have a leading population axis P."""
 
-from qam_torch.networks.critic import CriticEnsemble, TimedCriticEnsemble, ValueNetwork
+from qam_torch.networks.critic import CriticEnsemble, TimeConditionedCritics, ValueNetwork
 from qam_torch.networks.deterministic import DeterministicNetwork
 from qam_torch.networks.diffusion import NoisePredictor
-from qam_torch.networks.gaussian import GaussianSample, SquashedGaussian, TanhGaussian, Temperature
+from qam_torch.networks.gaussian import GaussianNetwork, GaussianSample, TanhGaussian, Temperature
 from qam_torch.networks.mlp import MLP
 from qam_torch.networks.onestep import OneStepNetwork
 from qam_torch.networks.polyak import polyak_copy, polyak_update
@@ -17,10 +17,10 @@ __all__ = [
     "GaussianSample",
     "NoisePredictor",
     "OneStepNetwork",
-    "SquashedGaussian",
     "TanhGaussian",
+    "GaussianNetwork",
     "Temperature",
-    "TimedCriticEnsemble",
+    "TimeConditionedCritics",
     "ValueNetwork",
     "VelocityField",
     "polyak_copy",

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qam_torch.networks.mlp import MLP
 
-__all__ = ["CriticEnsemble", "TimedCriticEnsemble", "ValueNetwork"]
+__all__ = ["CriticEnsemble", "TimeConditionedCritics", "ValueNetwork"]
 
 
 class CriticEnsemble(nn.Module):
@@ -51,7 +51,7 @@ class CriticEnsemble(nn.Module):
         return self.mlp(torch.cat([observations, actions], dim=-1)).squeeze(-1)
 
 
-class TimedCriticEnsemble(CriticEnsemble):
+class TimeConditionedCritics(CriticEnsemble):
     """A critic ensemble with the flow time as a further input, so that it also evaluates noisy actions.
 
     Source: Li & Levine 2026, critic of CGQL.

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from qam_torch.networks.mlp import MLP
 
-__all__ = ["GaussianSample", "SquashedGaussian", "TanhGaussian", "Temperature"]
+__all__ = ["GaussianSample", "TanhGaussian", "GaussianNetwork", "Temperature"]
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
-LARGEST_VALUE = 1 - 1e-6
+MAX_VALUE = 1 - 1e-6
 
 
 class GaussianSample(NamedTuple):
@@ -32,7 +32,7 @@ class GaussianSample(NamedTuple):
     std: Tensor
 
 
-class SquashedGaussian(NamedTuple):
+class TanhGaussian(NamedTuple):
     """The distribution of tanh(raw), raw ~ N(mean, exp(log_std)^2), dimension by dimension.
 
     Attributes:
@@ -43,15 +43,15 @@ class SquashedGaussian(NamedTuple):
     mean: Tensor
     log_std: Tensor
 
-    def draw(self, noise: Tensor) -> GaussianSample:
+    def rsample(self, noise: Tensor) -> GaussianSample:
         """Reparameterized sample of standard normal noise (P, B, D)."""
         std = self.log_std.exp()
         raw = torch.addcmul(self.mean, std, noise)
         return GaussianSample(raw.tanh(), self._log_density(raw, noise), std)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density (P, B) of a value (P, B, D) in [-1, 1], clamped to +-LARGEST_VALUE so that it is finite."""
-        raw = value.clamp(-LARGEST_VALUE, LARGEST_VALUE).atanh()
+        """Log density (P, B) of a value (P, B, D) in [-1, 1], clamped to +-MAX_VALUE so that it is finite."""
+        raw = value.clamp(-MAX_VALUE, MAX_VALUE).atanh()
         return self._log_density(raw, (raw - self.mean) * (-self.log_std).exp())
 
     def _log_density(self, raw: Tensor, standard: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class SquashedGaussian(NamedTuple):
         return (normal - log_det).sum(-1)
 
 
-class TanhGaussian(nn.Module):
+class GaussianNetwork(nn.Module):
     """MLP trunk, linear mean and log-std (clamped to [-20, 2]), tanh-squashed diagonal Gaussian.
 
     Args:
@@ -87,14 +87,14 @@ class TanhGaussian(nn.Module):
         for part in (self.trunk, self.mean, self.log_std):
             part.initialize(generators)
 
-    def at(self, *inputs: Tensor) -> SquashedGaussian:
+    def distribution(self, *inputs: Tensor) -> TanhGaussian:
         """The distribution for inputs (P, B, *), concatenated."""
         features = self.trunk(torch.cat(inputs, dim=-1))
-        return SquashedGaussian(self.mean(features), self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX))
+        return TanhGaussian(self.mean(features), self.log_std(features).clamp(LOG_STD_MIN, LOG_STD_MAX))
 
     def forward(self, *inputs: Tensor, noise: Tensor) -> GaussianSample:
         """Inputs (P, B, *), concatenated, and standard normal noise (P, B, D) -> reparameterized sample."""
-        return self.at(*inputs).draw(noise)
+        return self.distribution(*inputs).rsample(noise)
 
 
 class Temperature(nn.Module):

@@ -154,16 +154,16 @@ class MLP(nn.Module):
 
     def layers(self) -> list[Layer]:
         """Views of the parameters, ready for `apply_layers`."""
-        lone = math.prod(self.ensemble) == 1
+        single = math.prod(self.ensemble) == 1
         axes = len(self.ensemble)
 
         def view(parameter: Tensor) -> Tensor:
-            if lone:
+            if single:
                 return parameter.view(parameter.shape[axes:])
             return parameter.flatten(0, axes - 1) if axes > 1 else parameter
 
         def vector(parameter: Tensor) -> Tensor:
-            return parameter.flatten() if lone else view(parameter)
+            return parameter.flatten() if single else view(parameter)
 
         norms = len(self.scales)
         return [

@@ -62,9 +62,9 @@ class BoundVelocity:
     def __init__(self, field: VelocityField, observations: Tensor) -> None:
         first, *self.rest = field.mlp.layers()
         self.first = first
-        self.lone = first.kernel.ndim == 2
+        self.single = first.kernel.ndim == 2
         kernel_s, self.kernel_x, self.kernel_t = first.kernel.split(field.split, dim=-2)
-        rows = observations.flatten(0, -2) if self.lone else observations
+        rows = observations.flatten(0, -2) if self.single else observations
         self.hidden = affine(rows, kernel_s, first.bias)
         self.shape = observations.shape[:-1]
 
@@ -72,14 +72,14 @@ class BoundVelocity:
         """x (P, B, D) or a path (T, P, B, D); t a number, or a tensor broadcastable to (..., 1) -> shape of x."""
         if x.ndim == len(self.shape) + 2:
             return self._on_path(x, t)
-        rows = x.flatten(0, -2) if self.lone else x
+        rows = x.flatten(0, -2) if self.single else x
         if isinstance(t, Tensor):
-            time = t.flatten(0, -2) if self.lone and t.ndim > 1 else t
+            time = t.flatten(0, -2) if self.single and t.ndim > 1 else t
             hidden = torch.addcmul(self.hidden, time, self.kernel_t)
         else:
             hidden = torch.add(self.hidden, self.kernel_t, alpha=t)
         h = activate(
-            torch.addmm(hidden, rows, self.kernel_x) if self.lone else hidden.baddbmm(rows, self.kernel_x), self.first
+            torch.addmm(hidden, rows, self.kernel_x) if self.single else hidden.baddbmm(rows, self.kernel_x), self.first
         )
         return apply_layers(self.rest, h).view(x.shape)
 
@@ -102,10 +102,10 @@ class BoundVelocity:
                 h = affine(activated, layer.kernel, layer.bias)
 
         def pullback(node: int, g: Tensor) -> Tensor:
-            rows = g.flatten(0, -2) if self.lone else g
+            rows = g.flatten(0, -2) if self.single else g
             for kernel, slope in zip(reversed(kernels[1:]), reversed(slopes), strict=True):
                 rows = torch.matmul(rows, kernel.mT)
-                rows = rows * (slope[node, 0] if self.lone else slope[node])
+                rows = rows * (slope[node, 0] if self.single else slope[node])
             return torch.matmul(rows, kernels[0].mT).view(g.shape)
 
         return [partial(pullback, node) for node in range(steps)]
@@ -127,4 +127,4 @@ class BoundVelocity:
         kernel_t = self.kernel_t.view(members, 1, 1, -1)
         time = t.view(1, steps, 1, 1) if isinstance(t, Tensor) else t
         hidden = (self.hidden.view(members, 1, batch, -1) + time * kernel_t).flatten(1, 2)
-        return torch.addmm(hidden[0], rows[0], self.kernel_x) if self.lone else hidden.baddbmm(rows, self.kernel_x)
+        return torch.addmm(hidden[0], rows[0], self.kernel_x) if self.single else hidden.baddbmm(rows, self.kernel_x)

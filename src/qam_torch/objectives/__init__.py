@@ -3,17 +3,17 @@
 from qam_torch.objectives.adjoint_matching import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.objectives.advantage import advantage_weights
 from qam_torch.objectives.behavior import behavior_loss
+from qam_torch.objectives.chunk_matching import chunk_matching_loss
 from qam_torch.objectives.cloning import likelihood_loss, squared_distance_loss
 from qam_torch.objectives.denoising import denoising_loss, score_ascent_loss, score_matching_loss
 from qam_torch.objectives.distillation import distillation_loss
 from qam_torch.objectives.entropy import entropy_loss, temperature_loss
 from qam_torch.objectives.expectile import expectile_loss
 from qam_torch.objectives.expectile_td import expectile_td_loss
+from qam_torch.objectives.flow_step_value import flow_step_value_loss
 from qam_torch.objectives.linex import linex_loss
 from qam_torch.objectives.path_control import path_control_loss
 from qam_torch.objectives.regression import value_regression
-from qam_torch.objectives.step_matching import step_matching_loss
-from qam_torch.objectives.step_value import step_value_loss
 from qam_torch.objectives.td import pessimistic_value, td_loss, td_target
 from qam_torch.objectives.value_maximization import normalized_value_maximization, value_maximization
 
@@ -36,8 +36,8 @@ __all__ = [
     "score_ascent_loss",
     "score_matching_loss",
     "squared_distance_loss",
-    "step_matching_loss",
-    "step_value_loss",
+    "chunk_matching_loss",
+    "flow_step_value_loss",
     "td_loss",
     "td_target",
     "temperature_loss",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["LARGEST_WEIGHT", "advantage_weights"]
+__all__ = ["MAX_WEIGHT", "advantage_weights"]
 
-LARGEST_WEIGHT = 100.0
+MAX_WEIGHT = 100.0
 """Upper limit of the weight of a row."""
 
 
@@ -23,4 +23,4 @@ def advantage_weights(q: Tensor, value: Tensor, inv_temp: float | Tensor) -> Ten
 
     Source: Peng et al. 2019 (advantage-weighted regression); the limit follows Li & Levine 2026, FAWAC.
     """
-    return (inv_temp * (q - value)).exp().clamp(max=LARGEST_WEIGHT)
+    return (inv_temp * (q - value)).exp().clamp(max=MAX_WEIGHT)

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["LINEAR_BEYOND", "linex_loss"]
+__all__ = ["LINEAR_ABOVE", "linex_loss"]
 
-LINEAR_BEYOND = 5.0
+LINEAR_ABOVE = 5.0
 """Scaled error above which the linex loss is linear, so that no single row dominates the batch."""
 
-LARGEST_EXPONENT = 80.0
+MAX_EXPONENT = 80.0
 """Exponent limit of the diagnostic against float32 overflow."""
 
 
@@ -36,11 +36,11 @@ def linex_loss(noisy_q: Tensor, q: Tensor, valid: Tensor, inv_temp: float | Tens
     """
     error = inv_temp * (q - noisy_q)
     # Clamped where the other branch is taken: an infinite exponent would turn its zero gradient into NaN.
-    row = torch.where(error > LINEAR_BEYOND, error, error.clamp(max=LINEAR_BEYOND).exp() + inv_temp * noisy_q)
+    row = torch.where(error > LINEAR_ABOVE, error, error.clamp(max=LINEAR_ABOVE).exp() + inv_temp * noisy_q)
     loss = (valid.unsqueeze(-2) * row).mean((-2, -1))
 
     def metrics() -> dict[str, Tensor]:
-        soft = [(inv_temp * values.detach()).clamp(max=LARGEST_EXPONENT).exp() for values in (noisy_q, q)]
+        soft = [(inv_temp * values.detach()).clamp(max=MAX_EXPONENT).exp() for values in (noisy_q, q)]
         return {"noisy_critic/loss": loss.detach(), "noisy_critic/exp_bias": (soft[0] - soft[1]).mean((-2, -1))}
 
     return loss, metrics

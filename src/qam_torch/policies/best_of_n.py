@@ -8,15 +8,15 @@ from torch import Tensor
 
 from qam_torch.types import Critic, Draw, Noise, Policy, QamError, differentiates
 
-__all__ = ["BestOfN", "least_of_critics", "mean_of_critics"]
+__all__ = ["BestOfN", "min_over_critics", "mean_over_critics"]
 
 
-def mean_of_critics(q: Tensor) -> Tensor:
+def mean_over_critics(q: Tensor) -> Tensor:
     """mean_k Q: (P, K, B) -> (P, B)."""
     return q.mean(-2)
 
 
-def least_of_critics(q: Tensor) -> Tensor:
+def min_over_critics(q: Tensor) -> Tensor:
     """min_k Q: (P, K, B) -> (P, B)."""
     return q.amin(-2)
 
@@ -28,17 +28,17 @@ class BestOfN:
         policy: proposes the candidates.
         critic: (P, B, O), (P, B, D) -> (P, K, B).
         best_of_n: int >= 1.
-        judge: (P, K, B) -> (P, B), score of each candidate from the critics' values.
+        score: (P, K, B) -> (P, B), score of each candidate from the critics' values.
 
     Source: Li & Levine 2026, best-of-N action selection with the online critic.
     """
 
     def __init__(
-        self, policy: Policy, critic: Critic, best_of_n: int, judge: Callable[[Tensor], Tensor] = mean_of_critics
+        self, policy: Policy, critic: Critic, best_of_n: int, score: Callable[[Tensor], Tensor] = mean_over_critics
     ) -> None:
         if best_of_n < 1:
             raise QamError(f"best_of_n={best_of_n} is out of range: expected >= 1")
-        self.policy, self.critic, self.best_of_n, self.judge = policy, critic, best_of_n, judge
+        self.policy, self.critic, self.best_of_n, self.score = policy, critic, best_of_n, score
         self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
@@ -52,6 +52,6 @@ class BestOfN:
         members, batch, _ = observations.shape
         repeated = observations.repeat_interleave(self.best_of_n, dim=1)
         candidates = self.policy(repeated, noise)
-        value = self.judge(self.critic(repeated, candidates)).view(members, batch, self.best_of_n)
+        value = self.score(self.critic(repeated, candidates)).view(members, batch, self.best_of_n)
         best = value.argmax(-1)[..., None, None].expand(-1, -1, 1, candidates.shape[-1])
         return candidates.view(members, batch, self.best_of_n, -1).gather(2, best).squeeze(2)

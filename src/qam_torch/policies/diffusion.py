@@ -19,7 +19,7 @@ class DiffusionPolicy:
         network: observations (P, B, O), x (P, B, D), k -> noise (P, B, D).
         action_dim: D.
         diffusion_steps: T; >= 1.
-        move: the denoising step, see `flows.sample_diffusion`.
+        denoise_step: the denoising step, see `flows.sample_diffusion`.
 
     Source: Ho et al. 2020 (DDPM); Li & Levine 2026, QSM and DAC.
     """
@@ -29,9 +29,10 @@ class DiffusionPolicy:
         network: Callable[..., Tensor],
         action_dim: int,
         diffusion_steps: int,
-        move: Callable[..., Tensor],
+        denoise_step: Callable[..., Tensor],
     ) -> None:
-        self.network, self.action_dim, self.diffusion_steps, self.move = network, action_dim, diffusion_steps, move
+        self.network, self.action_dim = network, action_dim
+        self.diffusion_steps, self.denoise_step = diffusion_steps, denoise_step
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """noise (B, D), and per-step ddpm_noise (T - 1, B, D)."""
@@ -41,6 +42,11 @@ class DiffusionPolicy:
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""
         steps_noise = noise["ddpm_noise"].transpose(0, 1)  # draws are P-first, paths time-first
-        return sample_diffusion(
-            lambda x, k: self.network(observations, x, k), noise["noise"], steps_noise, self.diffusion_steps, self.move
-        ).clamp(-1, 1)
+        actions = sample_diffusion(
+            lambda x, k: self.network(observations, x, k),
+            noise["noise"],
+            steps_noise,
+            self.diffusion_steps,
+            self.denoise_step,
+        )
+        return actions.clamp(-1, 1)

@@ -9,13 +9,13 @@ from torch import Tensor
 from qam_torch.flows import sample_flow
 from qam_torch.types import Draw, Noise, Velocity, require
 
-__all__ = ["Field", "FlowPolicy", "GuidedField", "sum_of_fields"]
+__all__ = ["ConditionalVelocity", "FlowPolicy", "GuidedField", "sum_of_fields"]
 
-Field = Callable[[Tensor], Velocity]
+ConditionalVelocity = Callable[[Tensor], Velocity]
 """Binds observations (P, B, O) to a velocity f(s, ., .)."""
 
 
-def sum_of_fields(*fields: Field) -> Field:
+def sum_of_fields(*fields: ConditionalVelocity) -> ConditionalVelocity:
     """The field whose velocity is the sum of the given ones: f_beta + f_theta of a residual policy."""
 
     def bind(observations: Tensor) -> Velocity:
@@ -38,7 +38,7 @@ class GuidedField:
 
     differentiates = True
 
-    def __init__(self, field: Field, guidance: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+    def __init__(self, field: ConditionalVelocity, guidance: Callable[[Tensor, Tensor, float], Tensor]) -> None:
         self.field, self.guidance = field, guidance
 
     def __call__(self, observations: Tensor) -> Velocity:
@@ -52,7 +52,7 @@ class GuidedField:
         return guided
 
 
-EVALUATIONS = {"euler": 1, "midpoint": 2}
+EVALS_PER_STEP = {"euler": 1, "midpoint": 2}
 """Solver -> evaluations of the velocity per step."""
 
 
@@ -71,9 +71,9 @@ class FlowPolicy:
     Source: Li & Levine 2026, Euler flow sampling.
     """
 
-    def __init__(self, field: Field, action_dim: int, flow_steps: int, solver: str = "euler") -> None:
-        require("solver", solver in EVALUATIONS, solver, " or ".join(EVALUATIONS))
-        fits = flow_steps % EVALUATIONS[solver] == 0
+    def __init__(self, field: ConditionalVelocity, action_dim: int, flow_steps: int, solver: str = "euler") -> None:
+        require("solver", solver in EVALS_PER_STEP, solver, " or ".join(EVALS_PER_STEP))
+        fits = flow_steps % EVALS_PER_STEP[solver] == 0
         expected = f"an even number for solver={solver}, which evaluates the flow twice per step"
         require("flow_steps", fits, flow_steps, expected)
         self.field, self.action_dim, self.flow_steps, self.solver = field, action_dim, flow_steps, solver
@@ -85,5 +85,5 @@ class FlowPolicy:
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""
-        steps = self.flow_steps // EVALUATIONS[self.solver]
+        steps = self.flow_steps // EVALS_PER_STEP[self.solver]
         return sample_flow(self.field(observations), noise["noise"], steps, self.solver).clamp(-1, 1)

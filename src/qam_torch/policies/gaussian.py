@@ -9,7 +9,7 @@ from torch import Tensor
 
 from qam_torch.types import Draw, Noise
 
-__all__ = ["DisturbedPolicy", "GaussianPolicy"]
+__all__ = ["PerturbedPolicy", "GaussianPolicy"]
 
 
 class GaussianPolicy:
@@ -34,8 +34,8 @@ class GaussianPolicy:
         return self.network(observations, noise=noise["noise"]).value
 
 
-class DisturbedPolicy:
-    """clip(pi(s) + disturbance, -1, 1).
+class PerturbedPolicy:
+    """clip(pi(s) + perturbation, -1, 1).
 
     Args:
         network: (P, B, O) -> (P, B, D).
@@ -46,9 +46,9 @@ class DisturbedPolicy:
     """
 
     def __init__(
-        self, network: Callable[[Tensor], Tensor], disturbance: Callable[[Tensor], Tensor], action_dim: int
+        self, network: Callable[[Tensor], Tensor], perturbation: Callable[[Tensor], Tensor], action_dim: int
     ) -> None:
-        self.network, self.disturbance, self.action_dim = network, disturbance, action_dim
+        self.network, self.perturbation, self.action_dim = network, perturbation, action_dim
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """noise (B, D)."""
@@ -56,4 +56,4 @@ class DisturbedPolicy:
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
         """(P, B, O) -> (P, B, D)."""
-        return (self.network(observations) + self.disturbance(noise["noise"])).clamp(-1, 1)
+        return (self.network(observations) + self.perturbation(noise["noise"])).clamp(-1, 1)

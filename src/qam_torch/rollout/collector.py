@@ -20,8 +20,8 @@ _STREAM = 0xC0113C7
 class Actor(Protocol):
     """A policy that remembers its random state."""
 
-    def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """Observations (P, E, O) -> chunks (P, E, D); draws noise only for the members in `asked` (P,) bool."""
+    def __call__(self, observations: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Observations (P, E, O) -> chunks (P, E, D); draws noise only for the members in `active` (P,) bool."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -191,7 +191,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
 
     # Callbacks, in the order in which they act at an event
     wall_time = WallTime()
-    metrics = MetricsFile(paths.metrics if settings.csv else None, algorithm.seeds, algorithm.own_values)
+    metrics = MetricsFile(paths.metrics if settings.csv else None, algorithm.seeds, algorithm.member_values)
     metrics.restart(None if checkpoint is None else start.step)
     for logger in additions.loggers:
         if isinstance(logger, Resumable):

@@ -87,7 +87,7 @@ class Method(NamedTuple):
         """
         arguments = {"observation_dim": observation_dim, "action_dim": action_dim, **self.arguments()}
         algorithm = self.kind(**arguments)
-        for name in algorithm.common_values:
+        for name in algorithm.shared_values:
             value = self.options.get(name)
             if isinstance(value, list) and annotations_of(self.kind).get(name) != PER_MEMBER:
                 raise QamError(

@@ -63,6 +63,6 @@ class ResumedStart:
         """Check that the checkpoint is of this very run; see `Start.begin`."""
         assert self._content is not None
         require_same_run(self.path, self._content, description)
-        algorithm.require_adoptable(self._content)
+        algorithm.require_loadable(self._content)
         self._content = None  # it is as large as all networks and the optimizer's state
         return self.path

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from qam_torch.algorithms.core.lookup import method_named
+from qam_torch.algorithms.core.lookup import find_method
 from qam_torch.config.groups import config_directory
 from qam_torch.rollout.evaluation import require_execute_steps
 from qam_torch.rollout.pools import environments_for
@@ -152,7 +152,7 @@ def _method(values: Mapping[str, Any]) -> Method:
     require("algo._target_", isinstance(target, str), target, "the method's class, such as my_module.MyMethod")
     seeds = values["seeds"]
     require("seeds", seeds is None or isinstance(seeds, list), seeds, "a list such as [1,2,3]")
-    kind = method_named(target, f"algo._target_={target}")
+    kind = find_method(target, f"algo._target_={target}")
     own_seeds = [values["seed"]] if seeds is None else seeds
     return Method(values["algo_name"], kind, options, own_seeds, values["population"])
 

@@ -110,7 +110,7 @@ def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, descrip
                 f"init_from: {old.name} of the checkpoint would continue as {new.name}: give the same seeds and "
                 "population, in the same order"
             )
-    algorithm.require_adoptable(content)
+    algorithm.require_loadable(content)
     sizes = {name: tuple(value.shape) for name, value in content["state_dict"].items()}
     for name, value in algorithm.state_dict().items():
         if sizes.get(name) != tuple(value.shape):

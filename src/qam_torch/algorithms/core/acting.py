@@ -14,7 +14,7 @@ from qam_torch.algorithms.core.noise import NamedNoise
 from qam_torch.algorithms.core.recording import record
 from qam_torch.types import Policy
 
-__all__ = ["CollectingActor", "PopulationActor", "axis_of_rows"]
+__all__ = ["CollectingActor", "PopulationActor", "batch_axis"]
 
 
 class PopulationActor:
@@ -80,7 +80,7 @@ class PopulationActor:
                     found[name] = drawn
                     continue
                 size = noise.draws[name].shape
-                axis = axis_of_rows(size, self.policy.draws((self.episodes or rows) + 1)[name].shape)
+                axis = batch_axis(size, self.policy.draws((self.episodes or rows) + 1)[name].shape)
                 if name not in found:
                     found[name] = drawn.new_zeros(len(drawn), *shapes[name].shape)
                 each = size[axis] // (self.episodes or rows)
@@ -90,7 +90,7 @@ class PopulationActor:
         return found
 
 
-def axis_of_rows(shape: Sequence[int], larger: Sequence[int]) -> int:
+def batch_axis(shape: Sequence[int], larger: Sequence[int]) -> int:
     """The axis that grows with the number of rows."""
     return next(axis for axis, (one, other) in enumerate(zip(shape, larger, strict=True)) if one != other)
 
@@ -133,12 +133,12 @@ class CollectingActor:
         return record(act, [parameter.new_zeros(self.algorithm.members, *shape) for shape in shapes]).forward
 
     @torch.no_grad()
-    def __call__(self, observations: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """(P, E, O) -> (P, E, D); members not in `asked` (P,) bool draw no noise; ignore their rows."""
-        noise = self.noise.sample(1, asked)
+    def __call__(self, observations: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """(P, E, O) -> (P, E, D); members not in `active` (P,) bool draw no noise; ignore their rows."""
+        noise = self.noise.sample(1, active)
         states = torch.as_tensor(observations, dtype=self.noise.dtype, device=self.noise.device)
         chunks = self._recorded(states, *(noise[name][0] for name in self.noise.draws)).cpu().numpy()
-        return _finite(chunks, asked, self.algorithm)
+        return _finite(chunks, active, self.algorithm)
 
     def state_dict(self) -> dict[str, Any]:
         """Noise generator states."""
@@ -150,10 +150,10 @@ class CollectingActor:
         self.__dict__.pop("noise", None)
 
 
-def _finite(chunks: np.ndarray, asked: np.ndarray, algorithm: Algorithm) -> np.ndarray:
+def _finite(chunks: np.ndarray, active: np.ndarray, algorithm: Algorithm) -> np.ndarray:
     """The chunks (P, E, D), 0 for members that diverge; raises DivergedError unless they are frozen."""
-    lost = asked & ~np.isfinite(chunks).all(axis=(1, 2))
+    lost = active & ~np.isfinite(chunks).all(axis=(1, 2))
     if lost.any():
-        algorithm.give_up(torch.as_tensor(lost), "an action")
+        algorithm.handle_divergence(torch.as_tensor(lost), "an action")
         chunks[lost] = 0
     return chunks

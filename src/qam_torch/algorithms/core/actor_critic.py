@@ -1,7 +1,7 @@
 """Base classes of all methods: critics trained by TD; and, for most, a flow trained on the data.
 
 A method subclasses one of these two, with its own losses and policy. `losses` and `draws` are extended with
-`super()`, so that the classes of `on_top` can be combined with any method.
+`super()`, so that the classes of `mixins` can be combined with any method.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms.core.algorithm import Algorithm, LossTerm
-from qam_torch.algorithms.core.members import ANY, NOT_NEGATIVE
+from qam_torch.algorithms.core.members import FINITE, NON_NEGATIVE
 from qam_torch.networks import CriticEnsemble, Temperature, VelocityField
 from qam_torch.objectives import behavior_loss, entropy_loss, pessimistic_value, td_loss, td_target, temperature_loss
-from qam_torch.policies import BestOfN, Field, FlowPolicy
+from qam_torch.policies import BestOfN, ConditionalVelocity, FlowPolicy
 from qam_torch.scopes import scope
 from qam_torch.types import Batch, Draw, Noise, Policy, require
 
@@ -75,7 +75,7 @@ class ActorCritic(Algorithm):
             clip_grad=clip_grad,
         )
         require("num_qs", num_qs >= 1, num_qs, "an integer >= 1")
-        self.set_member_value("rho", rho, NOT_NEGATIVE)
+        self.set_member_value("rho", rho, NON_NEGATIVE)
         self.best_of_n = best_of_n
         self.actor_network: dict[str, Any] = {"hidden_dims": tuple(actor_hidden_dims), "layer_norm": actor_layer_norm}
         self.value_network: dict[str, Any] = {"hidden_dims": tuple(value_hidden_dims), "layer_norm": value_layer_norm}
@@ -91,7 +91,7 @@ class ActorCritic(Algorithm):
         """The best of N candidates of a policy, by mean_k Q."""
         return BestOfN(policy, self.network("critic"), self.best_of_n)
 
-    def act_with(self, policy: Policy) -> None:
+    def set_policy(self, policy: Policy) -> None:
         """Act, in the TD target too, with the best of N candidates of this policy."""
         self.policy = self.best_of(policy)
 
@@ -101,8 +101,8 @@ class ActorCritic(Algorithm):
         Args:
             argument: the multiplier's argument name.
         """
-        self.set_member_value(argument, multiplier, ANY)
-        self.entropy_multiplier = argument
+        self.set_member_value(argument, multiplier, FINITE)
+        self.entropy_argument = argument
         self.add_network(f"{name}_alpha", Temperature(self.members))
 
     def entropy_terms(self, name: str, log_prob: Tensor) -> list[LossTerm]:
@@ -111,7 +111,7 @@ class ActorCritic(Algorithm):
         Args:
             log_prob: (P, B), of draws of the policy.
         """
-        alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_multiplier) * self.chunk_dim
+        alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_argument) * self.chunk_dim
         return [
             LossTerm(*entropy_loss(alpha, log_prob, name), (name,)),
             LossTerm(*temperature_loss(alpha, log_prob, target, name), (f"{name}_alpha",)),
@@ -145,24 +145,24 @@ class FlowActorCritic(ActorCritic):
         **actor_critic: see `ActorCritic`.
 
     A subclass sets `flow_name` to "f_beta" if the flow only imitates the data, to "f_theta" if the critic trains it;
-    and sets `flow_copy` to True for a Polyak copy.
+    and sets `flow_target` to True for a Polyak copy.
 
     Source: Li & Levine 2026, flow-based agents of the reference implementation.
     """
 
     flow_name: ClassVar[str] = "f_beta"
-    flow_copy: ClassVar[bool] = False
+    flow_target: ClassVar[bool] = False
 
     def __init__(self, *, flow_steps: int = 10, solver: str = "euler", **actor_critic: Any) -> None:
         super().__init__(**actor_critic)
         require("flow_steps", flow_steps >= 1, flow_steps, "an integer >= 1")
         self.flow_steps, self.solver = flow_steps, solver
         flow = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
-        self.add_network(self.flow_name, flow, polyak=self.flow_copy)
+        self.add_network(self.flow_name, flow, polyak=self.flow_target)
         self.flow_policy = self.policy_of(flow.bind)
         if self.flow_name == "f_beta":
             self.behavior_policy = self.flow_policy
-        self.act_with(self.flow_policy)
+        self.set_policy(self.flow_policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """Noise of the TD target and of flow matching."""
@@ -176,7 +176,7 @@ class FlowActorCritic(ActorCritic):
         matching = behavior_loss(flow, batch.actions, noise["flow_x0"], noise["flow_t"], weight)
         return [*super().losses(batch, noise), LossTerm(*matching, (self.flow_name,))]
 
-    def policy_of(self, field: Field) -> FlowPolicy:
+    def policy_of(self, field: ConditionalVelocity) -> FlowPolicy:
         """The policy that samples a flow with this method's steps and solver."""
         return FlowPolicy(field, self.chunk_dim, self.flow_steps, self.solver)
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["adam_state", "expect_uncaptured_steps", "fused_adam_step"]
+__all__ = ["adam_state", "silence_capturable_warning", "fused_adam_step"]
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
 
@@ -22,7 +22,7 @@ def adam_state(optimizer: torch.optim.Adam, group: dict[str, Any]) -> list[list[
     return tensors
 
 
-def expect_uncaptured_steps(optimizer: torch.optim.Adam) -> None:
+def silence_capturable_warning(optimizer: torch.optim.Adam) -> None:
     """Silence torch's warning about optimizer steps outside a CUDA graph, before or without capture."""
     optimizer._warned_capturable_if_run_uncaptured = True
 

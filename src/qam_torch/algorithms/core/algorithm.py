@@ -13,13 +13,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from qam_torch.algorithms.core.adam_internals import expect_uncaptured_steps
-from qam_torch.algorithms.core.cuda_graph import Made
+from qam_torch.algorithms.core.adam_internals import silence_capturable_warning
+from qam_torch.algorithms.core.cuda_graph import UpdateResult
 from qam_torch.algorithms.core.fast_update import FastUpdate
-from qam_torch.algorithms.core.lightning import Training
+from qam_torch.algorithms.core.lightning import TrainingModule
 from qam_torch.algorithms.core.loss_terms import LossTerm, differentiate
-from qam_torch.algorithms.core.member_adam import MemberAdam, keep_own_options, member_norms, scale_members
-from qam_torch.algorithms.core.members import POSITIVE, UP_TO_ONE
+from qam_torch.algorithms.core.member_adam import MemberAdam, load_state_only, member_norms, scale_members
+from qam_torch.algorithms.core.members import POSITIVE, UNIT_WITHOUT_0
 from qam_torch.algorithms.core.noise import member_generators
 from qam_torch.algorithms.core.normalization import Normalization
 from qam_torch.algorithms.core.recording import RecordedGradients
@@ -29,7 +29,7 @@ from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Policy, require
 __all__ = ["Algorithm", "LossTerm"]
 
 
-class Algorithm(Training):
+class Algorithm(TrainingModule):
     """Base of all methods: a LightningModule with manual optimization over a population of P members.
 
     A subclass adds its networks with `add_network`, sets `policy`, and defines `draws` and `losses`.
@@ -81,14 +81,14 @@ class Algorithm(Training):
         require("horizon_length", horizon_length >= 1, horizon_length, "an integer >= 1")
         self.observation_dim, self.action_dim, self.horizon_length = observation_dim, action_dim, horizon_length
         self.chunk_dim = action_dim * (horizon_length if action_chunking else 1)
-        self.set_member_value("discount", discount, UP_TO_ONE)
+        self.set_member_value("discount", discount, UNIT_WITHOUT_0)
         self.derive_member_value("chunk_discount", "discount", lambda one: one**horizon_length)
         self.set_member_value("lr", lr, POSITIVE)
-        self.set_member_value("target_update_rate", target_update_rate, UP_TO_ONE)
+        self.set_member_value("target_update_rate", target_update_rate, UNIT_WITHOUT_0)
         self.clip_grad = clip_grad
         self.networks = nn.ModuleDict()
         self.targets = nn.ModuleDict()
-        self.rates_of_targets: dict[str, str] = {}
+        self.target_rates: dict[str, str] = {}
         self.normalization = Normalization()
         self.recorded = True
         self.capture: str | bool = "auto"
@@ -102,7 +102,7 @@ class Algorithm(Training):
     def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
         """Add an online network, initialized for each member from its seed and the network's name alone.
 
-        Its Polyak copy has the rate `target_update_rate`, unless `rates_of_targets` names another value.
+        Its Polyak copy has the rate `target_update_rate`, unless `target_rates` names another value.
         """
         network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
         self.networks[name] = network
@@ -122,7 +122,7 @@ class Algorithm(Training):
         self.normalization.set(mean, std, next(self.networks.parameters()), self.members)
 
     @property
-    def dtype_of_values(self) -> torch.dtype:
+    def network_dtype(self) -> torch.dtype:
         """Networks' dtype."""
         return next(self.networks.parameters()).dtype
 
@@ -179,7 +179,7 @@ class Algorithm(Training):
         """Polyak rate in this update: a float, or a tensor (P,) if members or updates differ.
 
         Args:
-            name: of the rate, "target_update_rate" or another one of `rates_of_targets`.
+            name: of the rate, "target_update_rate" or another one of `target_rates`.
         """
         return self.member_value(name)
 
@@ -192,7 +192,7 @@ class Algorithm(Training):
         """
         gradients = [p.grad for p in self._online if p.grad is not None]
         norm = member_norms(gradients)
-        self.divergence.judge(norm)
+        self.divergence.check(norm)
         for name, (averages, parameters) in self._copies.items():
             sources: Sequence[Tensor] = parameters
             if self.divergence.freezes:  # a frozen member's copies do not change; its parameters may be infinite
@@ -226,12 +226,12 @@ class Algorithm(Training):
             self._fast = FastUpdate(self.capture, self.recorded, self.device)
         return self._fast(self, batch, noise, diagnose)
 
-    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
+    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> UpdateResult:
         """The second half of an update: update targets and step the optimizer."""
         for p, g in zip(self._online, gradients, strict=True):
             p.grad = g
         norm = self.apply_gradients()
-        return Made({**report, "gradient/norm": norm} if diagnose else report, gradients)
+        return UpdateResult({**report, "gradient/norm": norm} if diagnose else report, gradients)
 
     @property
     def capture_outcome(self) -> str:
@@ -243,37 +243,37 @@ class Algorithm(Training):
         """The recorded updates by key (diagnose, shape of rewards)."""
         return {} if self._fast is None else self._fast.recordings
 
-    def forget_recordings(self) -> None:
+    def clear_recordings(self) -> None:
         """Drop recordings and graphs, which hold the addresses of their tensors."""
         self._last_outcome, self._fast = self.capture_outcome, None
         adam = getattr(self, "adam", None)  # made by configure_optimizers
         if isinstance(adam, MemberAdam):
-            adam.forget_slices()
+            adam.clear_slices()
 
     def _apply(self, *arguments: Any, **options: Any) -> Self:
         """torch's hook behind `to`, `cpu`, `double` and the like, which move tensors to other memory."""
-        self.forget_recordings()
+        self.clear_recordings()
         return super()._apply(*arguments, **options)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One Adam over all online networks; it is elementwise, so members do not mix."""
-        self.forget_recordings()
+        self.clear_recordings()
         # Listed once: walking the modules at every update would take longer than moving a small network.
         self._online = list(self.networks.parameters())
         self._copies: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
         for name, target in self.targets.items():
-            rate = self.rates_of_targets.get(name, "target_update_rate")
+            rate = self.target_rates.get(name, "target_update_rate")
             averages, parameters = self._copies.setdefault(rate, ([], []))
             averages += target.parameters()
             parameters += self.networks[name].parameters()
         adam: dict[str, Any] = {"betas": (0.9, 0.999), "eps": 1e-8, "capturable": self.device.type == "cuda"}
         self.adam: torch.optim.Adam
-        rates = self.own_values.get("lr", [self.common_values["lr"]] * self.members)
+        rates = self.member_values.get("lr", [self.shared_values["lr"]] * self.members)
         freezes = self.divergence.freezes
         if len(set(rates)) > 1 or freezes:
             self.adam = MemberAdam(self._online, rates, self.divergence if freezes else None, **adam)
         else:
             self.adam = torch.optim.Adam(self._online, lr=rates[0], fused=True, **adam)
-        keep_own_options(self.adam)
-        expect_uncaptured_steps(self.adam)
+        load_state_only(self.adam)
+        silence_capturable_warning(self.adam)
         return self.adam

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from qam_torch.types import Batch, Noise
 
-__all__ = ["CudaGraphs", "GraphedUpdate", "Made", "graphs_on"]
+__all__ = ["CudaGraphs", "GraphedUpdate", "UpdateResult", "cuda_graphs_for"]
 
 Part = tuple[str, Callable[[], None]]
 
 
-class Made(NamedTuple):
+class UpdateResult(NamedTuple):
     """Result of an update, besides the new state.
 
     Attributes:
@@ -50,7 +50,7 @@ class CudaGraphs:
         self.pool = torch.cuda.graph_pool_handle()
 
     @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
+    def on_capture_stream(self) -> Iterator[None]:
         """Run the block in the capture stream, ordered after earlier work and before later work.
 
         Warm-up runs here before capture, because libraries keep handles and memory per stream.
@@ -99,7 +99,7 @@ class CudaGraphs:
         gc.collect()
         torch.cuda.synchronize(self.device)
         torch.cuda.empty_cache()
-        with self.aside(), _no_collection():
+        with self.on_capture_stream(), _no_collection():
             try:
                 function(begin)
                 graphs[-1][1].capture_end()
@@ -110,7 +110,7 @@ class CudaGraphs:
         return [(name, graph.replay) for name, graph in graphs]
 
 
-def graphs_on(device: torch.device) -> CudaGraphs | None:
+def cuda_graphs_for(device: torch.device) -> CudaGraphs | None:
     """`CudaGraphs` of a CUDA device; None for others."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
@@ -128,7 +128,7 @@ class GraphedUpdate:
     Attributes:
         calls: updates run so far.
         captured: whether `replay` can be called.
-        made: last result; after a replay, in memory that the next replay overwrites.
+        result: last result; after a replay, in memory that the next replay overwrites.
     """
 
     def __init__(self, graphs: CudaGraphs, batch: Batch, noise: Noise) -> None:
@@ -137,7 +137,7 @@ class GraphedUpdate:
         self.batch = Batch(*self.buffers[: len(batch)])
         self.noise = dict(zip(noise, self.buffers[len(batch) :], strict=True))
         self.calls = 0
-        self.made = Made({}, [])
+        self.result = UpdateResult({}, [])
         self._replay: Callable[[], None] | None = None
 
     @property
@@ -150,16 +150,16 @@ class GraphedUpdate:
         torch._foreach_copy_(self.buffers, [*batch, *(noise[name] for name in self.noise)])
         self.calls += 1
 
-    def run(self, update: Callable[[Batch, Noise], Made]) -> None:
+    def run(self, update: Callable[[Batch, Noise], UpdateResult]) -> None:
         """Run the update without a graph."""
-        with self.graphs.aside():
-            self.made = update(self.batch, self.noise)
+        with self.graphs.on_capture_stream():
+            self.result = update(self.batch, self.noise)
 
-    def capture(self, update: Callable[[Batch, Noise], Made]) -> None:
+    def capture(self, update: Callable[[Batch, Noise], UpdateResult]) -> None:
         """Capture the update without running it."""
 
         def keep() -> None:
-            self.made = update(self.batch, self.noise)
+            self.result = update(self.batch, self.noise)
 
         self._replay = self.graphs.capture(keep)
 
@@ -170,7 +170,7 @@ class GraphedUpdate:
 
     def report(self) -> dict[str, Tensor]:
         """A copy of the last update's report."""
-        return {name: value.clone() for name, value in self.made.report.items()}
+        return {name: value.clone() for name, value in self.result.report.items()}
 
 
 @contextlib.contextmanager

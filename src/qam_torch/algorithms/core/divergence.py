@@ -32,7 +32,7 @@ class Divergence(nn.Module):
         self.register_buffer("updates", torch.zeros(members, dtype=torch.int64), persistent=False)
         self.freezes = False
 
-    def judge(self, gradient_norm: Tensor) -> None:
+    def check(self, gradient_norm: Tensor) -> None:
         """Before an update is applied, mark members whose gradient norm (P,) is not finite, and count it."""
         self.alive.logical_and_(gradient_norm.isfinite())
         self.updates.add_(self.alive)
@@ -41,7 +41,7 @@ class Divergence(nn.Module):
         """`alive`, to be broadcast over values (P, ...)."""
         return self.alive.view(-1, *(1,) * (values.ndim - 1))
 
-    def retire(self, lost: Tensor) -> None:
+    def mark(self, lost: Tensor) -> None:
         """Mark members (P,) bool that diverged in another way."""
         self.alive.logical_and_(lost.logical_not().to(self.alive.device))
 

@@ -13,9 +13,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Made, graphs_on
+from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, UpdateResult, cuda_graphs_for
 from qam_torch.algorithms.core.recording import Differentiable, RecordedGradients
-from qam_torch.algorithms.core.self_check import TOLERANCE, Snapshot, Trained, largest_difference, reason_of
+from qam_torch.algorithms.core.self_check import TOLERANCE, HasState, Snapshot, first_line, largest_difference
 from qam_torch.types import Batch, Noise, QamError
 
 __all__ = ["WARM_UP", "FastUpdate"]
@@ -31,12 +31,12 @@ Key = tuple[bool, torch.Size]
 log = logging.getLogger(__name__)
 
 
-class Updated(Differentiable, Trained, Protocol):
+class Updatable(Differentiable, HasState, Protocol):
     """An algorithm to update."""
 
     compile_update: bool
 
-    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> Made:
+    def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> UpdateResult:
         """Update all the networks."""
         ...
 
@@ -63,9 +63,9 @@ class FastUpdate:
         self.demanded, self.recorded = capture is True, recorded
         self.recordings: dict[Key, RecordedGradients] = {}
         self._graphed: dict[Key, GraphedUpdate] = {}
-        self._graphs = graphs_on(device) if recorded and capture is not False else None
+        self._graphs = cuda_graphs_for(device) if recorded and capture is not False else None
         if not recorded:
-            self.outcome = "one operation at a time"
+            self.outcome = "eager"
         elif capture is False:
             self.outcome = "recorded replay"
         elif self._graphs is None:
@@ -76,7 +76,7 @@ class FastUpdate:
             problem = f"the updates run on {device}" if recorded else "the updates are not recorded"
             raise QamError(f"capture=true needs recorded updates on a CUDA device, but {problem}: give capture=auto")
 
-    def __call__(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
+    def __call__(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
         """Run exactly one update; name -> (P,), never overwritten."""
         if self._graphs is None:
             return self._make(algorithm, batch, noise, diagnose).report
@@ -89,7 +89,7 @@ class FastUpdate:
             graphed.replay()
         else:
 
-            def make(batch: Batch, noise: Noise) -> Made:
+            def make(batch: Batch, noise: Noise) -> UpdateResult:
                 return self._make(algorithm, batch, noise, diagnose)
 
             if graphed.calls > WARM_UP:
@@ -100,7 +100,7 @@ class FastUpdate:
     # Captured
 
     def _capture(
-        self, algorithm: Updated, graphed: GraphedUpdate, make: Callable[[Batch, Noise], Made]
+        self, algorithm: Updatable, graphed: GraphedUpdate, make: Callable[[Batch, Noise], UpdateResult]
     ) -> dict[str, Tensor]:
         """Capture the update and run it both ways; returns the result of the run without capture."""
         before: Snapshot | None = None
@@ -110,18 +110,19 @@ class FastUpdate:
             graphed.capture(make)
             graphed.replay()
         except Exception as error:
-            problem = reason_of(error)
-        captured = graphed.made
+            problem = first_line(error)
+        captured = graphed.result
         if before is not None:
             before.restore()
         graphed.run(make)
         if not problem:
-            difference = _difference(captured, graphed.made)
+            difference = _difference(captured, graphed.result)
         if difference > TOLERANCE:
             problem = f"the graph differs from the recorded update by {difference:.1e} of an array's largest entry"
         report = graphed.report()
         if not problem:
-            graphed.made = Made(captured.report, [])  # replays write their report here; gradients are not read again
+            # Replays write their report here; gradients are not read again.
+            graphed.result = UpdateResult(captured.report, [])
             self.outcome = f"CUDA graph, equal to the recorded update {_to_how_much(difference)}"
             return report
         self._graphs = None
@@ -134,30 +135,30 @@ class FastUpdate:
 
     # Not captured
 
-    def _make(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+    def _make(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
         """One update, recorded where that is possible."""
         return algorithm.finish_update(*self._differentiate(algorithm, batch, noise, diagnose), diagnose)
 
-    def _differentiate(self, algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+    def _differentiate(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
         if not self.recorded:
             return _by_operation(algorithm, batch, noise, diagnose)
         key = (diagnose, batch.rewards.shape)
         recording = self.recordings.get(key)
         if recording is not None:
-            return Made(*recording(batch, noise))
+            return UpdateResult(*recording(batch, noise))
         return self._record(algorithm, batch, noise, key)
 
-    def _record(self, algorithm: Updated, batch: Batch, noise: Noise, key: Key) -> Made:
+    def _record(self, algorithm: Updatable, batch: Batch, noise: Noise, key: Key) -> UpdateResult:
         """Record losses and gradients, and compute them both ways; returns the result without recording."""
         diagnose = key[0]
         expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
         try:
             recording = RecordedGradients(algorithm, *_other_numbers(batch, noise), diagnose)
-            difference = _difference(Made(*recording(batch, noise)), expected)
+            difference = _difference(UpdateResult(*recording(batch, noise)), expected)
         except QamError:
             raise
         except Exception as error:
-            problem = reason_of(error)
+            problem = first_line(error)
         else:
             if difference > TOLERANCE:
                 problem = f"a gradient differs by {difference:.1e}: a loss uses .item() or an unnamed random draw"
@@ -172,31 +173,31 @@ class FastUpdate:
         self.recorded, self._graphs = False, None
         self.recordings.clear()
         self._graphed.clear()
-        self.outcome = f"one operation at a time (recording failed: {problem})"
+        self.outcome = f"eager (recording failed: {problem})"
         if self.demanded:
             raise QamError(f"capture=true, but the update cannot be recorded ({problem}): give capture=auto")
         log.warning("updates are not recorded (%s): they run in eager mode, which is slower", problem)
         return expected
 
 
-def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: Made) -> None:
+def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: UpdateResult) -> None:
     """Compute the same with fewer kernels, unless results differ by more than rounding."""
     problem = ""
     try:
         recording.rewrite(for_gpu=True)
-        difference = _difference(Made(*recording(batch, noise)), expected)
+        difference = _difference(UpdateResult(*recording(batch, noise)), expected)
         if difference > (TOLERANCE if batch.rewards.dtype == torch.float64 else ROUNDING):
             problem = f"a gradient differs by {difference:.1e}"
     except Exception as error:
-        problem = reason_of(error)
+        problem = first_line(error)
     if problem:
         recording.rewrite(for_gpu=False)
         log.warning("recorded operations are not rewritten for the GPU (%s): updates take more kernels", problem)
 
 
-def _by_operation(algorithm: Updated, batch: Batch, noise: Noise, diagnose: bool) -> Made:
+def _by_operation(algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
     terms, gradients = algorithm.gradients(batch, noise)
-    return Made(algorithm.report(terms, diagnose), gradients)
+    return UpdateResult(algorithm.report(terms, diagnose), gradients)
 
 
 def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
@@ -206,7 +207,7 @@ def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
     return other, {name: draw.flip(1) if draw.ndim > 1 else draw for name, draw in noise.items()}
 
 
-def _difference(ours: Made, theirs: Made) -> float:
+def _difference(ours: UpdateResult, theirs: UpdateResult) -> float:
     pairs = [(made.report.values(), made.gradients) for made in (ours, theirs)]
     return max(largest_difference(*both) for both in zip(*pairs, strict=True))
 

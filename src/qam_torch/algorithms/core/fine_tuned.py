@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
+from qam_torch.algorithms.core.members import NON_NEGATIVE
 from qam_torch.networks import VelocityField
 from qam_torch.policies import sum_of_fields
 from qam_torch.types import Draw, Noise, Velocity, require
@@ -30,7 +30,7 @@ class FineTunedFlow(FlowActorCritic):
     Source: Li & Levine 2026, the part that QAM and BAM have in common.
     """
 
-    flow_copy = True
+    flow_target = True
 
     def __init__(
         self,
@@ -44,14 +44,14 @@ class FineTunedFlow(FlowActorCritic):
         super().__init__(clip_grad=clip_grad, **flow)
         temperatures = [inv_temp] if isinstance(inv_temp, (int, float)) else inv_temp
         require("inv_temp", any(temperatures) == all(temperatures), inv_temp, "all zero (f_beta acts) or all positive")
-        self.set_member_value("inv_temp", inv_temp, NOT_NEGATIVE)
+        self.set_member_value("inv_temp", inv_temp, NON_NEGATIVE)
         self.target_actor, self.residual = target_actor, residual
         fine_tuned = VelocityField(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("f_theta", fine_tuned)
         field = sum_of_fields(self.network("f_beta").bind, fine_tuned.bind) if residual else fine_tuned.bind
         self.flow_policy = self.policy_of(field)
         if any(temperatures):
-            self.act_with(self.flow_policy)
+            self.set_policy(self.flow_policy)
 
     def base_flow(self, observations: Tensor) -> Velocity:
         """The flow that f_theta is fine-tuned from, without gradient: f_beta(s, ., .)."""

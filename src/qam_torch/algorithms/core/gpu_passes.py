@@ -56,14 +56,14 @@ def stack_rows(module: fx.GraphModule) -> None:
                 replace(reader, aten.stack.default, results[::-1])
 
 
-def apply_slopes(module: fx.GraphModule) -> None:
+def fuse_gelu_backward(module: fx.GraphModule) -> None:
     """Multiply by GELU's derivative in its own kernel, instead of writing it to memory first."""
     for product in list(module.graph.nodes):
         if product.target is not aten.mul.Tensor:
             continue
         for gradient, slope in (product.args, product.args[::-1]):
             derivative, views = _viewed(slope)
-            if not _is_slope(derivative):
+            if not _is_gelu_derivative(derivative):
                 continue
             point = derivative.args[1]
             with module.graph.inserting_before(product):
@@ -84,7 +84,7 @@ def _viewed(node: Any) -> tuple[Any, list[Any]]:
     return node, views
 
 
-def _is_slope(node: Any) -> bool:
+def _is_gelu_derivative(node: Any) -> bool:
     return (
         isinstance(node, fx.Node)
         and node.target is aten.gelu_backward.default
@@ -92,7 +92,7 @@ def _is_slope(node: Any) -> bool:
     )
 
 
-def scale_in_sums(module: fx.GraphModule) -> None:
+def fold_scale_into_add(module: fx.GraphModule) -> None:
     """Fold a summand's factor into the addition: a + (x c) is one operation."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
@@ -130,5 +130,5 @@ def fuse_activations(module: fx.GraphModule) -> None:
             replace(node, aten._addmm_activation.default, bias, x, kernel, use_gelu=True)
 
 
-GPU_PASSES = (stack_rows, apply_slopes, scale_in_sums, join_flow_steps, fuse_activations)
-"""In this order, before `multiply_in_place`."""
+GPU_PASSES = (stack_rows, fuse_gelu_backward, fold_scale_into_add, join_flow_steps, fuse_activations)
+"""In this order, before `add_products_in_place`."""

@@ -53,7 +53,7 @@ class Step(NamedTuple):
         """The flow time t."""
         return float(self.operations[0].kwargs.get("alpha", 1))
 
-    def is_like(self, other: Step) -> bool:
+    def matches(self, other: Step) -> bool:
         """Whether another step has the same layers, time (up to rounding) and number of rows."""
         return (
             recorded_value(self.x).shape == recorded_value(other.x).shape
@@ -67,7 +67,7 @@ class Step(NamedTuple):
         given = [[argument for argument in node.args if argument not in own] for node in self.operations]
         return [(node.target, more) for node, more in zip(self.operations, given, strict=True)]
 
-    def waits_for(self, other: Step) -> bool:
+    def depends_on(self, other: Step) -> bool:
         """Whether this step needs the velocity of another one."""
         seen, pending = set(), list(self.operations)
         while pending:
@@ -88,7 +88,7 @@ def join_flow_steps(module: fx.GraphModule) -> None:
     observed: dict[tuple[fx.Node, fx.Node], fx.Node] = {}
     for step in [step for node in graph.nodes for step in _steps_from(node)]:
         for other in open_steps:
-            if other.is_like(step) and not step.waits_for(other) and not other.waits_for(step):
+            if other.matches(step) and not step.depends_on(other) and not other.depends_on(step):
                 open_steps.remove(other)
                 _join(graph, other, step, observed)
                 break

@@ -9,19 +9,19 @@ import lightning as L
 from torch import Tensor, nn
 
 from qam_torch.algorithms.core.divergence import Divergence
-from qam_torch.algorithms.core.lightning_internals import count_updates
+from qam_torch.algorithms.core.lightning_internals import advance_global_step
 from qam_torch.algorithms.core.members import MemberValues
 from qam_torch.algorithms.core.noise import NamedNoise
 from qam_torch.types import Batch, Draw, Noise, QamError, Work
 
-__all__ = ["DivergedError", "Training"]
+__all__ = ["DivergedError", "TrainingModule"]
 
 
 class DivergedError(QamError):
     """A gradient, parameter or action became infinite or NaN; the message names the member and the update."""
 
 
-class Training(MemberValues, L.LightningModule):
+class TrainingModule(MemberValues, L.LightningModule):
     """A LightningModule with manual optimization, whose updates a subclass defines.
 
     Args:
@@ -34,7 +34,7 @@ class Training(MemberValues, L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.seeds = tuple(seeds)
-        self.common_values, self.own_values = {}, {}
+        self.shared_values, self.member_values = {}, {}
         self.noise: NamedNoise | None = None
         self._saved_noise: dict[str, Any] | None = None
         self.metrics: dict[str, Tensor] = {}
@@ -69,9 +69,9 @@ class Training(MemberValues, L.LightningModule):
                 made += 1
                 named = dict(zip(noise, drawn, strict=True))
                 self.metrics = self.update(given, named, diagnose=made == work.updates)
-            count_updates(self.trainer, updates)
+            advance_global_step(self.trainer, updates)
 
-    def require_sound(self) -> None:
+    def require_finite(self) -> None:
         """Raise DivergedError if a member has diverged; when freezing, only if all members have.
 
         It synchronizes with the device: call it before a checkpoint, evaluation or log, not after every update.
@@ -80,33 +80,35 @@ class Training(MemberValues, L.LightningModule):
         lost = [f"{self.name_of(p)} at update {update:,}" for p, update in enumerate(at) if update is not None]
         if lost and not self.divergence.freezes:
             raise DivergedError(
-                f"training diverged: infinite or NaN gradient of {'; '.join(lost)}; {self.remedy}{self.way_on}"
+                f"training diverged: infinite or NaN gradient of {'; '.join(lost)}; {self.remedy}{self.continue_hint}"
             )
         if len(lost) == self.members:
             raise DivergedError(f"training diverged, no member is left: {'; '.join(lost)}; {self.remedy}")
 
-    def give_up(self, lost: Tensor, what: str) -> None:
+    def handle_divergence(self, lost: Tensor, what: str) -> None:
         """Freeze members (P,) bool that have diverged, or raise DivergedError.
 
         Args:
             what: name of the non-finite value.
         """
         if self.divergence.freezes:
-            self.divergence.retire(lost)
+            self.divergence.mark(lost)
             return
-        self.require_sound()  # a non-finite gradient, if any, is reported first
+        self.require_finite()  # a non-finite gradient, if any, is reported first
         place = "" if self._trainer is None else f" at update {self._trainer.global_step:,}"
         names = " and ".join(self.name_of(p) for p in lost.nonzero().flatten().tolist())
-        raise DivergedError(f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{self.way_on}")
+        raise DivergedError(
+            f"training diverged{place}: {what} of {names} is not finite; {self.remedy}{self.continue_hint}"
+        )
 
     @property
     def remedy(self) -> str:
         """What may help when training diverges."""
-        numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.common_values else [])]
+        numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.shared_values else [])]
         return f"lower {' or '.join(numbers)}, or check the data for outliers"
 
     @property
-    def way_on(self) -> str:
+    def continue_hint(self) -> str:
         """How to continue without diverged members."""
         return ", or continue without it: resume=auto on_divergence=freeze" if self.members > 1 else ""
 
@@ -114,7 +116,7 @@ class Training(MemberValues, L.LightningModule):
         """Freeze members that diverge, and continue with the others; otherwise training stops where one diverges."""
         self.divergence.freezes = True
 
-    def require_adoptable(self, checkpoint: Mapping[str, Any]) -> None:
+    def require_loadable(self, checkpoint: Mapping[str, Any]) -> None:
         """Raise QamError when a checkpoint holds members that have diverged and this run does not freeze them."""
         alive = checkpoint["divergence"]["alive"].tolist()
         if not all(alive) and not self.divergence.freezes:
@@ -122,8 +124,8 @@ class Training(MemberValues, L.LightningModule):
             raise QamError(f"the checkpoint holds members that have diverged ({names}): give on_divergence=freeze")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add noise generators and diverged members to the checkpoint; raises as `require_sound` does."""
-        self.require_sound()
+        """Add noise generators and diverged members to the checkpoint; raises as `require_finite` does."""
+        self.require_finite()
         checkpoint["divergence"] = self.divergence.saved()
         if self._saved_noise is not None:  # saved again before the first update after loading
             checkpoint["noise"] = self._saved_noise
@@ -132,13 +134,13 @@ class Training(MemberValues, L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the generators' states until the device is known."""
-        self.require_adoptable(checkpoint)
+        self.require_loadable(checkpoint)
         self.divergence.restore(checkpoint["divergence"])
         self._saved_noise = checkpoint.get("noise")
 
     def on_train_end(self) -> None:
         """Check the last updates for divergence, too."""
-        self.require_sound()
+        self.require_finite()
 
     def on_train_start(self) -> None:
         """Restore the noise generators of a continued run."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import lightning as L
 
-__all__ = ["continue_after_last_batch", "count_updates", "set_loader_step", "trainer_steps_in"]
+__all__ = ["continue_after_last_batch", "advance_global_step", "set_loader_step", "trainer_steps_in"]
 
 
-def count_updates(trainer: L.Trainer, updates: int) -> None:
+def advance_global_step(trainer: L.Trainer, updates: int) -> None:
     """Advance `trainer.global_step`, which Lightning counts from the steps of its own optimizer wrapper."""
     progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
     for tracker in (progress.total, progress.current):

@@ -14,7 +14,7 @@ from qam_torch.types import QamError
 if TYPE_CHECKING:
     from qam_torch.algorithms.core.algorithm import Algorithm
 
-__all__ = ["method_name", "method_named", "object_of"]
+__all__ = ["method_name", "find_method", "instantiate_class"]
 
 _LIBRARY = "qam_torch.algorithms"
 
@@ -25,7 +25,7 @@ def method_name(kind: type[Algorithm]) -> str:
     return kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def method_named(name: str, described_as: str) -> type[Algorithm]:
+def find_method(name: str, described_as: str) -> type[Algorithm]:
     """Find the class of a method.
 
     Args:
@@ -50,7 +50,7 @@ def method_named(name: str, described_as: str) -> type[Algorithm]:
     return kind
 
 
-def object_of(description: Mapping[str, Any], described_as: str) -> Any:
+def instantiate_class(description: Mapping[str, Any], described_as: str) -> Any:
     """Make the object that a configuration or a checkpoint describes.
 
     Args:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from qam_torch.algorithms.core.adam_internals import adam_state, fused_adam_step
 from qam_torch.algorithms.core.divergence import Divergence
 
-__all__ = ["MemberAdam", "keep_own_options", "member_norms", "scale_members"]
+__all__ = ["MemberAdam", "load_state_only", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
@@ -42,9 +42,9 @@ class MemberAdam(torch.optim.Adam):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See Adam."""
         super().load_state_dict(state_dict)
-        self.forget_slices()
+        self.clear_slices()
 
-    def forget_slices(self) -> None:
+    def clear_slices(self) -> None:
         """Look up parameters and moments again at the next step; call it when they have moved to other memory."""
         self._slices = None
 
@@ -82,7 +82,7 @@ class MemberAdam(torch.optim.Adam):
         return [list(own) for own in zip(*by_member, strict=True)]
 
 
-def keep_own_options(optimizer: torch.optim.Optimizer) -> None:
+def load_state_only(optimizer: torch.optim.Optimizer) -> None:
     """Restore only the optimizer's state from checkpoints: learning rate and options stay those of this run."""
 
     def with_own_options(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from qam_torch.types import require
 
 __all__ = [
-    "ANY",
-    "BELOW_ONE",
-    "NOT_NEGATIVE",
+    "FINITE",
+    "OPEN_UNIT",
+    "NON_NEGATIVE",
     "POSITIVE",
-    "UP_TO_ONE",
-    "ZERO_TO_ONE",
+    "UNIT_WITHOUT_0",
+    "UNIT_WITHOUT_1",
     "MemberValues",
     "Range",
     "address_of",
@@ -32,11 +32,11 @@ class Range(NamedTuple):
 
 
 POSITIVE = Range(lambda v: 0 < v < math.inf, "a number > 0")
-NOT_NEGATIVE = Range(lambda v: 0 <= v < math.inf, "a number >= 0")
-UP_TO_ONE = Range(lambda v: 0 < v <= 1, "a number in (0, 1]")
-BELOW_ONE = Range(lambda v: 0 < v < 1, "a number in (0, 1)")
-ZERO_TO_ONE = Range(lambda v: 0 <= v < 1, "a number in [0, 1)")
-ANY = Range(math.isfinite, "a finite number")
+NON_NEGATIVE = Range(lambda v: 0 <= v < math.inf, "a number >= 0")
+UNIT_WITHOUT_0 = Range(lambda v: 0 < v <= 1, "a number in (0, 1]")
+OPEN_UNIT = Range(lambda v: 0 < v < 1, "a number in (0, 1)")
+UNIT_WITHOUT_1 = Range(lambda v: 0 <= v < 1, "a number in [0, 1)")
+FINITE = Range(math.isfinite, "a finite number")
 
 
 class MemberValues(nn.Module):
@@ -46,8 +46,8 @@ class MemberValues(nn.Module):
     """
 
     seeds: tuple[int, ...]
-    common_values: dict[str, float]
-    own_values: dict[str, list[float]]
+    shared_values: dict[str, float]
+    member_values: dict[str, list[float]]
 
     @property
     def members(self) -> int:
@@ -55,7 +55,7 @@ class MemberValues(nn.Module):
         return len(self.seeds)
 
     @property
-    def dtype_of_values(self) -> torch.dtype:
+    def network_dtype(self) -> torch.dtype:
         """Dtype of the losses."""
         raise NotImplementedError
 
@@ -66,31 +66,31 @@ class MemberValues(nn.Module):
         require(name, fits, value, f"one number, or one for each of {self.members} members")
         require(name, all(map(within.holds, values)), value, within.words)
         if not isinstance(value, (int, float)):
-            self.own_values[name] = [float(one) for one in values]
-        self._register(name, values, lone=isinstance(value, (int, float)))
+            self.member_values[name] = [float(one) for one in values]
+        self._register(name, values, single=isinstance(value, (int, float)))
 
     def derive_member_value(self, name: str, source: str, function: Callable[[float], float]) -> None:
         """Register a function of a registered value, computed on the host in double precision."""
-        values = self.own_values.get(source)
-        given = [self.common_values[source]] if values is None else values
-        self._register(name, [function(one) for one in given], lone=values is None)
+        values = self.member_values.get(source)
+        given = [self.shared_values[source]] if values is None else values
+        self._register(name, [function(one) for one in given], single=values is None)
 
-    def _register(self, name: str, values: Sequence[float], lone: bool) -> None:
+    def _register(self, name: str, values: Sequence[float], single: bool) -> None:
         # In float64, so that a member's value equals that of a standalone run; `.to(dtype)` rounds both alike.
-        numbers = None if lone else torch.tensor(values, dtype=torch.float64)
+        numbers = None if single else torch.tensor(values, dtype=torch.float64)
         self.register_buffer(f"{name}_values", numbers, persistent=False)
-        self.common_values[name] = float(values[0])
+        self.shared_values[name] = float(values[0])
 
     def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
         """The shared value, or (P, 1, ..) with ndim axes if members differ."""
         values = getattr(self, f"{name}_values")
         if values is None:
-            return self.common_values[name]
-        return values.to(self.dtype_of_values).view(-1, *(1,) * (ndim - 1))
+            return self.shared_values[name]
+        return values.to(self.network_dtype).view(-1, *(1,) * (ndim - 1))
 
     def values_of(self, member: int) -> dict[str, float]:
         """The per-member hyperparameters of one member."""
-        return {name: values[member] for name, values in self.own_values.items()}
+        return {name: values[member] for name, values in self.member_values.items()}
 
     def name_of(self, member: int) -> str:
         """A member's name, e.g. "seed=2,inv_temp=3"."""

@@ -87,12 +87,12 @@ class NamedNoise:
             for own in dict.fromkeys(["", *(draw.stream for draw in draws.values())])
         }
 
-    def sample(self, updates: int, asked: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
+    def sample(self, updates: int, active: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
         """Sample name -> (updates, P, *shape), distributed as each `Draw` sets.
 
         Args:
             updates: number of updates, >= 0.
-            asked: (P,) bool, members that draw, None: all; the others get zeros, their generators do not advance.
+            active: (P,) bool, members that draw, None: all; the others get zeros, their generators do not advance.
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
@@ -101,7 +101,7 @@ class NamedNoise:
             drawn = [torch.empty(size, dtype=self.dtype, device=self.device) for size in sizes]
             for p, generator in enumerate(generators):
                 rows = [numbers[:, p] for numbers in drawn]
-                if asked is not None and not asked[p]:
+                if active is not None and not active[p]:
                     for row in rows:
                         row.zero_()
                     continue

@@ -38,7 +38,7 @@ class Normalization(nn.Module):
         """
         self.mean, self.std = (one.to(like.device, like.dtype).repeat(members, 1, 1) for one in (mean, std))
 
-    def adopt(self, state: Mapping[str, Tensor]) -> None:
+    def allocate_for(self, state: Mapping[str, Tensor]) -> None:
         """Allocate the statistics of an algorithm's state, if it has any, so that the state can be loaded."""
         if "normalization.mean" in state:
             self.mean, self.std = (torch.empty_like(state[f"normalization.{name}"]) for name in ("mean", "std"))

@@ -16,8 +16,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES
 from qam_torch.algorithms.core.loss_terms import LossTerm
-from qam_torch.algorithms.core.recording_passes import SIMPLIFICATIONS, call_directly, multiply_in_place
-from qam_torch.algorithms.core.tracing_internals import descriptions_shared
+from qam_torch.algorithms.core.recording_passes import SIMPLIFICATIONS, add_products_in_place, use_python_bindings
+from qam_torch.algorithms.core.tracing_internals import shared_fake_mode
 from qam_torch.types import Batch, Noise
 
 __all__ = ["Differentiable", "RecordedGradients", "record"]
@@ -38,7 +38,7 @@ def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
 def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
     """The function's operations, simplified."""
     # In one thread: the recording modes are thread-local, and autograd would use another thread for a GPU.
-    with descriptions_shared(), torch.autograd.set_multithreading_enabled(False):
+    with shared_fake_mode(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
     return _rewritten(module, SIMPLIFICATIONS)
 
@@ -47,7 +47,7 @@ def _finished(module: fx.GraphModule, rewrites: Sequence[Rewrite] = ()) -> fx.Gr
     """A rewritten copy with low call overhead, which shares the parameters."""
     graph = fx.Graph()
     graph.output(graph.graph_copy(module.graph, {}))
-    return _rewritten(fx.GraphModule(module, graph), [*rewrites, multiply_in_place, call_directly])
+    return _rewritten(fx.GraphModule(module, graph), [*rewrites, add_products_in_place, use_python_bindings])
 
 
 def _rewritten(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> fx.GraphModule:

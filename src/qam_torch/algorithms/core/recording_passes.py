@@ -11,9 +11,9 @@ from torch import Tensor, fx
 __all__ = [
     "PRODUCTS_WITH_NUMBER",
     "SIMPLIFICATIONS",
-    "call_directly",
+    "use_python_bindings",
     "is_view",
-    "multiply_in_place",
+    "add_products_in_place",
     "recorded_value",
     "written_to",
 ]
@@ -52,7 +52,7 @@ FUNCTIONS = (
 METHODS = ("add_", "addmm_", "baddbmm_", "expand", "mul_", "sigmoid_", "view")
 
 
-def drop_relabelling(module: fx.GraphModule) -> None:
+def drop_noops(module: fx.GraphModule) -> None:
     """Remove operations that return their input unchanged, and reshapes of reshapes."""
     for node in list(module.graph.nodes):
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
@@ -69,7 +69,7 @@ def drop_relabelling(module: fx.GraphModule) -> None:
             module.graph.erase_node(node)
 
 
-def drop_units(module: fx.GraphModule) -> None:
+def drop_identities(module: fx.GraphModule) -> None:
     """Remove x * 1 and x ** 1, which the derivatives of `addcmul` and `square` contain."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
@@ -83,7 +83,7 @@ def drop_units(module: fx.GraphModule) -> None:
             module.graph.erase_node(node)
 
 
-def drop_kept_dimensions(module: fx.GraphModule) -> None:
+def drop_keepdims(module: fx.GraphModule) -> None:
     """Sum without keeping dimensions that a view drops at once, as in the gradient of a bias vector."""
     for node in list(module.graph.nodes):
         if node.target not in VIEWS or node.args[0].target is not aten.sum.dim_IntList:
@@ -99,7 +99,7 @@ def drop_kept_dimensions(module: fx.GraphModule) -> None:
                 module.graph.erase_node(node)
 
 
-def drop_repeats(module: fx.GraphModule) -> None:
+def drop_common_subexpressions(module: fx.GraphModule) -> None:
     """Eliminate common subexpressions, such as a weight in lower precision."""
     changing = written_to(module)
     first: dict[Any, fx.Node] = {}
@@ -154,11 +154,11 @@ def fold_constants(module: fx.GraphModule) -> None:
                 parameters.add(constant)
 
 
-SIMPLIFICATIONS = (drop_relabelling, drop_units, drop_kept_dimensions, drop_repeats, fold_constants)
+SIMPLIFICATIONS = (drop_noops, drop_identities, drop_keepdims, drop_common_subexpressions, fold_constants)
 """In this order, for every device, also before compilation."""
 
 
-def multiply_in_place(module: fx.GraphModule) -> None:
+def add_products_in_place(module: fx.GraphModule) -> None:
     """Add a matrix product to its summand in place, without a copy, where nothing else uses the summand."""
     in_place = {aten.addmm.default: aten.addmm_.default, aten.baddbmm.default: aten.baddbmm_.default}
     for node in module.graph.nodes:
@@ -171,7 +171,7 @@ def multiply_in_place(module: fx.GraphModule) -> None:
             node.target = in_place[node.target]
 
 
-def call_directly(module: fx.GraphModule) -> None:
+def use_python_bindings(module: fx.GraphModule) -> None:
     """Call torch's own Python functions and methods where they are the same operation."""
     for node in module.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):

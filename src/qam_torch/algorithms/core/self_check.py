@@ -9,13 +9,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["TOLERANCE", "Snapshot", "largest_difference", "reason_of"]
+__all__ = ["TOLERANCE", "Snapshot", "largest_difference", "first_line"]
 
 TOLERANCE = 1e-5
 """Accepted difference, relative to an array's largest entry; equal bits are expected."""
 
 
-class Trained(Protocol):
+class HasState(Protocol):
     """Interface that a snapshot needs."""
 
     adam: torch.optim.Adam
@@ -36,7 +36,7 @@ class Snapshot:
         algorithm: after at least one update, so that the optimizer has its state.
     """
 
-    def __init__(self, algorithm: Trained) -> None:
+    def __init__(self, algorithm: HasState) -> None:
         moments = (tensor for state in algorithm.adam.state.values() for tensor in state.values())
         self.tensors = [tensor.detach() for tensor in (*algorithm.parameters(), *algorithm.buffers(), *moments)]
         self.copies = [tensor.clone() for tensor in self.tensors]
@@ -73,6 +73,6 @@ def largest_difference(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | 
     return float(torch.stack(differences).max()) if differences else 0.0
 
 
-def reason_of(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The first line of an error, or its type."""
     return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from torch._guards import TracingContext, tracing
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-__all__ = ["descriptions_shared"]
+__all__ = ["shared_fake_mode"]
 
 
 @contextlib.contextmanager
-def descriptions_shared() -> Iterator[None]:
+def shared_fake_mode() -> Iterator[None]:
     """Inside the block `make_fx` traces all operations in one FakeTensorMode.
 
     By default it creates one for every operation, each with the call stack, which takes half the time.

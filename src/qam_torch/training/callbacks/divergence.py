@@ -37,7 +37,7 @@ class DivergenceCallback(L.Callback):
         assert isinstance(pl_module, Algorithm)
         due = self.schedule.due_at(current_step(trainer))
         if due.any:
-            pl_module.require_sound()
+            pl_module.require_finite()
         if due.evaluation or due.checkpoint:
             require_finite_parameters(pl_module)
 
@@ -67,4 +67,4 @@ def require_finite_parameters(algorithm: Algorithm) -> None:
     finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
     lost = finite.logical_not()
     if lost.any():
-        algorithm.give_up(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")
+        algorithm.handle_divergence(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")

@@ -83,7 +83,7 @@ class EvaluationCallback(L.Callback):
             for earlier in (self.best, self.after_offline):
                 if earlier:
                     earlier.setdefault("success", 0.0)  # evaluated before any episode reported success
-            interval = None if algorithm.own_values else evaluation.seeds_interval()
+            interval = None if algorithm.member_values else evaluation.seeds_interval()
             shown = _headline(outcome) + ("" if interval is None else " [{:.2f}, {:.2f}]".format(*interval))
             shown += f"   return {outcome['return']:8.1f}"
         shown += "".join(

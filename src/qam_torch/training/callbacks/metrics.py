@@ -135,7 +135,7 @@ def _for_loggers(metrics: Mapping[str, np.ndarray], algorithm: Algorithm) -> dic
     """The mean of each metric over the members that have it, and of a population each member's value."""
     flat = {name: float(np.nanmean(value)) for name, value in metrics.items() if not np.isnan(value).all()}
     if algorithm.members > 1:
-        plain = not algorithm.own_values
+        plain = not algorithm.member_values
         names = [f"seed{s}" if plain else algorithm.name_of(p) for p, s in enumerate(algorithm.seeds)]
         for name, value in metrics.items():
             by_member = zip(names, value.tolist(), strict=True)

@@ -1,6 +1,6 @@
 """Policies trained on top of the flow of any method: a one-step policy and an edit policy.
 
-Each extends the losses of the class it is combined with: `class QAMF(OneStepOnTop, QAM)`.
+Each extends the losses of the class it is combined with: `class QAMF(OneStepMixin, QAM)`.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from torch import Tensor
 
 from qam_torch.algorithms.core.actor_critic import FlowActorCritic
 from qam_torch.algorithms.core.algorithm import LossTerm
-from qam_torch.algorithms.core.members import NOT_NEGATIVE
-from qam_torch.networks import OneStepNetwork, TanhGaussian
+from qam_torch.algorithms.core.members import NON_NEGATIVE
+from qam_torch.networks import GaussianNetwork, OneStepNetwork
 from qam_torch.objectives import distillation_loss, value_maximization
 from qam_torch.policies import EditedPolicy, OneStepPolicy
 from qam_torch.types import Batch, Draw, Noise, require
 
-__all__ = ["EditOnTop", "OneStepOnTop"]
+__all__ = ["EditMixin", "OneStepMixin"]
 
 
-class OneStepOnTop(FlowActorCritic):
+class OneStepMixin(FlowActorCritic):
     """A one-step policy that is distilled from the flow, maximizes the critic, and acts.
 
     Args:
@@ -37,13 +37,13 @@ class OneStepOnTop(FlowActorCritic):
         super().__init__(**flow)
         weights = [fql_alpha] if isinstance(fql_alpha, (int, float)) else fql_alpha
         require("fql_alpha", any(weights) == all(weights), fql_alpha, "all zero (the flow acts) or all positive")
-        self.set_member_value("fql_alpha", fql_alpha, NOT_NEGATIVE)
+        self.set_member_value("fql_alpha", fql_alpha, NON_NEGATIVE)
         self.distills = any(weights)
         if not self.distills:
             return
         network = OneStepNetwork(self.members, self.observation_dim, self.chunk_dim, **self.actor_network)
         self.add_network("one_step", network)
-        self.act_with(OneStepPolicy(network, self.chunk_dim))
+        self.set_policy(OneStepPolicy(network, self.chunk_dim))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
         """The flow's draws, and the noise shared by the flow and the one-step policy."""
@@ -68,7 +68,7 @@ class OneStepOnTop(FlowActorCritic):
         ]
 
 
-class EditOnTop(FlowActorCritic):
+class EditMixin(FlowActorCritic):
     """An edit policy slightly edits the flow's actions to maximize the critic, with an entropy term.
 
     Args:
@@ -88,14 +88,16 @@ class EditOnTop(FlowActorCritic):
         **flow: Any,
     ) -> None:
         super().__init__(**flow)
-        self.set_member_value("edit_scale", edit_scale, NOT_NEGATIVE)
+        self.set_member_value("edit_scale", edit_scale, NON_NEGATIVE)
         self.edits = edit_scale != 0 if isinstance(edit_scale, (int, float)) else any(edit_scale)
         if not self.edits:
             return
-        editor = TanhGaussian(self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network)
+        editor = GaussianNetwork(
+            self.members, self.observation_dim + self.chunk_dim, self.chunk_dim, **self.actor_network
+        )
         self.add_network("edit", editor)
         self.add_temperature("edit", "edit_target_entropy_multiplier", edit_target_entropy_multiplier)
-        self.act_with(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
+        self.set_policy(EditedPolicy(self.flow_policy, editor, self.edit, self.chunk_dim))
 
     def edit(self, actions: Tensor, edits: Tensor) -> Tensor:
         """clip(a + edit_scale e, -1, 1): actions and edits (P, B, D), edits in (-1, 1)."""
@@ -120,9 +122,9 @@ class EditOnTop(FlowActorCritic):
             LossTerm(*value_maximization(self.network("critic"), batch.observations, edited, "edit"), ("edit",)),
             *self.entropy_terms("edit", edits.log_prob),
         ]
-        return [*super().losses(batch, noise), *self._of_those_who_edit(own)]
+        return [*super().losses(batch, noise), *self._mask_losses(own)]
 
-    def _of_those_who_edit(self, terms: list[LossTerm]) -> list[LossTerm]:
+    def _mask_losses(self, terms: list[LossTerm]) -> list[LossTerm]:
         """Zero the losses where edit_scale is 0, so that they do not add to the joint gradient norm."""
         scale = self.member_value("edit_scale")
         if not isinstance(scale, Tensor):

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["step_matching_loss"]
+__all__ = ["chunk_matching_loss"]
 
 
-def step_matching_loss(velocity: Tensor, x_0: Tensor, x_1: Tensor, weight: Tensor) -> tuple[Tensor, Metrics]:
+def chunk_matching_loss(velocity: Tensor, x_0: Tensor, x_1: Tensor, weight: Tensor) -> tuple[Tensor, Metrics]:
     """Mean over rows and dimensions of weight * (v - (x_1 - x_0))^2.
 
     Args:

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from qam_torch.types import Metrics
 
-__all__ = ["step_value_loss"]
+__all__ = ["flow_step_value_loss"]
 
 
-def step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
+def flow_step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
     """Minus the mean over rows of valid * mean_k Q.
 
     Args:
