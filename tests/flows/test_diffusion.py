@@ -24,11 +24,11 @@ def test_schedule_by_hand() -> None:
 
 
 def test_the_clean_action_is_found_again() -> None:
-    x_0, noise = torch.rand(4, 3, dtype=torch.float64) * 2 - 1, torch.randn(4, 3, dtype=torch.float64)
+    clean, noise = torch.rand(4, 3, dtype=torch.float64) * 2 - 1, torch.randn(4, 3, dtype=torch.float64)
     for k in (1.0, 3.0, 5.0):
         alpha_bar = vp_alpha_bar(k, 5)
-        x = diffuse(x_0, noise, torch.tensor(alpha_bar, dtype=torch.float64))
-        torch.testing.assert_close(predict_clean(x, noise, alpha_bar), x_0)
+        x = diffuse(clean, noise, torch.tensor(alpha_bar, dtype=torch.float64))
+        torch.testing.assert_close(predict_clean(x, noise, alpha_bar), clean)
 
 
 @pytest.mark.parametrize("denoise_step", [posterior_step, clean_step])
@@ -58,7 +58,7 @@ def test_posterior_step_keeps_the_marginal() -> None:
 
 
 def test_the_two_steps_differ_in_what_they_clip() -> None:
-    """DAC clips the predicted x_0, then leaves the scaled_noise as it is; QSM clips the predicted x_0 with it."""
+    """DAC clips the predicted x_0, then adds the noise unclipped; QSM clips the sum of both."""
     x, noise = torch.tensor([8.0]), torch.tensor([0.0])
     now, before = vp_alpha_bar(2.0, 4), vp_alpha_bar(1.0, 4)
     alpha = now / before

@@ -34,18 +34,37 @@ def vp_alpha_bar(k: Step, steps: int) -> Step:
     return exponent.exp() if isinstance(exponent, Tensor) else math.exp(exponent)
 
 
-def diffuse(x_0: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
-    """x_k = sqrt(alpha_bar) x_0 + sqrt(1 - alpha_bar) noise, for alpha_bar (..., 1)."""
-    return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise
+def diffuse(clean: Tensor, noise: Tensor, alpha_bar: Tensor) -> Tensor:
+    """Add noise to clean data: sqrt(alpha_bar) clean + sqrt(1 - alpha_bar) noise.
+
+    Args:
+        clean: (..., D).
+        noise: (..., D), standard normal.
+        alpha_bar: (..., 1), in (0, 1].
+
+    Returns:
+        x_k, (..., D).
+    """
+    return alpha_bar.sqrt() * clean + (1 - alpha_bar).sqrt() * noise
 
 
 def predict_clean(x: Tensor, noise: Tensor, alpha_bar: float) -> Tensor:
-    """Invert `diffuse`: x_0, given x and its noise."""
+    """Invert `diffuse`: the clean data (..., D), given x (..., D), its noise (..., D) and alpha_bar in (0, 1]."""
     return (x - (1 - alpha_bar) ** 0.5 * noise) / alpha_bar**0.5
 
 
 def posterior_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
-    """DDPM step: mean of x_{k-1} given x_k and the predicted x_0 (clipped to [-1, 1]), plus scaled noise.
+    """DDPM step: mean of x_{k-1} given x_k and the predicted clean data (clipped to [-1, 1]), plus scaled noise.
+
+    Args:
+        x: x_k, (..., D).
+        noise: predicted noise, (..., D).
+        scaled_noise: added noise, (..., D), or 0.
+        k: step, in 1..T.
+        steps: T, >= 1.
+
+    Returns:
+        (..., D).
 
     Source: Ho et al. 2020, eq. 7; clipping as in DAC of Li & Levine 2026.
     """
@@ -56,7 +75,7 @@ def posterior_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: in
 
 
 def clean_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
-    """Predicted x_0 plus scaled noise, clipped to [-1, 1].
+    """Predicted clean data plus scaled noise, clipped to [-1, 1]; arguments as in `posterior_step`.
 
     Not the mean of x_{k-1}: the reference QSM runs do this at every step (pinned by a test).
     """
@@ -77,7 +96,7 @@ def sample_diffusion(
         denoise_step: `posterior_step` or `clean_step`.
 
     Returns:
-        (..., D) x_0.
+        (..., D), the clean data.
 
     Source: Ho et al. 2020 (DDPM), algorithm 2.
     """

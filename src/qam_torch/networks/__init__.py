@@ -1,4 +1,7 @@
-"""Networks whose parameters all have a leading population axis P."""
+"""Networks whose parameters all have a leading population axis P.
+
+Sizes: P members, K critics, B rows, O values per observation, D = h A values per chunk of h actions.
+"""
 
 from qam_torch.networks.critic import CriticEnsemble, TimeConditionedCritics, ValueNetwork
 from qam_torch.networks.deterministic import DeterministicNetwork

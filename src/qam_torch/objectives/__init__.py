@@ -1,4 +1,8 @@
-"""One loss per file: takes tensors, callables and hyperparameters, returns loss per member and metrics."""
+"""One loss per file: takes tensors, callables and hyperparameters, returns loss per member and metrics.
+
+Sizes: P members, K critics, B rows, O values per observation, D = h A values per chunk of h actions. Observations are
+normalized if the run normalizes them; `valid` (P, B) is 0 or 1.
+"""
 
 from qam_torch.objectives.adjoint_matching import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.objectives.advantage import advantage_weights

@@ -36,7 +36,7 @@ def score_matching_loss(
         predicted: (P, B, D), with gradient.
         gradient: (P, B, D), dQ/dx at the noisy action, detached.
         inv_temp: float or (P, 1, 1), > 0.
-        valid: (P, B).
+        valid: (P, B), 0 replaces the loss of a row by 1.
         name: prefix of the metric.
 
     Returns:
@@ -57,7 +57,7 @@ def score_ascent_loss(
         predicted: (P, B, D), with gradient.
         gradient: (P, B, D), dQ/dx at the noisy action, detached.
         noise_level: (P, B, 1), sqrt(1 - alpha_bar).
-        valid: (P, B).
+        valid: (P, B), 0 replaces the loss of a row by 1.
         name: prefix of the metric.
 
     Returns:

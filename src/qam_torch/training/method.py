@@ -86,7 +86,7 @@ class Method(NamedTuple):
             QamError: a value is out of range, or differs between members where it must not.
         """
         arguments = {"observation_dim": observation_dim, "action_dim": action_dim, **self.arguments()}
-        algorithm = self.kind(**arguments)
+        algorithm = self._construct(arguments)
         for name in algorithm.shared_values:
             value = self.options.get(name)
             if isinstance(value, list) and annotations_of(self.kind).get(name) != PER_MEMBER:
@@ -95,6 +95,16 @@ class Method(NamedTuple):
                     f"annotate the argument as '{PER_MEMBER}'"
                 )
         return algorithm.to(dtype), arguments
+
+    def _construct(self, arguments: Mapping[str, Any]) -> Algorithm:
+        """Build the algorithm; errors name the key as in the configuration instead of the constructor's argument."""
+        try:
+            return self.kind(**arguments)
+        except QamError as error:
+            name = str(error).partition("=")[0]
+            if name not in arguments:
+                raise
+            raise QamError(f"{'population' if name in self.population else 'algo'}.{error}") from error
 
     def check(self) -> None:
         """Raise QamError for options, seeds or a grid that are invalid."""

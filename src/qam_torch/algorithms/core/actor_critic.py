@@ -99,7 +99,9 @@ class ActorCritic(Algorithm):
         """Add the learned temperature of a policy, whose target entropy is minus the multiplier times D.
 
         Args:
+            name: of the policy's network.
             argument: the multiplier's argument name.
+            multiplier: a finite number, or one per member.
         """
         self.set_member_value(argument, multiplier, FINITE)
         self.entropy_argument = argument
@@ -109,7 +111,8 @@ class ActorCritic(Algorithm):
         """The entropy term, which trains the policy `name`, and the loss of its temperature.
 
         Args:
-            log_prob: (P, B), of draws of the policy.
+            name: of the policy's network.
+            log_prob: (P, B), of samples of the policy.
         """
         alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_argument) * self.chunk_dim
         return [

@@ -103,6 +103,11 @@ class Algorithm(TrainingModule):
         """Add an online network, initialized for each member from its seed and the network's name alone.
 
         Its Polyak copy has the rate `target_update_rate`, unless `target_rates` names another value.
+
+        Args:
+            name: of the network, as in `LossTerm.trains` and in checkpoints.
+            network: parameters lead with P; `initialize(generators)` draws them.
+            polyak: whether to keep a Polyak copy, `self.target(name)`.
         """
         network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
         self.networks[name] = network

@@ -32,6 +32,7 @@ def differentiate(terms: Sequence[LossTerm], networks: nn.ModuleDict, members: i
     """Differentiate every network by the sum of its own losses.
 
     Args:
+        terms: losses (P,), in any order.
         networks: by the names that the terms use.
         members: P.
 

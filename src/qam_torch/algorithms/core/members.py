@@ -60,7 +60,16 @@ class MemberValues(nn.Module):
         raise NotImplementedError
 
     def set_member_value(self, name: str, value: float | Sequence[float], within: Range = POSITIVE) -> None:
-        """Register a value: one for all members, or one per member; raises QamError where one is out of range."""
+        """Register a hyperparameter, which `member_value` returns.
+
+        Args:
+            name: of the constructor's argument.
+            value: one for all members, or a list of P.
+            within: valid range.
+
+        Raises:
+            QamError: a value is out of range, or a list has another length than P.
+        """
         values = [value] if isinstance(value, (int, float)) else list(value)
         fits = isinstance(value, (int, float)) or len(values) == self.members
         require(name, fits, value, f"one number, or one for each of {self.members} members")
@@ -70,7 +79,13 @@ class MemberValues(nn.Module):
         self._register(name, values, single=isinstance(value, (int, float)))
 
     def derive_member_value(self, name: str, source: str, function: Callable[[float], float]) -> None:
-        """Register a function of a registered value, computed on the host in double precision."""
+        """Register a function of a registered value, computed on the host in double precision.
+
+        Args:
+            name: of the new value.
+            source: name of the registered value.
+            function: of one value.
+        """
         values = self.member_values.get(source)
         given = [self.shared_values[source]] if values is None else values
         self._register(name, [function(one) for one in given], single=values is None)
@@ -82,7 +97,15 @@ class MemberValues(nn.Module):
         self.shared_values[name] = float(values[0])
 
     def member_value(self, name: str, ndim: int = 1) -> float | Tensor:
-        """The shared value, or (P, 1, ..) with ndim axes if members differ."""
+        """Return a registered value.
+
+        Args:
+            name: of the value.
+            ndim: axes of the tensor that it multiplies; >= 1.
+
+        Returns:
+            The shared value, or a tensor (P, 1, ..) with `ndim` axes if members differ.
+        """
         values = getattr(self, f"{name}_values")
         if values is None:
             return self.shared_values[name]
