@@ -1,6 +1,6 @@
 """Names for the parts of an update, for profilers. Without a profiler they have no effect.
 
-An update is recorded once and then replayed without Python, so that a scope is passed once a run.
+An update is recorded once and then replayed without Python, so each scope is entered once per run.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 __all__ = ["scope", "watching"]
 
 Watch = Callable[[str], AbstractContextManager[None]]
-"""The name of a scope -> what surrounds it."""
+"""The name of a scope -> context manager around its block."""
 
 _watches: list[Watch] = []
 
 
 def scope(name: str) -> AbstractContextManager[None]:
-    """What happens in the block belongs to the part of this name; a scope inside another one takes its own away."""
+    """Attribute the block to the part `name`; a nested scope is not counted in the outer one."""
     return _watches[-1](name) if _watches else nullcontext()
 
 

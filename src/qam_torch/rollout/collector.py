@@ -18,7 +18,7 @@ _STREAM = 0xC0113C7
 
 
 class Actor(Protocol):
-    """A policy that remembers its random state."""
+    """A policy with a random state that can be saved."""
 
     def __call__(self, observations: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Observations (P, E, O) -> chunks (P, E, D); draws noise only for the members in `active` (P,) bool."""

@@ -62,7 +62,7 @@ class DivergenceCallback(L.Callback):
 
 
 def require_finite_parameters(algorithm: Algorithm) -> None:
-    """Give up members whose parameters are not finite, as a single step that is far too large leaves them."""
+    """Freeze members whose parameters are not finite, e.g. after one far too large step, or raise DivergedError."""
     parameters = dict(algorithm.named_parameters())
     finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
     lost = finite.logical_not()
