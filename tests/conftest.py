@@ -21,6 +21,7 @@ from hydra.core.global_hydra import GlobalHydra
 import qam_torch
 from qam_torch.algorithms import Algorithm
 from qam_torch.data.dataset_files import ensure_dataset
+from qam_torch.system.machine import cpu_cores
 from qam_torch.training import summary
 from qam_torch.training.fit import RunResult
 from tests.helpers.emulated_cuda import cuda_graphs  # noqa: F401 (a fixture)
@@ -37,13 +38,21 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 LONGEST = (
-    "tests/field/test_field.py", "tests/frozen/test_frozen_commands.py", "tests/sweep/test_launchers.py",
-    "tests/packaging/test_conf.py", "tests/training/test_online.py", "tests/training/test_every_method_trains.py",
-    "tests/packaging/test_paper.py", "tests/data/test_relabel.py", "tests/training/test_resume.py",
-    "tests/frozen/test_frozen_measured.py", "tests/sweep/test_sweep.py",
+    "tests/field/test_field.py", "tests/sweep/test_launchers.py", "tests/frozen/test_frozen_commands.py",
+    "tests/algorithms/test_captured_update.py", "tests/export/test_export_policy.py",
+    "tests/training/test_every_method_trains.py", "tests/training/test_online.py", "tests/packaging/test_conf.py",
+    "tests/frozen/test_frozen_measured.py", "tests/suites/test_custom_data.py", "tests/packaging/test_paper.py",
+    "tests/flows/test_tilted_density.py", "tests/data/test_relabel.py", "tests/training/test_resume.py",
+    "tests/packaging/test_documented_commands.py", "tests/bench/test_kernel_counts.py", "tests/sweep/test_sweep.py",
     "tests/data/test_manipulation.py", "notebooks/sweep_inv_temp.ipynb", "notebooks/adjoint_matching_2d.ipynb",
+    "notebooks/qam_step_by_step.ipynb",
 )  # fmt: skip
 """Files that take longest: they begin first, so that none is left to one process at the end."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, for many tests wait for commands that they start."""
+    return cpu_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
