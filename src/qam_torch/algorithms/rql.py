@@ -18,7 +18,7 @@ from qam_torch.flows import interpolate, reverse_flow, reverse_path, step_forwar
 from qam_torch.networks import TimedCriticEnsemble
 from qam_torch.objectives import expectile_td_loss, pessimistic_value, step_matching_loss, step_value_loss
 from qam_torch.scopes import scope
-from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Velocity, require
+from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, QamError, Velocity, require
 
 __all__ = ["RQL"]
 
@@ -35,7 +35,10 @@ class RQL(FlowActorCritic):
         kappa: expectile of the critics' loss, in (0, 1); or one per member.
         ema: share of the slow average that each update keeps, in [0, 1); or one per member.
         windows: rule by which data become batches, one of `types.WINDOW_RULES`.
-        **flow: see `FlowActorCritic`.
+        **flow: see `FlowActorCritic`; solver must be "euler", whose steps the critics learn.
+
+    Raises:
+        QamError: another solver than "euler".
 
     Source: Oberai, Park & Levine 2026, with the choices of the authors' code where it differs from the paper.
     """
@@ -55,6 +58,11 @@ class RQL(FlowActorCritic):
     ) -> None:
         require("windows", windows in WINDOW_RULES, windows, " or ".join(WINDOW_RULES))
         super().__init__(**flow)
+        if self.solver != "euler":
+            raise QamError(
+                f"algo.solver={self.solver} cannot be used with RQL, whose critics learn values of Euler steps: "
+                "give algo.solver=euler"
+            )
         self.windows = windows
         self.set_member_value("bc_alpha", bc_alpha, NOT_NEGATIVE)
         self.set_member_value("kappa", kappa, BELOW_ONE)
