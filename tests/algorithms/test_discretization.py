@@ -107,8 +107,8 @@ def test_a_solver_evaluates_the_flow_flow_steps_times(
     [
         (
             {"solver": "midpoint", "flow_steps": 5},
-            "algo.solver=midpoint evaluates the flow twice per step, but algo.flow_steps=5 is odd: give an even number, "
-            "e.g. algo.flow_steps=6",
+            "algo.solver=midpoint evaluates the flow twice per step, but algo.flow_steps=5 is odd: give an even "
+            "number, e.g. algo.flow_steps=6",
         ),
         ({"solver": "rk4"}, "algo.solver=rk4 is out of range: expected euler or midpoint"),
         ({"solver": ["euler"]}, "algo.solver=['euler'] is out of range: expected euler or midpoint"),

@@ -135,7 +135,9 @@ def test_one_step_is_the_base_flow() -> None:
 
 @pytest.mark.parametrize("spread", [0, -1.0, math.inf, math.nan, True, "abc", [0.5, 1]])
 def test_a_spread_that_is_not_a_finite_positive_number_is_refused(spread: Any) -> None:
-    with pytest.raises(QamError, match=r"algo\.discretization\.spread=.* is out of range: expected a finite number > 0"):
+    with pytest.raises(
+        QamError, match=r"algo\.discretization\.spread=.* is out of range: expected a finite number > 0"
+    ):
         AncestralDiscretization(spread=spread)
 
 

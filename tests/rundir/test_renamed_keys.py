@@ -72,9 +72,8 @@ def test_a_finished_run_of_an_earlier_version_is_recognized(tiny_fit: Fit, tmp_p
 def test_a_finished_run_of_a_custom_method_with_a_key_of_that_name_is_recognized(
     own: dict[str, Any], tmp_path: Path
 ) -> None:
-    config = {
-        "algo": own, "offline_steps": 10, "online_steps": 0, "init_from": None, "resume": "auto", "skip_completed": False,
-    }  # fmt: skip
+    steps = {"offline_steps": 10, "online_steps": 0, "init_from": None}
+    config = {"algo": own, **steps, "resume": "auto", "skip_completed": False}
     OmegaConf.save(config, tmp_path / "config.yaml")
     (tmp_path / "summary.json").write_text('{"updates": 10}')
     assert finished_run(RunPaths(tmp_path), config) == {"updates": 10}

@@ -26,7 +26,9 @@ RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"
 ADDED = (("run", "normalize", "none"),)
 """(Part of the section, name, value of all earlier checkpoints) of entries that were added within format 1."""
 
-ADDED_ARGUMENTS = {key.removeprefix("algo."): value for key, (_, value) in ADDED_KEYS.items() if key.startswith("algo.")}
+ADDED_ARGUMENTS = {
+    key.removeprefix("algo."): value for key, (_, value) in ADDED_KEYS.items() if key.startswith("algo.")
+}
 """Argument of a method that earlier checkpoints do not have -> the value that they used."""
 
 KEYS = {"dtype": "precision", "fraction": "data.fraction", "normalize": "data.normalize"}
