@@ -22,12 +22,8 @@ from closed_form import Bumps, Gaussian, Mixture, Quadratic, Sampler, Value, rej
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from qam_torch.flows import (
-    Discretization,
-    ShiftedDiscretization,
-    sample_flow,
-    terminal_adjoint,
-)
+from qam_torch.flows import Discretization, sample_flow, terminal_adjoint
+from qam_torch.flows.discretization import PAPER
 from qam_torch.types import Velocity
 
 FIGURE = Path("docs/images/tilted_density.png")
@@ -112,9 +108,6 @@ class Tuning(NamedTuple):
     # The lean adjoint has heavy tails where a path passes between two modes: one such path must not rule a step.
     clip: float = 100.0
     average: float = 0.98
-
-
-PAPER = ShiftedDiscretization()
 
 
 def fine_tune(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["Key", "Option", "Remark", "options", "read_option"]
+__all__ = ["Key", "Option", "Remark", "is_part", "options", "read_option"]
 
 PACKAGE = re.compile(r"^# @package (\S+)$")
 INHERITED = re.compile(r"^(?P<option>[\w/.-]+)@_here_$")
@@ -79,7 +79,7 @@ def read_option(conf: Path, name: str) -> Option:
     """One of them."""
     lines = (conf / f"{name}.yaml").read_text().splitlines()
     group = name.rpartition("/")[0]
-    package = group.replace("/", ".") if group.startswith("hydra/") else group.split("/")[0]
+    package = group.split("/")[0] if is_part(group) or group.startswith("tuned/") else group.replace("/", ".")
     while lines and (match := PACKAGE.match(lines[0])):
         package = "" if match[1] == "_global_" else match[1]
         lines = lines[1:]
@@ -90,6 +90,11 @@ def read_option(conf: Path, name: str) -> Option:
     pairs = [pair for pair in pairs if pair[0].value not in ("defaults", "_target_")]
     entries = list(_entries(pairs, lines, len(opening)))
     return Option(name, package, "\n".join(line[2:] for line in opening), begins, choices, entries)
+
+
+def is_part(group: str) -> bool:
+    """Whether a folder has parts of the options above it, which no command chooses."""
+    return group.rpartition("/")[2] in ("base", "protocol")
 
 
 def _leading_comment(lines: list[str]) -> list[str]:
@@ -107,7 +112,8 @@ def _defaults(group: str, lists: list[Any], lines: list[str]) -> tuple[list[str]
                 begins.append(option.lstrip("/") if option.startswith("/") else f"{group}/{option}".lstrip("/"))
             continue
         for key, value in node.value:
-            chosen = key.value.removeprefix("override ").removeprefix("optional ").lstrip("/")
+            chosen = key.value.removeprefix("override ").removeprefix("optional ")
+            chosen = chosen[1:] if chosen.startswith("/") else f"{group}/{chosen}".lstrip("/")
             choices.append(Key(chosen, value.value, {}, _comment(key, value, lines)))
     return begins, choices
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from config_files import Key, Option, Remark
+from config_files import Key, Option, Remark, is_part
 
 __all__ = ["closure", "group_pages", "groups", "main_page"]
 
@@ -111,12 +111,11 @@ def _short(name: str) -> str:
 
 
 def _section(option: Option, options: dict[str, Option], comments: dict[str, str]) -> Iterator[str]:
-    short = option.name.removeprefix("hydra/").partition("/")[2]
-    yield f"## {short} {{ #{_anchor(option)} }}"
+    yield f"## {_heading(option)} {{ #{_anchor(option)} }}"
     if option.about:
         yield from _paragraphs(option.about)
     if option.choices:
-        yield "Selects " + ", ".join(f"`{choice.name}={choice.value}`" for choice in option.choices) + "."
+        yield "Selects " + ", ".join(map(_choice, option.choices)) + "."
     earlier = closure(option, options)[1:]
     if earlier:
         yield "Includes all keys of " + ", ".join(_to(one) for one in earlier) + "."
@@ -126,6 +125,19 @@ def _section(option: Option, options: dict[str, Option], comments: dict[str, str
     if any(key.by_name for key in option.keys):
         yield _by_name(option)
     yield from _sections(option, {**comments, **_of_its_method(option, options)}, level=3)
+
+
+def _heading(option: Option) -> str:
+    """The name as it is chosen on the group's page: "qam"; of a group inside it "algo/discretization=ancestral"."""
+    group, _, short = option.name.rpartition("/")
+    if "/" in group and not is_part(group) and not group.startswith(("hydra/", "tuned/")):
+        return f"{group}={short}"
+    return option.name.removeprefix("hydra/").partition("/")[2]
+
+
+def _choice(choice: Key) -> str:
+    meaning = f" ({_prose(choice.comment)})" if choice.comment else ""
+    return f"`{choice.name}={choice.value}`{meaning}"
 
 
 def _sections(option: Option, comments: dict[str, str], level: int) -> Iterator[str]:

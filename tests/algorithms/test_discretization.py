@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,19 +105,55 @@ def test_a_solver_evaluates_the_flow_flow_steps_times(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"solver": "midpoint", "flow_steps": 5}, "flow_steps=5 is out of range: expected an even number for solver"),
-        ({"solver": "rk4"}, "solver=rk4 is out of range: expected euler or midpoint"),
+        (
+            {"solver": "midpoint", "flow_steps": 5},
+            "algo.solver=midpoint evaluates the flow twice per step, but algo.flow_steps=5 is odd: give an even "
+            "number, e.g. algo.flow_steps=6",
+        ),
+        ({"solver": "rk4"}, "algo.solver=rk4 is out of range: expected euler or midpoint"),
+        ({"solver": ["euler"]}, "algo.solver=['euler'] is out of range: expected euler or midpoint"),
         (
             {"discretization": {"_target_": "qam_torch.flows.Nothing"}},
-            "algo.discretization of class qam_torch.flows.Nothing cannot be created",
+            "algo.discretization._target_=qam_torch.flows.Nothing cannot be found",
         ),
         ({"discretization": {**ANCESTRAL, "stride": 2}}, "unexpected keyword argument 'stride'"),
         ({"discretization": {**ANCESTRAL, "spread": -1}}, "algo.discretization.spread=-1 is out of range"),
+        (
+            {"discretization": {**ANCESTRAL, "spread": [0.5, 1]}},
+            "algo.discretization.spread=[0.5, 1] is out of range: expected a finite number > 0",
+        ),
+        (
+            {"discretization": "ancestral"},
+            "algo.discretization=ancestral is out of range: expected keys with a _target_; "
+            "algo/discretization=ancestral chooses a config",
+        ),
+        ({"discretization": {}}, "algo.discretization={} is out of range: expected keys with a _target_"),
+        (
+            {"discretization": {"_target_": "qam_torch.flows.Discretization"}},
+            "algo.discretization of class qam_torch.flows.Discretization cannot be made",
+        ),
     ],
 )
 def test_a_mistake_is_one_sentence(given: dict, message: str) -> None:
-    with pytest.raises(QamError, match=message.replace(".", r"\.")):
+    with pytest.raises(QamError, match=re.escape(message)):
         make(QAM, **given)
+
+
+@pytest.mark.parametrize("target", ["os.mkdir", "collections.OrderedDict"])
+def test_nothing_but_a_discretization_is_called(target: str, tmp_path: Path) -> None:
+    """A checkpoint has the description, and may be from anyone."""
+    with pytest.raises(QamError, match="is not a subclass of Discretization: give one, or algo/discretization=NAME"):
+        make(QAM, discretization={"_target_": target, "path": str(tmp_path / "made")})
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize("discretization", [None, ANCESTRAL])
+def test_a_flow_of_one_step_is_updated(discretization: dict | None) -> None:
+    algorithm = make(QAM, (3, 4), flow_steps=1, discretization=discretization)
+    before = {name: value.clone() for name, value in algorithm.networks.named_parameters()}
+    after = updated(algorithm)
+    assert all(value.isfinite().all() for value in after.values())
+    assert not all(torch.equal(before[name], after[name]) for name in after if name.startswith("f_theta"))
 
 
 def test_the_group_chooses_and_its_keys_can_be_overridden() -> None:

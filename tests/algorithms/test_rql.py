@@ -138,3 +138,9 @@ def bandit(bc_alpha: float, updates: int = 200, rows: int = 64) -> float:
 def test_the_flow_learns_the_best_action() -> None:
     """Uniform actions, as in the data, have a mean reward of -7/3, the best one 0."""
     assert bandit(0.1) > -0.5
+
+
+def test_another_solver_than_the_one_that_its_critics_learn_is_refused() -> None:
+    with pytest.raises(QamError, match=r"algo\.solver=midpoint cannot be used with RQL, .*: give algo\.solver=euler"):
+        rql(solver="midpoint")
+    assert rql(solver="euler").flow_policy.solver == "euler"

@@ -1,6 +1,7 @@
 """Chunks, workers, randomness and failures of the environment pool."""
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -237,6 +238,37 @@ def test_a_pool_that_has_grown_is_like_one_that_was_made_so(make: Make, workers:
         pool.try_out()
         pool.grow(5)
         assert equal(episodes(pool, seeds, 2, 3), expected)
+
+
+class Heavy(gymnasium.Env):
+    """Keeps 32 MB, and leaves 64 MB of garbage that only a collection frees."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,))
+    action_space = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def __init__(self) -> None:
+        self.kept = np.ones(4 << 20)
+        garbage: list[Any] = [np.ones(8 << 20)]
+        garbage.append(garbage)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        return np.zeros(2), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        return np.zeros(2), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_trying_measures_the_memory_of_an_environment_without_its_garbage(frozen: bool) -> None:
+    """Whether the application has frozen objects or not."""
+    gc.unfreeze()
+    if frozen:
+        gc.freeze()
+    with EnvironmentPool(Heavy, 3, workers=0) as pool:
+        pool.try_out()
+        assert 30 << 20 < pool.environment_bytes < 40 << 20
+    assert bool(gc.get_freeze_count()) == frozen
+    gc.freeze()  # as before the test, see `few_objects_to_collect`
 
 
 def test_trying_shows_what_is_wrong(make: Make) -> None:

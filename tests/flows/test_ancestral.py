@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -132,9 +133,12 @@ def test_one_step_is_the_base_flow() -> None:
     assert ancestral_matching_loss(q.expand(1, 5, 2), adjoints).item() == 0
 
 
-def test_a_spread_that_is_not_positive_is_refused() -> None:
-    with pytest.raises(QamError, match=r"algo\.discretization\.spread=0 is out of range: expected a number > 0"):
-        AncestralDiscretization(spread=0)
+@pytest.mark.parametrize("spread", [0, -1.0, math.inf, math.nan, True, "abc", [0.5, 1]])
+def test_a_spread_that_is_not_a_finite_positive_number_is_refused(spread: Any) -> None:
+    with pytest.raises(
+        QamError, match=r"algo\.discretization\.spread=.* is out of range: expected a finite number > 0"
+    ):
+        AncestralDiscretization(spread=spread)
 
 
 GAUSSIAN = Gaussian(torch.tensor([0.8, -0.5]), torch.tensor([[0.25, 0.10], [0.10, 0.16]]))

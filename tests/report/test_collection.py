@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from qam_torch.report.collection import Collection, collect
 from qam_torch.report.evaluations import STEP, members_of
+from qam_torch.report.settings import cell_of, labels
 from qam_torch.training.fit import RunResult
 from qam_torch.types import QamError
 from tests.helpers.made_up_runs import make_run
@@ -319,3 +321,14 @@ def test_a_sweep_tells_why_its_runs_failed_and_which_left_nothing(tmp_path: Path
     assert statuses(found)[cut.name][1] == "planned: 100,000 updates; failed in its sweep: its process was killed"
     assert statuses(found)[good.name] == ("finished", "")
     assert [(one.what, one.why) for one in found.missing] == [("run seed=2", "failed: no data")]
+
+
+def test_runs_with_another_class_are_labelled_by_its_name(tmp_path: Path) -> None:
+    ancestral = ("algo/discretization=ancestral", "algo.solver=midpoint")
+    for overrides in ((), ancestral):
+        make_run(tmp_path, overrides=overrides, seeds=(1,))
+    cells = {cell_of(yaml.safe_load(path.read_text()), {}): {"default"} for path in tmp_path.rglob("config.yaml")}
+    assert sorted(labels(cells).values()) == [
+        "qam, discretization=AncestralDiscretization, solver=midpoint, spread=1",
+        "qam, discretization=ShiftedDiscretization, solver=euler",
+    ]

@@ -59,17 +59,19 @@ def test_an_earlier_checkpoint_starts_an_online_phase(number: int, tiny_fit: Fit
 
 @pytest.mark.slow
 def test_a_run_of_before_an_argument_was_added_continues(tiny_fit: Fit, tmp_path: Path) -> None:
-    words = ("offline_steps=20", "logger=csv", "resume=auto", "algo.flow_steps=4")
-    tiny_fit(tmp_path / "run", *words[:2], words[3])
+    words = ("logger=csv", "algo.flow_steps=4")
+    tiny_fit(tmp_path / "run", *words, "offline_steps=20")
     path = tmp_path / "run" / "checkpoints" / "last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     for name in ("solver", "discretization"):
         del checkpoint[SECTION]["arguments"][name]
     torch.save(checkpoint, path)
     (tmp_path / "run" / "summary.json").unlink()
+    words = (*words, "offline_steps=30", "resume=auto")
     with pytest.raises(QamError, match=r"has solver=euler but this run solver=midpoint"):
         tiny_fit(tmp_path / "run", *words, "algo.solver=midpoint")
-    assert tiny_fit(tmp_path / "run", *words).summary["offline_steps"] == 20
+    continued = tiny_fit(tmp_path / "run", *words)
+    assert continued.resumed and continued.summary["offline_steps"] == 30
 
 
 def test_others_are_refused_in_one_sentence(tmp_path: Path) -> None:

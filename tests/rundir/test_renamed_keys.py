@@ -10,7 +10,9 @@ from omegaconf import OmegaConf
 
 from qam_torch.config.composition import compose
 from qam_torch.report.settings import cell_of
+from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.renamed_keys import RENAMED_KEYS, RENAMED_VALUES, with_current_keys
+from qam_torch.training.finished_run import finished_run
 from qam_torch.types import QamError
 from tests.helpers.runs import Fit
 
@@ -64,6 +66,20 @@ def test_a_finished_run_of_an_earlier_version_is_recognized(tiny_fit: Fit, tmp_p
     assert tiny_fit(tmp_path / "run", "offline_steps=10", "logger=csv", "resume=auto").algorithm is None
     with pytest.raises(QamError, match="has data.fraction=1.0 but this run data.fraction=0.5"):
         tiny_fit(tmp_path / "run", "offline_steps=10", "logger=csv", "resume=auto", "data.fraction=0.5")
+
+
+@pytest.mark.parametrize("own", [{"flow_steps": 5}, {"clip_adj": True}, {"flow_steps": 5, "solver": "rk4"}])
+def test_a_finished_run_of_a_custom_method_with_a_key_of_that_name_is_recognized(
+    own: dict[str, Any], tmp_path: Path
+) -> None:
+    steps = {"offline_steps": 10, "online_steps": 0, "init_from": None}
+    config = {"algo": own, **steps, "resume": "auto", "skip_completed": False}
+    OmegaConf.save(config, tmp_path / "config.yaml")
+    (tmp_path / "summary.json").write_text('{"updates": 10}')
+    assert finished_run(RunPaths(tmp_path), config) == {"updates": 10}
+    other = {**config, "algo": {**own, "flow_steps": 6}}
+    with pytest.raises(QamError, match=r"this run algo\.flow_steps=6"):
+        finished_run(RunPaths(tmp_path), other)
 
 
 def test_a_key_of_an_earlier_version_in_a_custom_config_is_refused(tmp_path: Path) -> None:

@@ -61,6 +61,27 @@ def test_every_key_of_a_method_is_listed_with_its_value(algo: str) -> None:
     assert [name for name in keys if f"| `{name}` |" not in PAGES["algo"]] == []
 
 
+@pytest.mark.parametrize("option", [name for name in OPTIONS if name.startswith("algo/discretization/")])
+def test_every_key_of_an_option_inside_a_group_is_listed_with_its_value(option: str) -> None:
+    inside, _, chosen = option.rpartition("/")
+    prefix = f"{inside.replace('/', '.')}."
+    expected = {
+        name: value
+        for name, value in composed("algo=qam", f"{inside}={chosen}").items()
+        if name.startswith(prefix) and not name.endswith("._target_")
+    }
+    keys = keys_of(option)
+    assert {name: yaml.safe_load(key.value) for name, key in keys.items()} == expected
+    assert [name for name in keys if f"| `{name}` |" not in PAGES["algo"]] == []
+    assert f"## {inside}={chosen} {{ #{option.replace('/', '-')} }}" in PAGES["algo"]
+
+
+def test_a_choice_inside_a_group_is_written_as_on_the_command_line_with_its_meaning() -> None:
+    (choice,) = OPTIONS["algo/qam"].choices
+    assert (choice.name, choice.value) == ("algo/discretization", "shifted")
+    assert "Selects `algo/discretization=shifted` (discretization of adjoint matching: " in PAGES["algo"]
+
+
 def test_every_key_beside_the_groups_is_reported() -> None:
     own = [name for name in composed() if name.split(".")[0] not in ("algo", "env", "trainer", "logger")]
     assert len(own) > 30

@@ -15,13 +15,11 @@ from qam_torch.algorithms.core.algorithm import LossTerm
 from qam_torch.algorithms.core.fine_tuned import FineTunedFlow
 from qam_torch.algorithms.core.lookup import instantiate_class
 from qam_torch.algorithms.core.mixins import EditMixin, OneStepMixin
-from qam_torch.flows import Discretization
+from qam_torch.flows.discretization import PAPER, Discretization
 from qam_torch.objectives import AdjointTargets, adjoint_matching, matching_targets
 from qam_torch.types import Batch, Noise
 
 __all__ = ["QAM", "QAME", "QAMF"]
-
-_PAPER = {"_target_": "qam_torch.flows.ShiftedDiscretization"}
 
 
 class QAM(FineTunedFlow):
@@ -47,7 +45,9 @@ class QAM(FineTunedFlow):
     ) -> None:
         super().__init__(**fine_tuned)
         self.clip_adj, self.use_target_grad = clip_adj, use_target_grad
-        self.discretization: Discretization = instantiate_class(discretization or _PAPER, "algo.discretization")
+        self.discretization: Discretization = PAPER
+        if discretization is not None:
+            self.discretization = instantiate_class(discretization, "algo.discretization", Discretization)
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss of f_beta + adjoint-matching loss of f_theta."""

@@ -18,7 +18,7 @@ from qam_torch.flows import euler_step, interpolate, reverse_flow, reverse_path
 from qam_torch.networks import TimeConditionedCritics
 from qam_torch.objectives import chunk_matching_loss, expectile_td_loss, flow_step_value_loss, pessimistic_value
 from qam_torch.scopes import scope
-from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, Velocity, require
+from qam_torch.types import WINDOW_RULES, Batch, Draw, Noise, QamError, Velocity, require
 
 __all__ = ["RQL"]
 
@@ -35,7 +35,10 @@ class RQL(FlowActorCritic):
         kappa: expectile of the critics' loss, in (0, 1); or one per member.
         ema: decay of the flow's Polyak average, in [0, 1); or one per member.
         windows: rule that makes batches from data, one of `types.WINDOW_RULES`.
-        **flow: see `FlowActorCritic`.
+        **flow: see `FlowActorCritic`; solver must be "euler", whose steps the critics learn.
+
+    Raises:
+        QamError: another solver than "euler".
 
     Source: Oberai, Park & Levine 2026, with the choices of the authors' code where it differs from the paper.
     """
@@ -55,6 +58,11 @@ class RQL(FlowActorCritic):
     ) -> None:
         require("windows", windows in WINDOW_RULES, windows, " or ".join(WINDOW_RULES))
         super().__init__(**flow)
+        if self.solver != "euler":
+            raise QamError(
+                f"algo.solver={self.solver} cannot be used with RQL, whose critics learn values of Euler steps: "
+                "give algo.solver=euler"
+            )
         self.windows = windows
         self.set_member_value("bc_alpha", bc_alpha, NON_NEGATIVE)
         self.set_member_value("kappa", kappa, OPEN_UNIT)

@@ -17,7 +17,14 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from qam_torch.config import resolvers  # noqa: F401 (registers them)
-from qam_torch.config.groups import GROUPS, SEARCH_PATH, check_groups, config_directory, with_config_directory
+from qam_torch.config.groups import (
+    GROUPS,
+    SEARCH_PATH,
+    check_groups,
+    config_directory,
+    options_with,
+    with_config_directory,
+)
 from qam_torch.config.literals import with_literals
 from qam_torch.config.overrides import (
     as_given,
@@ -127,7 +134,17 @@ def _explained(error: Exception, words: Sequence[str]) -> QamError:
     if match is None:
         return QamError(f"cannot compose the configuration ({as_given(first_line(error))}): see `qam-train --help`")
     groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
-    return _unknown_key(match[1], _keys(_composed(groups)))
+    try:
+        config = _composed(groups)
+    except HydraException:  # one of them is of a group inside an option that is not chosen, such as algo/discretization
+        config = _composed([word for word in groups if "/" not in word.partition("=")[0]])
+    key = match[1]
+    if key in GROUPS and "/" in key:
+        outer, _, inner = key.partition("/")
+        having = " or ".join(options_with(outer, inner, words))
+        return QamError(f"{outer}={config.algo_name} has no {key}: leave it out, or use {outer}={having}")
+    inside = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))  # of data={x:1}
+    return _unknown_key(inside[1] if inside else key, _keys(config))
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> QamError:

@@ -14,7 +14,15 @@ from qam_torch.config.hydra_internals import ConfigRepository, create_config_sea
 from qam_torch.config.literals import quoted
 from qam_torch.types import QamError
 
-__all__ = ["GROUPS", "SEARCH_PATH", "check_groups", "config_directory", "options_of", "with_config_directory"]
+__all__ = [
+    "GROUPS",
+    "SEARCH_PATH",
+    "check_groups",
+    "config_directory",
+    "options_of",
+    "options_with",
+    "with_config_directory",
+]
 
 GROUPS = ("algo", "algo/discretization", "env", "trainer", "logger", "callbacks", "experiment")
 
@@ -43,6 +51,20 @@ def with_config_directory(overrides: Sequence[str], directory: str | os.PathLike
 def options_of(group: str, overrides: Sequence[str] = ()) -> list[str]:
     """The names a group can take, those in the places that the overrides add among them."""
     return _repository(overrides).get_group_options(group)
+
+
+def options_with(group: str, inner: str, overrides: Sequence[str] = ()) -> list[str]:
+    """The options of a group that choose one of a group inside it: those of algo that have algo/discretization."""
+    repository = _repository(overrides)
+
+    def chooses(path: str) -> bool:
+        config = repository.load_config(path)
+        return config is not None and any(
+            getattr(default, "group", None) == inner or chooses(f"{group}/{getattr(default, 'path', '_self_')}")
+            for default in config.defaults_list or ()
+        )
+
+    return [name for name in repository.get_group_options(group) if chooses(f"{group}/{name}")]
 
 
 def check_groups(overrides: Sequence[str]) -> None:

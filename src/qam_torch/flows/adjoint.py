@@ -70,13 +70,15 @@ def path_pullbacks(velocity: Velocity, xs: Tensor, ts: Tensor, times: Sequence[f
 
     Args:
         velocity: v(x, t).
-        xs: (N, ..., D).
+        xs: (N, ..., D); N >= 0.
         ts: (N, 1, ..., 1) in [0, 1], the nodes' times.
         times: the same times as Python floats.
 
     Returns:
         N functions (..., D) -> (..., D).
     """
+    if len(xs) == 0:
+        return []
     if isinstance(velocity, Linearizable):
         return velocity.linearize(xs, ts)
     return [_pullback(velocity, x, t) for x, t in zip(xs, times, strict=True)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from torch import Tensor
 
@@ -10,30 +10,30 @@ from qam_torch.flows.adjoint import lean_adjoint
 from qam_torch.flows.ancestral import ancestral_adjoints, ancestral_matching_loss, sample_ancestral
 from qam_torch.flows.matching import adjoint_matching_loss, node_sigmas
 from qam_torch.flows.memoryless import MemorylessPath, sample_memoryless
-from qam_torch.types import Velocity, require
+from qam_torch.types import Velocity, is_number, require
 
-__all__ = ["AncestralDiscretization", "Discretization", "ShiftedDiscretization"]
+__all__ = ["PAPER", "AncestralDiscretization", "Discretization", "ShiftedDiscretization"]
 
 
-class Discretization(Protocol):
+class Discretization(ABC):
     """Path, adjoint and loss at the nodes 0, 1/T, ..., 1 - 1/T."""
 
+    @abstractmethod
     def sample(
         self, velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int
     ) -> MemorylessPath:
         """Sample a path of the fine-tuned flow; arguments as in `sample_memoryless`."""
-        ...
 
+    @abstractmethod
     def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
         """Lean adjoint used in the loss of each node; arguments and shape as in `lean_adjoint`."""
-        ...
 
+    @abstractmethod
     def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
         """Regress f_theta - f_beta at the nodes (T, ..., B, D) onto the adjoints (T, ..., B, D) -> (...)."""
-        ...
 
 
-class ShiftedDiscretization:
+class ShiftedDiscretization(Discretization):
     """Euler-Maruyama steps, and a noise schedule that is shifted by one step.
 
     Source: Li & Levine 2026.
@@ -54,18 +54,18 @@ class ShiftedDiscretization:
         return adjoint_matching_loss(correction, adjoints, node_sigmas(len(correction), correction))
 
 
-class AncestralDiscretization:
+class AncestralDiscretization(Discretization):
     """Exact conditional steps of the memoryless process, without a shift in time.
 
     Args:
         spread: standard deviation of the data that the steps assume; > 0, see `ancestral_step`.
 
     Raises:
-        QamError: spread is not positive.
+        QamError: spread is not a finite number > 0.
     """
 
     def __init__(self, spread: float = 1.0) -> None:
-        require("algo.discretization.spread", spread > 0, spread, "a number > 0")
+        require("algo.discretization.spread", is_number(spread) and spread > 0, spread, "a finite number > 0")
         self.spread = spread
 
     def sample(
@@ -81,3 +81,7 @@ class AncestralDiscretization:
     def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
         """See `ancestral_matching_loss`."""
         return ancestral_matching_loss(correction, adjoints, self.spread)
+
+
+PAPER: Discretization = ShiftedDiscretization()
+"""The discretization of Li & Levine 2026."""

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from qam_torch.flows import Discretization, ShiftedDiscretization, terminal_adjoint
+from qam_torch.flows import terminal_adjoint
+from qam_torch.flows.discretization import PAPER, Discretization
 from qam_torch.scopes import scope
 from qam_torch.types import Metrics, Velocity
 
 __all__ = ["AdjointTargets", "adjoint_matching", "matching_targets"]
-
-
-PAPER = ShiftedDiscretization()
 
 
 class AdjointTargets(NamedTuple):

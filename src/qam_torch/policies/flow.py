@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from qam_torch.flows import sample_flow
-from qam_torch.types import Draw, Noise, Velocity, require
+from qam_torch.types import Draw, Noise, QamError, Velocity, require
 
 __all__ = ["ConditionalVelocity", "FlowPolicy", "GuidedField", "sum_of_fields"]
 
@@ -72,10 +72,12 @@ class FlowPolicy:
     """
 
     def __init__(self, field: ConditionalVelocity, action_dim: int, flow_steps: int, solver: str = "euler") -> None:
-        require("solver", solver in EVALS_PER_STEP, solver, " or ".join(EVALS_PER_STEP))
-        fits = flow_steps % EVALS_PER_STEP[solver] == 0
-        expected = f"an even number for solver={solver}, which evaluates the flow twice per step"
-        require("flow_steps", fits, flow_steps, expected)
+        require("algo.solver", solver in list(EVALS_PER_STEP), solver, " or ".join(EVALS_PER_STEP))
+        if flow_steps % EVALS_PER_STEP[solver] != 0:
+            raise QamError(
+                f"algo.solver={solver} evaluates the flow twice per step, but algo.flow_steps={flow_steps} is odd: "
+                f"give an even number, e.g. algo.flow_steps={flow_steps + 1}"
+            )
         self.field, self.action_dim, self.flow_steps, self.solver = field, action_dim, flow_steps, solver
         self.differentiates = getattr(field, "differentiates", False)
 

@@ -111,7 +111,8 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
         experiments: cell -> experiment=NAME of its runs.
 
     Returns:
-        Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs.
+        Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs. A class is
+        the value of the key that it is below, as in "qam, discretization=AncestralDiscretization".
     """
     names = {cell: " + ".join(sorted(found)) for cell, found in experiments.items()}
     families: dict[tuple[str, str], set[str]] = {}
@@ -129,7 +130,7 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
     if len(cells) == 1:
         return {cells[0]: base}
     keys = differing_settings(cells)
-    short = {key: key.rpartition(".")[2] for key in keys}
+    short = {key: key.removesuffix("._target_").rpartition(".")[2] for key in keys}
     names = {key: short[key] if list(short.values()).count(short[key]) == 1 else key for key in keys}
     tables = [dict(cell.settings) for cell in cells]
     if len(keys) <= MOST_IN_A_LABEL:
@@ -142,7 +143,12 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
     return found
 
 
+def _in_label(key: str, value: Any) -> str:
+    """A value in a label; of a class, which the configuration has with its module, the name alone."""
+    return str(value).rpartition(".")[2] if key.endswith("._target_") else format_value(value)
+
+
 def _joined(base: str, settings: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    changes = [f"{name}={format_value(settings[key])}" for key, name in names.items() if key in settings]
+    changes = [f"{name}={_in_label(key, settings[key])}" for key, name in names.items() if key in settings]
     more = ["…"] if len(changes) > MOST_IN_A_LABEL else []
     return ", ".join([base, *changes[:MOST_IN_A_LABEL], *more])

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from qam_torch.rundir.paths import RunPaths
+from qam_torch.rundir.renamed_keys import ADDED_KEYS
 from qam_torch.types import QamError
 
 __all__ = ["FORMAT", "SECTION", "checkpoint_path", "read_checkpoint", "require_same_run"]
@@ -25,7 +26,9 @@ RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"
 ADDED = (("run", "normalize", "none"),)
 """(Part of the section, name, value of all earlier checkpoints) of entries that were added within format 1."""
 
-ADDED_ARGUMENTS = {"solver": "euler", "discretization": {"_target_": "qam_torch.flows.ShiftedDiscretization"}}
+ADDED_ARGUMENTS = {
+    key.removeprefix("algo."): value for key, (_, value) in ADDED_KEYS.items() if key.startswith("algo.")
+}
 """Argument of a method that earlier checkpoints do not have -> the value that they used."""
 
 KEYS = {"dtype": "precision", "fraction": "data.fraction", "normalize": "data.normalize"}

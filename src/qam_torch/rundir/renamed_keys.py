@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["RENAMED_KEYS", "RENAMED_VALUES", "with_current_keys"]
+__all__ = ["ADDED_KEYS", "RENAMED_KEYS", "RENAMED_VALUES", "with_current_keys"]
 
 RENAMED_KEYS = {
     "updates": "offline_steps",

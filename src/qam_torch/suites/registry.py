@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from qam_torch.suites.hdf5 import Hdf5
 from qam_torch.suites.minari import Minari
 from qam_torch.suites.npz import Npz
 from qam_torch.suites.ogbench import OGBench
+from qam_torch.system.imports import imported
 from qam_torch.types import QamError
 
 __all__ = ["load_data", "suite_named", "suite_of"]
@@ -30,26 +30,19 @@ def suite_named(source: Any) -> Suite:
     Raises:
         QamError: there is none of this name, or the class cannot be imported or lacks a method.
     """
-    if source in _SUITES:
+    if isinstance(source, str) and source in _SUITES:
         return _SUITES[source]
     if not isinstance(source, str) or "." not in source:
         raise QamError(
             f"env.source={source} is out of range: expected {', '.join(_SUITES)}, or the path of a class such as "
             "my_module.MySuite"
         )
-    return _imported(source)
+    return _suite_at(source)
 
 
 @functools.cache
-def _imported(path: str) -> Suite:
-    module, _, name = path.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise QamError(
-            f"env.source={path} cannot be found ({error}): run the command in the directory of its module, or install "
-            "its package"
-        ) from None
+def _suite_at(path: str) -> Suite:
+    kind = imported(path, f"env.source={path}")
     missing = [method for method in ("check", "load", "make", "title") if not callable(getattr(kind, method, None))]
     if missing or not isinstance(kind, type):
         raise QamError(f"env.source={path} is not a suite: expected a class with the methods check, load, make, title")

@@ -45,7 +45,7 @@ def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] |
     shorter = summary.get("offline_steps", summary["updates"]) < values["offline_steps"]
     if (shorter and values["init_from"] is None) or summary.get("online_steps", 0) < values["online_steps"]:
         return None
-    for name, old, new in _differences(before, values):
+    for name, old, new in _differences(before, with_current_keys(values)):
         raise QamError(
             f"the finished run in '{paths.directory}' has {name}={old} but this run {name}={new}: give the same "
             "settings, or another run_dir, or resume=false"

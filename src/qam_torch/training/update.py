@@ -39,7 +39,7 @@ class UpdateSettings:
 
     def __post_init__(self) -> None:
         require("batch_size", is_integer(self.batch_size, 1), self.batch_size, "an integer >= 1")
-        require("precision", self.precision in PRECISIONS, self.precision, ", ".join(PRECISIONS))
+        require("precision", self.precision in list(PRECISIONS), self.precision, ", ".join(PRECISIONS))
         require("compile", self.compile in (True, False, "auto"), self.compile, "true, false or auto")
         require("capture", self.capture in (True, False, "auto"), self.capture, "true, false or auto")
         threads = self.num_threads

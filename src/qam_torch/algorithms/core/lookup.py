@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from qam_torch.types import QamError
+from qam_torch.system.imports import imported
+from qam_torch.types import QamError, require
 
 if TYPE_CHECKING:
     from qam_torch.algorithms.core.algorithm import Algorithm
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["method_name", "find_method", "instantiate_class"]
 
 _LIBRARY = "qam_torch.algorithms"
+
+Object = TypeVar("Object")
 
 
 def method_name(kind: type[Algorithm]) -> str:
@@ -37,38 +40,39 @@ def find_method(name: str, described_as: str) -> type[Algorithm]:
     """
     from qam_torch.algorithms.core.algorithm import Algorithm
 
-    module, _, leaf = name.rpartition(".")
-    try:
-        kind = getattr(importlib.import_module(module or _LIBRARY), leaf)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise QamError(
-            f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
-            "its package"
-        ) from None
+    kind = imported(name if "." in name else f"{_LIBRARY}.{name}", described_as)
     if not (isinstance(kind, type) and issubclass(kind, Algorithm)):
         raise QamError(f"{described_as} is not a method: expected a subclass of qam_torch.algorithms.Algorithm")
     return kind
 
 
-def instantiate_class(description: Mapping[str, Any], described_as: str) -> Any:
+def instantiate_class(description: Any, key: str, base: type[Object]) -> Object:
     """Make the object that a configuration or a checkpoint describes.
+
+    Nothing is called before it is known to be a class of the expected kind, because a checkpoint may be from anyone.
 
     Args:
         description: its class as `_target_`, and the constructor's arguments.
-        described_as: how an error message refers to it, e.g. "algo.discretization".
+        key: of the configuration, e.g. "algo.discretization".
+        base: the class of which it must be a subclass.
 
     Raises:
-        QamError: the class cannot be imported, or its constructor does not take the arguments.
+        QamError: the description is not of that form, the class cannot be imported or is not a subclass, or its
+            constructor does not take the arguments.
     """
+    group, option = key.replace(".", "/"), description if isinstance(description, str) else "NAME"
+    described = isinstance(description, Mapping) and isinstance(description.get("_target_"), str)
+    require(key, described, description, f"keys with a _target_; {group}={option} chooses a config")
     arguments = dict(description)
-    target = str(arguments.pop("_target_", ""))
-    module, _, leaf = target.rpartition(".")
+    target = arguments.pop("_target_")
+    kind = imported(target, f"{key}._target_={target}")
+    if not (isinstance(kind, type) and issubclass(kind, base)):
+        raise QamError(f"{key}._target_={target} is not a subclass of {base.__name__}: give one, or {group}=NAME")
     try:
-        return getattr(importlib.import_module(module), leaf)(**arguments)
+        return kind(**arguments)
     except QamError:
         raise
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except (TypeError, ValueError) as error:
         raise QamError(
-            f"{described_as} of class {target} cannot be created ({error}): expected an importable class "
-            "and arguments of its constructor"
+            f"{key} of class {target} cannot be created ({error}): give the arguments of its constructor"
         ) from None

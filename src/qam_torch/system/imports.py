@@ -1,0 +1,30 @@
+"""Classes and functions by the path that a configuration or a checkpoint gives."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from qam_torch.types import QamError
+
+__all__ = ["imported"]
+
+
+def imported(path: str, described_as: str) -> Any:
+    """Import what a path leads to.
+
+    Args:
+        path: such as "my_module.MyClass".
+        described_as: how an error message refers to it.
+
+    Raises:
+        QamError: the path leads to nothing, or its module cannot be imported.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # TypeError: a path that begins with a dot
+        raise QamError(
+            f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
+            "its package"
+        ) from None
