@@ -130,7 +130,7 @@ def test_a_solver_evaluates_the_flow_flow_steps_times(
         ({"discretization": {}}, "algo.discretization={} is out of range: expected keys with a _target_"),
         (
             {"discretization": {"_target_": "qam_torch.flows.Discretization"}},
-            "algo.discretization of class qam_torch.flows.Discretization cannot be made",
+            "algo.discretization of class qam_torch.flows.Discretization cannot be created",
         ),
     ],
 )
