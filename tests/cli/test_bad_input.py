@@ -30,7 +30,7 @@ MISTAKES = {
     "algo.inv_temp=abc": "algo.inv_temp=abc is out of range",
     "algo.inv_temp=.nan": "algo.inv_temp=",
     "algo.inv_temp=[1,2]": "inv_temp=[1, 2] is out of range: expected one number, or one for each of 1 members",
-    "algo=fql algo/discretization=ancestral": "algo=fql has no algo/discretization: leave it out, or use algo=qam or qam_e",
+    "algo=fql algo/discretization=ancestral": "algo=fql has no algo/discretization: leave it out, or use algo=qam or",
     "algo=fql algo/discretization=ancestral x/y=1": "algo=fql has no algo/discretization",
     "algo/discretization=nothing": "unknown algo/discretization 'nothing': expected one of ancestral, shifted",
     "algo/discretization=ancestral algo.discretization.sprd=1": "did you mean algo.discretization.spread?",
