@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrams import arrow, box, card, save, write
+from diagrams import arrow, box, card, digest, save, write
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
@@ -68,8 +68,15 @@ def main() -> None:
         axes.add_patch(Rectangle((start + 1, y), 5 * CELL - 2, HIGH, fc=color, alpha=0.25, ec="none"))
         write(axes, start + 2.5 * CELL + (0 if first == 2 else 44), y + HIGH / 2, text, 10)
         write(axes, start - 6, y + HIGH / 2, "window", 10, align="right")
-    write(axes, 14, 12, "A window that crosses the end is removed from the losses.", 10, align="left")
-    save(figure, "chunk")
+    write(
+        axes,
+        14,
+        12,
+        "Across the end a window has weight 0 in the losses of critic and behavior flow.",
+        10,
+        align="left",
+    )
+    save(figure, "chunk", digest(__file__))
 
 
 if __name__ == "__main__":

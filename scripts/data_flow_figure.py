@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrams import arrow, box, card, save, write
+from diagrams import arrow, box, card, digest, save, write
 
 from qam_torch.plotting.style import BLUE, GREEN, INK, VERMILION
 
@@ -69,7 +69,7 @@ def main() -> None:
     write(
         axes, 22, 12, "Each of the three losses moves its own network only. A bar is a Polyak copy.", 9.5, align="left"
     )
-    save(figure, "data_flow")
+    save(figure, "data_flow", digest(__file__))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ point, and a diagram is 432 points wide: a font of 9.5 points can still be read 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -91,8 +92,19 @@ def arrow(
             axes.add_patch(FancyArrowPatch(start, end, color=color, lw=width, ls=style, **options))
 
 
-def save(figure: Figure, name: str, description: str | None = None) -> None:
-    """Write docs/images/NAME.svg, the same bytes each time for the same version of matplotlib."""
+def digest(script: str) -> str:
+    """SHA-256 of a script's text: the description of a diagram that is drawn from nothing else."""
+    return hashlib.sha256(Path(script).read_bytes()).hexdigest()
+
+
+def save(figure: Figure, name: str, description: str) -> None:
+    """Write docs/images/NAME.svg, the same bytes each time for the same version of matplotlib.
+
+    Args:
+        figure: from `card`.
+        name: of the file.
+        description: what the diagram was drawn from; a test compares it with the present source.
+    """
     with matplotlib.rc_context(FILE_STYLE):
         metadata = {"Date": None, "Creator": None, "Description": description}
         figure.savefig(IMAGES / f"{name}.svg", transparent=True, metadata=metadata)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrams import box, card, save, write
+from diagrams import box, card, digest, save, write
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
@@ -52,7 +52,7 @@ def main() -> None:
     frame(axes, (220, 12, 422, 102), "No flow", "#777777")
     box(axes, (230, 22, 316, 76), "ReBRAC", ["deterministic", "policy"], size=10)
     box(axes, (326, 22, 412, 76), "RLPD", ["Gaussian", "policy"], size=10)
-    save(figure, "methods")
+    save(figure, "methods", digest(__file__))
 
 
 if __name__ == "__main__":

@@ -1,26 +1,34 @@
 """The figure of a population's time: python scripts/population_figure.py
 
-Reads docs/images/population_time.csv, the table of docs/performance.md, and writes docs/images/population_time.svg.
+Reads the table of docs/performance.md, and writes docs/images/population_time.svg.
 """
 
 from __future__ import annotations
 
-import csv
+import json
+import re
 
 from diagrams import IMAGES, WIDTH, card, save
 
 from qam_torch.plotting.style import BLUE, INK, VERMILION, styled
 
 
+def times() -> dict[str, dict[str, float]]:
+    """Size -> number of members -> milliseconds per update, as in the table."""
+    text = (IMAGES.parent / "performance.md").read_text(encoding="utf-8")
+    head, _, *rows = text.partition("## Populations\n")[2].partition("| size |")[2].split("\n\n")[0].splitlines()
+    members = re.findall(r"P = (\d+)", head)
+    cells = {row.split("`")[1]: re.findall(r"([\d.]+) ms", row) for row in rows}
+    return {size: dict(zip(members, map(float, found), strict=True)) for size, found in cells.items()}
+
+
 @styled
 def main() -> None:
     """Draw the figure."""
-    with (IMAGES / "population_time.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    height = 230
+    found, height = times(), 230
     figure, _ = card(height)
     for index, size in enumerate(("small", "medium")):
-        time = {int(row["members"]): float(row["milliseconds"]) for row in rows if row["size"] == size}
+        time = {int(members): milliseconds for members, milliseconds in found[size].items()}
         left = 52 + 205 * index
         axes = figure.add_axes((left / WIDTH, 44 / height, 155 / WIDTH, 146 / height))
         places = range(len(time))
@@ -38,7 +46,7 @@ def main() -> None:
         if index == 0:
             axes.set_ylabel("ms per update of all members")
             figure.legend(*axes.get_legend_handles_labels(), loc="upper center", ncols=2, bbox_to_anchor=(0.5, 0.99))
-    save(figure, "population_time")
+    save(figure, "population_time", json.dumps(found))
 
 
 if __name__ == "__main__":

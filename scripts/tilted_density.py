@@ -224,9 +224,9 @@ def main() -> None:
         print()
     from tilted_figure import draw_figure  # not at the top: importing this study should not need matplotlib
 
-    share = "distance to target {:.0%} of the behaviour flow's"
+    share = "distance to target {:.0%} of the behavior flow's"
     panels = {
-        "Behaviour flow\nsamples of $p_\\beta$": yardstick.draws(problem.base.velocity, steps),
+        "Behavior flow\nsamples of $p_\\beta$": yardstick.draws(problem.base.velocity, steps),
         "Target\ndensity $p_\\beta\\,e^{\\tau Q}$, contours of $Q$": yardstick.exact,
         f"Adjoint matching\n{share.format(matched)}": yardstick.draws(f_theta, steps),
         f"Additive guidance\n{share.format(additive)}": yardstick.draws(guided, steps),

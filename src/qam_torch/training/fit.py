@@ -174,9 +174,8 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         statistics = module.observation_statistics()
         algorithm.normalize(statistics.mean, statistics.std)
         data = data._replace(remarks=(*data.remarks, statistics.remark))
-    data = data._replace(
-        transitions=None
-    )  # online, the replay buffer replaces them; no other reference may keep them in memory
+    # Online, the replay buffer replaces the transitions; no other reference may keep them in memory.
+    data = data._replace(transitions=None)
     episodes, workers = settings.evaluation.eval_episodes, settings.evaluation.eval_workers
     most, own_metrics = settings.evaluation.eval_environments, additions.evaluation_metrics
     pool = held.enter_context(evaluation_pool(make, algorithm.members, episodes, most, workers, own_metrics))
