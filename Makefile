@@ -61,7 +61,7 @@ $(BIN)/python:
 	@echo 'making $(VENV) with $(PYTHON)'
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-# The interpreter is order-only: it is a link, and its date says nothing about what is installed.
+# The interpreter is order-only: it is a link, and its date does not show what is installed.
 $(VENV)/.installed-core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing qam_torch (the first time: a few minutes)'
 	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,:)

@@ -46,7 +46,7 @@ class Command(NamedTuple):
     """The content of a command line.
 
     Attributes:
-        flags: for Hydra, which wants them first.
+        flags: for Hydra, which requires them first.
         overrides: for Hydra.
         sweep: the configuration of the first run of a sweep; None where there is only one run, or none.
         runs: the overrides of each run of a sweep; None where the sweeper decides as it goes.

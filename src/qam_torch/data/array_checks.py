@@ -41,7 +41,7 @@ class ArraySpec(NamedTuple):
 
 
 Layout = Mapping[str, ArraySpec]
-"""Name -> specification, of all arrays that a format knows."""
+"""Name -> specification, of all arrays of a format."""
 
 
 class _Described(Protocol):

@@ -32,7 +32,7 @@ class _Mp4:
     def __init__(self, path: Path, fps: float) -> None:
         _import("imageio_ffmpeg", "imageio-ffmpeg")
         imageio = _import("imageio.v2", "imageio")
-        # The codec wants even sizes; 2 instead of imageio's 16 keeps every even size as it is.
+        # The codec requires even sizes; 2 instead of imageio's 16 keeps every even size as it is.
         self._writer = imageio.get_writer(path, format="FFMPEG", fps=fps, macro_block_size=2)
 
     def add(self, frame: np.ndarray) -> None:

@@ -110,7 +110,7 @@ def read_metrics(path: str | Path, training: bool = True) -> dict[str, np.ndarra
         Column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online.
 
     Raises:
-        QamError: the file cannot be read, has no header, or has a cell that is no number.
+        QamError: the file cannot be read, has no header, or has a cell that is not a number.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -26,7 +26,7 @@ class ResumedStart:
         warm: whether the run began from another run's checkpoint, which replaces its offline phase.
 
     Raises:
-        QamError: the checkpoint is damaged, or beyond the steps that the configuration asks for.
+        QamError: the checkpoint is damaged, or beyond the configured steps.
     """
 
     resumed = True

@@ -33,8 +33,8 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     """The trainer of a run.
 
     Args:
-        accelerator: "auto" (a CUDA GPU where there is one, otherwise the CPU), "gpu", "cpu", or another name that
-            Lightning knows.
+        accelerator: "auto" (a CUDA GPU where there is one, otherwise the CPU), "gpu", "cpu", or another name of
+            Lightning.
         devices: 1, or a list of one index.
 
     Raises:
