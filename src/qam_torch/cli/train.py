@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qam_torch.cli.command import run_command
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from qam_torch.config.command_line import Command
 
-__all__ = ["main"]
+__all__ = ["execute", "main"]
 
 
 def main() -> None:
@@ -30,11 +31,24 @@ def main() -> None:
 
 def _main() -> int:
     # Imported here because it takes seconds, in which an interrupt must not end in a traceback.
-    from qam_torch.config.command_line import parse_command_line
     from qam_torch.system.import_path import include_working_directory
 
     include_working_directory()
-    command = parse_command_line(sys.argv[1:], _check)
+    return execute(sys.argv[1:])
+
+
+def execute(words: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        words: of its command line.
+
+    Returns:
+        Exit status: 1 if a run of a sweep failed; a single run raises its error.
+    """
+    from qam_torch.config.command_line import parse_command_line
+
+    command = parse_command_line(words, _check)
     return _run(command) if command.sweep is None else _sweep(command)
 
 

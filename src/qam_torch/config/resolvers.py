@@ -55,10 +55,15 @@ def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
     return _directory_name(",".join(sorted(named.values())))
 
 
-def _per_domain(values: DictConfig, *, _root_: DictConfig, _node_: Node) -> float:
-    """The number among `values` that is for the environment chosen; its dataset of 100 million counts as the same."""
+def _per_domain(values: DictConfig, others: float | None = None, *, _root_: DictConfig, _node_: Node) -> float:
+    """The number among `values` that is for the environment chosen; its dataset of 100 million counts as the same.
+
+    Where there is none it is the number for `others`, if one is given.
+    """
     domain = _root_.env_name.removesuffix("-100m")
     if domain not in values:
+        if others is not None:
+            return others
         key, example = _node_._get_full_key(None), next(iter(values.values()))
         raise QamError(
             f"no {key} was published for env={_root_.env_name}: give one, e.g. {key}={example}, or take one of "

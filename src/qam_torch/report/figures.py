@@ -48,7 +48,7 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
     if len(tasks) == 1:
         panels = []
     panels += [Panel(task, partial(draw, own)) for task, own in sorted(tasks.items(), key=lambda one: one[0])]
-    published = any(group.curve is not None for own in (groups, *tasks.values()) for group in own)
+    published = any(len(_published_points(group)) for own in (groups, *tasks.values()) for group in own)
     legend = [(method, color, False) for method, color in palette.items()]
     legend += [("published", INK, True)] if published else []
     dashed = " Dashed: published results." if published else ""
@@ -129,7 +129,7 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
         axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
         lost = np.isin(x, [sum(step) for step in _incomplete_steps(group)])
         _draw_means(axes, np.array(x), np.array([one.value for one in found]), lost, color)
-        _draw_published(axes, group, steps, color)
+        _draw_published(axes, group, color)
     for change in sorted(changes):
         axes.axvline(change, color=INK, linewidth=0.8, linestyle=":", zorder=1)
     if shaded and changes:
@@ -180,18 +180,22 @@ def _incomplete_steps(group: Group) -> list[Step]:
     return [step for step in group.steps if len(group.scores(step)) < tasks]
 
 
-def _draw_published(axes: Axes, group: Group, steps: Sequence[Step], color: Any) -> None:
-    """The published curve up to the last own step; its online phase only after equally many offline updates.
+def _published_points(group: Group) -> np.ndarray:
+    """Indices of the published curve up to the last own step; its online phase only after equally many offline updates.
 
-    Nothing is drawn for a domain whose tasks were not all run.
+    None for a domain whose tasks were not all run.
     """
     curve = group.curve
     if curve is None or not _whole(group):
-        return
-    begun = {step[0] for step in steps if step[1]}
+        return np.array([], dtype=int)
+    begun = {step[0] for step in group.steps if step[1]}
     kept = (curve.online_steps == 0) | np.isin(curve.offline_updates, list(begun))
-    kept &= curve.steps <= max(map(sum, steps))
-    if kept.any():
+    return np.flatnonzero(kept & (curve.steps <= max(map(sum, group.steps))))
+
+
+def _draw_published(axes: Axes, group: Group, color: Any) -> None:
+    curve, kept = group.curve, _published_points(group)
+    if curve is not None and len(kept):
         style: dict[str, Any] = {"color": color, "linestyle": (0, (4, 2)), "linewidth": 1.2, "zorder": 3}
         axes.plot(curve.steps[kept], curve.success[kept], marker="s", markersize=2.5, markerfacecolor="none", **style)
         axes.fill_between(curve.steps[kept], curve.low[kept], curve.high[kept], color=color, alpha=0.08, linewidth=0)

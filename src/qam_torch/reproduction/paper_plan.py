@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.config.overrides import parsed
-from qam_torch.rundir.result_keys import NEUTRAL, is_in
+from qam_torch.reproduction.arguments import chosen, require_neutral
 from qam_torch.training.settings import RunSettings, read_settings
 from qam_torch.types import QamError
 
@@ -20,6 +20,7 @@ DOMAINS = (
 )  # fmt: skip
 """Domains of Li & Levine 2026, the source of the tasks, seeds and steps below too; RQL's runs have 4 seeds."""
 
+IN = "in the paper"
 TASKS = ("1", "2", "3", "4", "5")
 SEEDS = tuple(10_001 * number for number in range(1, 13))
 ONLINE_STEPS = 500_000
@@ -57,19 +58,17 @@ class Plan(NamedTuple):
         overrides: Sequence[str],
     ) -> Plan:
         """Check the names, among them "all"; raises QamError for anything outside the protocol."""
-        chosen = _chosen("--methods", methods, METHODS)
+        names = chosen("--methods", methods, METHODS, IN)
         left_out = ONLINE_ONLY if offline else OFFLINE_ONLY
         if "all" in methods:
-            chosen = tuple(name for name in chosen if name not in left_out)
-        if offline and set(chosen) & set(ONLINE_ONLY):
+            names = tuple(name for name in names if name not in left_out)
+        if offline and set(names) & set(ONLINE_ONLY):
             raise QamError(f"--methods {','.join(ONLINE_ONLY)} has no offline phase: remove it or --offline")
-        if not offline and set(chosen) & set(OFFLINE_ONLY):
+        if not offline and set(names) & set(OFFLINE_ONLY):
             raise QamError(f"--methods {','.join(OFFLINE_ONLY)} has no published online phase: give --offline")
-        for word in overrides:
-            if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
-                raise QamError(f"{word} changes the published runs: leave it out, or use qam-train")
-        domain, task = _chosen("--domains", domains, DOMAINS), _chosen("--tasks", tasks, TASKS)
-        return cls(chosen, domain, task, offline, tuple(overrides))
+        require_neutral(overrides, "the published runs")
+        domain, task = chosen("--domains", domains, DOMAINS, IN), chosen("--tasks", tasks, TASKS, IN)
+        return cls(names, domain, task, offline, tuple(overrides))
 
     @property
     def runs(self) -> int:
@@ -78,9 +77,9 @@ class Plan(NamedTuple):
 
     def command_overrides(self, launcher: str | None = None) -> list[str]:
         """Overrides for `qam-train -m`; the same command again completes unfinished runs."""
-        chosen = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
+        launched = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
         return [
-            *chosen,
+            *launched,
             *self._common(),
             f"algo={','.join(self.methods)}",
             f"env={','.join(self.domains)}",
@@ -105,11 +104,3 @@ class Plan(NamedTuple):
             *(f"{key}={value}" for key, value in defaults.items() if key not in own),
             *self.neutral,
         ]
-
-
-def _chosen(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
-    names = list(known) if "all" in given else list(given)
-    for name in names:
-        if name not in known:
-            raise QamError(f"{option} {name} is not in the paper: choose from {', '.join(known)}")
-    return tuple(dict.fromkeys(names))

@@ -1,4 +1,4 @@
-"""`qam-reproduce`: what others have published or recorded, made again.
+"""`qam-reproduce`: what others have published or recorded, made again, and a small benchmark.
 
 See `qam-reproduce --help`.
 """
@@ -15,7 +15,7 @@ from qam_torch.cli.command import Parser, run_command
 
 __all__ = ["main"]
 
-VERBS = ("paper", "parity")
+VERBS = ("paper", "parity", "small")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser = Parser(prog="qam-reproduce", description="Reproduce published runs and recorded learning curves.")
+    description = "Reproduce published runs and recorded learning curves, or run a small benchmark."
+    parser = Parser(prog="qam-reproduce", description=description)
     verbs = parser.add_subparsers(required=True, metavar="WHAT", title="see also `qam-reproduce WHAT --help`")
     for verb in VERBS:
         importlib.import_module(f"{__name__}.{verb}").add_parser(verbs)

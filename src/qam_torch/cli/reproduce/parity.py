@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from qam_torch.cli.command import ListOf
-from qam_torch.types import QamError
 
 __all__ = ["add_parser", "run"]
 
@@ -36,27 +35,20 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the runs that are missing, and write the comparison."""
-    from qam_torch.config.overrides import parsed
     from qam_torch.paper.learning_curves import recorded_curves
     from qam_torch.plotting.learning_curves import parity_figure
     from qam_torch.plotting.style import save_figure
+    from qam_torch.reproduction.arguments import chosen, require_neutral
     from qam_torch.reproduction.parity_comparison import table_lines, write_curves
     from qam_torch.reproduction.parity_runs import RUNS
-    from qam_torch.rundir.result_keys import NEUTRAL, is_in
     from qam_torch.system.console import Bars
     from qam_torch.system.files import prepare_directory, write_text
 
-    names = [one.name for one in RUNS]
-    for name in options.runs:
-        if name not in (*names, "all"):
-            raise QamError(f"--runs {name} is not recorded: choose from {', '.join(names)}")
-    for word in options.overrides:
-        if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):
-            raise QamError(f"{word} changes the recorded runs: leave it out, or use qam-train")
+    names = chosen("--runs", options.runs, [one.name for one in RUNS], "recorded")
+    require_neutral(options.overrides, "the recorded runs")
     prepare_directory(options.output, "directory of the comparison", "--output DIR")
-    chosen = [one for one in RUNS if "all" in options.runs or one.name in options.runs]
     pairs = {}
-    for one in chosen:
+    for one in (run for run in RUNS if run.name in names):
         with Bars(" transitions") as bars:
             data = one.data(options.directory.expanduser(), lambda done, total: bars("making data", done, total))
         overrides = one.overrides(data, options.overrides)

@@ -1,0 +1,79 @@
+"""The results of the small benchmark: one table, the learning curves as CSV, and one plot per environment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from qam_torch.report.blocks import Block, Table, Text
+from qam_torch.report.collection import Collection, collect
+from qam_torch.report.data_tables import evaluations, write_csv
+from qam_torch.report.figures import curves, save_panels
+from qam_torch.report.number_format import format_count
+from qam_torch.report.render import markdown
+from qam_torch.report.tables import problems
+from qam_torch.reproduction.small_runs import SmallRun, hours_line
+from qam_torch.system.files import write_text
+from qam_torch.types import QamError
+
+__all__ = ["write_results"]
+
+COLUMNS = ["env", "task", "method", "seed", "step", "success", "return", "length", "diverged"]
+"""Of curves.csv."""
+
+BEHAVIOR = "behavior cloning"
+"""Row of the behavior flow of QAM, evaluated without the critic's influence."""
+
+
+def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
+    """Write table.md, curves.csv and ENVIRONMENT.png of the finished runs.
+
+    Args:
+        runs: of the benchmark, finished or not.
+        output: directory of the files, which exists.
+
+    Returns:
+        The lines of table.md.
+
+    Raises:
+        QamError: no run is finished.
+    """
+    finished = [run for run in runs if run.summary() is not None]
+    if not finished:
+        raise QamError("no run of the benchmark is finished: see the reasons above, the same command continues")
+    collection = collect([run.paths.directory for run in finished])
+    blocks: list[Block] = [_table(runs, collection), Text([hours_line(runs)])]
+    remarks = problems(collection)
+    text = markdown([*blocks, *([remarks] if remarks.rows else [])], pictures="")
+    write_text(output / "table.md", text)
+    write_csv(evaluations(collection)[COLUMNS], output / "curves.csv")
+    for domain, groups in collection.groups.items():
+        save_panels(curves(groups, domain), output / f"{domain}.png")
+    return text.splitlines()
+
+
+def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
+    """One row per method, one column per environment: the mean over seeds, and each seed's success."""
+    scores = {
+        (group.algo, domain): group.scores((runs[0].updates, 0))
+        for domain, groups in collection.groups.items()
+        for group in groups
+    }
+    cells = {place: _cell(*tasks.values()) for place, tasks in scores.items()}
+    for run in runs:
+        behavior = (run.summary() or {}).get("behavior")
+        if behavior is not None:
+            cells[BEHAVIOR, run.environment] = _cell(behavior["success_by_seed"])
+    tasks = {run.environment: run.values["task"] for run in runs}
+    methods = [BEHAVIOR, *dict.fromkeys(run.method for run in runs)]
+    rows = [[method, *(cells.get((method, name), "–") for name in tasks)] for method in methods]
+    columns = ["method", *(f"{name}, task {task}>" for name, task in tasks.items())]
+    return Table(columns, rows, f"Success after {format_count(runs[0].updates)} updates", "small")
+
+
+def _cell(*by_seed: Sequence[float] | np.ndarray) -> str:
+    """The success of each seed as text such as "0.50 (0.40, 0.60)"; of a run's one task."""
+    (success,) = by_seed
+    return f"{np.mean(success):.2f} ({', '.join(f'{one:.2f}' for one in success)})"
