@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from qam_torch.imports import imported
 from qam_torch.suites.base import Request, Suite, TaskData
 from qam_torch.suites.hdf5 import Hdf5
 from qam_torch.suites.minari import Minari
 from qam_torch.suites.npz import Npz
 from qam_torch.suites.ogbench import OGBench
-from qam_torch.system.imports import imported
 from qam_torch.types import QamError
 
 __all__ = ["load_data", "suite_named", "suite_of"]

@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qam_torch.system.imports import imported
+from qam_torch.imports import imported
 from qam_torch.types import QamError, require
 
 if TYPE_CHECKING:
