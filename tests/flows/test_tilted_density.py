@@ -64,7 +64,7 @@ def test_longer_flows_come_closer(gaussian: tuple[Problem, Velocity]) -> None:
 def test_ancestral_steps_and_midpoint_come_closer_than_the_papers_discretization() -> None:
     problem, tuning = gaussian_problem(), Tuning(updates=200, batch_size=256, learning_rate=3e-2)
     f_theta = fine_tune(problem, LinearCorrection(10), 10, tuning, discretization=AncestralDiscretization())
-    assert Yardstick(problem, n=10_000).share(f_theta, 5, "midpoint") < 0.05  # the paper's with Euler's method leaves 0.17
+    assert Yardstick(problem, n=10_000).share(f_theta, 5, "midpoint") < 0.05  # the paper's leaves 0.17
 
 
 @pytest.mark.slow
