@@ -16,8 +16,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES
 from qam_torch.algorithms.core.loss_terms import LossTerm
-from qam_torch.algorithms.core.recording_passes import SIMPLIFICATIONS, call_directly, multiply_in_place
-from qam_torch.algorithms.core.tracing_internals import descriptions_shared
+from qam_torch.algorithms.core.recording_passes import SIMPLIFICATIONS, call_directly, drop_unused, multiply_in_place
+from qam_torch.algorithms.core.tracing_internals import brief_tracing
 from qam_torch.types import Batch, Noise
 
 __all__ = ["Differentiable", "RecordedGradients", "record"]
@@ -35,26 +35,50 @@ def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
 
 
 def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
-    """The function's operations, simplified."""
+    """The function's operations, simplified; not to be called."""
     # In this thread alone: the modes that record are those of a thread, and a GPU's gradients have one of their own.
-    with descriptions_shared(), torch.autograd.set_multithreading_enabled(False):
+    with brief_tracing(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
-    return _rewritten(module, SIMPLIFICATIONS)
+        _rewrite(module, SIMPLIFICATIONS)
+    return module
 
 
-def _finished(module: fx.GraphModule, rewrites: Sequence[Rewrite] = ()) -> fx.GraphModule:
-    """A copy that is rewritten and then made as fast as it can be to call, on the same parameters."""
+def _finished(
+    module: fx.GraphModule, rewrites: Sequence[Rewrite] = (), outputs: Sequence[int] | None = None
+) -> fx.GraphModule:
+    """A copy that is rewritten and then made as fast as it can be to call, on the same parameters.
+
+    Args:
+        module: traced.
+        rewrites: to apply to the copy.
+        outputs: places of the results that it returns, or None for all.
+    """
     graph = fx.Graph()
-    graph.output(graph.graph_copy(module.graph, {}))
-    return _rewritten(fx.GraphModule(module, graph), [*rewrites, multiply_in_place, call_directly])
+    returned: Any = graph.graph_copy(module.graph, {})
+    graph.output(returned if outputs is None else [returned[place] for place in outputs])
+    finished = _Module(module, graph)
+    drop_unused(finished)
+    _rewrite(finished, [*rewrites, multiply_in_place])
+    call_directly(finished)  # last: of such functions torch does not know which of them write to memory
+    finished.is_finished = True
+    finished.recompile()
+    return finished
 
 
-def _rewritten(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> fx.GraphModule:
+class _Module(fx.GraphModule):
+    """A module whose code is not generated while its graph is rewritten, but once it is finished."""
+
+    is_finished = False
+
+    def recompile(self) -> Any:
+        """Generate the code of the present graph."""
+        return super().recompile() if self.is_finished else None
+
+
+def _rewrite(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> None:
     for rewrite in rewrites:
         rewrite(module)
         module.graph.eliminate_dead_code()
-    module.recompile()
-    return module
 
 
 class Differentiable(Protocol):
@@ -76,28 +100,30 @@ class RecordedGradients:
         algorithm: its parameters are read in place at every replay; they must not move to other memory afterwards.
         batch: an example; a replay takes tensors of the same shapes.
         noise: an example; a replay takes tensors of the same shapes.
-        diagnose: record the metrics too, else the losses alone.
+        diagnose: return the metrics too, else the losses alone.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
-        names: list[str] = []
+        self._prepare(_Traced(algorithm, batch, noise, (diagnose,)), diagnose)
 
-        def differentiate(*tensors: Tensor) -> list[Tensor | None]:
-            given = Batch(*tensors[: len(batch)])
-            terms, gradients = algorithm.gradients(given, dict(zip(noise, tensors[len(batch) :], strict=True)))
-            report = algorithm.report(terms, diagnose)
-            names[:] = report
-            return [*gradients, *report.values()]
+    @classmethod
+    def of_both_kinds(cls, algorithm: Differentiable, batch: Batch, noise: Noise) -> dict[bool, RecordedGradients]:
+        """By `diagnose`; the operations are recorded once, which takes nearly all of the time."""
+        traced, both = _Traced(algorithm, batch, noise, (False, True)), {}
+        for diagnose in (False, True):
+            both[diagnose] = cls.__new__(cls)
+            both[diagnose]._prepare(traced, diagnose)
+        return both
 
-        self.traced = _traced(differentiate, [*batch, *noise.values()])
-        self.module = _finished(self.traced)
-        self.run: Callable[..., Any] = self.module.forward
-        self.names, self.draws = names, tuple(noise)
+    def _prepare(self, traced: _Traced, diagnose: bool) -> None:
+        self._traced, self.draws = traced, traced.draws
+        self.names, self._outputs = traced.returned(diagnose)
+        self.rewrite(for_gpu=False)
 
     def rewrite(self, for_gpu: bool) -> None:
         """Compute the same by fewer kernels, see `gpu_passes`, to rounding; or as recorded, bit for bit."""
-        self.module = _finished(self.traced, GPU_PASSES if for_gpu else ())
-        self.run = self.module.forward
+        self.module = _finished(self._traced.module, GPU_PASSES if for_gpu else (), self._outputs)
+        self.run: Callable[..., Any] = self.module.forward
 
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
@@ -114,3 +140,32 @@ class RecordedGradients:
         outputs = self.run(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
+
+
+class _Traced:
+    """Gradients and reports of an algorithm as they are traced.
+
+    Args:
+        algorithm: as for RecordedGradients, like the others.
+        kinds: values of `diagnose` whose reports are traced.
+    """
+
+    def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, kinds: Sequence[bool]) -> None:
+        self.draws, self._places = tuple(noise), {}
+
+        def differentiate(*tensors: Tensor) -> list[Tensor | None]:
+            given = Batch(*tensors[: len(batch)])
+            terms, outputs = algorithm.gradients(given, dict(zip(noise, tensors[len(batch) :], strict=True)))
+            self._gradients, outputs = len(outputs), list(outputs)
+            for diagnose in kinds:
+                report = algorithm.report(terms, diagnose)
+                self._places[diagnose] = {name: len(outputs) + place for place, name in enumerate(report)}
+                outputs += report.values()
+            return outputs
+
+        self.module = _traced(differentiate, [*batch, *noise.values()])
+
+    def returned(self, diagnose: bool) -> tuple[list[str], list[int]]:
+        """Names of what is reported, and the places of all that is returned among the outputs."""
+        places = self._places[diagnose]
+        return list(places), [*range(self._gradients), *places.values()]

@@ -12,6 +12,7 @@ __all__ = [
     "PRODUCTS_WITH_NUMBER",
     "SIMPLIFICATIONS",
     "call_directly",
+    "drop_unused",
     "is_view",
     "multiply_in_place",
     "recorded_value",
@@ -152,6 +153,20 @@ def fold_constants(module: fx.GraphModule) -> None:
             values[constant] = values[node]
             if node in parameters:
                 parameters.add(constant)
+
+
+def drop_unused(module: fx.GraphModule) -> None:
+    """Remove what no result depends on, also where it is written in place, unless an input is written to."""
+    needed: set[fx.Node] = set()
+    for node in reversed(list(module.graph.nodes)):
+        if node.op in ("placeholder", "get_attr"):
+            continue
+        memory = _memory(node)
+        outside = any(one.op in ("placeholder", "get_attr") for one in memory)
+        if node.op == "output" or (outside and not is_view(node.target)) or needed.intersection(memory):
+            needed.update(*map(_memory, node.all_input_nodes), memory)
+        else:
+            module.graph.erase_node(node)
 
 
 SIMPLIFICATIONS = (drop_relabelling, drop_units, drop_kept_dimensions, drop_repeats, fold_constants)
