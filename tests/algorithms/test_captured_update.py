@@ -13,6 +13,7 @@ from torch import Tensor
 
 from qam_torch.algorithms import QAM, Algorithm, LossTerm
 from qam_torch.algorithms.core.fast_update import WARM_UP
+from qam_torch.algorithms.core.signatures import annotations_of
 from qam_torch.types import Batch, Noise, QamError
 from tests.helpers.algorithms import EVERY_METHOD, kind_of, make, make_batch, make_noise
 from tests.helpers.emulated_cuda import Runtime
@@ -59,10 +60,11 @@ class Updates:
 
 
 def both(kind: type[Algorithm], members: int, lost: int | None = None, **options: Any) -> list[Updates]:
-    """The same algorithm, captured and in eager mode."""
+    """The same algorithm, captured and in eager mode; with few flow steps, as each is recorded."""
+    steps = {name: 2 for name in ("flow_steps", "diffusion_steps") if name in annotations_of(kind)}
     pair = []
     for recorded in (True, False):
-        algorithm = make(kind, tuple(range(members)), clip_grad=True, **options)
+        algorithm = make(kind, tuple(range(members)), clip_grad=True, num_qs=2, **steps, **options)
         if lost is not None:
             algorithm.freeze_diverged()
             algorithm.configure_optimizers()

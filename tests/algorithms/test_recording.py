@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 import torch
 from torch import Tensor, fx
 
-from qam_torch.algorithms.core.recording import record
+from qam_torch.algorithms import QAM, QAME
+from qam_torch.algorithms.core import recording
+from qam_torch.algorithms.core.recording import RecordedGradients, record
+from tests.helpers.algorithms import make, make_batch, make_noise
 
 
 def operations(recorded: fx.GraphModule) -> list[str]:
@@ -75,3 +79,28 @@ def test_dimensions_that_are_dropped_at_once_are_not_kept() -> None:
         return [x.sum(0, keepdim=True).view(3), kept.view(2), kept, x.sum(0, keepdim=True).view(3, 1)]
 
     assert same(function, torch.randn(2, 3)).count("view") == 2
+
+
+def test_what_no_result_needs_is_left_out_also_where_it_is_written_in_place() -> None:
+    def function(x: Tensor, given: Tensor) -> list[Tensor]:
+        unused, used = x + 1, x - 1
+        unused.mul_(3)
+        used.view(-1).mul_(5)
+        given.mul_(7)
+        return [used, unused]
+
+    traced = recording._traced(function, [torch.randn(2), torch.randn(2)])
+    recorded = recording._finished(traced, outputs=[0])
+    assert operations(recorded) == ["sub", "mul_", "mul_"]
+    given = torch.ones(2)
+    assert torch.equal(recorded(torch.full((2,), 3.0), given)[0], torch.full((2,), 10.0))
+    assert torch.equal(given, torch.full((2,), 7.0))
+
+
+@pytest.mark.parametrize("kind", [QAM, QAME])
+def test_losses_recorded_together_with_metrics_take_no_operation_more(kind: type) -> None:
+    algorithm = make(kind)
+    example = make_batch(1), {name: draw[0] for name, draw in make_noise(algorithm).items()}
+    for diagnose, together in RecordedGradients.of_both_kinds(algorithm, *example).items():
+        alone = RecordedGradients(algorithm, *example, diagnose)
+        assert operations(together.module) == operations(alone.module) and together.names == alone.names

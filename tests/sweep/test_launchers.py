@@ -122,12 +122,10 @@ def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
     return found
 
 
-@pytest.mark.parametrize(
-    "launched",
-    ["joblib", pytest.param("submitit", marks=pytest.mark.slow), pytest.param("ray", marks=pytest.mark.slow)],
-    indirect=True,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("launched", ["submitit", "ray"], indirect=True)
 def test_every_launcher_runs_what_follows_a_failed_run(launched: list[str], project: Path, started: Started) -> None:
+    """For joblib see the next test."""
     sweep = started("algo=dying,telling", *launched)
     assert sweep.wait(200) == 1, printed(sweep)
     rows = table(project)
@@ -135,7 +133,6 @@ def test_every_launcher_runs_what_follows_a_failed_run(launched: list[str], proj
     assert "its process was killed by SIGKILL" in rows["algo=dying"]["reason"]
 
 
-@pytest.mark.slow
 def test_no_run_takes_the_others_along(project: Path, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip(f"hydra_plugins.{PLUGINS['joblib']}")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7,8")

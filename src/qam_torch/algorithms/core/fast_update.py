@@ -62,6 +62,7 @@ class FastUpdate:
     def __init__(self, capture: str | bool, recorded: bool, device: torch.device) -> None:
         self.demanded, self.recorded = capture is True, recorded
         self.recordings: dict[Key, RecordedGradients] = {}
+        self._unused: dict[Key, RecordedGradients] = {}  # recorded together with another one
         self._graphed: dict[Key, GraphedUpdate] = {}
         self._graphs = cuda_graphs_for(device) if recorded and capture is not False else None
         if not recorded:
@@ -153,7 +154,10 @@ class FastUpdate:
         diagnose = key[0]
         expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
         try:
-            recording = RecordedGradients(algorithm, *_other_numbers(batch, noise), diagnose)
+            recording = self._unused.pop(key, None)
+            if recording is None:
+                both = RecordedGradients.of_both_kinds(algorithm, *_other_numbers(batch, noise))
+                recording, self._unused[not diagnose, key[1]] = both[diagnose], both[not diagnose]
             difference = _difference(UpdateResult(*recording(batch, noise)), expected)
         except QamError:
             raise
@@ -172,6 +176,7 @@ class FastUpdate:
             return expected
         self.recorded, self._graphs = False, None
         self.recordings.clear()
+        self._unused.clear()
         self._graphed.clear()
         self.outcome = f"eager (recording failed: {problem})"
         if self.demanded:

@@ -16,8 +16,13 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from qam_torch.algorithms.core.gpu_passes import GPU_PASSES
 from qam_torch.algorithms.core.loss_terms import LossTerm
-from qam_torch.algorithms.core.recording_passes import SIMPLIFICATIONS, add_products_in_place, use_python_bindings
-from qam_torch.algorithms.core.tracing_internals import shared_fake_mode
+from qam_torch.algorithms.core.recording_passes import (
+    SIMPLIFICATIONS,
+    add_products_in_place,
+    drop_unused,
+    use_python_bindings,
+)
+from qam_torch.algorithms.core.tracing_internals import light_tracing
 from qam_torch.types import Batch, Noise
 
 __all__ = ["Differentiable", "RecordedGradients", "record"]
@@ -36,26 +41,50 @@ def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
 
 
 def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
-    """The function's operations, simplified."""
+    """The function's simplified operations; the module has no code and cannot be called."""
     # In one thread: the recording modes are thread-local, and autograd would use another thread for a GPU.
-    with shared_fake_mode(), torch.autograd.set_multithreading_enabled(False):
+    with light_tracing(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
-    return _rewritten(module, SIMPLIFICATIONS)
+        _rewrite(module, SIMPLIFICATIONS)
+    return module
 
 
-def _finished(module: fx.GraphModule, rewrites: Sequence[Rewrite] = ()) -> fx.GraphModule:
-    """A rewritten copy with low call overhead, which shares the parameters."""
+def _finished(
+    module: fx.GraphModule, rewrites: Sequence[Rewrite] = (), outputs: Sequence[int] | None = None
+) -> fx.GraphModule:
+    """A rewritten copy with low call overhead, which shares the parameters.
+
+    Args:
+        module: traced.
+        rewrites: to apply to the copy.
+        outputs: indices of the results to return, or None for all.
+    """
     graph = fx.Graph()
-    graph.output(graph.graph_copy(module.graph, {}))
-    return _rewritten(fx.GraphModule(module, graph), [*rewrites, add_products_in_place, use_python_bindings])
+    returned: Any = graph.graph_copy(module.graph, {})
+    graph.output(returned if outputs is None else [returned[place] for place in outputs])
+    finished = _Module(module, graph)
+    drop_unused(finished)
+    _rewrite(finished, [*rewrites, add_products_in_place])
+    use_python_bindings(finished)  # last: for these functions torch does not know which write to memory
+    finished.is_finished = True
+    finished.recompile()
+    return finished
 
 
-def _rewritten(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> fx.GraphModule:
+class _Module(fx.GraphModule):
+    """A module whose code is generated only once, when its graph is finished."""
+
+    is_finished = False
+
+    def recompile(self) -> Any:
+        """Generate the code of the present graph."""
+        return super().recompile() if self.is_finished else None
+
+
+def _rewrite(module: fx.GraphModule, rewrites: Sequence[Rewrite]) -> None:
     for rewrite in rewrites:
         rewrite(module)
         module.graph.eliminate_dead_code()
-    module.recompile()
-    return module
 
 
 class Differentiable(Protocol):
@@ -77,28 +106,30 @@ class RecordedGradients:
         algorithm: its parameters are read in place at every replay; they must not move to other memory afterwards.
         batch: an example; a replay takes tensors of the same shapes.
         noise: an example; a replay takes tensors of the same shapes.
-        diagnose: record all metrics, not only the losses.
+        diagnose: return all metrics, not only the losses.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
-        names: list[str] = []
+        self._prepare(_Traced(algorithm, batch, noise, (diagnose,)), diagnose)
 
-        def differentiate(*tensors: Tensor) -> list[Tensor | None]:
-            given = Batch(*tensors[: len(batch)])
-            terms, gradients = algorithm.gradients(given, dict(zip(noise, tensors[len(batch) :], strict=True)))
-            report = algorithm.report(terms, diagnose)
-            names[:] = report
-            return [*gradients, *report.values()]
+    @classmethod
+    def of_both_kinds(cls, algorithm: Differentiable, batch: Batch, noise: Noise) -> dict[bool, RecordedGradients]:
+        """By `diagnose`; the operations are recorded once, which takes nearly all of the time."""
+        traced, both = _Traced(algorithm, batch, noise, (False, True)), {}
+        for diagnose in (False, True):
+            both[diagnose] = cls.__new__(cls)
+            both[diagnose]._prepare(traced, diagnose)
+        return both
 
-        self.traced = _traced(differentiate, [*batch, *noise.values()])
-        self.module = _finished(self.traced)
-        self.run: Callable[..., Any] = self.module.forward
-        self.names, self.draws = names, tuple(noise)
+    def _prepare(self, traced: _Traced, diagnose: bool) -> None:
+        self._traced, self.draws = traced, traced.draws
+        self.names, self._outputs = traced.returned(diagnose)
+        self.rewrite(for_gpu=False)
 
     def rewrite(self, for_gpu: bool) -> None:
         """Use fewer kernels (see `gpu_passes`), equal up to rounding; or replay as recorded."""
-        self.module = _finished(self.traced, GPU_PASSES if for_gpu else ())
-        self.run = self.module.forward
+        self.module = _finished(self._traced.module, GPU_PASSES if for_gpu else (), self._outputs)
+        self.run: Callable[..., Any] = self.module.forward
 
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
@@ -115,3 +146,32 @@ class RecordedGradients:
         outputs = self.run(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
+
+
+class _Traced:
+    """Gradients and reports of an algorithm as they are traced.
+
+    Args:
+        algorithm: as for RecordedGradients, like the others.
+        kinds: values of `diagnose` whose reports are traced.
+    """
+
+    def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, kinds: Sequence[bool]) -> None:
+        self.draws, self._places = tuple(noise), {}
+
+        def differentiate(*tensors: Tensor) -> list[Tensor | None]:
+            given = Batch(*tensors[: len(batch)])
+            terms, outputs = algorithm.gradients(given, dict(zip(noise, tensors[len(batch) :], strict=True)))
+            self._gradients, outputs = len(outputs), list(outputs)
+            for diagnose in kinds:
+                report = algorithm.report(terms, diagnose)
+                self._places[diagnose] = {name: len(outputs) + place for place, name in enumerate(report)}
+                outputs += report.values()
+            return outputs
+
+        self.module = _traced(differentiate, [*batch, *noise.values()])
+
+    def returned(self, diagnose: bool) -> tuple[list[str], list[int]]:
+        """Names of what is reported, and the places of all that is returned among the outputs."""
+        places = self._places[diagnose]
+        return list(places), [*range(self._gradients), *places.values()]

@@ -11,6 +11,7 @@ from torch import Tensor, fx
 __all__ = [
     "PRODUCTS_WITH_NUMBER",
     "SIMPLIFICATIONS",
+    "drop_unused",
     "use_python_bindings",
     "is_view",
     "add_products_in_place",
@@ -152,6 +153,20 @@ def fold_constants(module: fx.GraphModule) -> None:
             values[constant] = values[node]
             if node in parameters:
                 parameters.add(constant)
+
+
+def drop_unused(module: fx.GraphModule) -> None:
+    """Remove operations that no result depends on, also in-place ones, except those that write to an input."""
+    needed: set[fx.Node] = set()
+    for node in reversed(list(module.graph.nodes)):
+        if node.op in ("placeholder", "get_attr"):
+            continue
+        memory = _memory(node)
+        outside = any(one.op in ("placeholder", "get_attr") for one in memory)
+        if node.op == "output" or (outside and not is_view(node.target)) or needed.intersection(memory):
+            needed.update(*map(_memory, node.all_input_nodes), memory)
+        else:
+            module.graph.erase_node(node)
 
 
 SIMPLIFICATIONS = (drop_noops, drop_identities, drop_keepdims, drop_common_subexpressions, fold_constants)
