@@ -7,25 +7,30 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from qam_torch.algorithms import Algorithm
 from qam_torch.cli.reproduce import main
-from qam_torch.config.command_line import parse_command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.reproduction import small_runs
 from qam_torch.reproduction.small_results import write_results
 from qam_torch.reproduction.small_runs import ENVIRONMENTS, METHODS, SmallPlan, SmallRun
 from qam_torch.reproduction.small_tuning import choice_lines, chosen_value, tried_values, write_tuning
+from qam_torch.run import fit
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.sweep.job import SweepJob
+from qam_torch.sweep.record import Outcome, Record, score_of
+from qam_torch.training import summary
 from qam_torch.training.settings import read_settings
 from qam_torch.types import QamError
 from tests.helpers.made_up_runs import EVALUATION
-from tests.helpers.runs import one_sentence
+from tests.helpers.runs import one_sentence, unrecorded
 
 MAZE, CUBE, PUZZLE = ENVIRONMENTS
 KEYS = {
@@ -33,7 +38,7 @@ KEYS = {
     "rebrac": "alpha_actor", "cgql": "inv_temp", "rql": "bc_alpha",
 }  # fmt: skip
 TINY = (
-    "algo.actor_hidden_dims=[8]", "algo.value_hidden_dims=[8]", "batch_size=8", "offline_steps=40", "eval_every=10",
+    "algo.actor_hidden_dims=[8]", "algo.value_hidden_dims=[8]", "batch_size=8", "offline_steps=20", "eval_every=10",
     "eval_episodes=1", "log_every=10", "updates_per_step=10", "data.generate_transitions=2000",
 )  # fmt: skip
 
@@ -57,22 +62,27 @@ def make(run: SmallRun, success: Sequence[Sequence[float]], behavior: Sequence[f
         where = {"step": step, "phase": "offline", "update": step}
         file.write(where, 1.0, {**{name: [value] * len(rates) for name, value in EVALUATION.items()},
                                 "evaluation/success": list(rates)})  # fmt: skip
-    summary: dict[str, Any] = {
+    result: dict[str, Any] = {
         "offline_steps": run.updates, "online_steps": 0, "updates": run.updates, "final": {}, "seeds": list(seeds),
         "wall_seconds": 900.0, "behavior": None if behavior is None else {"success_by_seed": list(behavior)},
     }  # fmt: skip
-    run.paths.summary.write_text(json.dumps(summary))
+    run.paths.summary.write_text(json.dumps(result))
+
+
+@cache
+def every_run(tune: bool) -> list[SmallRun]:
+    """The runs of the benchmark, or those of its tuning."""
+    return plan(tune=tune).runs()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tune", [False, True])
 def test_every_run_composes(tune: bool) -> None:
-    chosen = plan(tune=tune)
-    runs = chosen.runs()
+    runs = every_run(tune)
     assert [(run.environment, run.method) for run in runs] == [(env, algo) for env in ENVIRONMENTS for algo in METHODS]
-    command = parse_command_line(["-m", *chosen.command_overrides()], lambda config: read_settings(config) and None)
-    assert command.runs is not None and len(command.runs) == 24
     for run in runs:
+        settings = read_settings(OmegaConf.create(dict(run.values)))
+        assert settings.method.members == 3 and settings.schedule.offline_steps == run.updates
         algo = run.values["algo"]
         assert (algo["horizon_length"], algo["discount"], algo["actor_hidden_dims"]) == (5, 0.99, [128, 128])
         assert algo["rho"] == (3.0 if run.environment == MAZE else 0.5)
@@ -80,24 +90,20 @@ def test_every_run_composes(tune: bool) -> None:
         assert run.values["compare_behavior"] == (run.method == "qam" and not tune)
         assert run.data == Path.cwd() / "data" / f"{run.environment}-v0.generated-200000-seed0.npz"
         assert (run.values["skip_completed"], run.values["on_divergence"]) == (True, "freeze")
-        if tune:
-            ((key, values),) = run.values["population"].items()
-            assert key == KEYS[run.method] and len(values) == 3 and values == sorted(values)
-            assert (run.values["seeds"], run.values["seed"]) == (None, 0)
-        else:
-            assert run.values["population"] == {} and run.values["seeds"] == [1, 2, 3]
 
 
 @pytest.mark.slow
-def test_a_run_of_the_tuning_differs_from_the_benchmarks_in_its_members_only() -> None:
-    names = ("experiment_name", "run_name", "run_dir", "logger", "seed", "seeds", "population", "compare_behavior")
-    for run, other in zip(plan().runs(), plan(tune=True).runs(), strict=True):
-        ((key, values),) = other.values["population"].items()
-        assert run.values["algo"][key] in values
-        for values_of in (run.values, other.values):
-            values_of["algo"].pop(key)
+def test_the_tuning_differs_in_its_members_only() -> None:
+    names = {"experiment_name", "run_name", "run_dir", "logger", "algo", "seed", "seeds", "population"}
+    for run, other in zip(every_run(False), every_run(True), strict=True):
+        ((key, tried),) = other.values["population"].items()
+        assert key == KEYS[run.method] and len(tried) == 3 and tried == sorted(tried)
+        assert run.values["algo"][key] in tried
+        assert {**run.values["algo"], key: 0} == {**other.values["algo"], key: 0}
         differing = {name for name in run.values if run.values[name] != other.values[name]}
-        assert differing <= set(names)
+        assert differing <= names | ({"compare_behavior"} if run.method == "qam" else set())
+        assert run.values["population"] == {} and other.values["seeds"] is None
+        assert other.values["seed"] not in run.values["seeds"] == [1, 2, 3]
 
 
 def test_the_committed_values_are_those_that_the_tuning_chose() -> None:
@@ -186,16 +192,24 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in one_sentence(capsys.readouterr().err, "qam-reproduce")
 
 
+def in_this_process(job: SweepJob, record: Record, settings: Any, environment: Any, log: Any) -> Record:
+    """A run of a sweep without a process of its own, which takes seconds to begin."""
+    score = score_of(fit(OmegaConf.create(settings)).summary)
+    return record.with_outcome(Outcome("finished", settings["run_dir"], *score))
+
+
 @pytest.mark.slow
 def test_the_whole_command_interrupted_and_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], short_episodes: None
 ) -> None:
-    usual = SmallPlan.command_overrides
+    usual, call = SmallPlan.command_overrides, SweepJob.__call__
     monkeypatch.setattr(SmallPlan, "command_overrides", lambda own: [*usual(own)[:-2], *TINY, *usual(own)[-2:]])
     monkeypatch.setattr(small_runs, "METHODS", ("qam", "fql"))
+    monkeypatch.setattr(SweepJob, "_run_in_process", in_this_process)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
+    monkeypatch.setattr(summary, "save_plots", lambda *_: [])
     monkeypatch.chdir(tmp_path)
-    words = ["small", "--environments", MAZE, "--directory", "data", "hydra/launcher=basic", "trainer=cpu"]
-    call = SweepJob.__call__
+    words = ["small", "--environments", MAZE, "--directory", "data", "hydra/launcher=basic", "eval_workers=0"]
 
     def interrupted(job: SweepJob, config: Any) -> None:
         call(job, config)
@@ -204,6 +218,7 @@ def test_the_whole_command_interrupted_and_again(
     with monkeypatch.context() as patch:
         patch.setattr(SweepJob, "__call__", interrupted)
         assert main(words) == 130
+    GlobalHydra.instance().clear()
     out, err = capfd.readouterr()
     assert "qam-reproduce: interrupted; the same command continues" in err
     assert "2 x 1 = 2, each a population: seeds 1, 2, 3" in out and "0 of 1 files are in data" in out
@@ -214,7 +229,7 @@ def test_the_whole_command_interrupted_and_again(
     assert "1 of 1 files are in data" in out and "finished     1 of 2 runs" in out
     assert "2 runs: 1 skipped, 1 finished" in out
     assert {path.name for path in Path("small").iterdir()} == {"table.md", "curves.csv", f"{MAZE}.png"}
-    assert Path("small/curves.csv").read_text().count("\n") == 1 + 2 * 3 * 4
+    assert Path("small/curves.csv").read_text().count("\n") == 1 + 2 * 3 * 2
     assert [line.split(" | ")[0] for line in Path("small/table.md").read_text().splitlines()[2:5]] == [
         "| behavior cloning", "| qam", "| fql"
     ]  # fmt: skip
