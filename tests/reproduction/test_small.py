@@ -7,24 +7,30 @@ import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
+from qam_torch.algorithms import Algorithm
 from qam_torch.cli.reproduce import main
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.reproduction import small_runs
 from qam_torch.reproduction.small_results import write_results
 from qam_torch.reproduction.small_runs import ENVIRONMENTS, METHODS, SmallPlan, SmallRun
 from qam_torch.reproduction.small_tuning import choice_lines, chosen_value, tried_values, write_tuning
+from qam_torch.run import fit
 from qam_torch.rundir.metrics_file import MetricsFile
 from qam_torch.sweep.job import SweepJob
+from qam_torch.sweep.record import Outcome, Record, score_of
+from qam_torch.training import summary
 from qam_torch.training.settings import read_settings
 from qam_torch.types import QamError
 from tests.helpers.made_up_runs import EVALUATION
-from tests.helpers.runs import one_sentence
+from tests.helpers.runs import one_sentence, unrecorded
 
 MAZE, CUBE, PUZZLE = ENVIRONMENTS
 KEYS = {
@@ -56,23 +62,23 @@ def make(run: SmallRun, success: Sequence[Sequence[float]], behavior: Sequence[f
         where = {"step": step, "phase": "offline", "update": step}
         file.write(where, 1.0, {**{name: [value] * len(rates) for name, value in EVALUATION.items()},
                                 "evaluation/success": list(rates)})  # fmt: skip
-    summary: dict[str, Any] = {
+    result: dict[str, Any] = {
         "offline_steps": run.updates, "online_steps": 0, "updates": run.updates, "final": {}, "seeds": list(seeds),
         "wall_seconds": 900.0, "behavior": None if behavior is None else {"success_by_seed": list(behavior)},
     }  # fmt: skip
-    run.paths.summary.write_text(json.dumps(summary))
+    run.paths.summary.write_text(json.dumps(result))
 
 
-@pytest.fixture(scope="module")
-def every_run() -> dict[bool, list[SmallRun]]:
-    """The runs of the benchmark, and with True those of its tuning."""
-    return {tune: plan(tune=tune).runs() for tune in (False, True)}
+@cache
+def every_run(tune: bool) -> list[SmallRun]:
+    """The runs of the benchmark, or those of its tuning."""
+    return plan(tune=tune).runs()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tune", [False, True])
-def test_every_run_composes(every_run: dict[bool, list[SmallRun]], tune: bool) -> None:
-    runs = every_run[tune]
+def test_every_run_composes(tune: bool) -> None:
+    runs = every_run(tune)
     assert [(run.environment, run.method) for run in runs] == [(env, algo) for env in ENVIRONMENTS for algo in METHODS]
     for run in runs:
         settings = read_settings(OmegaConf.create(dict(run.values)))
@@ -87,9 +93,9 @@ def test_every_run_composes(every_run: dict[bool, list[SmallRun]], tune: bool) -
 
 
 @pytest.mark.slow
-def test_the_tuning_differs_in_its_members_only(every_run: dict[bool, list[SmallRun]]) -> None:
+def test_the_tuning_differs_in_its_members_only() -> None:
     names = {"experiment_name", "run_name", "run_dir", "logger", "algo", "seed", "seeds", "population"}
-    for run, other in zip(every_run[False], every_run[True], strict=True):
+    for run, other in zip(every_run(False), every_run(True), strict=True):
         ((key, tried),) = other.values["population"].items()
         assert key == KEYS[run.method] and len(tried) == 3 and tried == sorted(tried)
         assert run.values["algo"][key] in tried
@@ -186,16 +192,24 @@ def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixtu
     assert message in one_sentence(capsys.readouterr().err, "qam-reproduce")
 
 
+def in_this_process(job: SweepJob, record: Record, settings: Any, environment: Any, log: Any) -> Record:
+    """A run of a sweep without a process of its own, which takes seconds to begin."""
+    score = score_of(fit(OmegaConf.create(settings)).summary)
+    return record.with_outcome(Outcome("finished", settings["run_dir"], *score))
+
+
 @pytest.mark.slow
 def test_the_whole_command_interrupted_and_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], short_episodes: None
 ) -> None:
-    usual = SmallPlan.command_overrides
+    usual, call = SmallPlan.command_overrides, SweepJob.__call__
     monkeypatch.setattr(SmallPlan, "command_overrides", lambda own: [*usual(own)[:-2], *TINY, *usual(own)[-2:]])
     monkeypatch.setattr(small_runs, "METHODS", ("qam", "fql"))
+    monkeypatch.setattr(SweepJob, "_run_in_process", in_this_process)
+    monkeypatch.setattr(Algorithm, "update", unrecorded)
+    monkeypatch.setattr(summary, "save_plots", lambda *_: [])
     monkeypatch.chdir(tmp_path)
-    words = ["small", "--environments", MAZE, "--directory", "data", "hydra/launcher=basic", "trainer=cpu"]
-    call = SweepJob.__call__
+    words = ["small", "--environments", MAZE, "--directory", "data", "hydra/launcher=basic", "eval_workers=0"]
 
     def interrupted(job: SweepJob, config: Any) -> None:
         call(job, config)
@@ -204,6 +218,7 @@ def test_the_whole_command_interrupted_and_again(
     with monkeypatch.context() as patch:
         patch.setattr(SweepJob, "__call__", interrupted)
         assert main(words) == 130
+    GlobalHydra.instance().clear()
     out, err = capfd.readouterr()
     assert "qam-reproduce: interrupted; the same command continues" in err
     assert "2 x 1 = 2, each a population: seeds 1, 2, 3" in out and "0 of 1 files are in data" in out

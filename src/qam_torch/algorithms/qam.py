@@ -47,7 +47,11 @@ class QAM(FineTunedFlow):
         self.clip_adj, self.use_target_grad = clip_adj, use_target_grad
         self.discretization: Discretization = PAPER
         if discretization is not None:
-            self.discretization = instantiate_class(discretization, "algo.discretization", Discretization)
+            self.discretization = instantiate_class(
+                discretization,
+                "algo.discretization",
+                Discretization,  # type: ignore[type-abstract]
+            )
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss of f_beta + adjoint-matching loss of f_theta."""
