@@ -1,4 +1,4 @@
-"""A run as configured: `qam-train` and sweeps call `fit`, and in Python it is `qam_torch.fit`.
+"""A configured run: `qam-train` and sweeps call `fit`; in Python: `qam_torch.fit`.
 
 This is where Hydra's `_target_`s and keys become objects. `training.fit` receives them and does not depend on Hydra.
 """
@@ -32,7 +32,7 @@ def fit(
 ) -> RunResult:
     """Train and evaluate as configured, and write the results to the run directory.
 
-    What is passed is added to what is configured by the keys `callbacks`, `logger`, `evaluation_metrics` and `plots`.
+    Arguments extend the configured `callbacks`, `logger`, `evaluation_metrics` and `plots`.
 
     Args:
         config: from `qam_torch.compose`.
@@ -43,7 +43,7 @@ def fit(
 
     Raises:
         QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
-            belongs to another run (all before anything is computed, where possible), or training diverged.
+            belongs to another run (checked before training where possible), or training diverged.
     """
     from qam_torch.training.fit import Additions  # imports torch and Lightning
     from qam_torch.training.fit import fit as train_and_evaluate

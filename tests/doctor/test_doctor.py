@@ -81,7 +81,7 @@ def test_a_recording_that_computes_something_else_is_found(monkeypatch: pytest.M
 
     monkeypatch.setattr(checks, "METHODS", ("qam",))
     monkeypatch.setattr(RecordedGradients, "__call__", wrong)
-    with pytest.raises(CheckFailed, match="recording failed: a gradient differs by 1.0e-03"):
+    with pytest.raises(CheckFailed, match="recording failed: a result differs by 1.0e-03"):
         checks.recorded_equals_eager(CPU)
 
 

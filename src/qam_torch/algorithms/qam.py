@@ -27,7 +27,7 @@ class QAM(FineTunedFlow):
 
     Args:
         clip_adj: zero the critic's gradient outside [-1, 1].
-        use_target_grad: use the target critic's gradient.
+        use_target_grad: True: target critic; else critic.
         discretization: class and arguments of a `flows.Discretization`, such as {"_target_":
             "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None = the paper's.
         **fine_tuned: see `FineTunedFlow`.
@@ -59,7 +59,7 @@ class QAM(FineTunedFlow):
         return [*super().losses(batch, noise), LossTerm(*matching, ("f_theta",))]
 
     def matching_targets(self, batch: Batch, noise: Noise) -> AdjointTargets:
-        """Paths of the fine-tuned flow and the lean adjoints along them, see `objectives.matching_targets`."""
+        """Noisy paths of f_theta and their lean adjoints, see `objectives.matching_targets`."""
         observations = batch.observations
         critic = self.target("critic") if self.use_target_grad else self.network("critic")
         return matching_targets(
@@ -77,7 +77,7 @@ class QAM(FineTunedFlow):
         )
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """xs and lean_adjoints (T, P, B, D) and their times ts (T, P, B, 1)."""
+        """For parity: xs, lean_adjoints (T, P, B, D), ts (T, P, B, 1)."""
         targets = self.matching_targets(batch._replace(actions=batch.actions[..., : self.chunk_dim]), noise)
         xs = targets.xs
         times = torch.arange(len(xs), dtype=xs.dtype, device=xs.device) / len(xs)
@@ -86,7 +86,7 @@ class QAM(FineTunedFlow):
 
 
 class QAMF(OneStepMixin, QAM):
-    """QAM-F: a one-step policy that is distilled from f_theta, maximizes the critic, and acts.
+    """QAM-F: act with a one-step policy, distilled from f_theta, that maximizes the critic.
 
     The arguments are those of `OneStepMixin` and `QAM`.
 
@@ -95,7 +95,7 @@ class QAMF(OneStepMixin, QAM):
 
 
 class QAME(EditMixin, QAM):
-    """QAM-E: an edit policy slightly edits f_theta's actions to maximize the critic, with an entropy term.
+    """QAM-E: an edit policy shifts f_theta's actions by <= edit_scale to raise Q, with an entropy term.
 
     The arguments are those of `EditMixin` and `QAM`.
 

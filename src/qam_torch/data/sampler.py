@@ -18,7 +18,7 @@ _STREAM = 0x5A3B1E
 
 
 class Windows(Protocol):
-    """The windows that a sampler draws from: those of a dataset, or of a replay buffer, which grow."""
+    """Windows to sample from: of a dataset, or of a replay buffer, which grows."""
 
     horizon_length: int
 
@@ -37,10 +37,10 @@ class Windows(Protocol):
 
 
 class ChunkSampler:
-    """Draws windows by their own rule, with one generator per member of a population.
+    """Draws windows with one random generator per member of a population.
 
     Args:
-        windows: what is drawn from; the attribute may be replaced between two draws, by windows on the same device.
+        windows: to draw from; may be replaced between draws by windows on the same device.
         batch_size: B, windows per member and update, at least 1.
         seeds: one non-negative int per member; a member draws the same windows in any population.
 
@@ -73,7 +73,7 @@ class ChunkSampler:
         return self.windows.gather(torch.stack(draws, dim=1))
 
     def nothing(self) -> Batch:
-        """A stack of no batches, (0, P, B, ...); no random number is drawn."""
+        """An empty stack of batches (0, P, B, ...), without random draws."""
         device = self.generators[0].device
         return self.windows.gather(torch.empty(0, self.num_members, self.batch_size, dtype=torch.int64, device=device))
 
@@ -101,8 +101,8 @@ class ChunkSampler:
                 )
         if state["generators"][0].numel() != self.generators[0].get_state().numel():
             raise QamError(
-                "checkpoint was written on another kind of device, whose random numbers cannot be continued here: "
-                "resume where it was, or start an online phase from it with init_from"
+                "checkpoint is from another device type, whose random state cannot be used here: "
+                "resume on that device, or start an online phase with init_from"
             )
         for generator, generator_state in zip(self.generators, state["generators"], strict=True):
             generator.set_state(generator_state.cpu())

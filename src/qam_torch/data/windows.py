@@ -1,4 +1,4 @@
-"""Windows of consecutive transitions, for which everything that a batch needs is computed once, in advance."""
+"""Windows of consecutive transitions; all that a batch needs of them is precomputed."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["ChunkWindows", "WindowTable", "chunks_of"]
 
 @dataclass(frozen=True)
 class WindowTable:
-    """Everything that a batch needs of a window, for S starts.
+    """Precomputed batch entries of S windows.
 
     Attributes:
         states: (M, O), every state once.
-        rows: (2, S), rows of the first and the last state of a window.
-        columns: (2 + G, S), its mask, its validity, and its reward for each of G discounts.
+        rows: (2, S), rows in `states` of s and s' of a window.
+        columns: (2 + G, S): mask, valid, and reward for each of G discounts.
         actions: (R, A), contiguous; a window at start i has rows i, ..., i + h - 1.
         horizon_length: h, steps in a chunk.
-        own: (P, 1), index of each member's discount; None if all members have the same.
+        own: (P, 1), index of each member's discount; None if all are equal.
     """
 
     states: Tensor
@@ -37,7 +37,7 @@ class WindowTable:
     own: Tensor | None = None
 
     def gather(self, starts: Tensor) -> Batch:
-        """The windows at starts (...) int64 in [0, S), on the table's device, without synchronizing with the host.
+        """Batch at `starts` (int64, any shape, in [0, S), on the device), without a host sync.
 
         If members have different discounts, starts are (..., P, B).
         """
@@ -73,18 +73,18 @@ def chunks_of(actions: Tensor, horizon_length: int) -> Tensor:
 class ChunkWindows:
     """All windows of h consecutive transitions of a dataset, one per start 0..N-h.
 
-    A window starting at i takes n_j = min(j, e - i) steps inside its episode, which ends at e. Column j holds
+    For a window at i in an episode that ends at e, let n_j = min(j, e - i). Entry j holds
     rewards sum_{k <= n_j} discount^k r_{i+k}, masks min_{k <= n_j} m_{i+k}, valid 1 if i + j <= e else 0, and the
-    state after transition i + n_j. The batch carries the last column, j = h - 1; actions are the raw
-    a_i..a_{i+h-1} even past the end, where valid = 0 removes the window from every loss.
+    state after transition i + n_j. A batch has the last one, j = h - 1; actions are the raw a_i..a_{i+h-1} even past
+    the end, where valid = 0 drops it from losses on data.
 
     Args:
         transitions: the dataset.
         horizon_length: h, steps in a chunk, at least 1.
-        discount: per step, in [0, 1]; a sequence has one discount per member.
+        discount: per step, in [0, 1]; a sequence has one per member.
 
     Attributes:
-        short_episodes: number of episodes shorter than h, of which no window is valid.
+        short_episodes: number of episodes shorter than h (no valid window).
 
     Raises:
         QamError: h is below 1 or longer than the dataset, or a discount is out of range.
@@ -119,7 +119,7 @@ class ChunkWindows:
         return self.transitions.device
 
     def check_usable(self) -> None:
-        """Raise QamError where no window can be used in a loss."""
+        """Raise QamError if no window can be used in a loss."""
         if self.transitions.longest_episode < self.horizon_length:
             raise self._too_long()
 
@@ -160,11 +160,11 @@ class ChunkWindows:
         return rewards.to(data.dtype)
 
     def __call__(self, starts: Tensor) -> Batch:
-        """The windows at explicit starts (...) int64, each in [0, N - h]; fields are (..., O), (..., h A) and (...)."""
+        """Batch at `starts` (int64, each in [0, N - h]); fields are (..., O), (..., h A) and (...)."""
         return self.gather(self._checked(starts))
 
     def gather(self, starts: Tensor) -> Batch:
-        """The same for starts that are in range and on the device, without synchronizing with the host."""
+        """As `__call__`, but `starts` are not checked or moved, so there is no host sync."""
         return self.table.gather(starts)
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
@@ -179,7 +179,7 @@ class ChunkWindows:
 
         Returns:
             observations (..., O), actions (..., h, A), next_observations (..., h, O), and rewards, masks, valid,
-            terminals (..., h); terminals is 1 from the episode's last transition on, and rewards have the discount of
+            terminals (..., h); terminals is 1 from the episode's end (any cause) on, and rewards have the discount of
             the first member.
         """
         starts, data = self._checked(starts), self.transitions
@@ -194,7 +194,7 @@ class ChunkWindows:
         }
 
     def _running(self, steps: Tensor, inside: Tensor) -> dict[str, Tensor]:
-        """The columns of `steps` that all rules have in common; `inside` is 1 for the steps inside the episode."""
+        """The entries of `steps` common to all window rules; `inside` is 1 for the steps inside the episode."""
         data = self.transitions
         discounts = torch.tensor(
             [self.discounts[0] ** k for k in range(self.horizon_length)], dtype=data.dtype, device=data.device
@@ -208,7 +208,5 @@ class ChunkWindows:
     def _checked(self, starts: Tensor) -> Tensor:
         starts = torch.as_tensor(starts, dtype=torch.int64, device=self.transitions.device)
         if starts.numel() and (int(starts.min()) < 0 or int(starts.max()) >= self.num_starts):
-            raise QamError(
-                f"window starts span {int(starts.min())}..{int(starts.max())}, expected 0..{self.num_starts - 1}"
-            )
+            raise QamError(f"window starts {int(starts.min())}..{int(starts.max())}: use 0..{self.num_starts - 1}")
         return starts

@@ -1,6 +1,6 @@
 """Several environments in one process, stepped a whole chunk of actions at a time; used through `EnvironmentPool`.
 
-Imported in worker processes: only numpy and gymnasium, no torch.
+Workers import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ __all__ = ["Host", "serve"]
 
 
 class Host:
-    """Environments `indices` of a pool, in this process.
+    """The environments of a pool in this process.
 
     While an environment is reset or stepped, its own generator replaces numpy's global one. It is seeded with the
     episode's seed, so that an episode depends on its seed and actions only. The global generator is restored.
 
     Args:
         make: factory of one environment.
-        indices: the pool's numbers of these environments.
+        indices: the environments' indices in the pool.
         metrics: M custom metrics of episodes.
     """
 
@@ -72,7 +72,7 @@ class Host:
         """Reset every environment and step it once.
 
         Returns:
-            Bytes of memory per environment, without the libraries that the first one loads; 0 if there is only one.
+            Bytes per environment, without libraries loaded by the first; 0 (unknown) for one.
         """
         rows = np.arange(len(self.indices))
         middle = ((self.spaces.action_low + self.spaces.action_high) / 2).astype(np.float32)
@@ -116,7 +116,7 @@ class Host:
                     if self._taken[row] == 0:
                         trace.add(0)
                     for action in actions[row]:
-                        # Drops a cached Gaussian, so that an episode does not depend on how it is divided into chunks.
+                        # Drops numpy's cached Gaussian, so that episodes do not depend on chunk boundaries.
                         set_bit_generator(self._generators[row])
                         observation, paid, end, limit, info = environment.step(action)
                         reward = paid if isinstance(paid, float) else self._one_number(row, paid)
@@ -168,12 +168,12 @@ class Host:
                 values[j] = None if value is None else float(value)
             except Exception as error:
                 raise HostFailure(
-                    f"evaluation metric '{metric.__name__}' failed ({type(error).__name__}: {error}): it takes the "
-                    "value so far, None at first, and a step, and returns a number or None"
+                    f"evaluation metric '{metric.__name__}' failed ({type(error).__name__}: {error}): expected "
+                    "a function of (previous value or None, step) returning a number or None"
                 ) from error
 
     def _one_number(self, row: int, reward: Any) -> float:
-        """A reward that is not a Python float, such as an array of one number."""
+        """Convert a reward, such as an array of one number, to a float."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise HostFailure(
@@ -201,7 +201,7 @@ class Host:
             if rows.any():
                 raise HostFailure(
                     f"environment {self.indices[rows.argmax()]} returned a non-finite {what} in {doing}, expected "
-                    "finite numbers: its simulation has diverged, check the actions"
+                    "finite numbers: check the simulation and the actions"
                 )
 
 
@@ -215,7 +215,7 @@ def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
 
 
 def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
-    """Do the work for each row; the memory that it takes for all but the first, per row; 0 if there is only one."""
+    """Run `work` on each row; returns the mean bytes per row after the first, 0 if none."""
     first, more = rows[:1], rows[1:]
     with garbage_since() as collect:
         for row in first:
@@ -234,8 +234,8 @@ def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
 def _numpy_state_kept() -> Iterator[None]:
     """Restore numpy's global generator after the block.
 
-    Exchanging the generator object takes 0.25 microseconds, copying a state in or out 27 each, so environments exchange
-    generators. This drops the Gaussian that numpy may have cached, which the copied state restores.
+    Swapping generators takes 0.25 microseconds, copying a state 27, so generators are swapped per environment. A swap
+    drops numpy's cached Gaussian; the saved state restores it.
     """
     generator, state = get_bit_generator(), np.random.get_state(legacy=False)
     try:
@@ -247,7 +247,7 @@ def _numpy_state_kept() -> Iterator[None]:
 
 
 def serve() -> None:
-    """The main function of a worker process: (method, arguments) in, ("done", result) or ("failed", reason) out."""
+    """Worker main: read (method, arguments), write ("done", result) or ("failed", reason)."""
     hosts: list[Host] = []
 
     def answer(message: tuple[str, tuple[Any, ...]]) -> tuple[str, Any]:

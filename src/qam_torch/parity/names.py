@@ -1,6 +1,6 @@
-"""Names of the reference implementation -> names of the library, as far as the methods share them.
+"""Map names of the reference implementation to the library's, for names shared by methods.
 
-`parity.method_names` has one entry of this form per method.
+`parity.method_names` has one `Names` per method.
 """
 
 from __future__ import annotations
@@ -39,36 +39,36 @@ METRICS = {
     "actor/edit_alpha_loss": "edit/alpha_loss",
     "actor/edit_alpha": "edit/alpha",
 }
-"""The reference's metric -> the library's, in every method."""
+"""Reference metric -> library metric, all methods."""
 
 OPTIONS = {"tau": "target_update_rate"}
-"""The reference's option -> the library's, in every method; others have the same name."""
+"""Reference option -> library option; all other options have the same name."""
 
 SIZES = frozenset({"agent_name", "batch_size", "action_dim", "ob_dims", "edit_target_entropy"})
-"""Entries of a recorded configuration that are not constructor options: sizes and derived numbers."""
+"""Entries of a recorded configuration that are not constructor options."""
 
 CONSTANT_MODULES = ("target_actor_fast",)
 """Modules that the reference keeps but never uses; the check only verifies that they never change."""
 
 ONE_DRAW_MORE = ("sde_noise", "ddpm_noise", "next_ddpm_noise")
-"""Draws of solver steps; the reference also makes one for the last step, where it has no effect."""
+"""Solver noise; the reference draws one more, unused, for the last step."""
 
 
 class Names(NamedTuple):
     """One method's names: the reference's on the left, the library's on the right.
 
     Attributes:
-        kind: the library's class.
+        kind: algorithm class.
         modules: module -> network.
         options: option -> constructor argument.
-        metrics: metric -> the library's; "-" before one of opposite sign, " + " between several.
+        metrics: metric -> library metric; "-" negates, " + " adds several.
         totals: metric -> networks; the metric is the sum of the losses that train them.
         constants: metric -> its value, which no draw or parameter changes.
         parts: patterns of parameter names inside a module, applied before the shared ones. In a replacement, <depth> is
             the number of the actor's hidden layers.
-        idle: parts of modules that the reference never uses; the library does not have them.
-        unused: options that the method has in the reference and does not read.
-        built_in: options that have one value here -> that value.
+        idle: module parts unused by the reference, missing in the library.
+        unused: options that the reference method ignores.
+        built_in: option -> its only value here.
     """
 
     kind: type[Algorithm]
@@ -92,7 +92,7 @@ class Names(NamedTuple):
         return f"{root}.{network}.{rest}"
 
     def is_constant(self, reference: str) -> bool:
-        """Whether a parameter never moves in the reference, where nothing uses it; the library does not have it."""
+        """Whether the reference never updates this parameter; the library does not have it."""
         module, part, *_ = reference.split(".")
         return module in CONSTANT_MODULES or part in self.idle
 

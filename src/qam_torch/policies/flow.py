@@ -1,4 +1,4 @@
-"""Act by pushing noise through a flow."""
+"""Sample actions from a flow."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ConditionalVelocity = Callable[[Tensor], Velocity]
 
 
 def sum_of_fields(*fields: ConditionalVelocity) -> ConditionalVelocity:
-    """The field whose velocity is the sum of the given ones: f_beta + f_theta of a residual policy."""
+    """Sum of velocity fields, e.g. f_beta + f_theta for a residual policy."""
 
     def bind(observations: Tensor) -> Velocity:
         velocities = [field(observations) for field in fields]
@@ -26,12 +26,11 @@ def sum_of_fields(*fields: ConditionalVelocity) -> ConditionalVelocity:
 
 
 class GuidedField:
-    """A field plus a guidance velocity at each solver step except the first, t = 0, where it is undefined.
+    """A field plus a guidance velocity, which is undefined at t = 0 and left out there.
 
     Args:
         field: binds observations to a velocity.
-        guidance: observations (P, B, O), x (P, B, D), t, a Python float in (0, 1] -> velocity (P, B, D), from the
-            gradient of a network.
+        guidance: (observations (P, B, O), x (P, B, D), float t in (0, 1]) -> velocity (P, B, D), by autograd.
 
     Source: Li & Levine 2026, CGQL.
     """
@@ -42,7 +41,7 @@ class GuidedField:
         self.field, self.guidance = field, guidance
 
     def __call__(self, observations: Tensor) -> Velocity:
-        """f(s, ., .) with guidance: (P, B, O) -> a callable of x and t."""
+        """Guided velocity of (x, t) for observations (P, B, O)."""
         velocity = self.field(observations)
 
         def guided(x: Tensor, t: float | Tensor) -> Tensor:
@@ -57,7 +56,7 @@ EVALS_PER_STEP = {"euler": 1, "midpoint": 2}
 
 
 class FlowPolicy:
-    """T evaluations of a flow from noise to action, clipped to [-1, 1] at the end.
+    """Integrate a flow from noise to an action, clipped to [-1, 1] at the end.
 
     Args:
         field: binds observations to a velocity.
@@ -86,6 +85,6 @@ class FlowPolicy:
         return {"noise": Draw((batch_size, self.action_dim))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Actions (P, B, D)."""
         steps = self.flow_steps // EVALS_PER_STEP[self.solver]
         return sample_flow(self.field(observations), noise["noise"], steps, self.solver).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""How well policies do: all episodes of all members side by side, one batched call of the policy a chunk."""
+"""Evaluate policies: episodes of all members in parallel, one batched policy call per chunk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Act = Callable[[np.ndarray], np.ndarray]
 """Observations (P, S, O) -> action chunks (P, S, h * A) flattened time-major, or single actions (P, S, A)."""
 
 BUILT_IN = ("success", "return", "length")
-"""Metrics that every evaluation has, success only where the environment reports it."""
+"""Metrics of every evaluation; success only if the environment reports it."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,9 @@ class Evaluation:
     """The outcome of E episodes of each of P members.
 
     Attributes:
-        metrics: (P, E) arrays by name: "success" bool, whether the episode solved the task, absent where the
-            environment, as most of Gymnasium's, does not report it; "return" float64, undiscounted sum of rewards;
-            "length" int64, steps until the episode's end; then custom metrics, float64, nan for episodes without a
-            value.
+        metrics: (P, E) arrays by name: "success" bool, whether the task was solved, absent if the environment does not
+            report it (most in Gymnasium); "return" float64, undiscounted sum of rewards; "length" int64, steps until
+            the episode's end; then custom metrics, float64, nan for episodes without a value.
         seconds: wall time of the episodes.
         trajectories: the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless recorded.
     """
@@ -57,12 +56,12 @@ class Evaluation:
         return self.metrics["length"]
 
     def of(self, members: Sequence[int]) -> Evaluation:
-        """The same for some members, without trajectories."""
+        """Evaluation of some members, no trajectories."""
         rows = list(members)
         return Evaluation({name: values[rows] for name, values in self.metrics.items()}, self.seconds)
 
     def with_success(self) -> Evaluation:
-        """The same for an environment that is known to report success: episodes without a report are not solved."""
+        """Add success = False everywhere if it is missing but the environment is known to report it."""
         if self.success is not None:
             return self
         return replace(self, metrics={"success": np.zeros(self.returns.shape, bool), **self.metrics})
@@ -88,20 +87,20 @@ class Evaluation:
         return {name: _mean_of_episodes(values) for name, values in self.metrics.items()}
 
     def custom(self) -> dict[str, np.ndarray]:
-        """Means of the custom metrics alone, as `by_member`."""
+        """`by_member` for custom metrics only."""
         return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
     def summary(self, grid: bool = False) -> dict[str, Any]:
         """All metrics as plain values, as summary.json holds them.
 
         Args:
-            grid: whether the members differ in hyperparameters: an interval over these has no meaning.
+            grid: members differ in hyperparameters, so no interval over members is given.
 
         Returns:
             Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
             grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
-            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The keys of success are absent where
-            the environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". Success keys are absent if the
+            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
             value.
         """
         values = {
@@ -141,12 +140,12 @@ def _mean_of_episodes(values: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: float) -> float | None:
-    """A number as JSON holds it."""
+    """None for NaN, for JSON."""
     return None if math.isnan(value) else value
 
 
 def episode_seeds(seed: int, episodes: int) -> np.ndarray:
-    """Seeds (E,) of the episodes; episode e's depends on (seed, e) only, not on how many there are."""
+    """Seeds (E,) of the episodes; entry e depends on (seed, e) only, not on E."""
     return np.array([np.random.SeedSequence([seed, e]).generate_state(1)[0] for e in range(episodes)], np.int64)
 
 
@@ -162,20 +161,19 @@ def evaluate(
     begin: Callable[[np.ndarray], None] | None = None,
     execute_steps: int | None = None,
 ) -> Evaluation:
-    """Run E episodes of each of P members to their end, chunks open loop, S of each member at a time.
+    """Run E episodes of each of P members, S at a time per member, with chunks open loop.
 
     Args:
-        act: one call for all members and slots. An episode stays in its slot; in a slot whose episode is over, the
-            last observation stays, and what is answered there is ignored.
-        pool: at least P environments with a time limit; S = min(E, environments // P). Used members first, reusable.
+        act: one call for all members and slots. An episode keeps its slot (environment); a finished slot keeps its last
+            observation, and its action is ignored.
+        pool: at least P environments with a time limit; S = min(E, environments // P). Member-major order; reusable.
         members: P.
         episodes: E, of each member.
-        horizon_length: h; `act` answers either whole chunks (P, S, h * A), or in n-step mode single actions
-            (P, S, A).
+        horizon_length: h; `act` returns whole chunks (P, S, h * A), or single actions in n-step mode (P, S, A).
         action_dim: A.
-        seed: gives, with e, the seed of episode e, the same for every member: members start alike.
+        seed: with e, sets the seed of episode e; equal for all members, so starts are equal.
         record_positions: keep the first member's trajectories (mazes only).
-        begin: called before `act` where episodes begin, with their numbers (P, S), -1 in the other slots.
+        begin: called before `act` when episodes begin, with their indices (P, S), -1 in other slots.
         execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
 
     Actions are clipped to the environment's action box.
@@ -187,10 +185,10 @@ def evaluate(
     if members < 1 or episodes < 1 or horizon_length < 1 or members > pool.count:
         raise QamError(
             f"{members} members with {episodes} episodes and horizon_length={horizon_length} do not fit "
-            f"a pool of {pool.count} environments: expected each at least 1, and an environment for every member"
+            f"a pool of {pool.count} environments: each must be >= 1, with one environment per member"
         )
     if action_dim != pool.action_dim:
-        raise QamError(f"got action_dim={action_dim}, but the environment takes {pool.action_dim}: use its own")
+        raise QamError(f"got action_dim={action_dim}, the environment has {pool.action_dim}: use that")
     if pool.max_episode_steps is None:
         raise QamError("the environment has no time limit, so an episode may never end: wrap it in a TimeLimit")
     slots = Slots(members, episodes, pool.count)
@@ -271,7 +269,7 @@ def chunk_from(
     pool: EnvironmentPool,
     execute_steps: int | None = None,
 ) -> np.ndarray:
-    """The part of a policy's answer that is executed, clipped to the action box.
+    """The actions that are executed, clipped to the action bounds.
 
     Args:
         answer: (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time.
@@ -293,5 +291,5 @@ def chunk_from(
         )
     steps = answer.shape[-1] // pool.action_dim
     chunks = answer.reshape(-1, steps, pool.action_dim)[:, :execute_steps]
-    # A NaN passes through the clipping, and step_chunk refuses it.
+    # Clipping keeps NaN, and step_chunk then raises.
     return np.clip(chunks, pool.action_low, pool.action_high)

@@ -1,4 +1,4 @@
-"""One run from configuration to results; `qam_torch.run.fit` calls it with the objects that the configuration names."""
+"""One run, from configuration to results; `qam_torch.run.fit` calls `fit` with the configured objects."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ from qam_torch.types import PRECISIONS, QamError
 __all__ = ["Additions", "RunResult", "fit"]
 
 LOCK_PATIENCE = 5.0
-"""Seconds to wait for the remaining processes of a killed run before the directory counts as in use."""
+"""Seconds to wait for processes of a killed run before reporting the directory as in use."""
 
 
 class RunResult(NamedTuple):
-    """Result of a run in Python. The run directory contains the same.
+    """Result of a run in Python, as in the run directory.
 
     Attributes:
         directory: the run directory.
@@ -76,7 +76,7 @@ class RunResult(NamedTuple):
 
 
 class Additions(NamedTuple):
-    """Custom objects of a run; `qam_torch.run.fit` describes each."""
+    """Custom extensions of a run, see `qam_torch.run.fit`."""
 
     callbacks: Sequence[L.Callback] = ()
     loggers: Sequence[Logger] = ()
@@ -84,7 +84,7 @@ class Additions(NamedTuple):
     plots: Sequence[Plot] = ()
 
     def check(self, workers: int) -> None:
-        """Raise QamError for objects of another kind, and for metrics that workers cannot import.
+        """Raise QamError for objects of a wrong type, or metrics that workers cannot import.
 
         Args:
             workers: processes that step the environments of an evaluation; 0 for this process.
@@ -104,13 +104,13 @@ def fit(settings: RunSettings, additions: Callable[[], Additions]) -> RunResult:
     """Train and evaluate with the given objects; `qam_torch.run.fit` adds those that the configuration names.
 
     Args:
-        settings: of the run, from `training.settings.read_settings`.
+        settings: from `training.settings.read_settings`.
         additions: makes callbacks, loggers, metrics and plots; not called if the run is already finished.
 
     Raises:
         QamError: data are damaged or missing, the directory cannot be written to, a checkpoint belongs to another run
             (checked before training where possible), or training diverged.
-        Terminated: a kind of KeyboardInterrupt, after SIGTERM or SIGHUP, with a checkpoint.
+        Terminated: a KeyboardInterrupt after SIGTERM or SIGHUP; a checkpoint is saved.
     """
     with standard_streams(lasting=True), termination_raises():
         return _fit_unless_finished(settings, additions)
@@ -143,7 +143,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     start = choose_start(paths, settings.schedule, settings.init_from, settings.continues)
     schedule = replace(settings.schedule, offline_steps=start.offline_steps)
     data = load_data(settings.request, device, update.dtype)
-    return_garbage()  # releases the environment used for reading the data, and the files' arrays
+    return_garbage()  # frees the environment used to read the data, and file arrays
     algorithm, arguments = method.build(data.observation_dim, data.action_dim, update.dtype)
     update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
 
@@ -218,7 +218,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         ending.check()  # a signal after the last batch
         if module.step < schedule.steps:
             print(f"a callback stopped training at {schedule.place(module.step)}")
-        algorithm.to(device)  # Lightning moved it to the CPU, where the policy would draw different noise
+        algorithm.to(device)  # Lightning moved it to the CPU; noise must be drawn on the device
         summary = summarize(
             method.name, paths, data, algorithm, schedule, module.step, evaluation, evaluator, wall_time, metrics,
             settings.evaluation.compare_behavior, additions.plots,
@@ -227,7 +227,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
         raise Terminated(signal.number, f"last checkpoint: {checkpoints.describe_saved()}") from None
     except (DivergedError, EnvironmentFailure) as error:
         kept = checkpoints.describe_saved()
-        with contextlib.suppress(QamError):  # the failure itself is reported
+        with contextlib.suppress(QamError):  # report the first failure
             write_text(paths.failure, f"{error}\n")
         raise type(error)(f"{error}; last good checkpoint: {kept}") from error
     algorithm.cpu()

@@ -1,8 +1,8 @@
-"""The one update that every method shares.
+"""The update, shared by all methods.
 
-A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. All else
-is here: the joint optimizer, gradient clipping, Polyak averaging, metrics. The update is a function of
-(parameters, batch, noise): it does not read the host, so it can be captured, compiled or replayed with recorded draws.
+A method is a set of losses over named networks, a policy, and a table of which networks have Polyak copies. The rest is
+here: the joint optimizer, gradient clipping, Polyak averaging, metrics. The update is a function of
+(parameters, batch, noise): it never syncs with the host, so it can be captured, compiled, or replayed by tests.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ class Algorithm(TrainingModule):
     Args:
         observation_dim: O.
         action_dim: A, of one environment step.
-        seeds: one per member; P = len(seeds). A member's draws depend only on its seed, so members with the same
-            seed differ only in their values.
+        seeds: one per member; P = len(seeds). Random draws depend only on the seed, so members with one seed differ
+            only in hyperparameters.
         horizon_length: h; >= 1.
-        action_chunking: act with whole chunks (D = h A); else D = A and only the return is n-step.
-        discount: gamma per environment step in (0, 1], or one per member.
+        action_chunking: act with whole chunks (D = h A); else D = A, with n-step returns.
+        discount: gamma per environment step, (0, 1]; or a list of P.
         lr: learning rate; > 0, or one per member.
         target_update_rate: Polyak rate of the target networks in (0, 1], or one per member.
         clip_grad: clip each member's joint gradient to global norm 1.
 
-    Four attributes choose how the update runs, not what it computes; set them before the first update. `recorded`
+    Four attributes set how the update runs and in which precision; set them before the first update. `recorded`
     (default True) records the differentiated losses and replays them. `capture` (default "auto") captures the
-    recorded update as a CUDA graph: "auto" if there is a GPU and the results agree, True to require it, or False for
-    never. `compile_update` (default False) compiles what is recorded. `mixed_precision` (default False) computes matrix
-    products in bfloat16; parameters, optimizer and network outputs keep their dtype.
+    recorded update as a CUDA graph ("auto": if there is a GPU and results agree; True: required; False: never).
+    `compile_update` (default False) compiles the recording. `mixed_precision` (default False) computes matrix products
+    in bfloat16; parameters, optimizer and network outputs keep their dtype.
 
     Raises:
         QamError: a value is out of range.
@@ -59,7 +59,7 @@ class Algorithm(TrainingModule):
     """
 
     policy: Policy
-    collection_policy: Policy | None = None  # acts where experience is collected online; None: `policy`
+    collection_policy: Policy | None = None  # collects online experience; None: use `policy`
     behavior_policy: Policy | None = None
     windows: str = WINDOW_RULES[0]  # windowing rule of the data
 
@@ -102,11 +102,11 @@ class Algorithm(TrainingModule):
     def add_network(self, name: str, network: nn.Module, polyak: bool = False) -> None:
         """Add an online network, initialized for each member from its seed and the network's name alone.
 
-        Its Polyak copy has the rate `target_update_rate`, unless `target_rates` names another value.
+        Its Polyak copy has the rate `target_update_rate`, unless `target_rates` has another.
 
         Args:
             name: of the network, as in `LossTerm.trains` and in checkpoints.
-            network: parameters lead with P; `initialize(generators)` draws them.
+            network: P is the first axis of parameters; `initialize` draws them.
             polyak: whether to keep a Polyak copy, `self.target(name)`.
         """
         network.initialize(member_generators(self.seeds, f"init/{name}"))  # type: ignore[operator]
@@ -115,7 +115,7 @@ class Algorithm(TrainingModule):
             self.targets[name] = polyak_copy(network)
 
     def network(self, name: str) -> Any:
-        """An online network by name."""
+        """A trained network by name."""
         return self.networks[name]
 
     def target(self, name: str) -> Any:
@@ -123,12 +123,12 @@ class Algorithm(TrainingModule):
         return self.targets[name]
 
     def normalize(self, mean: Tensor, std: Tensor) -> None:
-        """Normalize observations from now on by statistics of the training data, (O,) each."""
+        """Set the observation mean and std (O,) used for normalization from now on."""
         self.normalization.set(mean, std, next(self.networks.parameters()), self.members)
 
     @property
     def network_dtype(self) -> torch.dtype:
-        """Networks' dtype."""
+        """Parameter dtype."""
         return next(self.networks.parameters()).dtype
 
     @property
@@ -141,7 +141,7 @@ class Algorithm(TrainingModule):
         return {f"next_{name}": draw for name, draw in self.policy.draws(batch_size).items()}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """The method's objective; the batch is normalized, and its actions have the width the method acts with."""
+        """The method's objective; observations are normalized, actions are cut to width D = chunk_dim."""
         raise NotImplementedError
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
@@ -164,10 +164,10 @@ class Algorithm(TrainingModule):
         """Evaluate all losses and differentiate them, each network by its own losses only.
 
         Returns:
-            The loss terms, and the gradients in the order of `networks.parameters()`, None where no loss reaches.
+            The loss terms, and the gradients in the order of `networks.parameters()`, None where unused.
         """
         batch = self.normalization.of_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
-        # Without autocast's cache, so that the gradients of several uses of a weight are added in its own precision.
+        # Without autocast's cache, so that gradients of a weight used several times are summed in float32.
         device = batch.actions.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
             terms = self.losses(batch, noise)
@@ -184,7 +184,7 @@ class Algorithm(TrainingModule):
         """Polyak rate in this update: a float, or a tensor (P,) if members or updates differ.
 
         Args:
-            name: of the rate, "target_update_rate" or another one of `target_rates`.
+            name: of the rate, "target_update_rate" or a value of `target_rates`.
         """
         return self.member_value(name)
 
@@ -211,7 +211,7 @@ class Algorithm(TrainingModule):
         return norm
 
     def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
-        """name -> (P,): the losses alone, or every metric, which includes them."""
+        """name -> (P,): the losses only, or all metrics and losses."""
         if diagnose:
             return {name: value for term in terms for name, value in term.metrics().items()}
         return {f"loss/{i}/{'+'.join(term.trains)}": term.loss.detach() for i, term in enumerate(terms)}
@@ -232,7 +232,7 @@ class Algorithm(TrainingModule):
         return self._fast(self, batch, noise, diagnose)
 
     def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> UpdateResult:
-        """The second half of an update: update targets and step the optimizer."""
+        """Apply the given gradients (targets, clipping, Adam) and report."""
         for p, g in zip(self._online, gradients, strict=True):
             p.grad = g
         norm = self.apply_gradients()
@@ -249,21 +249,21 @@ class Algorithm(TrainingModule):
         return {} if self._fast is None else self._fast.recordings
 
     def clear_recordings(self) -> None:
-        """Drop recordings and graphs, which hold the addresses of their tensors."""
+        """Drop recordings and graphs, which depend on tensor addresses."""
         self._last_outcome, self._fast = self.capture_outcome, None
         adam = getattr(self, "adam", None)  # made by configure_optimizers
         if isinstance(adam, MemberAdam):
             adam.clear_slices()
 
     def _apply(self, *arguments: Any, **options: Any) -> Self:
-        """torch's hook behind `to`, `cpu`, `double` and the like, which move tensors to other memory."""
+        """Called by torch in `to`, `cpu`, `double`, ..., which move tensors to other memory."""
         self.clear_recordings()
         return super()._apply(*arguments, **options)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One Adam over all online networks; it is elementwise, so members do not mix."""
+        """One Adam for all trained networks; it is elementwise, so members do not mix."""
         self.clear_recordings()
-        # Listed once: walking the modules at every update would take longer than moving a small network.
+        # Listed once: traversing modules per update takes longer than stepping a small network.
         self._online = list(self.networks.parameters())
         self._copies: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
         for name, target in self.targets.items():

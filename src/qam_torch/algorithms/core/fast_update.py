@@ -1,4 +1,4 @@
-"""How updates run: captured as a CUDA graph, recorded as a flat list of operations, or in eager mode.
+"""Run updates as a CUDA graph, as a recorded flat list of operations, or in eager mode.
 
 Each faster way is compared with the slower one when it is first used. If they differ or the faster one fails, updates
 continue in the slower way, and a warning is logged.
@@ -24,7 +24,7 @@ WARM_UP = 3
 """Updates run without a graph before it is captured; they create the optimizer's state."""
 
 ROUNDING = 0.1
-"""Accepted difference of operations rewritten for a GPU, where products have ten bits (TensorFloat-32)."""
+"""Accepted relative difference of operations rewritten for a GPU (TF32: 10 mantissa bits)."""
 
 Key = tuple[bool, torch.Size]
 
@@ -32,12 +32,12 @@ log = logging.getLogger(__name__)
 
 
 class Updatable(Differentiable, HasState, Protocol):
-    """An algorithm to update."""
+    """Algorithm interface."""
 
     compile_update: bool
 
     def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> UpdateResult:
-        """Update all the networks."""
+        """Apply gradients."""
         ...
 
 
@@ -47,12 +47,12 @@ class FastUpdate:
     The algorithm is passed to each call and not kept, so that recordings and graphs are freed with it.
 
     Args:
-        capture: "auto", True or False: whether to capture a CUDA graph; with True, failing to is an error.
-        recorded: whether losses and gradients are recorded.
+        capture: "auto", True or False: whether to capture a CUDA graph; with True, failure raises.
+        recorded: whether to record and replay operations.
         device: the algorithm's.
 
     Attributes:
-        recordings: by key (diagnose, shape of rewards).
+        recordings: by (diagnose, rewards.shape).
         outcome: how updates run, a short phrase.
 
     Raises:
@@ -78,7 +78,7 @@ class FastUpdate:
             raise QamError(f"capture=true needs recorded updates on a CUDA device, but {problem}: give capture=auto")
 
     def __call__(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
-        """Run exactly one update; name -> (P,), never overwritten."""
+        """Run one update; returns name -> (P,), as fresh tensors."""
         if self._graphs is None:
             return self._make(algorithm, batch, noise, diagnose).report
         key = (diagnose, batch.rewards.shape)
@@ -98,12 +98,12 @@ class FastUpdate:
             graphed.run(make)
         return graphed.report()
 
-    # Captured
+    # Capture
 
     def _capture(
         self, algorithm: Updatable, graphed: GraphedUpdate, make: Callable[[Batch, Noise], UpdateResult]
     ) -> dict[str, Tensor]:
-        """Capture the update and run it both ways; returns the result of the run without capture."""
+        """Run the update captured and uncaptured; returns the uncaptured result."""
         before: Snapshot | None = None
         problem, difference = "", 0.0
         try:
@@ -119,10 +119,10 @@ class FastUpdate:
         if not problem:
             difference = _difference(captured, graphed.result)
         if difference > TOLERANCE:
-            problem = f"the graph differs from the recorded update by {difference:.1e} of an array's largest entry"
+            problem = f"the graph differs from the recorded update by {difference:.1e} (relative to the maximum)"
         report = graphed.report()
         if not problem:
-            # Replays write their report here; gradients are not read again.
+            # Replays write the report here; gradients are dropped.
             graphed.result = UpdateResult(captured.report, [])
             self.outcome = f"CUDA graph, equal to the recorded update {_to_how_much(difference)}"
             return report
@@ -137,7 +137,7 @@ class FastUpdate:
     # Not captured
 
     def _make(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
-        """One update, recorded where that is possible."""
+        """One update, recorded if possible."""
         return algorithm.finish_update(*self._differentiate(algorithm, batch, noise, diagnose), diagnose)
 
     def _differentiate(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
@@ -165,13 +165,13 @@ class FastUpdate:
             problem = first_line(error)
         else:
             if difference > TOLERANCE:
-                problem = f"a gradient differs by {difference:.1e}: a loss uses .item() or an unnamed random draw"
+                problem = f"a result differs by {difference:.1e}, e.g. from .item() or unnamed random draws"
         if not problem:
             if batch.rewards.is_cuda:
                 _rewrite_for_gpu(recording, batch, noise, expected)
-            if algorithm.compile_update and not diagnose:  # a rare update is not worth another compilation
+            if algorithm.compile_update and not diagnose:  # diagnostic updates are rare: not compiled
                 recording.compile()
-                recording(batch, noise)  # which compiles it now, before a graph is captured
+                recording(batch, noise)  # compiles now, before capture
             self.recordings[key] = recording
             return expected
         self.recorded, self._graphs = False, None
@@ -186,7 +186,7 @@ class FastUpdate:
 
 
 def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, expected: UpdateResult) -> None:
-    """Compute the same with fewer kernels, unless results differ by more than rounding."""
+    """Use fewer kernels, unless results differ by more than a tolerance."""
     problem = ""
     try:
         recording.rewrite(for_gpu=True)
@@ -197,7 +197,7 @@ def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, e
         problem = first_line(error)
     if problem:
         recording.rewrite(for_gpu=False)
-        log.warning("recorded operations are not rewritten for the GPU (%s): updates take more kernels", problem)
+        log.warning("recorded operations are not rewritten for the GPU (%s): updates are slower", problem)
 
 
 def _by_operation(algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
@@ -206,7 +206,7 @@ def _by_operation(algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bo
 
 
 def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
-    """An example with other values, so that a value that is read while recording does not match the batch."""
+    """Changed inputs for tracing: a loss that reads values then fails the comparison."""
     fields = ("observations", "actions", "rewards", "next_observations")
     other = batch._replace(**{name: 0.5 * getattr(batch, name) for name in fields})
     return other, {name: draw.flip(1) if draw.ndim > 1 else draw for name, draw in noise.items()}
