@@ -1,6 +1,6 @@
 """Names for the parts of an update, for profilers. Without a profiler they have no effect.
 
-An update is recorded once and then replayed without Python, so each scope is entered once per run.
+An update is recorded once and then replayed without module code, so each scope is entered once per run.
 """
 
 from __future__ import annotations

@@ -58,7 +58,8 @@ def announce_data(
         amount, which = f"{source['files']:,} files that are rotated", "of the first file: "
     else:
         amount, which = f"{source['transitions']:,} transitions in {source['episodes']:,} episodes", ""
-    print(f"data: {amount}, {source['origin']}, {source['path']}")
+    origin = "custom file" if source["origin"] == "given" else source["origin"]
+    print(f"data: {amount}, {origin}, {source['path']}")
     for line in (*data_summary(windows), *data.remarks):
         print(f"  {which}{line}")
     parameters = sum(p.numel() for p in algorithm.networks.parameters()) / algorithm.members
