@@ -56,5 +56,5 @@ def test_a_loss_that_is_not_one_number_a_member_is_refused(shape: tuple[int, ...
 @pytest.mark.parametrize("trains", [(), ("aa",), ("a", "actor")])
 def test_a_loss_of_networks_there_are_not_is_refused(trains: tuple[str, ...]) -> None:
     them = networks()
-    with pytest.raises(QamError, match="expected names of networks, some of a, b, c"):
+    with pytest.raises(QamError, match="expected names of networks among a, b, c"):
         differentiate([term(them["a"].value, *trains)], them, 2)
