@@ -154,10 +154,10 @@ class FastUpdate:
         diagnose = key[0]
         expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
         try:
-            recording = self._unused.pop(key, None)
-            if recording is None:
+            if key not in self._unused:
                 both = RecordedGradients.of_both_kinds(algorithm, *_other_numbers(batch, noise))
-                recording, self._unused[not diagnose, key[1]] = both[diagnose], both[not diagnose]
+                self._unused.update({(kind, key[1]): recording for kind, recording in both.items()})
+            recording = self._unused.pop(key)
             difference = _difference(UpdateResult(*recording(batch, noise)), expected)
         except QamError:
             raise

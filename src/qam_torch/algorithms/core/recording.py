@@ -152,12 +152,15 @@ class _Traced:
     """Gradients and reports of an algorithm as they are traced.
 
     Args:
-        algorithm: as for RecordedGradients, like the others.
+        algorithm: see `RecordedGradients`.
+        batch: see `RecordedGradients`.
+        noise: see `RecordedGradients`.
         kinds: values of `diagnose` whose reports are traced.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, kinds: Sequence[bool]) -> None:
-        self.draws, self._places = tuple(noise), {}
+        self.draws = tuple(noise)
+        self._places: dict[bool, dict[str, int]] = {}
 
         def differentiate(*tensors: Tensor) -> list[Tensor | None]:
             given = Batch(*tensors[: len(batch)])
