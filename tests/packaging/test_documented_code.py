@@ -1,8 +1,11 @@
-"""The Python code of README and of the pages about policies, populations, reports and configuration runs."""
+"""The Python code of README and of the pages about policies, populations, reports, configuration and theory runs."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import sys
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,8 +95,19 @@ def test_report(scope: dict[str, Any]) -> None:
     assert scope["curve"].at(1_000_000).offline_updates == 1_000_000
 
 
+def test_theory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the success by seed of the runs on the maze, the interval is the printed one."""
+    runs = {"shifted": [1.0] * 9 + [0.0], "ancestral": [1.0] * 8 + [0.0] * 2}
+    for name, success in runs.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps({"final": {"success_by_seed": success}}))
+    monkeypatch.setattr(sys, "argv", ["script", *(str(tmp_path / name) for name in runs)])
+    exec(code("theory.md"), {})
+    assert re.findall(r"(?:low|high)=\S*?(-?0\.\d\d)", capsys.readouterr().out) == ["-0.58", "0.38"]
+
+
 def test_the_code_of_every_page_is_run_somewhere() -> None:
-    here = {"quickstart.md", "populations.md", "configuration.md", "report.md"}
+    here = {"quickstart.md", "populations.md", "configuration.md", "report.md", "theory.md"}
     elsewhere = {
         "add-a-method.md",
         "bring-your-own-data.md",
