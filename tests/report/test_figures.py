@@ -139,3 +139,11 @@ def test_a_run_at_a_threshold_is_not_above_it(tmp_path: Path) -> None:
     make_run(tmp_path, algo="fql", success=0.14)
     fql, qam = (line.get_ydata() for line in drawn(profiles(groups(tmp_path), ENV)).lines)
     assert np.flatnonzero(np.diff(fql)).tolist() == [13] and np.flatnonzero(np.diff(qam)).tolist() == [57]
+
+
+def test_a_run_that_ends_before_the_published_results_has_none_in_its_legend(tmp_path: Path) -> None:
+    make_run(tmp_path / "a", offline=40_000, every=10_000)
+    make_run(tmp_path / "b", offline=50_000, every=10_000)
+    short, long = (curves(groups(tmp_path / name), ENV) for name in "ab")
+    assert [label for label, _, _ in short.legend] == ["qam"] and "Dashed" not in short.caption
+    assert [label for label, _, _ in long.legend] == ["qam", "published"] and "Dashed" in long.caption

@@ -17,6 +17,7 @@ EXAMPLES = {
     "conf/algo/awac.yaml",
     "conf/algo/emaq.yaml",
     "conf/tuned/EXPERIMENT/awac.yaml",
+    "conf/tuned/small/data/ENVIRONMENT/METHOD.yaml",
     "tests/golden/awac.npz",
     "conf/logger/files.yaml",
     "conf/callbacks/watch.yaml",
