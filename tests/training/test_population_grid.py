@@ -145,7 +145,7 @@ def test_a_member_is_addressed_by_seed_and_numbers(member: int | str, grid: RunR
     ("address", "message"),
     [
         ({}, "got no address, which matches 8 members"),
-        ({"seed": 2, "inv_temp": 3}, "expected one of seed=2,discount=0.9,inv_temp=3; seed=2,discount=0.99,inv_temp=3$"),
+        ({"seed": 2, "inv_temp": 3}, "one of seed=2,discount=0.9,inv_temp=3; seed=2,discount=0.99,inv_temp=3$"),
         ({"seed": 7}, "got seed=7, which no member has: expected one of seed=1,discount=0.9,inv_temp=0.3; "),
         ({"lr": 1e-3}, "members do not differ in lr: expected seed, discount, inv_temp"),
         ({"member": "seed 2"}, "member=seed 2 is not an address"),
