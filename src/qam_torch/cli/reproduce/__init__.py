@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: Sequence[str]) -> int:
+    from qam_torch.system.import_path import include_working_directory
+
+    include_working_directory()  # where evaluation_metrics= and plots= find modules
     description = "Reproduce published runs and recorded learning curves, or run a small benchmark."
     parser = Parser(prog="qam-reproduce", description=description)
     verbs = parser.add_subparsers(required=True, metavar="WHAT", title="see also `qam-reproduce WHAT --help`")
