@@ -45,7 +45,7 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     finished = recording._finished
 
-    def rewritten(module: fx.GraphModule, rewrites: object = (), outputs: Sequence[int] | None = None) -> fx.GraphModule:
+    def rewritten(module: fx.GraphModule, _: object = (), outputs: Sequence[int] | None = None) -> fx.GraphModule:
         return finished(module, ON_A_CPU, outputs)
 
     monkeypatch.setattr(recording, "_finished", rewritten)

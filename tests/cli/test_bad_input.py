@@ -54,6 +54,8 @@ MISTAKES = {
     "algo.discount=1.5": "algo.discount=1.5 is out of range",
     "algo.lr=0": "algo.lr=0 is out of range",
     "population.inv_temp=[1,-1]": "population.inv_temp=[1, -1] is out of range: expected a number >= 0",
+    "seeds=[1,2] population.inv_temp=[1,-1]": "population.inv_temp=[1, -1] is out of range: expected a number >= 0",
+    "seeds=[1,2] population.inv_temp=[1,3] algo.rho=[-1,2]": "algo.rho=[-1, 2] is out of range: expected a number >= 0",
     "algo.lr=null": "algo.lr=None is out of range",
     "algo.target_update_rate=2": "algo.target_update_rate=2 is out of range",
     "algo.clip_grad=3": "algo.clip_grad=3 is out of range: expected true or false",
