@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status, see `run_command`; with `paper --launch` that of the launched runs.
+        Exit status, see `run_command`; with `paper --launch` and `small` that of the runs.
     """
     words = sys.argv[1:] if arguments is None else arguments
     return run_command("qam-reproduce", lambda: _run(words), again="the same command continues")
