@@ -44,6 +44,8 @@ MISTAKES = {
     "env.source=..Suite": "env.source=..Suite cannot be found",
     "algo._target_=..Method": "algo._target_=..Method cannot be found",
     "trainer/x=1": "unknown key 'trainer/x': did you mean trainer?",
+    "experiment=paper algo=fql algo.fqlalpha=3": "unknown key 'algo.fqlalpha': did you mean algo.fql_alpha",
+    "experiment=paper algo=fql algo/discretization=ancestral": "algo=fql has no algo/discretization",
     "algo.flow_steps=0": "algo.flow_steps=0 is out of range: expected an integer >= 1",
     "algo.flow_steps=2.5": "algo.flow_steps=2.5 is out of range",
     "algo.num_qs=0": "algo.num_qs=0 is out of range",
