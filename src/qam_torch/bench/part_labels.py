@@ -52,7 +52,7 @@ class Labelling:
             del self.algorithm.losses
 
     def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
-        """The detached losses; unlabelled operations that one depends on get its name."""
+        """The detached losses; unlabeled operations that one depends on get its name."""
         report = {}
         for i, (name, term) in enumerate([(_name(term), term) for term in terms]):
             report[f"{i}/{name}"] = term.loss.detach()  # detaching is recorded, as the last operation

@@ -1,6 +1,6 @@
 """Runs as Slurm jobs through submitit.
 
-Hydra's own launcher raises at the first job without a result, for example a cancelled one, and loses the results of the
+Hydra's own launcher raises at the first job without a result, for example a canceled one, and loses the results of the
 others. It also submits runs that are already finished.
 """
 
