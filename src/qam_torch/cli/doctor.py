@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `run_command`; 1 if a check fails.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    return run_command("qam-doctor", lambda: _run(words), memory="close other programs that use the GPU")
+    return run_command("qam-doctor", lambda: _run(words), memory_hint="close other programs that use the GPU")
 
 
 def _run(words: Sequence[str]) -> int:

@@ -25,8 +25,8 @@ def main() -> None:
     Exits with status 0 if every run has results, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
     """
     option = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
-    again = f"the same command with {option} continues"
-    sys.exit(run_command("qam-train", _main, again=again, memory=RUN_MEMORY, outlives_reader=True))
+    resume_hint = f"the same command with {option} continues"
+    sys.exit(run_command("qam-train", _main, resume_hint=resume_hint, memory_hint=RUN_MEMORY, outlives_reader=True))
 
 
 def _main() -> int:

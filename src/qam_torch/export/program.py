@@ -92,7 +92,7 @@ class PolicyProgram(nn.Module):
     def __init__(self, algorithm: Algorithm, action_dim: int) -> None:
         super().__init__()
         self.normalization = algorithm.normalization
-        self.policy, self.action_dim = algorithm.normalization.policy(algorithm.policy), action_dim
+        self.policy, self.action_dim = algorithm.normalization.wrap_policy(algorithm.policy), action_dim
         self.observation_dim, self.dtype = algorithm.observation_dim, algorithm.network_dtype
         if differentiates(self.policy):
             raise QamError(

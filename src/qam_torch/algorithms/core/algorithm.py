@@ -166,7 +166,7 @@ class Algorithm(TrainingModule):
         Returns:
             The loss terms, and the gradients in the order of `networks.parameters()`, None where unused.
         """
-        batch = self.normalization.of_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
+        batch = self.normalization.normalize_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
         # Without autocast's cache, so that gradients of a weight used several times are summed in float32.
         device = batch.actions.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
