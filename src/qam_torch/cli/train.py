@@ -84,7 +84,7 @@ def _sweep(command: Command) -> int:
     from qam_torch.system.files import absolute
 
     assert command.sweep is not None
-    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
+    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.detached)
     with sweep.reporting():
         _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])
     return sweep.status

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qam_torch.data.random_numbers import each_update
+from qam_torch.data.random_numbers import draw_each_update
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, Experience, QamError, require
 
@@ -135,7 +135,9 @@ class ReplayWindows:
 
         def uniform(low: int, high: int, count: int) -> Tensor:
             device = generator.device
-            return each_update(updates, lambda: torch.randint(low, high, (count,), generator=generator, device=device))
+            return draw_each_update(
+                updates, lambda: torch.randint(low, high, (count,), generator=generator, device=device)
+            )
 
         split, end = self.data_starts, self.data_starts + self.collected_starts
         if self.mode == "append":

@@ -95,7 +95,9 @@ def environment_id(env_name: str, task: int | None = None) -> str:
     if task is not None and (isinstance(task, bool) or task not in _TASKS):
         raise QamError(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
     if env_name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"'{env_name}' holds images, which are not supported: choose a dataset of states")
+        raise QamError(
+            f"'{env_name}' contains images, which are not supported: choose a dataset with state observations"
+        )
     known = dataset_names()
     name = _SIZE.sub("", env_name)
     if name not in known:
