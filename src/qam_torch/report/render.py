@@ -126,7 +126,7 @@ def _alignment(table: Table) -> str:
     plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
     width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
-    columns = zip(longest, table.rights, strict=True)
+    columns = zip(longest, table.right_aligned, strict=True)
     return "".join(paragraph if length > LONGEST_PLAIN else "r" if right else "l" for length, right in columns)
 
 
