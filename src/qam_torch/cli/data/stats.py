@@ -76,7 +76,7 @@ def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> 
     """Summarize the files one by one, so that only one is in memory. The examples come from the first file."""
     from qam_torch.cli.data.examples import choose_examples
     from qam_torch.cli.data.scene import scene_of
-    from qam_torch.data.inspection.statistics import joined, summarize_episodes
+    from qam_torch.data.inspection.statistics import concatenate, summarize_episodes
     from qam_torch.data.ogbench_format import read_npz
     from qam_torch.data.relabel import task_rewards
     from qam_torch.envs.ogbench import environment_id, make_environment
@@ -99,7 +99,7 @@ def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> 
         for environment in environments.values():
             environment.close()
     assert examples is not None
-    return joined(parts), examples
+    return concatenate(parts), examples
 
 
 def _numbers(episodes: Episodes) -> dict[str, Any]:
