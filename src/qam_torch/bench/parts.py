@@ -59,7 +59,7 @@ class UpdateInParts:
     """Recorded updates of a workload with a stopwatch inside; they train its algorithm like other updates.
 
     Args:
-        workload: whose updates to record.
+        workload: the workload whose updates are recorded.
     """
 
     def __init__(self, workload: Workload) -> None:
@@ -179,7 +179,7 @@ def measure_parts(
     """Measure the parts of a recorded update.
 
     Args:
-        workload: whose updates to measure.
+        workload: the workload whose updates are measured.
         updates: int >= 1, updates per block; at most the workload's stack.
         repeats: int >= 1, blocks.
         clock: one of `CLOCKS`.

@@ -41,7 +41,7 @@ def execute(words: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        words: of its command line.
+        words: words of its command line.
 
     Returns:
         Exit status: 1 if a run of a sweep failed; a single run raises its error.

@@ -48,7 +48,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Load a checkpoint file on the CPU, without unpickling anything but tensors and plain values.
 
     Args:
-        path: of the file, or of a run directory, whose last checkpoint is read.
+        path: path of the file, or of a run directory, whose last checkpoint is read.
 
     Raises:
         QamError: the file is missing, damaged, not a checkpoint of this library, or of a format that this version
@@ -93,10 +93,10 @@ def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Map
     """Raise QamError unless a checkpoint was written by a run of this description.
 
     Args:
-        path: of the checkpoint, for the message.
+        path: path of the checkpoint, for the message.
         checkpoint: its content.
-        description: of the present run, as it would write it. Its part `online` counts only once the checkpoint's
-            online phase has begun.
+        description: description of the present run, as it would write it. Its part `online` counts only once the
+            checkpoint's online phase has begun.
     """
     saved = checkpoint[SECTION]
     pairs = [("algorithm", saved["algorithm"], description["algorithm"])]

@@ -22,7 +22,7 @@ def read_records(
     """Read the records of a sweep in the order of its runs.
 
     Args:
-        directory: of the sweep.
+        directory: directory of the sweep.
         common: overrides shared by all runs.
         expected: overrides of each run if known beforehand; runs without a record are listed as not started.
     """

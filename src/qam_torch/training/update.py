@@ -56,10 +56,10 @@ class UpdateSettings:
         """Choose how the update runs, the precision of its matrix products, and what happens to divergence.
 
         Args:
-            algorithm: to configure.
-            widths: of its hidden layers.
-            device: that the algorithm is trained on.
-            updates: that the run makes.
+            algorithm: the algorithm to configure.
+            widths: widths of the algorithm's hidden layers.
+            device: device of the training.
+            updates: number of updates of the run.
 
         Raises:
             QamError: compile=true where nothing can be compiled, or capture=true where nothing can be captured.
@@ -105,9 +105,9 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
 
     Args:
         choice: the key `compile`: True, False or "auto".
-        widths: of the hidden layers.
-        device: that the algorithm is trained on.
-        updates: that the run makes.
+        widths: widths of the hidden layers.
+        device: device of the training.
+        updates: number of updates of the run.
 
     Raises:
         QamError: compile=true without a compiler on a CPU.

@@ -23,7 +23,7 @@ class DivergenceCallback(L.Callback):
     Where members are frozen instead, each is reported once, and its training metrics are no longer written.
 
     Args:
-        schedule: of the run.
+        schedule: the run's schedule.
     """
 
     def __init__(self, schedule: Schedule) -> None:

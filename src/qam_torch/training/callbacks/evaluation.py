@@ -28,9 +28,9 @@ class EvaluationCallback(L.Callback):
     checkpoint that was saved during an evaluation repeats that evaluation first.
 
     Args:
-        schedule: of the run.
+        schedule: the run's schedule.
         evaluator: runs the episodes.
-        wall_time: of the run.
+        wall_time: the run's wall time.
         ending: a signal that ends the run does not wait for the end of the episodes.
 
     Attributes:

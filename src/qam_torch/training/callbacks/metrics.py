@@ -33,12 +33,12 @@ class MetricsCallback(L.Callback):
     callbacks find the same values in `trainer.callback_metrics`.
 
     Args:
-        schedule: of the run.
-        evaluation: whose latest outcome belongs to the row of its step.
+        schedule: the run's schedule.
+        evaluation: the run's evaluation callback. Its latest outcome is written to the row of the same step.
         divergence: masks the training metrics of members that have diverged.
         file: metrics.csv.
         loggers: Lightning loggers.
-        wall_time: of the run.
+        wall_time: the run's wall time.
         collection_statistics: means over the episodes that the online phase has collected since the last call, (P,)
             by name.
     """
