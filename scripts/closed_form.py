@@ -80,18 +80,18 @@ class Quadratic:
 
 
 class Bumps:
-    """Q(x) = sum_k height_k exp(-|x - centre_k|^2 / (2 width_k^2))."""
+    """Q(x) = sum_k height_k exp(-|x - center_k|^2 / (2 width_k^2))."""
 
-    def __init__(self, centres: Tensor, heights: Tensor, widths: Tensor) -> None:
-        self.centres, self.heights, self.widths = centres, heights, widths
+    def __init__(self, centers: Tensor, heights: Tensor, widths: Tensor) -> None:
+        self.centers, self.heights, self.widths = centers, heights, widths
 
     def __call__(self, x: Tensor) -> Tensor:
-        distance = (x.unsqueeze(-2) - self.centres).square().sum(-1)
+        distance = (x.unsqueeze(-2) - self.centers).square().sum(-1)
         return (-0.5 * distance / self.widths**2).exp() @ self.heights
 
     def upper_bound(self, extent: float = 4.0, spacing: float = 0.02) -> float:
         """Largest value on a grid over [-extent, extent]^2, plus what a smooth function can gain between its points."""
-        axis = torch.arange(-extent, extent + spacing, spacing, dtype=self.centres.dtype)
+        axis = torch.arange(-extent, extent + spacing, spacing, dtype=self.centers.dtype)
         largest = max(float(self(torch.cartesian_prod(row.view(1), axis)).max()) for row in axis)
         curvature = float((self.heights.abs() / self.widths**2).sum())
         return largest + curvature * (spacing / 2) ** 2

@@ -20,7 +20,7 @@ def draw_figure(base: Mixture, value: Bumps, inv_temp: float, panels: dict[str, 
     axis = torch.linspace(-extent, extent, 400)
     plane = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)
     critic = value(plane)
-    decoy = value.centres[1].tolist()
+    decoy = value.centers[1].tolist()
     density = (base.log_density(plane) + inv_temp * critic).exp()
     heat = LinearSegmentedColormap.from_list("heat", ["#ffffff", "#f6c28b", accent[1], "#8a3c06"])
 

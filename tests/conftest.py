@@ -15,6 +15,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+import torch
 from absl import logging as absl_logging
 from hydra.core.global_hydra import GlobalHydra
 
@@ -59,6 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest."""
     places = {ROOT / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(autouse=True)
+def same_numbers_every_time() -> None:
+    """The tests' torch.randn gives the same numbers in every run and order of tests."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -22,8 +22,10 @@ def imported(path: str, described_as: str) -> Any:
     """
     module, _, name = path.rpartition(".")
     try:
+        if module.startswith("."):
+            raise ImportError("it begins with a dot")
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:  # TypeError: a path that begins with a dot
+    except (ImportError, AttributeError, ValueError) as error:
         raise QamError(
             f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
             "its package"

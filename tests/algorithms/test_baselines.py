@@ -79,7 +79,7 @@ def test_polyak_copies_are_where_a_method_needs_them() -> None:
     assert all(names == {"critic"} for kind, names in copies.items() if kind not in (CGQL, DSRL, BAM))
 
 
-def test_only_a_flow_that_imitates_alone_is_a_behaviour_policy() -> None:
+def test_only_a_flow_that_imitates_alone_is_a_behavior_policy() -> None:
     with_behavior = {kind for kind in (FQL, FEdit, IFQL, CGQL, DSRL, BAM) if make(kind).behavior_policy is not None}
     assert with_behavior == {FQL, FEdit, IFQL, CGQL, DSRL, BAM}
     assert all(make(kind).behavior_policy is None for kind in (FBRAC, FAWAC, ReBRAC, QSM, DAC, RLPD))
@@ -94,7 +94,7 @@ def test_ifql_draws_no_next_action_and_values_the_next_state_by_v() -> None:
     torch.testing.assert_close(target, batch.rewards + 0.99**3 * batch.masks * value)
 
 
-def test_cgql_without_guidance_is_its_behaviour_flow() -> None:
+def test_cgql_without_guidance_is_its_behavior_flow() -> None:
     algorithm, states = make(CGQL, guidance_coef=0.0), make_batch(1).observations
     noise = {"noise": torch.randn(1, 6, 6, dtype=torch.float64)}
     assert algorithm.behavior_policy is not None

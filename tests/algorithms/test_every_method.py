@@ -189,7 +189,7 @@ def test_n_step_mode_learns_from_the_chunks_first_action(method: type[Algorithm]
     assert algorithm.act(batch.observations, draws).shape == (1, B, ACTION_DIM)
 
 
-def test_targets_start_as_copies_and_move_before_the_optimiser(method: type[Algorithm]) -> None:
+def test_targets_start_as_copies_and_move_before_the_optimizer(method: type[Algorithm]) -> None:
     options = {"target_update_every": 1, "ema": 0.75}
     taken = {name: value for name, value in options.items() if name in annotations_of(method)}
     algorithm = make(method, target_update_rate=0.25, **taken)

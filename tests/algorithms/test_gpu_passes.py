@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -44,7 +44,11 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         qam, "matching_targets", lambda *given, **own: matching_targets(*given, **own | {"batched_nodes": True})
     )
     finished = recording._finish
-    monkeypatch.setattr(recording, "_finish", lambda traced, rewrites=(): finished(traced, ON_A_CPU))
+
+    def rewritten(module: fx.GraphModule, _: object = (), outputs: Sequence[int] | None = None) -> fx.GraphModule:
+        return finished(module, ON_A_CPU, outputs)
+
+    monkeypatch.setattr(recording, "_finish", rewritten)
 
 
 def operations(recorded: fx.GraphModule) -> list[str]:
@@ -72,7 +76,9 @@ FAST = ("QAM", "DSRL")
 def test_an_update_is_the_same_to_rounding(name: str, seeds: tuple[int, ...], as_on_a_gpu: None) -> None:
     plain = make(kind_of(name), seeds)
     plain.recorded = False
-    given, rewritten = train(plain, len(seeds)), train(make(kind_of(name), seeds), len(seeds))
+    recorded = make(kind_of(name), seeds)
+    given, rewritten = train(plain, len(seeds)), train(recorded, len(seeds))
+    assert recorded.recordings and not plain.recordings
     for key, value in given.items():
         torch.testing.assert_close(rewritten[key], value, rtol=1e-9, atol=1e-11, msg=key)
 

@@ -99,7 +99,7 @@ def test_critic_gradient_ignores_the_policy_losses(kind: type[Algorithm]) -> Non
         torch.testing.assert_close(by_parameter[parameter], gradient, rtol=1e-12, atol=1e-15)
 
 
-def test_targets_move_before_the_optimiser(kind: type[Algorithm]) -> None:
+def test_targets_move_before_the_optimizer(kind: type[Algorithm]) -> None:
     algorithm = make(kind, target_update_rate=0.25)
     with torch.no_grad():
         for target in algorithm.targets.parameters():

@@ -142,7 +142,7 @@ def test_bad_arguments(changes: dict[str, Any], sentence: str) -> None:
 def test_starts_out_of_range() -> None:
     windows = ChunkWindows(episodes([4, 3]), 3, 0.9)
     for starts in ([-1], [5]):
-        with pytest.raises(QamError, match=r"expected 0\.\.4"):
+        with pytest.raises(QamError, match=r"use 0\.\.4"):
             windows(torch.tensor(starts))
 
 

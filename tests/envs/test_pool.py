@@ -105,7 +105,7 @@ def test_workers_do_not_change_maze_episodes() -> None:
 
 
 @pytest.mark.slow
-def test_an_episode_does_not_depend_on_neighbours_or_earlier_episodes() -> None:
+def test_an_episode_does_not_depend_on_neighbors_or_earlier_episodes() -> None:
     make_cube = partial(make_environment, "cube-single-play-v0", task=1)
     with EnvironmentPool(make_cube, 2) as pool:
         episodes(pool, [5, 6], h=5, chunks=2)

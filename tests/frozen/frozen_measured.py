@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.frozen.frozen_memory import Memory, peak_while
@@ -61,15 +61,21 @@ def imported(place: Workplace, name: str) -> list[str]:
 
 
 def seconds_of(place: Workplace, name: str, repeats: int) -> float:
-    """Median seconds from a command's start to its end."""
+    """Median seconds of processor time that a command takes, which a busy machine hardly changes."""
     here = place.folder(f"timed {name}")
     words = [word.replace("HERE", str(here)) for word in COMMANDS[name]]
     found = []
     for _ in range(repeats):
-        started = time.perf_counter()
+        before = _seconds_of_children()
         subprocess.run([script(words[0]), *words[1:]], capture_output=True, cwd=here, env=environment(), check=True)
-        found.append(time.perf_counter() - started)
+        found.append(_seconds_of_children() - before)
     return statistics.median(found)
+
+
+def _seconds_of_children() -> float:
+    """Processor time of all ended child processes."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def peak_of(place: Workplace, name: str) -> Memory:

@@ -74,6 +74,6 @@ def test_environments_are_no_more_than_asked_for_but_one_a_member(
     assert environments_for(members, episodes, most) == count
 
 
-def test_the_behaviour_flow_alone(finished: RunResult) -> None:
+def test_the_behavior_flow_alone(finished: RunResult) -> None:
     path = finished.directory / "checkpoints" / "last.ckpt"
     assert qam_torch.evaluate(path, episodes=1, workers=0, policy="behavior").success.shape == (1, 1)

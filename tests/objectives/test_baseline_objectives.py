@@ -38,7 +38,7 @@ def test_expectile_weighs_values_below_the_data_by_kappa_and_above_it_by_the_res
 
 
 @pytest.mark.slow
-def test_the_minimiser_of_the_expectile_loss_is_the_expectile() -> None:
+def test_the_minimizer_of_the_expectile_loss_is_the_expectile() -> None:
     q = torch.tensor([0.0, 1.0, 2.0, 10.0])
     for kappa in (0.5, 0.9):
         grid = torch.linspace(0, 10, 10_001)
@@ -78,7 +78,7 @@ def test_linex_of_a_hopeless_row_has_a_finite_gradient() -> None:
     assert gradient.item() == -10 and metrics()["noisy_critic/exp_bias"].isfinite()
 
 
-def test_the_minimiser_of_linex_is_the_soft_value() -> None:
+def test_the_minimizer_of_linex_is_the_soft_value() -> None:
     """Also what `exp_bias` measures: it is zero there."""
     q, inv_temp = torch.tensor([[[-1.0, 0.0, 0.5]]], dtype=torch.float64), 1.5
     soft = (inv_temp * q).exp().mean().log() / inv_temp
@@ -93,7 +93,7 @@ def two_critics(s: Tensor, a: Tensor) -> Tensor:
     return torch.stack([a.sum(-1), 3 * a.sum(-1)], dim=-2)  # mean 2 a, population std |a|
 
 
-def test_pessimistic_and_normalised_ascent() -> None:
+def test_pessimistic_and_normalized_ascent() -> None:
     actions = torch.tensor([[[1.0], [0.5]]], requires_grad=True)
     loss, _ = value_maximization(two_critics, S, actions, "x", rho=0.5)
     assert loss.item() == pytest.approx(-(1.5 + 0.75) / 2)

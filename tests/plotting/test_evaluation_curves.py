@@ -39,7 +39,7 @@ def test_missing_columns_and_values_out_of_range_are_refused(population: dict[st
             success_figure(population, **arguments)
 
 
-def test_success_shows_mean_seeds_and_behaviour_and_no_band_over_a_few_seeds(population: dict[str, np.ndarray]) -> None:
+def test_success_shows_mean_seeds_and_behavior_and_no_band_over_a_few_seeds(population: dict[str, np.ndarray]) -> None:
     figure = success_figure(population, episodes=4, behavior=(0.1, 0.02, 0.3), title="a title")
     assert figure is not None
     axes, shown = panels_of(figure)[0], labeled(figure)
@@ -81,7 +81,7 @@ def test_one_evaluation_of_one_seed_has_a_point_and_an_interval(tmp_path: Path) 
     assert segment[:, 0].tolist() == [5000, 5000] and segment[:, 1] == pytest.approx(wilson_interval(45, 50))
 
 
-def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
+def test_returns_show_mean_seeds_and_behavior(tmp_path: Path) -> None:
     returns = {10: (-30.0, -10.0), 20: (5.0, 15.0)}
     rows = [
         {"update": update, "seed": seed, "evaluation/return": value}
@@ -107,7 +107,7 @@ def test_returns_show_mean_seeds_and_behaviour(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("online", "at"), [(False, 13.0), (True, 25.0)])
-def test_a_cross_in_the_cells_colour_stands_where_a_member_diverged(online: bool, at: float) -> None:
+def test_a_cross_in_the_cells_color_stands_where_a_member_diverged(online: bool, at: float) -> None:
     """At its update while offline; while online, where four updates were made in ten steps, between the logged ones."""
     steps = np.repeat([0, 10, 20, 30], 4)
     update = np.where(steps > 20, 24, steps) if online else steps

@@ -37,7 +37,7 @@ def paths_of(figure: Figure, panel: int, color: str) -> list[list[list[float]]]:
     return [segment.tolist() for segment in group.get_segments()]
 
 
-def test_paths_are_coloured_by_outcome_over_the_maze(layout: MazeLayout) -> None:
+def test_paths_are_colored_by_outcome_over_the_maze(layout: MazeLayout) -> None:
     figure = trajectories_figure(layout, PATHS, [True, False, False], title="a title")
     (axes,) = panels_of(figure)
     assert paths_of(figure, 0, BLUE) == [PATHS[0].tolist()]
@@ -77,7 +77,7 @@ def test_the_legend_is_whole_and_outside_the_maze(layout: MazeLayout, panels: in
     assert not any(axes.get_window_extent().overlaps(box) for axes in panels_of(figure))
 
 
-def test_walls_are_grey_where_the_layout_has_them(layout: MazeLayout) -> None:
+def test_walls_are_gray_where_the_layout_has_them(layout: MazeLayout) -> None:
     figure = trajectories_figure(layout, [], [])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()

@@ -55,7 +55,7 @@ def test_one_step_and_edited_policies() -> None:
     torch.testing.assert_close(out, torch.full((1, 1, 1), 0.1))
 
 
-def test_best_of_n_takes_each_states_favourite_among_its_own_candidates() -> None:
+def test_best_of_n_takes_each_states_favorite_among_its_own_candidates() -> None:
     policy = OneStepPolicy(lambda s, z: z, 1)
 
     def critic(s: torch.Tensor, a: torch.Tensor) -> torch.Tensor:

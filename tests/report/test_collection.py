@@ -323,7 +323,7 @@ def test_a_sweep_tells_why_its_runs_failed_and_which_left_nothing(tmp_path: Path
     assert [(one.what, one.why) for one in found.missing] == [("run seed=2", "failed: no data")]
 
 
-def test_runs_with_another_class_are_labelled_by_its_name(tmp_path: Path) -> None:
+def test_runs_with_another_class_are_labeled_by_its_name(tmp_path: Path) -> None:
     ancestral = ("algo/discretization=ancestral", "algo.solver=midpoint")
     for overrides in ((), ancestral):
         make_run(tmp_path, overrides=overrides, seeds=(1,))

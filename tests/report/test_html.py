@@ -22,7 +22,7 @@ def test_the_page_is_whole_and_fetches_nothing(written: Path) -> None:
         assert reference in page.ids
 
 
-def test_plots_are_in_the_pages_colours_and_well_formed(written: Path) -> None:
+def test_plots_are_in_the_pages_colors_and_well_formed(written: Path) -> None:
     text = (written / "report.html").read_text()
     plots = re.findall(r'<div class="panel">.*?(<svg.*?</svg>)', text, re.DOTALL)
     assert len(plots) == 7  # the domain, its five tasks, the profiles
@@ -32,7 +32,7 @@ def test_plots_are_in_the_pages_colours_and_well_formed(written: Path) -> None:
     assert "prefers-color-scheme: dark" in text
 
 
-def test_published_curves_are_dashed_in_the_colour_of_the_own_ones(written: Path) -> None:
+def test_published_curves_are_dashed_in_the_color_of_the_own_ones(written: Path) -> None:
     text = (written / "report.html").read_text()
     domain = re.findall(r'<div class="panel">.*?(<svg.*?</svg>)', text, re.DOTALL)[0]
     lines = re.findall(r'<path d="[^"]*" clip-path[^>]*style="([^"]*)"', domain, re.DOTALL)

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from omegaconf import OmegaConf
 
 from qam_torch.algorithms import Algorithm
 from qam_torch.cli.reproduce import main
+from qam_torch.config import command_line
 from qam_torch.config.composition import compose, config_directory
 from qam_torch.reproduction import small_runs
 from qam_torch.reproduction.small_results import write_results
@@ -190,6 +192,36 @@ def test_the_table_from_made_up_runs(tmp_path: Path) -> None:
 def test_wrong_words(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["small", *words]) == 1
     assert message in one_sentence(capsys.readouterr().err, "qam-reproduce")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run_dir=x"], "have the same directory"),
+        (["trainer.devices=2.5"], "trainer.devices=2.5 is out of range"),
+        ([], "hydra/launcher=qam_joblib requires more packages"),
+    ],
+)
+def test_mistakes_are_reported_before_data_are_generated(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(small_runs, "make_data", lambda *_: pytest.fail("data are generated"))
+    monkeypatch.setattr(command_line, "_is_installed", lambda plugin: bool(words))
+    assert main(["small", "--methods", "fql,rql", "--environments", MAZE, "--directory", "data", *words]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_metric_is_found_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metric_of_a_project.py").write_text("def effort(so_far, step):\n    return 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    monkeypatch.setattr(small_runs, "make_data", lambda *_: sys.exit("data are generated"))
+    words = ["evaluation_metrics=[metric_of_a_project.effort]", "hydra/launcher=basic"]
+    assert main(["small", "--methods", "fql", "--environments", MAZE, "--directory", "data", *words]) == 1
+    assert capsys.readouterr().err == "data are generated\n"
 
 
 def in_this_process(job: SweepJob, record: Record, settings: Any, environment: Any, log: Any) -> Record:

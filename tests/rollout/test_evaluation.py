@@ -185,8 +185,8 @@ def test_a_grid_has_no_interval_over_its_members() -> None:
     ("change", "message"),
     [
         ({"members": 5}, "pool of 4"),
-        ({"members": 0}, "at least 1"),
-        ({"action_dim": 3}, "takes 1"),
+        ({"members": 0}, "must be >= 1"),
+        ({"action_dim": 3}, "the environment has 1"),
         ({"horizon_length": 9}, r"expected \(1, 4, 9\)"),
     ],
 )

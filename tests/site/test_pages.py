@@ -55,7 +55,7 @@ def test_bug_reports_ask_for_the_output_of_the_doctor() -> None:
     assert "qam-doctor" in str(forms["bug"]["body"])
 
 
-def test_the_citation_names_the_licence_and_the_papers() -> None:
+def test_the_citation_names_the_license_and_the_papers() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
     papers = [citation["preferred-citation"], *citation["references"]]

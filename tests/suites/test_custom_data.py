@@ -29,7 +29,7 @@ from tests.helpers.runs import TINY, one_sentence, unrecorded
 Train = Callable[..., int]
 
 PAGE = "bring-your-own-data.md"
-BLOCKS = blocks(PAGE)
+BLOCKS = [block for block in blocks(PAGE) if block[0] != "text"]
 
 
 class Reach(gymnasium.Env):

@@ -202,7 +202,7 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
     if launcher != "basic":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
-    assert parse_command_line(words, read_settings).elsewhere is elsewhere
+    assert parse_command_line(words, read_settings).detached is elsewhere
 
 
 def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

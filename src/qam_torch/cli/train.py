@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from qam_torch.config.command_line import Command
 
-__all__ = ["execute", "main"]
+__all__ = ["checked", "execute", "main"]
 
 
 def main() -> None:
@@ -34,21 +34,29 @@ def _main() -> int:
     from qam_torch.system.import_path import include_working_directory
 
     include_working_directory()
-    return execute(sys.argv[1:])
+    return execute(checked(sys.argv[1:]))
 
 
-def execute(words: Sequence[str]) -> int:
-    """Run the command.
+def checked(words: Sequence[str]) -> Command:
+    """Read a command line; raises QamError if a word, a key, or a value of any run is invalid.
 
     Args:
-        words: words of its command line.
+        words: arguments of the command line.
+    """
+    from qam_torch.config.command_line import parse_command_line
+
+    return parse_command_line(words, _check)
+
+
+def execute(command: Command) -> int:
+    """Make the runs.
+
+    Args:
+        command: from `checked`.
 
     Returns:
         Exit status: 1 if a run of a sweep failed; a single run raises its error.
     """
-    from qam_torch.config.command_line import parse_command_line
-
-    command = parse_command_line(words, _check)
     return _run(command) if command.sweep is None else _sweep(command)
 
 

@@ -136,16 +136,18 @@ def _readable_error(error: Exception, words: Sequence[str]) -> QamError:
         return QamError(f"cannot compose the configuration ({as_given(first_line(error))}): see `qam-train --help`")
     groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
     try:
-        config = _composed(groups)
+        config = compose_for_hydra(groups)
     except HydraException:  # a nested group, such as algo/discretization, of an option that is not selected
-        config = _composed([word for word in groups if "/" not in word.partition("=")[0]])
+        config = compose_for_hydra([word for word in groups if "/" not in word.partition("=")[0]])
     key = match[1]
     if key in GROUPS and "/" in key:
         outer, _, inner = key.partition("/")
-        having = " or ".join(options_with(outer, inner, words))
-        return QamError(f"{outer}={config.algo_name} has no {key}: leave it out, or use {outer}={having}")
+        chosen, having = config.hydra.runtime.choices[outer], " or ".join(options_with(outer, inner, words))
+        return QamError(f"{outer}={chosen} has no {key}: leave it out, or use {outer}={having}")
     inside = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))  # for overrides such as data={x:1}
-    return _unknown_key(inside[1] if inside else key, _keys(config))
+    known = OmegaConf.to_container(config, resolve=False)  # a value may depend on one that is still missing
+    assert isinstance(known, dict)
+    return _unknown_key(inside[1] if inside else key, _keys({name: known[name] for name in known if name != "hydra"}))
 
 
 def _unknown_key(key: str, known: Sequence[str]) -> QamError:
@@ -159,11 +161,11 @@ def _unknown_key(key: str, known: Sequence[str]) -> QamError:
     return QamError(f"unknown key '{key}': {hint}")
 
 
-def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+def _keys(config: DictConfig | dict[Any, Any], prefix: str = "") -> list[str]:
     """Dotted names of all values and groups."""
     names = []
     for name in map(str, config):
         names.append(f"{prefix}{name}")
-        if OmegaConf.is_dict(config[name]):
+        if isinstance(config[name], (DictConfig, dict)):
             names += _keys(config[name], f"{prefix}{name}.")
     return names

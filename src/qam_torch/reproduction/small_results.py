@@ -67,7 +67,9 @@ def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
         if behavior is not None:
             cells[BEHAVIOR, run.environment] = _cell(behavior["success_by_seed"])
     tasks = {run.environment: run.values["task"] for run in runs}
-    methods = [BEHAVIOR, *dict.fromkeys(run.method for run in runs)]
+    methods = dict.fromkeys(run.method for run in runs)
+    if any(method == BEHAVIOR for method, _ in cells):
+        methods = {BEHAVIOR: None, **methods}
     rows = [[method, *(cells.get((method, name), "–") for name in tasks)] for method in methods]
     columns = ["method", *(f"{name}, task {task}>" for name, task in tasks.items())]
     return Table(columns, rows, f"Success after {format_count(runs[0].updates)} updates", "small")

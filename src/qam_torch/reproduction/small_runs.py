@@ -99,7 +99,7 @@ class SmallPlan(NamedTuple):
             chosen("--methods", methods, METHODS, where),
             chosen("--environments", environments, ENVIRONMENTS, where),
             tune,
-            directory,
+            absolute(directory),
             tuple(overrides),
         )
 

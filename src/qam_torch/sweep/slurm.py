@@ -1,6 +1,6 @@
 """Launch runs as Slurm jobs with submitit.
 
-The launcher of hydra-submitit-launcher raises at the first job without a result, for example a cancelled one, and loses
+The launcher of hydra-submitit-launcher raises at the first job without a result, for example a canceled one, and loses
 the results of the others. It also submits runs that are already finished.
 """
 

@@ -97,14 +97,18 @@ class Method(NamedTuple):
         return algorithm.to(dtype), arguments
 
     def _construct(self, arguments: Mapping[str, Any]) -> Algorithm:
-        """Build the algorithm; errors name the key as in the configuration instead of the constructor's argument."""
+        """Build the algorithm; errors have key and value as in the configuration, not the constructor's argument."""
         try:
             return self.kind(**arguments)
         except QamError as error:
-            name = str(error).partition("=")[0]
+            name, _, rest = str(error).partition("=")
             if name not in arguments:
                 raise
-            raise QamError(f"{'population' if name in self.population else 'algo'}.{error}") from error
+            group, values = ("population", self.population) if name in self.population else ("algo", self.options)
+            given = str(arguments[name])  # a list has an entry for each member, longer than the configured one
+            if name in values and rest.startswith(given):
+                rest = f"{values[name]}{rest.removeprefix(given)}"
+            raise QamError(f"{group}.{name}={rest}") from error
 
     def check(self) -> None:
         """Raise QamError for options, seeds or a grid that are invalid."""

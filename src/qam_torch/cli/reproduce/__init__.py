@@ -25,13 +25,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: command-line words; those of the process by default.
 
     Returns:
-        Exit status, see `run_command`; with `paper --launch` that of the launched runs.
+        Exit status, see `run_command`; with `paper --launch` and `small` that of the runs.
     """
     words = sys.argv[1:] if arguments is None else arguments
     return run_command("qam-reproduce", lambda: _run(words), resume_hint="the same command continues")
 
 
 def _run(words: Sequence[str]) -> int:
+    from qam_torch.system.import_path import include_working_directory
+
+    include_working_directory()  # where evaluation_metrics= and plots= find modules
     description = "Reproduce published runs and recorded learning curves, or run a small benchmark."
     parser = Parser(prog="qam-reproduce", description=description)
     verbs = parser.add_subparsers(required=True, metavar="WHAT", title="see also `qam-reproduce WHAT --help`")

@@ -45,7 +45,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the runs, make the missing ones, and write the results."""
-    from qam_torch.cli.train import execute
+    from qam_torch.cli.train import checked, execute
     from qam_torch.reproduction.small_results import write_results
     from qam_torch.reproduction.small_runs import SmallPlan, hours_line, make_data, summary_lines
     from qam_torch.reproduction.small_tuning import choice_lines, tried_values, write_tuning
@@ -56,9 +56,10 @@ def run(options: argparse.Namespace) -> int:
     runs, words = plan.runs(), ["-m", *plan.command_overrides()]
     prepare_directory(options.output, "directory of the results", "--output DIR")
     print(*summary_lines(plan, runs), f"\n{shlex.join(['qam-train', *words])}", sep="\n", flush=True)
+    command = checked(words)  # before data are generated, which takes minutes
     with Bars(" transitions") as bars:
         make_data(runs, lambda done, total: bars("making data", done, total))
-    status = execute(words)
+    status = execute(command)
     if plan.tune:
         tried = tried_values(runs)
         write_tuning(tried, options.output / "tuning.csv")
