@@ -43,12 +43,12 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         qam, "matching_targets", lambda *given, **own: matching_targets(*given, **own | {"batched_nodes": True})
     )
-    finished = recording._finished
+    finished = recording._finish
 
     def rewritten(module: fx.GraphModule, _: object = (), outputs: Sequence[int] | None = None) -> fx.GraphModule:
         return finished(module, ON_A_CPU, outputs)
 
-    monkeypatch.setattr(recording, "_finished", rewritten)
+    monkeypatch.setattr(recording, "_finish", rewritten)
 
 
 def operations(recorded: fx.GraphModule) -> list[str]:
@@ -183,8 +183,8 @@ def test_activations_are_fused_where_the_product_is_not_needed() -> None:
             kept = torch.addmm(bias, x, kernel)
             return [gelu(torch.addmm(bias, x + 1, kernel)), gelu(kept), kept]
 
-    traced = recording._traced(function, [torch.randn(3, 2)])
-    names = operations(recording._finished(traced, GPU_PASSES))
+    traced = recording._trace(function, [torch.randn(3, 2)])
+    names = operations(recording._finish(traced, GPU_PASSES))
     assert sum("_addmm_activation" in name for name in names) == sum("gelu" in name for name in names) == 1
 
 

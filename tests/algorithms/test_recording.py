@@ -89,8 +89,8 @@ def test_what_no_result_needs_is_left_out_also_where_it_is_written_in_place() ->
         given.mul_(7)
         return [used, unused]
 
-    traced = recording._traced(function, [torch.randn(2), torch.randn(2)])
-    recorded = recording._finished(traced, outputs=[0])
+    traced = recording._trace(function, [torch.randn(2), torch.randn(2)])
+    recorded = recording._finish(traced, outputs=[0])
     assert operations(recorded) == ["sub", "mul_", "mul_"]
     given = torch.ones(2)
     assert torch.equal(recorded(torch.full((2,), 3.0), given)[0], torch.full((2,), 10.0))

@@ -181,7 +181,7 @@ def test_capture_is_the_key_of_training(monkeypatch: pytest.MonkeyPatch, capsys:
         ("--precision half", "unknown --precision 'half': expected one of float32, bf16-mixed"),
         ("--capture maybe", "unknown --capture 'maybe': expected one of auto, true, false"),
         ("--clock sun", "unknown --clock 'sun': expected one of wall, cpu"),
-        ("--clock cpu", "--clock cpu is the time of one thread on the CPU: give --threads 1"),
+        ("--clock cpu", "--clock cpu measures one thread on the CPU: give --threads 1"),
         ("--device tpu", "unknown --device 'tpu': expected one of cpu, cuda"),
         ("--json /nowhere/at/all.json", "/nowhere/at/all.json cannot be written"),
         ("--wrong", "unrecognized arguments: --wrong"),

@@ -53,7 +53,7 @@ def raiser(error: BaseException) -> Callable[[], int]:
 def test_an_error_is_one_line_and_a_status(
     error: BaseException, status: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("qam-x", raiser(error), again="continue", memory="use less") == status
+    assert run_command("qam-x", raiser(error), resume_hint="continue", memory_hint="use less") == status
     captured = capsys.readouterr()
     assert captured.err == f"{line}\n" and captured.out == ""
 
@@ -147,7 +147,7 @@ def test_a_signal_is_one_line(number: signal.Signals, status: int, capsys: pytes
         signal.raise_signal(number)
         return 0
 
-    assert run_command("qam-x", command, again="the same command continues") == status
+    assert run_command("qam-x", command, resume_hint="the same command continues") == status
     assert capsys.readouterr().err == f"qam-x: terminated by {number.name}; the same command continues\n"
 
 

@@ -169,7 +169,7 @@ def test_get_refuses_before_it_fetches(mirror: Mirror, tmp_path: Path, capsys: p
         return failing(capsys, "get", CUBE, name, "--mirror", url, "--directory", str(tmp_path))
 
     assert "unknown dataset 'cube-single-v0': the nearest names are" in message("cube-single-v0")
-    assert "'visual-cube-single-play-v0' holds images" in message("visual-cube-single-play-v0")
+    assert "'visual-cube-single-play-v0' contains images" in message("visual-cube-single-play-v0")
     assert "not published: generate it with `qam-data generate cube-octuple" in message("cube-octuple-play-v0")
     assert "mirror 'ftp://x' is not an http or https address" in message("scene-play-v0", "ftp://x")
     assert mirror.requests == []

@@ -95,9 +95,11 @@ def test_an_unknown_name_tells_the_nearest(name: str, near: str) -> None:
     "name", ["visual-cube-single-play-v0", "visual-antmaze-large-navigate-v0", "powderworld-easy-play-v0"]
 )
 def test_images_are_refused(name: str) -> None:
-    with pytest.raises(QamError, match=f"^dataset '{name}' holds images, .*: choose a dataset of states$"):
+    with pytest.raises(
+        QamError, match=f"^dataset '{name}' contains images, .*: choose a dataset with state observations$"
+    ):
         catalog_entry(name)
-    with pytest.raises(QamError, match=f"'{name}' holds images"):
+    with pytest.raises(QamError, match=f"'{name}' contains images"):
         make_environment(name, 1)
 
 

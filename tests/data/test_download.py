@@ -18,7 +18,7 @@ from qam_torch.data.checksums import checksum, record_path
 from qam_torch.data.fetching import download, transfer
 from qam_torch.data.fetching.download import fetch_dataset, fetch_file, mirror_urls
 from qam_torch.data.ogbench_format import file_hash
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 from qam_torch.types import QamError
 from tests.helpers.mirror_server import Mirror, npz, serving
 
@@ -301,7 +301,7 @@ def test_lock_removed_while_waiting_is_no_lock(tmp_path: Path) -> None:
     def enter() -> None:
         nonlocal inside, most
         for _ in range(50):
-            with alone(tmp_path / "x"):
+            with exclusive(tmp_path / "x"):
                 inside += 1
                 most = max(most, inside)
                 threading.Event().wait(0.0002)

@@ -93,7 +93,7 @@ def test_balanced_batches_alternate_between_dataset_and_collected() -> None:
 def test_balanced_needs_a_collected_episode_of_two() -> None:
     rng = np.random.default_rng(5)
     windows = replay(dataset(rng), streams_of(rng, 1, 1, 1), 1, "balanced")
-    with pytest.raises(QamError, match=r"only 1 collected transitions, and no episode of two: raise start_training"):
+    with pytest.raises(QamError, match=r"only 1 collected transitions, and no episode with two: raise start_training"):
         windows.draw(1, 4, torch.Generator())
 
 

@@ -253,7 +253,7 @@ assert "torch" not in sys.modules
         ("antmaze-large-navigate-v0", {}, "takes trained experts, .* fetch https://.*/antmaze-large-navigate-v0.npz"),
         ("humanoidmaze-medium-stitch-v0", {}, "'humanoidmaze-medium-stitch-v0' cannot be generated"),
         ("antsoccer-arena-navigate-v0", {}, "'antsoccer-arena-navigate-v0' cannot be generated"),
-        ("visual-cube-single-play-v0", {}, "holds images"),
+        ("visual-cube-single-play-v0", {}, "contains images"),
     ],
 )
 def test_bad_arguments(tmp_path: Path, name: str, options: dict[str, Any], sentence: str) -> None:

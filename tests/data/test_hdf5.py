@@ -153,7 +153,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "text": (lambda path: d4rl(path, actions=np.full((6, 1), b"x")), "'actions' has dtype .*, expected numbers"),
     "nan": (lambda path: d4rl(path, rewards=np.full(6, np.nan)), "'rewards' has NaN or infinity, first in row 0"),
     "flags": (lambda path: d4rl(path, terminals=np.full(6, 2)), "'terminals' has values other than 0 and 1"),
-    "bounds": (lambda path: d4rl(path, actions=np.full((6, 1), 3.0)), "leaves the environment's bounds"),
+    "bounds": (lambda path: d4rl(path, actions=np.full((6, 1), 3.0)), "exceeds the environment's bounds"),
     "no dones": (lambda path: robomimic(path, lambda data: data["demo_2"].pop("dones")), "demo_2 has no array 'dones'"),
     "no obs": (lambda path: robomimic(path, lambda data: data["demo_2"].pop("obs")), "demo_2 has no group 'obs'"),
     "key": (lambda path: robomimic(path, lambda data: data["demo_10"]["next_obs"].pop("b")), "next_obs has no 'b'"),

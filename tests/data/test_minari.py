@@ -113,7 +113,7 @@ def test_what_cannot_be_trained_on_is_reported() -> None:
     broken = dataset("test/broken-v0", episode([np.full(2, np.nan, np.float32)] * 3, True, False, 2))
     with pytest.raises(QamError, match="'test/broken-v0': 'observations' has NaN"):
         minari_transitions(broken, LOW, HIGH)
-    with pytest.raises(QamError, match="'test/three-v0': 'actions' leaves the environment's bounds, first in row 2"):
+    with pytest.raises(QamError, match="'test/three-v0': 'actions' exceeds the environment's bounds, first in row 2"):
         minari_transitions(dataset("test/three-v0", *three()), LOW, HIGH / 3)
     with pytest.raises(QamError, match="has no episodes"):
         minari_transitions(dataset("test/none-v0"), LOW, HIGH)

@@ -380,7 +380,7 @@ def test_no_place_is_written_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> N
 def test_no_update_needs_no_transition() -> None:
     sampler = ChunkSampler(filled([0, 1], "balanced", 1), 8, [1, 2])
     before = sampler.state_dict()
-    nothing = sampler.nothing()
+    nothing = sampler.empty()
     assert nothing.observations.shape == (0, 2, 8, 4) and nothing.actions.shape == (0, 2, 8, 8)
     after = sampler.state_dict()
     assert all(map(torch.equal, before["generators"], after["generators"]))

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from qam_torch.data.inspection.statistics import (
     ACTION_BINS,
     Episodes,
+    concatenate,
     episode_lengths,
     episode_sums,
-    joined,
     length_summary,
     outcome_summary,
     summarize_episodes,
@@ -47,7 +47,7 @@ def test_sums_of_episodes(lengths: list[int], seed: int) -> None:
 @given(LENGTHS, LENGTHS)
 def test_shards_joined_equal_one_file(first: list[int], second: list[int]) -> None:
     files = [file_of(first, 1), file_of(second, 2)]
-    parts = joined([summarize_episodes(arrays, {1: (rewards, masks)}) for arrays, rewards, masks in files])
+    parts = concatenate([summarize_episodes(arrays, {1: (rewards, masks)}) for arrays, rewards, masks in files])
     arrays = {key: np.concatenate([file[0][key] for file in files]) for key in files[0][0]}
     whole = summarize_episodes(arrays, {1: tuple(np.concatenate([file[i] for file in files]) for i in (1, 2))})  # type: ignore[dict-item]
     np.testing.assert_array_equal(parts.lengths, whole.lengths)

@@ -14,5 +14,5 @@ def test_a_new_methods_metrics_find_their_panels() -> None:
         ("dream rate", "rate"),
         ("dream temperature", "alpha"),
         ("old dream loss", "loss"),
-        ("return of episodes collected", "return"),
+        ("return of collected episodes", "return"),
     ]

@@ -23,7 +23,7 @@ from qam_torch.sweep.job import SweepJob
 from qam_torch.sweep.record import Outcome, Record
 from qam_torch.sweep.resources import Share, environment_variables, slot
 from qam_torch.sweep.table import exit_status, print_table, read_records
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 from qam_torch.training import fit as run
 from qam_torch.training.fit import RunResult
 from qam_torch.training.settings import read_settings
@@ -202,7 +202,7 @@ def test_only_slurms_runs_go_on_without_the_command(launcher: str, elsewhere: bo
     if launcher != "basic":
         pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     words = ["-m", f"hydra/launcher={launcher}", "experiment=quickstart", "seed=1,2"]
-    assert parse_command_line(words, read_settings).elsewhere is elsewhere
+    assert parse_command_line(words, read_settings).detached is elsewhere
 
 
 def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +215,10 @@ def test_sweeps_of_one_second_have_directories_of_their_own(tmp_path: Path, monk
 @pytest.mark.slow
 def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "LOCK_PATIENCE", 0.2)
-    with alone(tmp_path / "run"), pytest.raises(QamError, match="another process uses '.*/run': wait until it ends"):
+    with (
+        exclusive(tmp_path / "run"),
+        pytest.raises(QamError, match="another process uses '.*/run': wait until it ends"),
+    ):
         tiny_fit(tmp_path / "run")
     tiny_fit(tmp_path / "run")
 
@@ -224,7 +227,7 @@ def test_two_processes_do_not_make_one_run(tiny_fit: Fit, tmp_path: Path, monkey
 def test_a_directory_beside_which_nothing_can_be_made_is_worked_in_without_a_lock(
     tiny_fit: Fit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "alone", lambda *_: raiser(PermissionError(13, "Permission denied"))())
+    monkeypatch.setattr(run, "exclusive", lambda *_: raiser(PermissionError(13, "Permission denied"))())
     assert tiny_fit(tmp_path / "run").summary["updates"] == 40
 
 

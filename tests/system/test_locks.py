@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from qam_torch.system.locks import alone
-with alone(Path(sys.argv[1])):
+from qam_torch.system.locks import exclusive
+with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -35,11 +35,11 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_waiting_ends_with_the_patience_or_with_the_holder(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     started = time.monotonic()
-    with pytest.raises(TimeoutError), alone(tmp_path / "x", 0.3):
+    with pytest.raises(TimeoutError), exclusive(tmp_path / "x", 0.3):
         pass
     assert 0.3 <= time.monotonic() - started < 5
     holder.send_signal(signal.SIGKILL)
-    with alone(tmp_path / "x", 10):
+    with exclusive(tmp_path / "x", 10):
         assert [path.name for path in tmp_path.iterdir()] == [".x.lock"]
     assert list(tmp_path.iterdir()) == []
 
@@ -50,19 +50,19 @@ def test_where_there_are_no_locks_all_go_on(tmp_path: Path, monkeypatch: pytest.
         raise OSError(number, "not here")
 
     monkeypatch.setattr("fcntl.flock", unsupported)
-    with alone(tmp_path / "x"), alone(tmp_path / "x", 1):
+    with exclusive(tmp_path / "x"), exclusive(tmp_path / "x", 1):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_lock_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError), alone(tmp_path / "file" / "x"):
+    with pytest.raises(OSError), exclusive(tmp_path / "file" / "x"):
         pass
 
 
 def test_an_error_inside_releases_the_lock(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), alone(tmp_path / "x"):
+    with pytest.raises(KeyError), exclusive(tmp_path / "x"):
         raise KeyError
-    with alone(tmp_path / "x", 1):
+    with exclusive(tmp_path / "x", 1):
         pass

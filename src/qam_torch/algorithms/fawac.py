@@ -38,7 +38,7 @@ class FAWAC(FlowActorCritic):
         self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss + weighted flow-matching loss + mean square of V(s) - Q_target(s, a)."""
+        """Critic loss + weighted flow-matching loss + mean squared error of V(s) against Q_target(s, a)."""
         with torch.no_grad():
             q = self.target("critic")(batch.observations, batch.actions)
         value = self.network("value")(batch.observations).unsqueeze(-2)

@@ -33,12 +33,12 @@ class FBRAC(FlowActorCritic):
         self.set_member_value("fbrac_alpha", fbrac_alpha)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target and of flow matching, and the flow's initial noise in policy loss."""
+        """Noise of the TD target and of flow matching, and the flow's initial noise in the policy loss."""
         return {**super().draws(batch_size), "policy_noise": Draw((batch_size, self.chunk_dim))}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss + flow-matching loss - mean Q(s, clip(flow(z))) / fbrac_alpha."""
         actions = self.flow_policy(batch.observations, {"noise": noise["policy_noise"]})
-        climb, metrics = value_maximization(self.network("critic"), batch.observations, actions, "policy")
-        weighted = LossTerm(climb / self.member_value("fbrac_alpha"), metrics, ("f_theta",))
+        maximization, metrics = value_maximization(self.network("critic"), batch.observations, actions, "policy")
+        weighted = LossTerm(maximization / self.member_value("fbrac_alpha"), metrics, ("f_theta",))
         return [*super().losses(batch, noise), weighted]

@@ -27,9 +27,9 @@ class QAM(FineTunedFlow):
 
     Args:
         clip_adj: zero the critic's gradient outside [-1, 1].
-        use_target_grad: True: target critic; else critic.
+        use_target_grad: whether the action gradient is that of the target critic, not of the critic.
         discretization: class and arguments of a `flows.Discretization`, such as {"_target_":
-            "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None = the paper's.
+            "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None for the paper's.
         **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, algorithm QAM.
@@ -77,7 +77,7 @@ class QAM(FineTunedFlow):
         )
 
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """For parity: xs, lean_adjoints (T, P, B, D), ts (T, P, B, 1)."""
+        """Paths and adjoints, compared with recorded runs: xs, lean_adjoints (T, P, B, D), ts (T, P, B, 1)."""
         targets = self.matching_targets(batch._replace(actions=batch.actions[..., : self.chunk_dim]), noise)
         xs = targets.xs
         times = torch.arange(len(xs), dtype=xs.dtype, device=xs.device) / len(xs)

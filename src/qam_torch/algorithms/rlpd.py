@@ -25,7 +25,7 @@ class RLPD(ActorCritic):
 
     Args:
         bc_alpha: weight of the data's log-likelihood loss; >= 0, or one per member.
-        target_entropy_multiplier: float, or one per member; the target entropy is -D times it.
+        target_entropy_multiplier: a float, or one per member. The target entropy is -target_entropy_multiplier * D.
         **actor_critic: see `ActorCritic`.
 
     Source: Ball et al. 2023; Li & Levine 2026, RLPD.
@@ -52,12 +52,12 @@ class RLPD(ActorCritic):
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss - pessimistic Q of a sample + entropy terms - bc_alpha * log-likelihood of the data."""
         observations, actor = batch.observations, self.network("actor").distribution(batch.observations)
-        draw = actor.rsample(noise["policy_noise"])
-        climb = value_maximization(self.network("critic"), observations, draw.value, "actor", self.rho)
+        sample = actor.rsample(noise["policy_noise"])
+        maximization = value_maximization(self.network("critic"), observations, sample.value, "actor", self.rho)
         cloning, metrics = likelihood_loss(actor.log_prob(batch.actions), batch.valid, "actor")
         return [
             *super().losses(batch, noise),
-            LossTerm(*climb, ("actor",)),
-            *self.entropy_terms("actor", draw.log_prob),
+            LossTerm(*maximization, ("actor",)),
+            *self.entropy_terms("actor", sample.log_prob),
             LossTerm(self.member_value("bc_alpha") * cloning, metrics, ("actor",)),
         ]

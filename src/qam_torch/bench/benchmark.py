@@ -1,4 +1,4 @@
-"""One benchmark: a method's update at one size, beside the machine's matrix peak."""
+"""Measure the updates of methods, relative to the machine's peak rate of matrix products."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["Benchmark"]
 
 
 class Benchmark:
-    """Measures methods one after another, and the machine's matrix peak before the first and after each.
+    """Measures methods one after another, and the peak rate of matrix products before the first and after each.
 
     Args:
         device: "cpu" or "cuda".
         precision: "float32" or "bf16-mixed".
-        clock: a key of `CLOCKS`.
+        clock: "wall" or "cpu", a key of `CLOCKS`.
         recorded: whether updates are recorded and replayed.
         capture: "auto", True or False: whether recorded updates are CUDA graphs.
         compiled: whether recorded updates are compiled.
         config_dir: directory with configs of custom methods.
 
     Attributes:
-        peaks: operations per second of each measurement of the peak so far.
+        peaks: all measured peaks so far, in operations per second.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Benchmark:
         """The update to measure.
 
         Args:
-            algo: algo=NAME.
+            algo: name of the method, as in algo=NAME.
             size: sizes of networks and batches.
             population: P.
         """
@@ -62,11 +62,11 @@ class Benchmark:
         Args:
             workload: from `workload`.
             preset: name of the preset that the workload's size comes from.
-            updates: updates per block; None chooses as many as take about two seconds.
-            repeats: blocks.
+            updates: updates per block; None for as many as take about two seconds.
+            repeats: number of blocks.
 
         Returns:
-            The measurement in JSON's types: what was measured, the figures of `measure`, and the share of the peak.
+            JSON-serializable results: what was measured, the results of `measure`, and the share of the peak.
         """
         result = {
             "algo": workload.algo,

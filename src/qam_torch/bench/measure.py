@@ -56,7 +56,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock:
 
     Args:
         device: where to multiply.
-        dtype: of the matrices.
+        dtype: dtype of the matrices.
         clock: one of `CLOCKS`.
 
     Returns:

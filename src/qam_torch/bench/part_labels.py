@@ -1,8 +1,8 @@
-"""Labels for the operations of a recorded update: the part of the update that each belongs to.
+"""Label each operation of a recorded update with the part of the update that it belongs to.
 
-Operations inside a `scope` belong to the part of that name. Other operations belong to the loss that depends on them,
-as does its differentiation; operations shared by several losses belong to the first. Losses are named by their metrics.
-So methods need no entry here.
+Operations inside a `scope` belong to the part with the scope's name. Other operations belong to the loss that depends
+on them, and the operations of its backward pass too. Operations shared by several losses belong to the first loss. A
+loss is named after its first metric. So a new method needs no change here.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from qam_torch.algorithms import Algorithm, LossTerm
 from qam_torch.scopes import watching
 from qam_torch.types import Batch, Noise
 
-__all__ = ["PART", "Labelling"]
+__all__ = ["PART", "Labeling"]
 
 PART = "part"
-"""Key in a recorded operation's metadata; absent without a label."""
+"""Key of the label in the metadata of a recorded operation. Operations without a label lack the key."""
 
 
-class Labelling:
+class Labeling:
     """Wraps an algorithm and labels the operations of its losses and their gradients while they are recorded.
 
     Args:
-        algorithm: the algorithm, whose `gradients` and `report` this class stands for.
+        algorithm: the algorithm. Its `gradients` and `report` are replaced by those of this class.
     """
 
     def __init__(self, algorithm: Algorithm) -> None:
@@ -40,10 +40,10 @@ class Labelling:
     def gradients(self, batch: Batch, noise: Noise) -> tuple[list[LossTerm], list[Tensor | None]]:
         """The algorithm's losses and gradients, with labels on their operations."""
         losses, mode = self.algorithm.losses, get_proxy_mode()
-        assert mode is not None, "only while an update is recorded"
+        assert mode is not None, "called outside the recording of an update"
         self.nodes = mode.tracer.graph.nodes
-        self.newest = self._last()
-        self.algorithm.losses = lambda *given: self._watch_differentiation(losses(*given))  # type: ignore[method-assign]
+        self.last_labeled = self._last()
+        self.algorithm.losses = lambda *given: self._watch_backward(losses(*given))  # type: ignore[method-assign]
         try:
             with watching(self._scope):
                 return self.algorithm.gradients(batch, noise)
@@ -52,10 +52,10 @@ class Labelling:
             del self.algorithm.losses
 
     def report(self, terms: Sequence[LossTerm], diagnose: bool) -> dict[str, Tensor]:
-        """The detached losses; unlabeled operations that one depends on get its name."""
+        """The detached losses. Unlabeled operations that a loss depends on get the name of the loss."""
         report = {}
         for i, (name, term) in enumerate([(_name(term), term) for term in terms]):
-            report[f"{i}/{name}"] = term.loss.detach()  # detaching is recorded, as the last operation
+            report[f"{i}/{name}"] = term.loss.detach()  # detach() is recorded too, as the last operation
             for node in _ancestors(self._last()):
                 node.meta.setdefault(PART, name)
         return report
@@ -64,12 +64,12 @@ class Labelling:
         return next(iter(reversed(self.nodes)))
 
     def _begin_part(self, part: str | None) -> None:
-        """Label the operations recorded since the last call with the old part, and begin another."""
+        """Label the operations recorded since the last call with the current part, then make `part` the current one."""
         end = self._last()
-        while self.newest is not end:
-            self.newest = self.newest.next
+        while self.last_labeled is not end:
+            self.last_labeled = self.last_labeled.next
             if self.part is not None:
-                self.newest.meta[PART] = self.part
+                self.last_labeled.meta[PART] = self.part
         self.part = part
 
     @contextmanager
@@ -79,22 +79,22 @@ class Labelling:
         yield
         self._begin_part(outer)
 
-    def _watch_differentiation(self, terms: list[LossTerm]) -> list[LossTerm]:
-        """Make the differentiation of each loss begin its part; returns the losses."""
-        owned: set[Node] = set()
+    def _watch_backward(self, terms: list[LossTerm]) -> list[LossTerm]:
+        """Hook the backward pass of each loss, so that its operations get the loss's label. Returns the losses."""
+        hooked: set[Node] = set()
         for term in terms:
-            begin = partial(self._differentiating, _name(term))
+            begin = partial(self._begin_backward, _name(term))
             pending = [term.loss.grad_fn]
             while pending:
                 node = pending.pop()
-                # Without the leaves: they belong to the parameters and outlive this graph.
-                if node is not None and node not in owned and node.next_functions:
-                    owned.add(node)
+                # Leaf nodes get no hook: they belong to the parameters and outlive this graph.
+                if node is not None and node not in hooked and node.next_functions:
+                    hooked.add(node)
                     node.register_prehook(begin)
                     pending += [source for source, _ in node.next_functions]
         return terms
 
-    def _differentiating(self, name: str, _: Sequence[Tensor]) -> None:
+    def _begin_backward(self, name: str, _: Sequence[Tensor]) -> None:
         self._begin_part(name)
 
 
@@ -103,22 +103,22 @@ def _name(term: LossTerm) -> str:
 
 
 def _ancestors(result: fx.Node) -> set[fx.Node]:
-    """Operations that a result depends on, including those that write to its inputs in place."""
+    """Operations that a result depends on, including those that modify its inputs in place."""
     found: set[fx.Node] = set()
     pending = [result]
     while pending:
         node = pending.pop()
         if node not in found:
             found.add(node)
-            pending += [*node.all_input_nodes, *_written_by(node)]
+            pending += [*node.all_input_nodes, *_in_place_writers(node)]
     return found
 
 
-def _written_by(node: fx.Node) -> Iterator[fx.Node]:
-    """Operations that write to a result in place, directly or through a view."""
+def _in_place_writers(node: fx.Node) -> Iterator[fx.Node]:
+    """Operations that modify a result in place, directly or through a view."""
     for user in node.users:
         if isinstance(user.target, torch._ops.OpOverload) and user.args[0] is node:
             if user.target._schema.is_mutable:
                 yield user
             elif user.target.is_view:
-                yield from _written_by(user)
+                yield from _in_place_writers(user)

@@ -21,7 +21,7 @@ from qam_torch.algorithms.core.cuda_graph import GraphedUpdate, Part, UpdateResu
 from qam_torch.algorithms.core.fast_update import WARM_UP
 from qam_torch.algorithms.core.recording import RecordedGradients
 from qam_torch.bench.measure import Clock, synchronize
-from qam_torch.bench.part_labels import PART, Labelling
+from qam_torch.bench.part_labels import PART, Labeling
 from qam_torch.bench.workload import Workload, flop_counter
 from qam_torch.types import Batch, Noise
 
@@ -59,14 +59,14 @@ class UpdateInParts:
     """Recorded updates of a workload with a stopwatch inside; they train its algorithm like other updates.
 
     Args:
-        workload: whose updates to record.
+        workload: the workload whose updates are recorded.
     """
 
     def __init__(self, workload: Workload) -> None:
         self.workload, self.watch = workload, _Stopwatch()
         self.begin: Callable[[str], None] = self.watch.begin
-        labelling = cast(Algorithm, Labelling(workload.algorithm))
-        self.gradients = RecordedGradients(labelling, *workload.example(), diagnose=False)
+        labeling = cast(Algorithm, Labeling(workload.algorithm))
+        self.gradients = RecordedGradients(labeling, *workload.example(), diagnose=False)
         self.gradients.rewrite(for_gpu=workload.device.type == "cuda")
         module = self.gradients.module
         self.first = _insert_calls(module.graph, lambda part: self.begin(part))
@@ -179,7 +179,7 @@ def measure_parts(
     """Measure the parts of a recorded update.
 
     Args:
-        workload: whose updates to measure.
+        workload: the workload whose updates are measured.
         updates: int >= 1, updates per block; at most the workload's stack.
         repeats: int >= 1, blocks.
         clock: one of `CLOCKS`.

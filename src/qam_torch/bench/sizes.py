@@ -1,4 +1,4 @@
-"""What `qam-bench` can measure: sizes and methods. Does not import torch."""
+"""Sizes and methods that `qam-bench` can measure. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["PRESETS", "Size", "method_names"]
 
 
 class Size(NamedTuple):
-    """Sizes that decide an update's cost, named like the algorithms' arguments.
+    """Sizes that determine the cost of an update, with the names of the algorithms' arguments.
 
-    `flow_steps` is ignored by methods without it; other sizes, such as IFQL's 32 candidates, come from the method's
+    Methods without `flow_steps` ignore it. Sizes of a single method, such as IFQL's 32 candidates, come from its
     config.
     """
 

@@ -1,4 +1,4 @@
-"""The table that `qam-bench` prints."""
+"""Format the table that `qam-bench` prints."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ COLUMNS = (
 
 
 def format_row(result: dict[str, Any]) -> str:
-    """One line under COLUMNS."""
+    """Format a result as a row under COLUMNS."""
     first = result["first_update_s"] + result["first_update_with_metrics_s"]
-    changed = "*" * (result["size"] != PRESETS[result["preset"]]._asdict())
+    mark = "*" * (result["size"] != PRESETS[result["preset"]]._asdict())
     return (
-        f"{result['algo']:10} {result['preset'] + changed:12} {result['population']:3} {result['ms_per_update']:10.3f} "
+        f"{result['algo']:10} {result['preset'] + mark:12} {result['population']:3} {result['ms_per_update']:10.3f} "
         f"{result['best_ms_per_update']:9.3f} {result['updates_per_s']:10.1f} {result['member_updates_per_s']:10.1f} "
         f"{result['gflop_per_update']:8.3f} {result['gflop_per_s']:8.1f} {result['share_of_peak']:8.1%} {first:8.2f}"
     )
 
 
 def format_parts(parts: dict[str, dict[str, float]]) -> list[str]:
-    """One line per part: time, best time, share of the time, operations and rate."""
+    """Format one row per part: time, best time, share of the time, operations and rate."""
     total = sum(part["ms"] for part in parts.values())
     return [
         f"  {name:25} {part['ms']:10.3f} {part['best_ms']:9.3f} {part['ms'] / total:21.1%} {part['gflop']:8.3f} "

@@ -36,7 +36,7 @@ class Workload:
         stack: int >= 1, batches per call, as in a trainer's step.
         compiled: whether the update is compiled.
         precision: "float32" or "bf16-mixed".
-        overrides: of the configuration, e.g. algo.lr=1e-3.
+        overrides: overrides of the configuration, e.g. algo.lr=1e-3.
         config_dir: directory with custom configs.
     """
 

@@ -26,12 +26,12 @@ __all__ = ["main"]
 DESCRIPTION = """\
 Updates per second and arithmetic rate of a method, against the machine's measured peak.
 
-The measured time is that of the updates in training: drawing the noise of U stacked batches and making U updates, with
-all metrics computed at the last one only. The transitions are synthetic. Neither the sampling of batches nor the
-Trainer is included.
+A measured block makes U updates as in training: it draws the noise of U batches, makes the updates, and computes all
+metrics at the last update only. The transitions are synthetic. The sampling of batches and the Trainer are not
+included.
 
-The arithmetic rate counts matrix products only. The peak is the best rate of large square products in the update's
-precision, measured right before and right after. Both vary on a machine that other processes use too.
+The arithmetic rate counts matrix products only. The peak is the best rate of large square products in the same
+precision, measured directly before and after the updates. Both rates vary if other processes use the machine.
 """
 
 CLOCKS = ("wall", "cpu")
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `run_command`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command("qam-bench", lambda: _run(words), memory="lower --population or --batch-size")
+    return run_command("qam-bench", lambda: _run(words), memory_hint="lower --population or --batch-size")
 
 
 def _run(words: Sequence[str]) -> int:
@@ -57,18 +57,18 @@ def _run(words: Sequence[str]) -> int:
 
     include_working_directory()
     options = _parse(words)
-    import torch  # once the options are valid
+    import torch  # late, so that wrong options are reported quickly
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise QamError("--device cuda needs a GPU that torch can use, and there is none: use --device cpu")
     threads = torch.get_num_threads()
     torch.set_num_threads(options.threads or threads)
     try:
-        found = {"command": shlex.join(["qam-bench", *words]), **_measure(options)}
+        results = {"command": shlex.join(["qam-bench", *words]), **_measure(options)}
     finally:
         torch.set_num_threads(threads)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
@@ -109,15 +109,15 @@ def _measure_all(options: argparse.Namespace, device: torch.device) -> dict[str,
             result["parts"] = bench.run_parts(workload, result["updates_per_block"], options.repeats)
             print(*format_parts(result["parts"]), sep="\n", flush=True)
         results.append(result)
-    best, least = max(bench.peaks) / 1e9, min(bench.peaks) / 1e9
-    print(f"peak {best:.1f} GFLOP/s, the lowest of {len(bench.peaks)} measurements {least:.1f}")
+    highest, lowest = max(bench.peaks) / 1e9, min(bench.peaks) / 1e9
+    print(f"peak {highest:.1f} GFLOP/s, the lowest of {len(bench.peaks)} measurements {lowest:.1f}")
     if any(_size(preset, options) != _size(preset, None) for preset in options.preset):
         print("* sizes other than those of --size NAME")
     return {"machine": about, "results": results}
 
 
 def _size(preset: str, options: argparse.Namespace | None) -> Size:
-    """The sizes of a name, some of them replaced by the options."""
+    """Sizes of a preset. Those given as options replace the preset's."""
     from qam_torch.bench.sizes import PRESETS, Size
 
     given = {name: getattr(options, name, None) for name in Size._fields}
@@ -128,7 +128,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     """The options; `algo`, `preset` and `population` are lists, `hidden` a tuple.
 
     Raises:
-        QamError: the options cannot be measured.
+        QamError: an option is invalid.
     """
     from qam_torch.bench.sizes import PRESETS, method_names
 
@@ -153,7 +153,7 @@ def _parser() -> Parser:
         "--size", action=ListOf, dest="preset", default=["all"], metavar="NAME", help=f"{presets}; or all (default all)"
     )
     add("--config-dir", metavar="DIR", help="directory with custom configs, such as algo/NAME.yaml")
-    sizes = parser.add_argument_group("single sizes, which replace those of --size")
+    sizes = parser.add_argument_group("single sizes, replacing those of --size")
     for name in Size._fields:
         option = f"--{name.replace('_', '-')}"
         if name == "hidden":
@@ -161,17 +161,17 @@ def _parser() -> Parser:
         else:
             sizes.add_argument(option, type=int, metavar="N")
     add("--population", action=ListOf, kind=int, default=[1], metavar="P", help="members (default 1)")
-    add("--updates", default="auto", metavar="N", help="updates in a block (default auto: two seconds)")
-    add("--repeats", type=int, default=5, metavar="N", help="blocks (default 5)")
+    add("--updates", default="auto", metavar="N", help="updates per block (default auto: as many as take two seconds)")
+    add("--repeats", type=int, default=5, metavar="N", help="measured blocks (default 5)")
     add("--threads", type=int, metavar="N", help="CPU threads (default torch's choice)")
     add("--device", default="cpu", help="cpu or cuda (default cpu)")
     add("--precision", default="float32", help="float32 or bf16-mixed (default float32)")
-    add("--clock", default="wall", help="wall, or cpu where other processes use the machine (default wall)")
-    add("--capture", default="auto", help="the whole update as a CUDA graph: true, false or auto (default auto)")
-    add("--eager", action="store_true", help="do not record the update")
+    add("--clock", default="wall", help="wall time, or cpu time if other processes use the machine (default wall)")
+    add("--capture", default="auto", help="run the update as a CUDA graph: true, false or auto (default auto)")
+    add("--eager", action="store_true", help="do not record and replay the update")
     add("--compile", action="store_true", help="compile the update (needs a C++ compiler)")
-    add("--parts", action="store_true", help="also time and count the parts of a recorded update")
-    add("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    add("--parts", action="store_true", help="also measure time and operations of each part of the update")
+    add("--json", type=Path, metavar="FILE", help="write all results to this file")
     return parser
 
 
@@ -199,10 +199,10 @@ def _check(options: argparse.Namespace) -> None:
         values = value if isinstance(value, list) else [1 if value is None else value]
         require(f"--{name.replace('_', '-')}", all(v >= 1 for v in values), value, "integers >= 1")
     if options.clock == "cpu" and (options.threads != 1 or options.device != "cpu"):
-        raise QamError("--clock cpu is the time of one thread on the CPU: give --threads 1 and leave out --device cuda")
+        raise QamError("--clock cpu measures one thread on the CPU: give --threads 1 and leave out --device cuda")
     if options.updates != "auto":
         require("--updates", options.updates.isdecimal() and int(options.updates) >= 1, options.updates, "auto or >= 1")
     if options.compile and (options.eager or options.device != "cpu" or shutil.which("g++") is None):
-        raise QamError("--compile is for recorded updates on a CPU with g++: leave out --eager, or install g++")
+        raise QamError("--compile requires --device cpu, recorded updates and g++: leave out --eager, or install g++")
     if options.json and (options.json.is_dir() or not os.access(options.json.absolute().parent, os.W_OK)):
         raise QamError(f"--json {options.json} cannot be written: give a file in an existing, writable directory")

@@ -1,4 +1,4 @@
-"""`qam-doctor`: whether this machine computes updates as it should, and how fast, as text for a bug report."""
+"""`qam-doctor`: check the updates that this machine computes, measure their speed, and print text for a bug report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 DESCRIPTION = """\
-Checks in about two minutes that this machine computes correct updates, and measures their speed: versions, device,
-memory and precision; eager against recorded and captured updates, CPU against GPU, uninterrupted against continued
-runs; updates per second of QAM at the paper's size. Prints one block of text for bug reports. The exit status is 1 if a
-check fails. On a CPU, the checks that need a GPU are listed as such.
+Check in about two minutes that this machine computes correct updates, and measure their speed. The output is one block
+of text for bug reports:
+
+  - versions, device, memory and precision
+  - comparisons: eager with recorded and captured updates, CPU with GPU, uninterrupted with continued runs
+  - updates per second of QAM at the paper's size
+
+The exit status is 1 if a check fails. On a CPU, checks that need a GPU are listed as "not checked".
 """
 
 
@@ -35,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `run_command`; 1 if a check fails.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    return run_command("qam-doctor", lambda: _run(words), memory="close other programs that use the GPU")
+    return run_command("qam-doctor", lambda: _run(words), memory_hint="close other programs that use the GPU")
 
 
 def _run(words: Sequence[str]) -> int:
@@ -61,13 +65,13 @@ def _run(words: Sequence[str]) -> int:
         print("speed of QAM's update at the paper's size", flush=True)
         for line in _speed_lines(device):
             print(f"  {line}", flush=True)
-    left = sum(check.needs_gpu for check in CHECKS) if device.type == "cpu" else 0
-    print(f"{failed or 'no'} check{'' if failed == 1 else 's'} failed" + (f", {left} need a GPU" if left else ""))
+    skipped = sum(check.needs_gpu for check in CHECKS) if device.type == "cpu" else 0
+    print(f"{failed or 'no'} check{'' if failed == 1 else 's'} failed" + (f", {skipped} need a GPU" if skipped else ""))
     return min(failed, 1)
 
 
 def _outcome(check: Check, device: torch.device) -> tuple[str, str]:
-    """Status and text of a check. Any exception counts as a failure, so that the other checks still run."""
+    """Run a check; returns its status and text. Any exception counts as a failure; the other checks still run."""
     from qam_torch.doctor.checks import CheckFailed
 
     if check.needs_gpu and device.type == "cpu":
@@ -101,5 +105,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", default="", metavar="DEVICE", help="cpu, cuda or cuda:N (default cuda if there is one)"
     )
-    parser.add_argument("--no-speed", action="store_true", help="leave out the measurement of speed")
+    parser.add_argument("--no-speed", action="store_true", help="do not measure the speed")
     return parser

@@ -35,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `run_command`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_command("qam-eval", lambda: _run(words), memory="lower --environments, or give --member")
+    return run_command("qam-eval", lambda: _run(words), memory_hint="lower --environments, or give --member")
 
 
 def _run(words: Sequence[str]) -> int:
     options = _parse(words)
-    # torch only once the options are valid
+    # torch is imported late, so that wrong options are reported quickly
     from qam_torch.config.instantiate import functions
     from qam_torch.inference.evaluate import evaluate
     from qam_torch.inference.load_algorithm import member_index
@@ -54,12 +54,12 @@ def _run(words: Sequence[str]) -> int:
         prepare_directory(options.json.absolute().parent, "directory", "--json")
     if options.renderer is not None:
         os.environ["MUJOCO_GL"] = options.renderer
-    taken = {name: value for name, value in vars(options).items() if name not in ("json", "renderer", "metrics")}
+    arguments = {name: value for name, value in vars(options).items() if name not in ("json", "renderer", "metrics")}
     metrics = functions(options.metrics, "--metrics")
     try:
-        evaluation = evaluate(**taken, evaluation_metrics=metrics)
+        evaluation = evaluate(**arguments, evaluation_metrics=metrics)
     except QamError as error:
-        raise _as_options(error) from None
+        raise _name_options(error) from None
     checkpoint = read_checkpoint(options.ckpt)
     section, members = checkpoint[SECTION], _members(checkpoint)
     if options.member is not None:
@@ -75,15 +75,15 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    """The options; raises QamError for wrong ones."""
+    """Parse and check the options; raises QamError."""
     parser = _parser()
-    _refuse_former_words(words, parser)
+    _reject_old_syntax(words, parser)
     options = parser.parse_args(words)
-    for name, least in (("episodes", 1), ("seed", 0), ("environments", 1), ("workers", 0), ("video_episodes", 1),
+    for name, minimum in (("episodes", 1), ("seed", 0), ("environments", 1), ("workers", 0), ("video_episodes", 1),
                         ("execute_steps", 1)):  # fmt: skip
         value = getattr(options, name)
-        fits = value is None or value >= least
-        require(f"--{name.replace('_', '-')}", fits, value, f"an integer >= {least}")
+        fits = value is None or value >= minimum
+        require(f"--{name.replace('_', '-')}", fits, value, f"an integer >= {minimum}")
     if options.member is not None and options.member.isdecimal():
         options.member = int(options.member)
     suffix = None if options.video is None else options.video.suffix
@@ -94,7 +94,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 def _parser() -> Parser:
     parser = Parser(prog="qam-eval", description=DESCRIPTION)
     add = parser.add_argument
-    add("ckpt", metavar="CKPT", help="a .ckpt file of a run, or its directory, whose last checkpoint is taken")
+    add("ckpt", metavar="CKPT", help="a .ckpt file, or a run directory, whose last checkpoint is used")
     add("--episodes", type=int, default=50, metavar="N", help="episodes of each member, >= 1 (default 50)")
     add(
         "--member",
@@ -103,18 +103,20 @@ def _parser() -> Parser:
     )
     add("--policy", choices=("policy", "behavior"), default="policy",
         help="the method's policy, or its behavior flow f_beta alone (default policy)")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="S", help="of episodes and noise of the policy, >= 0 (default 0)")
-    add("--environments", type=int, metavar="N", help="most environments at a time, of all members together, >= 1 "
-        "(default 100, or three per process where one takes more than 20 MB)")  # fmt: skip
+    add(
+        "--seed", type=int, default=0, metavar="S", help="seed of the episodes and the policy's noise, >= 0 (default 0)"
+    )
+    add("--environments", type=int, metavar="N", help="maximum number of environments at a time, over all members, "
+        ">= 1 (default 100, or three per process if one takes more than 20 MB)")  # fmt: skip
     add(
         "--workers",
         type=int,
         metavar="W",
-        help="processes that step the environments; 0: this one (default one per core)",
+        help="processes that step the environments; 0 for the main process (default one per core)",
     )
     add("--metrics", action=ListOf, metavar="FUNCTION", help="custom evaluation metrics, such as my_module.my_metric")
-    add("--execute-steps", type=int, metavar="K", help="actions of a chunk that are executed before the policy chooses "
-        "again, from 1 to algo.horizon_length (default those of the run)")  # fmt: skip
+    add("--execute-steps", type=int, metavar="K", help="executed actions per chunk, before the policy selects the next "
+        "chunk, from 1 to algo.horizon_length (default as in training)")  # fmt: skip
     add("--device", default="cpu", help="where the policy runs: cpu or cuda (default cpu)")
     add("--json", type=Path, metavar="FILE", help="write the results to this file")
     add("--video", type=Path, metavar="FILE", help="also render episodes to this .mp4 or .gif file")
@@ -123,8 +125,8 @@ def _parser() -> Parser:
     return parser
 
 
-def _refuse_former_words(words: Sequence[str], parser: Parser) -> None:
-    """Raise QamError, with the present form, if there are key=value words, which earlier versions took."""
+def _reject_old_syntax(words: Sequence[str], parser: Parser) -> None:
+    """Raise QamError with the corrected command if a word is key=value, the syntax of earlier versions."""
     options = {one.dest: one.option_strings for one in parser._actions}
     path, others, found = ["CKPT"], [], False
     for before, word in itertools.pairwise(["", *words]):
@@ -141,11 +143,13 @@ def _refuse_former_words(words: Sequence[str], parser: Parser) -> None:
         elif value != "null":
             others += [options[key][-1], value]
     if found:
-        raise QamError(f"options have a new form: write `{shlex.join(['qam-eval', *path, *others])}`")
+        raise QamError(
+            f"key=value arguments are no longer accepted: write `{shlex.join(['qam-eval', *path, *others])}`"
+        )
 
 
-def _as_options(error: QamError) -> QamError:
-    """An error of `evaluate`, which names its arguments, with the options of this command instead."""
+def _name_options(error: QamError) -> QamError:
+    """Replace the names of `evaluate`'s arguments in an error message by this command's options."""
     names = "episodes|member|policy|environments|workers|device|video|execute_steps"
     return QamError(re.sub(rf"\b({names})=", lambda name: f"--{name[1].replace('_', '-')} ", str(error)))
 
@@ -163,7 +167,7 @@ def _members(checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _by_member(evaluation: Evaluation) -> dict[str, list[Any]]:
-    """One list per metric, with an entry per member; no success where the environment does not report it."""
+    """One list per metric, with one entry per member. `success` is left out if the environment does not report it."""
     lists = {name: values.tolist() for name, values in evaluation.by_member().items()}
     if evaluation.success is None:
         return lists
@@ -171,7 +175,7 @@ def _by_member(evaluation: Evaluation) -> dict[str, list[Any]]:
 
 
 def _print_table(evaluation: Evaluation, members: Sequence[dict[str, Any]]) -> None:
-    """One row per member under one heading."""
+    """Print a heading and one row per member."""
     values = _by_member(evaluation)
     columns = [name for name in members[0] if name != "diverged"]
     custom = [name for name in values if name not in ("success", "success_95", "return", "length")]

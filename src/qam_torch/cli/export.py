@@ -51,7 +51,7 @@ def _run(words: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(prog="qam-export", description=DESCRIPTION)
     add = parser.add_argument
-    add("ckpt", metavar="CKPT", help="a .ckpt file of a run, or its directory, whose last checkpoint is taken")
+    add("ckpt", metavar="CKPT", help="a .ckpt file, or a run directory, whose last checkpoint is used")
     add("--format", choices=FORMATS, default="onnx", help="onnx: a model for ONNX Runtime; pt2: a program for "
         "torch.export.load; safetensors: the networks' weights only (default onnx)")  # fmt: skip
     add(

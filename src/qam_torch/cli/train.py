@@ -25,8 +25,8 @@ def main() -> None:
     Exits with status 0 if every run has results, 1 after an error, 130 after Ctrl-C, 143 after SIGTERM.
     """
     option = "skip_completed=true" if {"-m", "--multirun"} & set(sys.argv) else "resume=auto"
-    again = f"the same command with {option} continues"
-    sys.exit(run_command("qam-train", _main, again=again, memory=RUN_MEMORY, outlives_reader=True))
+    resume_hint = f"the same command with {option} continues"
+    sys.exit(run_command("qam-train", _main, resume_hint=resume_hint, memory_hint=RUN_MEMORY, outlives_reader=True))
 
 
 def _main() -> int:
@@ -41,7 +41,7 @@ def checked(words: Sequence[str]) -> Command:
     """Read a command line; raises QamError if a word, a key, or a value of any run is invalid.
 
     Args:
-        words: of the command line.
+        words: arguments of the command line.
     """
     from qam_torch.config.command_line import parse_command_line
 
@@ -92,7 +92,7 @@ def _sweep(command: Command) -> int:
     from qam_torch.system.files import absolute
 
     assert command.sweep is not None
-    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.elsewhere)
+    sweep = Sweep(absolute(command.sweep.runs_root), command.overrides, command.runs, command.detached)
     with sweep.reporting():
         _hydra(sweep.job, [*command.flags, *command.overrides, *sweep.hydra_overrides(command.overrides)])
     return sweep.status

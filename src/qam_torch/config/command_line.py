@@ -1,4 +1,4 @@
-"""The command line of `qam-train`, read and checked before Hydra sees it."""
+"""Parse and check the command line of `qam-train`, before Hydra parses it."""
 
 from __future__ import annotations
 
@@ -35,46 +35,46 @@ EXTRAS = {
     "hydra/launcher=qam_ray": ("ray", "hydra_ray_launcher"),
     "hydra/sweeper=qam_optuna": ("optuna", "hydra_optuna_sweeper"),
 }
-"""Choice -> the extra that brings what it needs, and the plugin in there."""
+"""Choice -> (extra that installs the package, plugin in hydra_plugins)."""
 
 
 SLURM = ("SlurmRuns", "SlurmLauncher")
-"""Names of launchers whose runs only Slurm can end."""
+"""Ends of the class names of launchers whose runs continue when this process ends."""
 
 
 class Command(NamedTuple):
-    """The content of a command line.
+    """A parsed command line.
 
     Attributes:
-        flags: for Hydra, which requires them first.
-        overrides: for Hydra.
-        sweep: the configuration of the first run of a sweep; None where there is only one run, or none.
-        runs: the overrides of each run of a sweep; None where the sweeper decides as it goes.
-        elsewhere: whether runs go on without this process, as Slurm's do.
+        flags: Hydra's flags, which Hydra requires before the overrides.
+        overrides: Hydra's overrides.
+        sweep: configuration of the first run of a sweep; None if the command is not a sweep.
+        runs: overrides of each run of a sweep; None if a sweeper chooses them during the sweep.
+        detached: whether runs continue when this process ends, as with Slurm.
     """
 
     flags: list[str]
     overrides: list[str]
     sweep: DictConfig | None = None
     runs: list[list[str]] | None = None
-    elsewhere: bool = False
+    detached: bool = False
 
 
 def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]) -> Command:
-    """Read the words of `qam-train`, and check every run that they describe.
+    """Parse the arguments of `qam-train`, and check the configuration of every run.
 
-    Hydra would report a misspelled key in several lines, and only when a sweep reaches its run.
+    Hydra would report a misspelled key in several lines, and in a sweep only when that run begins.
 
     Args:
-        words: of the command line.
-        check: raises QamError for a configuration that is invalid; not called where the configuration is only shown.
+        words: arguments of the command line.
+        check: raises QamError if a configuration is invalid. It is not called if the command only prints something.
 
     Raises:
-        QamError: a word, a key, or a value of any run is invalid.
+        QamError: an argument, a key, or a value of any run is invalid.
     """
     from qam_torch.config.hydra_internals import get_args_parser
 
-    # Intermixed, and the overrides put last, because Hydra takes them only in one piece.
+    # Users may mix flags and overrides. Hydra requires all overrides together, so they are put last.
     parser = get_args_parser()
     parser.error = _raise_error  # type: ignore[method-assign]
     arguments = parser.parse_intermixed_args(list(words))
@@ -88,15 +88,15 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
     shown = bool(arguments.help or arguments.cfg or arguments.info)
     _require_extras(composed)
     if not (arguments.multirun or shown):
-        _refuse_launcher(overrides)
+        _reject_launcher(overrides)
     if not arguments.multirun:
-        _composed_runs([composed], None if shown else check)
+        _compose_runs([composed], None if shown else check)
         return Command(flags, overrides)
     plain = not any(word.startswith("hydra/sweeper=") and word != "hydra/sweeper=basic" for word in composed)
-    runs = jobs(composed) if plain else jobs(_searched(composed))
-    configs = _composed_runs(runs, None if shown else check)
+    runs = jobs(composed) if plain else jobs(_ends_of_search(composed))
+    configs = _compose_runs(runs, None if shown else check)
     if plain:
-        _require_own_directories(configs, runs, common_words(composed))
+        _require_distinct_directories(configs, runs, common_words(composed))
     if shown:
         return Command(flags, overrides)
     launcher = str(compose_for_hydra(runs[0]).hydra.launcher.get("_target_"))
@@ -104,28 +104,29 @@ def parse_command_line(words: Sequence[str], check: Callable[[DictConfig], None]
 
 
 def _raise_error(message: str) -> NoReturn:
-    """Raise QamError for a wrong flag, instead of Hydra's parser, which prints its usage and ends the process."""
+    """Raise QamError for a wrong flag. Hydra's parser would print its usage and end the process."""
     raise QamError(f"{message}: see `qam-train --help`")
 
 
-def _refuse_launcher(overrides: Sequence[str]) -> None:
-    """Raise QamError if a launcher or sweeper is chosen for a single run, which would not use it."""
+def _reject_launcher(overrides: Sequence[str]) -> None:
+    """Raise QamError if a launcher or sweeper is given without -m, where it has no effect."""
     for word in overrides:
         if re.match(r"[+~]*hydra[/.](launcher|sweeper)\b", word):
             raise QamError(f"{word} requires several runs: add -m, or leave it out")
 
 
-def _searched(overrides: Sequence[str]) -> list[str]:
-    """The overrides of a sweep whose sweeper decides as it goes, with the ends of what it searches as choices.
+def _ends_of_search(overrides: Sequence[str]) -> list[str]:
+    """Overrides of a sweep with a search. Each searched interval is replaced by a choice of its two ends.
 
-    If the runs at the ends make sense, so do those in between. What the sweeper's configuration searches comes first.
+    If the runs at the ends are valid, those in between are assumed to be valid. The parameters of the sweeper's
+    configuration come first.
     """
     fixed = [word for word in overrides if not parsed(word).is_sweep_override()]
     sweeper = compose_for_hydra(fixed).hydra.sweeper
     given = {parsed(word).get_key_element() for word in overrides}
-    own = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items() if key not in given]
+    configured = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items() if key not in given]
     words = []
-    for word in [*own, *overrides]:
+    for word in [*configured, *overrides]:
         override = parsed(word)
         interval = override.value()
         if isinstance(interval, IntervalSweep):
@@ -134,8 +135,8 @@ def _searched(overrides: Sequence[str]) -> list[str]:
     return words
 
 
-def _composed_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], None] | None) -> list[DictConfig]:
-    """The configuration of each run, checked."""
+def _compose_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], None] | None) -> list[DictConfig]:
+    """Compose and check the configuration of each run."""
     configs = []
     for run in runs:
         try:
@@ -149,7 +150,7 @@ def _composed_runs(runs: Sequence[Sequence[str]], check: Callable[[DictConfig], 
     return configs
 
 
-def _require_own_directories(
+def _require_distinct_directories(
     configs: Sequence[DictConfig], runs: Sequence[Sequence[str]], common: frozenset[str]
 ) -> None:
     """Raise QamError if two runs of a sweep would write to one directory, perhaps at the same time."""
@@ -159,7 +160,7 @@ def _require_own_directories(
         if directory in owners:
             raise QamError(
                 f"the runs '{owners[directory]}' and '{name}' have the same directory '{directory}': leave out run_dir "
-                "and run_name, and sweep only over what changes a result"
+                "and run_name, and sweep only over keys that change results"
             )
         owners[directory] = name
 
@@ -172,6 +173,6 @@ def _require_extras(overrides: Sequence[str]) -> None:
 
 
 def _is_installed(plugin: str) -> bool:
-    """Whether Hydra would find a plugin; importlib's own answer for a missing parent is an error."""
+    """Whether Hydra finds a plugin. The parents are tried first, because find_spec raises if a parent is missing."""
     names = itertools.accumulate(("hydra_plugins", plugin), lambda parent, child: f"{parent}.{child}")
     return all(importlib.util.find_spec(name) is not None for name in names)

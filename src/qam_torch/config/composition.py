@@ -1,4 +1,4 @@
-"""Composing a run's configuration outside a command line."""
+"""Compose and check the configuration of a run."""
 
 from __future__ import annotations
 
@@ -39,20 +39,21 @@ from qam_torch.types import PRECISIONS, QamError
 __all__ = ["compose", "compose_for_hydra", "config_directory"]
 
 LATE = ("logger", "callbacks")
-"""Groups whose interpolations are resolved when their objects are made."""
+"""Groups whose interpolations are resolved only when their objects are instantiated."""
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | None = None) -> DictConfig:
     """Compose the configuration that `qam-train` with these overrides would run.
 
     Args:
-        overrides: Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"].
-        config_dir: a directory with configs of your own, e.g. algo/mine.yaml; `--config-dir` of the command.
+        overrides: in Hydra's grammar, e.g. ["algo=qam_e", "env=cube-triple-play", "task=2", "algo.inv_temp=3"].
+        config_dir: directory with custom configs, e.g. algo/mine.yaml; `--config-dir` of the command.
 
     Returns:
-        The resolved config, without Hydra's own part.
+        The resolved configuration, without the section `hydra`.
 
-    Raises QamError, with the nearest names, for unknown names and keys.
+    Raises:
+        QamError: a name, key or value is invalid. For unknown names and keys the message suggests the nearest ones.
     """
     words = with_free_keys(with_literals(overrides))
     words = with_config_directory(words, config_dir)
@@ -68,16 +69,16 @@ def compose(overrides: Sequence[str] = (), config_dir: str | os.PathLike[str] | 
     try:
         config = _composed(words)
         _check_appended(words, config)
-        for key in RENAMED_KEYS:  # in a config file of the user's
+        for key in RENAMED_KEYS:  # set in a custom config file
             if (value := OmegaConf.select(config, key)) is not None:
                 raise _renamed_key(key, value)
     except (HydraException, OmegaConfBaseException, YAMLError, ValueError) as error:
-        raise error if isinstance(error, QamError) else _explained(error, words) from None
+        raise error if isinstance(error, QamError) else _readable_error(error, words) from None
     return config
 
 
 def compose_for_hydra(words: Sequence[str]) -> DictConfig:
-    """The configuration with Hydra's own part, where launcher and sweeper are; of words that compose."""
+    """Compose the configuration with the section `hydra`, which has launcher and sweeper. `words` are not checked."""
     with initialize_config_dir(str(config_directory()), version_base="1.3"):
         return hydra_compose("train", overrides=list(words), return_hydra_config=True)
 
@@ -99,7 +100,7 @@ def _composed(words: Sequence[str]) -> DictConfig:
 
 
 def _check_renamed(words: Sequence[str]) -> None:
-    """Raise QamError, with the present name, for a key or value of an earlier version."""
+    """Raise QamError for a key or value of an earlier version. The message gives the present one."""
     for word in words:
         key, _, value = word.lstrip("+~").partition("=")
         if key in RENAMED_KEYS:
@@ -109,7 +110,7 @@ def _check_renamed(words: Sequence[str]) -> None:
 
 
 def _renamed_key(key: str, value: Any) -> QamError:
-    """The error for a key of an earlier version, with what to write instead."""
+    """The error for a key of an earlier version. Its message gives the key to write instead."""
     new = RENAMED_KEYS[key]
     if new == "precision" and value not in PRECISIONS:
         value = "float32"
@@ -117,7 +118,7 @@ def _renamed_key(key: str, value: Any) -> QamError:
 
 
 def _check_appended(words: Sequence[str], config: DictConfig) -> None:
-    """Refuse `+key=value` except for an algorithm, which checks its own options: no other code would read the key."""
+    """Reject `+key=value`, because no code would read the key. Algorithms check their arguments themselves."""
     for word in words:
         key = word.lstrip("+").partition("=")[0]
         appends = word.startswith("+") and not key.startswith(("algo.", "hydra.", "population")) and key not in GROUPS
@@ -125,10 +126,10 @@ def _check_appended(words: Sequence[str], config: DictConfig) -> None:
             raise _unknown_key(key, known)
 
 
-def _explained(error: Exception, words: Sequence[str]) -> QamError:
-    """Hydra's message of several lines as one sentence; with the nearest keys for an unknown one."""
+def _readable_error(error: Exception, words: Sequence[str]) -> QamError:
+    """Turn Hydra's error into one sentence. For an unknown key it suggests the nearest keys."""
     raised = re.match(r"QamError raised while resolving interpolation: (.*)", str(error))
-    if raised is not None:  # by a resolver of ours; OmegaConf keeps the words only
+    if raised is not None:  # raised by a resolver of this package; OmegaConf keeps only the message
         return QamError(raised[1])
     match = re.match(r"Could not override '(.+)'\.", str(error))
     if match is None:
@@ -136,14 +137,14 @@ def _explained(error: Exception, words: Sequence[str]) -> QamError:
     groups = [word for word in words if word.partition("=")[0] in (*GROUPS, SEARCH_PATH)]
     try:
         config = compose_for_hydra(groups)
-    except HydraException:  # one of them is of a group inside an option that is not chosen, such as algo/discretization
+    except HydraException:  # a nested group, such as algo/discretization, of an option that is not selected
         config = compose_for_hydra([word for word in groups if "/" not in word.partition("=")[0]])
     key = match[1]
     if key in GROUPS and "/" in key:
         outer, _, inner = key.partition("/")
         chosen, having = config.hydra.runtime.choices[outer], " or ".join(options_with(outer, inner, words))
         return QamError(f"{outer}={chosen} has no {key}: leave it out, or use {outer}={having}")
-    inside = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))  # of data={x:1}
+    inside = re.search(rf"full_key: ({re.escape(key)}\.\S+)", str(error.__cause__))  # for overrides such as data={x:1}
     known = OmegaConf.to_container(config, resolve=False)  # a value may depend on one that is still missing
     assert isinstance(known, dict)
     return _unknown_key(inside[1] if inside else key, _keys({name: known[name] for name in known if name != "hydra"}))

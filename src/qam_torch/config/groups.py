@@ -1,4 +1,4 @@
-"""The configuration's groups and their options: the library's, and those in directories that a user adds."""
+"""Groups of the configuration and their options, including those in directories that a user adds."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ __all__ = [
 GROUPS = ("algo", "algo/discretization", "env", "trainer", "logger", "callbacks", "experiment")
 
 SEARCH_PATH = "hydra.searchpath"
-"""Hydra's key for places beside the library's own in which it looks for configs."""
+"""Hydra's key for additional directories and packages with configs."""
 
 
 def config_directory() -> Path:
-    """The one copy of the configs: inside an installed package, or at the top level of a checkout."""
+    """Directory of the library's configs: in the installed package, or at the top level of a checkout."""
     package = Path(__file__).resolve().parents[1]
     for directory in (package / "conf", package.parents[1] / "conf"):
         if (directory / "train.yaml").is_file():
@@ -40,21 +40,21 @@ def config_directory() -> Path:
 
 
 def with_config_directory(overrides: Sequence[str], directory: str | os.PathLike[str] | None) -> list[str]:
-    """The overrides, made to look for configs in one more directory."""
+    """Add a directory with configs to the overrides."""
     if directory is None:
         return list(overrides)
     places = [*_added(overrides), f"file://{Path(directory).expanduser().absolute()}"]
     listed = ",".join(map(quoted, places))
-    return [*(word for word in overrides if not _names_places(word)), f"{SEARCH_PATH}=[{listed}]"]
+    return [*(word for word in overrides if not _sets_search_path(word)), f"{SEARCH_PATH}=[{listed}]"]
 
 
 def options_of(group: str, overrides: Sequence[str] = ()) -> list[str]:
-    """The names a group can take, those in the places that the overrides add among them."""
+    """All options of a group, including those in directories that the overrides add."""
     return _repository(overrides).get_group_options(group)
 
 
 def options_with(group: str, inner: str, overrides: Sequence[str] = ()) -> list[str]:
-    """The options of a group that choose one of a group inside it: those of algo that have algo/discretization."""
+    """Options of a group that have a nested group, such as the options of `algo` that have algo/discretization."""
     repository = _repository(overrides)
 
     def chooses(path: str) -> bool:
@@ -68,9 +68,10 @@ def options_with(group: str, inner: str, overrides: Sequence[str] = ()) -> list[
 
 
 def check_groups(overrides: Sequence[str]) -> None:
-    """Raise QamError, with the nearest names, if an override without a sweep names an unknown option of a group.
+    """Raise QamError if an override selects an unknown option of a group. The message suggests the nearest names.
 
-    Also for a place that is not there, and for an option that two places have: Hydra would pass over the second.
+    It is also raised if an added directory does not exist, or if an option exists twice, because Hydra would ignore the
+    second one. Overrides with several values are not checked.
     """
     repository = _repository(overrides)
     for override in overrides:
@@ -83,18 +84,18 @@ def check_groups(overrides: Sequence[str]) -> None:
             near = difflib.get_close_matches(choice, known, n=3, cutoff=0.4)
             hint = f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
             raise QamError(f"unknown {group} '{choice}': {hint}")
-        homes = [source.path for source in repository.get_sources() if source.is_config(f"{group}/{choice}")]
-        if len(homes) > 1:
-            raise QamError(f"{group}={choice} is in {' and in '.join(homes)}: rename yours")
+        sources = [source.path for source in repository.get_sources() if source.is_config(f"{group}/{choice}")]
+        if len(sources) > 1:
+            raise QamError(f"{group}={choice} is in {' and in '.join(sources)}: rename yours")
 
 
-def _names_places(word: str) -> bool:
+def _sets_search_path(word: str) -> bool:
     return word.lstrip("+").startswith(f"{SEARCH_PATH}=")
 
 
 def _added(overrides: Sequence[str]) -> list[str]:
-    """Directories and packages besides the library's configs in which the overrides let Hydra search."""
-    for word in filter(_names_places, overrides):
+    """Directories and packages with configs that the overrides add."""
+    for word in filter(_sets_search_path, overrides):
         places = OverridesParser.create().parse_override(word).value()
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
             raise QamError(

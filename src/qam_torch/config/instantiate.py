@@ -26,7 +26,7 @@ def check_extensions(config: DictConfig) -> None:
     """Import everything that the configuration names, without making any object.
 
     Args:
-        config: of a run.
+        config: config of a run.
 
     Raises:
         QamError: a class or function cannot be imported, or an entry is neither false nor an object's keys.
@@ -42,7 +42,7 @@ def instances(config: DictConfig, group: str) -> list[Any]:
     """Make the objects of a group, in the order of their names in the configuration.
 
     Args:
-        config: of a run.
+        config: config of a run.
         group: "logger" or "callbacks". `logger.csv` and entries that are false or null are not objects.
 
     Raises:

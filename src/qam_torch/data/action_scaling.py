@@ -1,4 +1,4 @@
-"""Scaling of recorded actions to [-1, 1], the range in which policies act."""
+"""Scaling of recorded actions to [-1, 1], the range of a policy's actions."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from qam_torch.types import QamError
 __all__ = ["unit_actions"]
 
 _SLACK = 1e-5
-"""Share of a bound's distance from the other by which rounding may have carried an action over it."""
+"""Accepted distance of an action beyond a bound, which can result from rounding, relative to high - low."""
 
 
 def unit_actions(actions: np.ndarray, low: np.ndarray, high: np.ndarray, source: str) -> np.ndarray:
     """Scale actions from the bounds of an environment to [-1, 1].
 
     Args:
-        actions: (N, A), within the bounds, finite.
+        actions: (N, A), finite and within the bounds.
         low: lower bounds (A,), finite.
         high: upper bounds (A,), finite.
-        source: what the actions belong to, for error messages.
+        source: name of the data, for error messages.
 
     Returns:
         (N, A) float32 in [-1, 1].
 
     Raises:
-        QamError: actions are outside the bounds (with the first such row) or of another size.
+        QamError: actions are outside the bounds (the message gives the first such row) or have the wrong size.
     """
     if actions.ndim != 2 or actions.shape[1] != len(low):
         raise QamError(
-            f"{source}: 'actions' has shape {actions.shape}, expected (N, {len(low)}), the size of the "
-            "environment's actions: use the dataset that belongs to this environment"
+            f"{source}: 'actions' has shape {actions.shape}, expected (N, {len(low)}), because the "
+            f"environment's actions have size {len(low)}: use a dataset of this environment"
         )
     slack = _SLACK * (high - low)
     outside = ((actions < low - slack) | (actions > high + slack)).any(axis=1)
     if outside.any():
         row = int(np.argmax(outside))
         raise QamError(
-            f"{source}: 'actions' leaves the environment's bounds, first in row {row} ({_shown(actions[row])}, "
-            f"expected {_shown(low)} to {_shown(high)}): record what the environment received, or clip it"
+            f"{source}: 'actions' exceeds the environment's bounds, first in row {row} ({_as_text(actions[row])}, "
+            f"expected {_as_text(low)} to {_as_text(high)}): save the actions that the environment "
+            "received, or clip them"
         )
     return np.clip((actions - (low + high) / 2) / ((high - low) / 2), -1.0, 1.0).astype(np.float32)
 
 
-def _shown(values: np.ndarray) -> str:
-    """The first few numbers."""
+def _as_text(values: np.ndarray) -> str:
+    """The first four numbers as text."""
     return f"[{', '.join(f'{value:g}' for value in values[:4])}{', ...' if len(values) > 4 else ''}]"

@@ -115,7 +115,7 @@ def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> s
 
     Args:
         array: any numbers.
-        dtype: that it will be converted to, None for its own.
+        dtype: dtype to which the array will be converted; None if it is not converted.
     """
     with np.errstate(all="ignore"):
         row = non_finite_row(array if dtype is None else array.astype(dtype, copy=False))

@@ -19,12 +19,13 @@ class CatalogEntry(NamedTuple):
     """One published dataset.
 
     Attributes:
-        name: OGBench's name, e.g. "cube-triple-play-v0"; large datasets have a size in it, "cube-octuple-play-100m-v0".
-        environment: registered goal-conditioned environment in which it was recorded, e.g. "cube-triple-v0".
+        name: OGBench's name, e.g. "cube-triple-play-v0". Names of large datasets include a size:
+            "cube-octuple-play-100m-v0".
+        environment: registered goal-conditioned environment of the recording, e.g. "cube-triple-v0".
         kind: "play", "noisy" (arm); "navigate", "stitch", "explore" (mazes, soccer).
         episodes: training episodes per file; the validation file has a tenth as many.
-        steps: transitions per episode; a file has one more row per episode.
-        shards: number of training files; several files are in a directory with the dataset's name.
+        steps: transitions per episode. A file has one more row per episode, for the final observation.
+        shards: number of training files. If there are several, they are in a directory with the dataset's name.
         published: whether OGBench offers it for download.
     """
 
@@ -43,7 +44,7 @@ class CatalogEntry(NamedTuple):
 
     @property
     def transitions(self) -> int:
-        """Training transitions, all shards together."""
+        """Number of training transitions in all shards."""
         return self.episodes * self.steps * self.shards
 
     @property
@@ -56,7 +57,7 @@ class CatalogEntry(NamedTuple):
         """Paths of its files below a data directory and below DATASET_URL, training files first."""
         if self.shards == 1:
             return (f"{self.name}.npz", f"{self.name}-val.npz")
-        # "cube-octuple-play-100m-v0/cube-octuple-play-v0-000.npz": the files' own names leave the size out
+        # "cube-octuple-play-100m-v0/cube-octuple-play-v0-000.npz": the file names do not include the size
         words = self.name.split("-")
         stem = "-".join([*words[:-2], words[-1]])
         numbers = [f"{number:03d}" for number in range(self.shards)]
@@ -96,7 +97,7 @@ def _arm() -> Iterator[CatalogEntry]:
     for (family, variant), episodes in sizes.items():
         for kind in ("play", "noisy"):
             yield _entry(family, variant, kind, episodes, 1000)
-    for kind in ("play", "noisy"):  # published as 100 files only, but made by the same recipe
+    for kind in ("play", "noisy"):  # OGBench publishes only the version with 100 files, but the recipe is the same
         yield _entry("cube", "octuple", kind, 1000, 1000)._replace(published=False)
     for family, variant in (
         ("cube", "quadruple"), ("cube", "octuple"), ("puzzle", "4x4"), ("puzzle", "4x5"), ("puzzle", "4x6"),
@@ -124,11 +125,13 @@ def catalog_entry(name: str) -> CatalogEntry:
         Its catalog entry.
 
     Raises:
-        QamError: there is no such dataset (with the nearest names), or it holds images.
+        QamError: no dataset has this name (the message suggests the nearest names), or it contains images.
     """
     if name in CATALOG:
         return CATALOG[name]
     if name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"dataset '{name}' holds images, which are not supported: choose a dataset of states")
+        raise QamError(
+            f"dataset '{name}' contains images, which are not supported: choose a dataset with state observations"
+        )
     near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.0)
     raise QamError(f"unknown dataset '{name}': the nearest names are {', '.join(near)}")

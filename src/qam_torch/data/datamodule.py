@@ -114,7 +114,7 @@ class TrainingData(LightningDataModule):
         online.advance()
         before, self.step = self.step, self.step + steps
         updates = online.updates(self.step) - online.updates(before)
-        return self.sampler.sample(updates) if updates else self.sampler.nothing()
+        return self.sampler.sample(updates) if updates else self.sampler.empty()
 
     def _begin(self, online: OnlinePhase) -> None:
         """Change to the replay buffer, which contains the dataset's windows and grows."""

@@ -1,4 +1,4 @@
-"""The replay buffer by the rule of Reversal Q-Learning: the collected windows are those of a dataset that ends now."""
+"""The replay buffer of Reversal Q-Learning: collected transitions count as a dataset that ends with the newest one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["EpisodeReplayWindows"]
 
 
 class EpisodeReplayWindows(ReplayWindows):
-    """Windows of a dataset and of what P members collect in E environments each, see `EpisodeWindows`.
+    """Windows of a dataset and of transitions that P members collect in E environments each, see `EpisodeWindows`.
 
-    The transitions of each stream count as a dataset that ends with its newest transition: an episode that continues
-    ends there for now. Of an episode whose beginning has been overwritten, the rest counts as an episode. Starts are
-    rows of the table.
+    Each stream counts as a dataset. An episode that is still running ends, for now, at the newest transition. If the
+    beginning of an episode has been overwritten, the remaining transitions count as an episode. A start is a row of the
+    table.
 
     Args:
         offline: an `EpisodeWindows`, see `ReplayWindows`.
         members: see `ReplayWindows`.
         streams: see `ReplayWindows`.
         capacity: see `ReplayWindows`.
-        mode: "append", batches are drawn by episode from both parts together; or "balanced", every other row is drawn
-            from what was collected, the first from the dataset.
+        mode: "append": batches are drawn by episode from dataset and collected transitions together. "balanced": rows
+            of a batch alternate between the two, beginning with the dataset.
 
     Raises:
-        QamError: a number is out of range.
+        QamError: an argument is out of range.
 
-    Source: Oberai, Park & Levine 2026 for the rule; the authors publish no online runs.
+    Source: Oberai, Park & Levine 2026, who define the windows but publish no online runs.
     """
 
     ends_after = 0
@@ -40,8 +40,8 @@ class EpisodeReplayWindows(ReplayWindows):
     def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
         super().__init__(offline, members, streams, capacity, mode)
         assert isinstance(offline, EpisodeWindows)
-        begins = torch.zeros_like(offline.firsts)
-        self._data_episodes = torch.stack([begins, offline.firsts, torch.full_like(begins, self._data_size)])
+        bases = torch.zeros_like(offline.firsts)
+        self._data_episodes = torch.stack([bases, offline.firsts, torch.full_like(bases, self._data_size)])
         self._data_lengths = offline.lengths
         self._begins: list[list[list[int]]] = [[[0] for _ in range(streams)] for _ in range(members)]
 
@@ -54,8 +54,8 @@ class EpisodeReplayWindows(ReplayWindows):
             return _starts(episodes, lengths, updates, batch_size, generator)
         if len(lengths) == 0:
             raise QamError(
-                f"replay_mode=balanced has only {self.size} collected transitions, and no episode of two: raise "
-                "start_training"
+                f"replay_mode=balanced has only {self.size} collected transitions, and no episode with two: "
+                "raise start_training"
             )
         starts = torch.empty(updates, batch_size, dtype=torch.int64, device=self.device)
         rows = batch_size // 2
@@ -64,18 +64,18 @@ class EpisodeReplayWindows(ReplayWindows):
         return starts
 
     def gather(self, starts: Tensor) -> Batch:
-        """The windows at starts (U, P, B) as `draw` gives them; nothing is read back to the host."""
+        """The windows at starts (U, P, B) from `draw`. Nothing is copied to the host."""
         return self.table.gather(starts)
 
     def _collected_episodes(self, member: int) -> tuple[Tensor, Tensor]:
-        """A member's episodes of at least two transitions: (3, n) as for `_starts`, and their lengths (n,)."""
-        oldest, found = self.ticks - self.size, []
+        """A member's episodes with at least two transitions: (3, n), see `_starts`, and their lengths (n,)."""
+        oldest, episodes_of_streams = self.ticks - self.size, []
         for base, begins in zip(self._bases[member], self._begins[member], strict=True):
             bounds = np.array([*begins, self.ticks])
             firsts = np.maximum(bounds[:-1], oldest)
             lengths = bounds[1:] - firsts
-            found.append(np.stack([np.full_like(firsts, base), firsts, lengths])[:, lengths > 1])
-        bases, firsts, lengths = np.concatenate(found, axis=1)
+            episodes_of_streams.append(np.stack([np.full_like(firsts, base), firsts, lengths])[:, lengths > 1])
+        bases, firsts, lengths = np.concatenate(episodes_of_streams, axis=1)
         episodes = np.stack([bases, firsts, np.full_like(bases, self.capacity)])
         return torch.from_numpy(episodes).to(self.device), torch.from_numpy(lengths).to(self.device)
 
@@ -100,7 +100,11 @@ class EpisodeReplayWindows(ReplayWindows):
 
 
 def _starts(episodes: Tensor, lengths: Tensor, updates: int, batch_size: int, generator: torch.Generator) -> Tensor:
-    """Draw starts (U, B) in episodes (3, n): row 0 of each one's ring, its first transition's time, the ring's size."""
+    """Draw starts (U, B) in n episodes.
+
+    The rows of `episodes` (3, n) are: first row of the episode's ring in the table, time of the episode's first
+    transition, size of the ring.
+    """
     drawn, offsets = draw_by_episode(lengths, updates, batch_size, generator)
     bases, firsts, sizes = episodes[:, drawn]
     return bases + (firsts + offsets) % sizes

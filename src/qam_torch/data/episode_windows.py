@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from qam_torch.data.random_numbers import each_update
+from qam_torch.data.random_numbers import draw_each_update
 from qam_torch.data.windows import ChunkWindows, WindowTable
 from qam_torch.types import Batch, QamError
 
@@ -131,7 +131,7 @@ def draw_by_episode(
     distinct = count > batch_size
     sizes = [count if distinct else batch_size, batch_size]
     # In double precision, so that two of many episodes hardly ever tie.
-    numbers = each_update(
+    numbers = draw_each_update(
         updates,
         lambda: torch.rand(sum(sizes), generator=generator, dtype=torch.float64, device=generator.device),
     )

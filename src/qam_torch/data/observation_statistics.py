@@ -12,19 +12,19 @@ from qam_torch.data.transitions import Transitions
 __all__ = ["ObservationStatistics", "observation_statistics"]
 
 ROWS = 65536
-"""Observations that are converted to float64 at a time."""
+"""Number of observations that are converted to float64 at a time."""
 
 CONSTANT = 1e-6
-"""Standard deviation relative to |mean| up to which a dimension counts as constant: what rounding to float32 leaves."""
+"""A dimension counts as constant if its standard deviation is at most this times |mean|: an effect of rounding."""
 
 
 class ObservationStatistics(NamedTuple):
-    """Statistics of N observations, by dimension.
+    """Statistics of observations, per dimension.
 
     Attributes:
         mean: (O,) float64.
         std: (O,) float64, > 0; 1 for dimensions that are constant.
-        constant: (O,) bool.
+        constant: (O,) bool, whether a dimension is constant.
     """
 
     mean: Tensor
@@ -33,17 +33,17 @@ class ObservationStatistics(NamedTuple):
 
     @property
     def remark(self) -> str:
-        """What a run prints of them."""
+        """The message that a run prints about the normalization."""
         constant = int(self.constant.sum())
         shifted = f"; {constant} of {len(self.mean)} dimensions are constant and only shifted" if constant else ""
         return f"observations are normalized by their mean and standard deviation{shifted}"
 
 
 def observation_statistics(transitions: Transitions) -> ObservationStatistics:
-    """Statistics of the observations (N, O) of all transitions, without their next observations.
+    """Statistics of the observations (N, O) of all transitions. Next observations are not included.
 
-    A dimension counts as constant, and gets the standard deviation 1, if it varies by no more than rounding to float32
-    would explain. Normalization then only shifts it.
+    A dimension counts as constant if rounding to float32 can explain its variation. It gets the standard deviation 1,
+    so that normalization only shifts it.
     """
     pieces = transitions.state_rows.split(ROWS)
     count = transitions.num_transitions

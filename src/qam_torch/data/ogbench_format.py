@@ -1,6 +1,7 @@
-"""OGBench's file format: one npz with one row per time step, checked when read and written atomically.
+"""Read, check and write OGBench's file format: an npz with one row per time step.
 
-A trajectory of n transitions has n + 1 rows; `terminals` is True on its last row, whose action leads nowhere.
+A trajectory of n transitions has n + 1 rows. `terminals` is True on its last row. The action of this row is not
+executed.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ OGBENCH_LAYOUT: Layout = {
     "qvel": ArraySpec("NV", FLOATS),
     "button_states": ArraySpec("NB", INTEGERS, required=False),
 }
-"""The arrays of a file; P positions, V velocities, B buttons."""
+"""The arrays of a file, with P positions, V velocities and B buttons."""
 
 
 def validation_path(path: str | os.PathLike[str]) -> Path:
@@ -44,7 +45,7 @@ def validation_path(path: str | os.PathLike[str]) -> Path:
 
 
 def kept_rows(terminals: np.ndarray) -> np.ndarray:
-    """Rows of a raw file that start a transition: all but the last of each trajectory; (rows,) bool -> (rows,) bool."""
+    """Mask (rows,) of the rows that start a transition: all except the last row of each trajectory."""
     return ~terminals.astype(bool)
 
 
@@ -54,21 +55,21 @@ def read_npz(
     action_dim: int | None = None,
     only: Collection[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Read one OGBench file and check everything that can be wrong with it. No Python object is ever unpickled.
+    """Read one OGBench file and check its content. Python objects are never unpickled.
 
     Args:
         path: path of the file.
-        observation_dim: size of the environment's observations, compared when given.
-        action_dim: size of the environment's actions, compared when given.
-        only: names of the arrays to read, all when None; shapes and dtypes are checked of all arrays.
+        observation_dim: size of the environment's observations, which the file must match; None for any.
+        action_dim: size of the environment's actions, which the file must match; None for any.
+        only: names of the arrays to read; None for all. Shapes and dtypes of all arrays are checked.
 
     Returns:
         observations (rows, O) float32, actions (rows, A) float32, terminals (rows,) bool, qpos and qvel (rows, ...)
         floating-point as in the file, and button_states (rows, B) integer if the file has them.
 
     Raises:
-        QamError: the file is missing, damaged or incomplete, has wrong shapes, dtypes or sizes or numbers that are not
-            finite, or its trajectories do not end.
+        QamError: the file is missing, damaged or incomplete; shapes, dtypes or sizes are wrong; numbers are not finite;
+            or the last trajectory does not end.
     """
     environment = {"O": observation_dim, "A": action_dim}
     arrays = read_arrays(path, OGBENCH_LAYOUT, only, environment)
@@ -102,7 +103,7 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 
 
 def content_mark(path: str | os.PathLike[str]) -> str:
-    """Identify a large npz without reading it: a hash of its size and its end, which contains all members' CRCs."""
+    """Identify a large npz without reading it: a hash of its size and its end, which has the CRCs of all arrays."""
     with open(path, "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(0, size - 4096))
@@ -110,7 +111,7 @@ def content_mark(path: str | os.PathLike[str]) -> str:
 
 
 def write_npz_atomic(path: str | os.PathLike[str], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write an OGBench file atomically: `path` is always absent, the old file, or the complete new one.
+    """Write an OGBench file atomically: an incomplete file is never at `path`.
 
     The same arrays give the same bytes.
 

@@ -1,4 +1,4 @@
-"""The online phase of the data module: experience is collected and kept in memory and on disk."""
+"""The online phase of the data module: collect experience, and store it in memory and on disk."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Collector(Protocol):
     """Acts in the environments."""
 
     def collect(self) -> Experience:
-        """One step in every environment, (1, P, E, ...)."""
+        """Take one step in every environment; returns (1, P, E, ...)."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that the next step depends on, including the states of the environments."""
+        """Everything on which the next step depends, including the states of the environments."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`'s result."""
+        """Restore a state from `state_dict`."""
         ...
 
     def close(self) -> None:
@@ -41,11 +41,11 @@ class OnlinePhase:
 
     Args:
         offline_steps: updates of the offline phase, at least 0.
-        steps_each: steps counted when every environment of a member takes one: E, at least 1.
-        updates: steps made in both phases -> gradient updates that belong to them.
+        steps_each: environments per member E, at least 1. When each takes one step, the run counts E steps.
+        updates: number of steps in both phases -> number of gradient updates up to then.
         collector: acts in the environments.
-        log: keeps what is collected, for resumed runs.
-        make_windows: windows of the dataset -> the replay windows that start with them.
+        log: stores experience on disk, for resumed runs.
+        make_windows: windows of the dataset -> replay buffer that begins with them.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class OnlinePhase:
         self.windows.add(experience)
 
     def state_dict(self) -> dict[str, Any]:
-        """The state for a checkpoint; the transitions themselves are on disk when this returns."""
-        return {"log": self.log.flush(), "collector": _each(self.collector.state_dict(), np.ndarray, torch.tensor)}
+        """The state for a checkpoint. When this returns, all transitions are on disk."""
+        return {"log": self.log.flush(), "collector": _convert(self.collector.state_dict(), np.ndarray, torch.tensor)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Fill the buffer from the log, and restore the environments."""
         assert self.windows is not None
         for experience in self.log.restore(state_dict["log"]):
             self.windows.add(experience)
-        self.collector.load_state_dict(_each(state_dict["collector"], torch.Tensor, torch.Tensor.numpy))
+        self.collector.load_state_dict(_convert(state_dict["collector"], torch.Tensor, torch.Tensor.numpy))
 
     def close(self) -> None:
         """Close the environments and the log."""
@@ -91,12 +91,12 @@ class OnlinePhase:
         self.log.close()
 
 
-def _each(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
-    """Convert all objects of a type in nested dictionaries and lists: a checkpoint contains tensors, not arrays."""
+def _convert(state: Any, kind: type, convert: Callable[[Any], Any]) -> Any:
+    """Convert all objects of a type in nested containers, because a checkpoint contains tensors, not arrays."""
     if isinstance(state, kind):
         return convert(state)
     if isinstance(state, dict):
-        return {name: _each(part, kind, convert) for name, part in state.items()}
+        return {name: _convert(part, kind, convert) for name, part in state.items()}
     if isinstance(state, (list, tuple)):
-        return type(state)(_each(part, kind, convert) for part in state)
+        return type(state)(_convert(part, kind, convert) for part in state)
     return state

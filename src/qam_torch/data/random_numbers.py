@@ -7,17 +7,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["each_update"]
+__all__ = ["draw_each_update"]
 
 
-def each_update(updates: int, draw: Callable[[], Tensor]) -> Tensor:
-    """Draw the numbers of one update at a time.
+def draw_each_update(updates: int, draw: Callable[[], Tensor]) -> Tensor:
+    """Draw random numbers with one call per update.
 
-    A GPU's generator advances by calls and not by numbers, so that one call for all updates would draw others.
+    On a GPU, the numbers depend on how they are divided into calls. One call for several updates would draw others.
 
     Args:
-        updates: U, at least 1.
-        draw: the numbers of one update, (...).
+        updates: number of updates U, at least 1.
+        draw: draws the numbers of one update, (...).
 
     Returns:
         (U, ...).

@@ -1,4 +1,4 @@
-"""Recorded steps in time order, one row each, as npz and HDF5 files hold them."""
+"""Recorded steps in time order, one per row, as in npz and HDF5 files."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from qam_torch.types import QamError
 __all__ = ["RecordedSteps"]
 
 _ROUNDING = 1e-5
-"""Share of a value, and of its mean change in a step, by which equal states may differ after rounding."""
+"""Accepted difference of states that are equal up to rounding, relative to a value plus its mean change per step."""
 
 _SAMPLED_ROWS = 100_000
-"""Number of rows from which the mean change in a step is estimated."""
+"""Number of rows from which the mean change per step is estimated."""
 
 
 class RecordedSteps(NamedTuple):
     """N steps in time order. The last step always ends its episode.
 
-    With next observations, an episode also ends where a step's next observation differs from the next row's
-    observation: the rows do not continue one another, whatever the flags say.
+    With next observations, an episode also ends at a step whose next observation differs from the next row's
+    observation, even if no flag is set.
 
-    Without next observations, the next state of a step is the next row's. A row at which an episode is cut then has
-    no next state and is not a transition; its state is kept as the next state of the step before. A terminal row is
-    kept: nothing is bootstrapped from its next state, so its own state is used there.
+    Without next observations, the next state of a step is the observation of the next row. If an episode is cut at a
+    row, this row has no next state and is not a transition. It is only the next state of the step before. A terminal
+    row is a transition: its next state is never used, so it is replaced by its state.
 
     Attributes:
         observations: (N, O), state in which the action was taken.
-        actions: (N, A), in the environment's own units.
+        actions: (N, A), in the environment's units.
         rewards: (N,).
-        terminals: (N,) bool, true where the step ended the task: no reward can follow.
-        timeouts: (N,) bool, true where the episode was cut there, e.g. by a time limit.
+        terminals: (N,) bool, true at steps that ended the task, after which no reward can follow.
+        timeouts: (N,) bool, true at steps at which the episode was cut, e.g. by a time limit.
         next_observations: (N, O), state after the step, or None.
     """
 
@@ -49,26 +49,26 @@ class RecordedSteps(NamedTuple):
     next_observations: np.ndarray | None = None
 
     def breaks(self) -> np.ndarray:
-        """Where the flags let an episode continue, but the next row is of another one.
+        """Find steps without a flag after which another episode begins.
 
         Returns:
-            (N,) bool, true at rows without a flag whose next observation differs from the next row's observation by
-            more than rounding.
+            (N,) bool, true if no flag is set and the next observation differs from the next row's observation by more
+            than rounding.
         """
-        found = np.zeros(len(self.rewards), bool)
+        is_break = np.zeros(len(self.rewards), bool)
         if self.next_observations is None:
-            return found
+            return is_break
         states, following = self.observations, self.next_observations
         differs = (following[:-1] != states[1:]).any(axis=1)
         rows = np.flatnonzero(differs & ~(self.terminals | self.timeouts)[:-1])
         sampled = slice(None, None, max(1, len(states) // _SAMPLED_ROWS))
         change = np.abs(np.subtract(following[sampled], states[sampled], dtype=np.float64)).mean(axis=0)
         gap = np.abs(np.subtract(following[rows], states[rows + 1], dtype=np.float64))
-        found[rows] = (gap > _ROUNDING * (change + np.abs(following[rows]))).any(axis=1)
-        return found
+        is_break[rows] = (gap > _ROUNDING * (change + np.abs(following[rows]))).any(axis=1)
+        return is_break
 
     def remarks(self) -> Iterator[str]:
-        """Remarks on the recording for the user, one line each."""
+        """Remarks about the recording, one line each, which a run prints."""
         if breaks := int(self.breaks().sum()):
             where = _counted(breaks, "step")
             yield f"episodes also end at {where} whose next state differs from the following row's state"
@@ -98,17 +98,17 @@ class RecordedSteps(NamedTuple):
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
     ) -> Transitions:
-        """The steps on the device.
+        """Convert the steps to transitions on a device.
 
         Args:
             low: lower bounds of the environment's actions, (A,), finite.
             high: upper bounds, (A,), finite. Actions are scaled from the bounds to [-1, 1].
-            source: what the steps belong to, for error messages, e.g. "data file my.npz".
+            source: name of the data, for error messages, e.g. "data file my.npz".
             device: device of the result.
             dtype: floating-point type of the result.
 
         Returns:
-            The transitions; masks are 0 where `terminals` is true.
+            The transitions. Masks are 0 at terminal steps.
 
         Raises:
             QamError: actions are out of bounds, numbers are too large for the type, or there is no transition.
@@ -146,5 +146,5 @@ class RecordedSteps(NamedTuple):
 
 
 def _counted(count: int, what: str) -> str:
-    """ "1 cut", "2,000 cuts"."""
+    """A number and a noun, as in "1 cut" or "2,000 cuts"."""
     return f"{count:,} {what}{'s' if count != 1 else ''}"

@@ -1,8 +1,9 @@
 """The replay buffer: windows of the dataset, followed by windows of the transitions that each member has collected.
 
-One table holds all of them. The dataset's rows come first, shared by all members. Then comes one part per member: a
-copy of the dataset's last h - 1 rows, so that a chunk that starts there continues in the member's own part, and the
-member's streams, one per environment, as rings that overwrite their oldest transitions:
+All windows are rows of one table. First come the dataset's rows, shared by all members. Then follows one part per
+member. It begins with a copy of the dataset's last h - 1 rows, so that a chunk that starts there continues in the
+transitions of this member. Then follow the member's streams, one per environment. A stream is a ring, which overwrites
+its oldest transitions:
 
     dataset | member 0: end of the dataset, stream 0, stream 1, .. | member 1: end of the dataset, stream 0, ..
 
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qam_torch.data.random_numbers import each_update
+from qam_torch.data.random_numbers import draw_each_update
 from qam_torch.data.windows import ChunkWindows
 from qam_torch.types import Batch, Experience, QamError, require
 
@@ -31,28 +32,29 @@ MODES = ("append", "balanced")
 
 
 class ReplayWindows:
-    """Windows of a dataset and of a growing part that P members collect in E environments each.
+    """Windows of a dataset, and of transitions that P members collect in E environments each.
 
-    A window of the collected part is computed exactly as one of the dataset, see `ChunkWindows`; an episode has ended
-    for a window only when the next episode has begun. In mode "append" with one stream, the starts are those of the
+    Windows of collected transitions are computed exactly as those of the dataset, see `ChunkWindows`. An episode counts
+    as ended only when the next episode has begun. In mode "append" with one stream, the starts are those of the
     reference: all transitions except the last h - 1.
 
     Args:
         offline: windows of the dataset; they are copied, so the caller should release them.
-        members: P, at least 1.
-        streams: E, at least 1.
-        capacity: transitions kept per stream, at least 2 h; the oldest are overwritten.
-        mode: "append", starts are drawn uniformly from both parts together, as if collected transitions were appended
-            to the dataset; or "balanced", half of each batch is drawn from each part, an odd one from the dataset.
+        members: number of members P, at least 1.
+        streams: environments per member E, at least 1.
+        capacity: transitions kept per stream, at least 2 h. After that the oldest are overwritten.
+        mode: "append": starts are drawn uniformly, as if collected transitions were appended to the dataset.
+            "balanced": one half of each batch is drawn from the dataset and one half from the collected transitions. If
+            the batch size is odd, the dataset gets one more.
 
     Raises:
-        QamError: a number is out of range.
+        QamError: an argument is out of range.
 
     Source: Li & Levine 2026, the reference's replay buffer; balanced sampling: Ball et al. 2023 (RLPD).
     """
 
     ends_after: ClassVar[int] = 1
-    """1 if a window ends in the state after its last step, 0 if in the state of that step."""
+    """1 if a window's last state is the one after its last step, 0 if it is the state in which that step acts."""
 
     def __init__(self, offline: ChunkWindows, members: int, streams: int, capacity: int, mode: str = "append") -> None:
         steps, data = offline.horizon_length, offline.transitions
@@ -65,9 +67,10 @@ class ReplayWindows:
         self.horizon_length, self.discounts = steps, offline.discounts
         self.members, self.streams, self.capacity, self.mode = members, streams, capacity, mode
         self.ticks = 0
-        """Steps stored per environment, overwritten ones included."""
+        """Steps added per environment so far, including overwritten ones."""
         self._data_starts, self._data_size = offline.num_starts, data.num_transitions
-        # The first h - 1 actions are repeated after the end of the ring, so that a chunk is contiguous across it.
+        # The first h - 1 actions of a ring are repeated after its end, so that the actions of every chunk are
+        # contiguous.
         self._stride = capacity + steps - 1
         tip, part = steps - 1, steps - 1 + streams * self._stride
         slots = members * part
@@ -85,9 +88,10 @@ class ReplayWindows:
         self._parts = torch.as_tensor(parts, device=device)
         self._copy(offline)
         self._tip = [np.zeros((0, members, streams), kind) for kind in (np.float64, np.float32, bool)]
+        """Rewards, masks and begins of the newest steps, whose windows are not complete yet."""
 
     def _copy(self, offline: ChunkWindows) -> None:
-        """Copy the dataset's windows, and those that start in its last h - 1 rows, which are therefore not valid."""
+        """Copy the dataset's windows. Those that start in its last h - 1 rows are incomplete, so not valid."""
         data, starts = offline.transitions, self._data_starts
         self.table.rows[:, :starts] = offline.table.rows
         self.table.columns[:, :starts] = offline.table.columns
@@ -110,7 +114,7 @@ class ReplayWindows:
 
     @property
     def looks_ahead(self) -> int:
-        """Number of later steps that a window depends on."""
+        """Number of steps after its first that a window depends on."""
         return self.horizon_length - self.ends_after
 
     @property
@@ -120,22 +124,24 @@ class ReplayWindows:
 
     @property
     def data_starts(self) -> int:
-        """Number of starts in the dataset: collected transitions follow its end, as in one long array."""
+        """Number of starts in the dataset. Collected transitions follow its end, as in one long array."""
         return self._data_starts + min(self.size, self.horizon_length - 1)
 
     @property
     def collected_starts(self) -> int:
-        """Number of starts in what a member has collected."""
+        """Number of starts in the transitions that a member has collected."""
         return self.streams * max(0, self.size - self.horizon_length + 1)
 
     # Reading
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
-        """Draw starts (U, B) of one member's batches: those below `data_starts` are in the dataset."""
+        """Draw starts (U, B) of one member's batches. Starts below `data_starts` are in the dataset."""
 
         def uniform(low: int, high: int, count: int) -> Tensor:
             device = generator.device
-            return each_update(updates, lambda: torch.randint(low, high, (count,), generator=generator, device=device))
+            return draw_each_update(
+                updates, lambda: torch.randint(low, high, (count,), generator=generator, device=device)
+            )
 
         split, end = self.data_starts, self.data_starts + self.collected_starts
         if self.mode == "append":
@@ -149,27 +155,27 @@ class ReplayWindows:
         return torch.cat([uniform(0, self._data_starts, batch_size - half), uniform(split, end, half)], dim=1)
 
     def gather(self, starts: Tensor) -> Batch:
-        """The windows at starts (U, P, B) as `draw` gives them; nothing is read back to the host."""
-        own = starts - self._data_starts  # as it would be in one array; so it is, in one stream that has not wrapped
+        """The windows at starts (U, P, B) from `draw`. Nothing is copied to the host."""
+        in_part = starts - self._data_starts  # row in the member's part, if it has one stream that has not wrapped
         oldest = self.ticks % self.capacity if self.size == self.capacity else 0
         if oldest or self.streams > 1:
-            # Counted from the oldest transition, all streams' at one time beside each other.
+            # Starts are numbered from the oldest transition on. At each time the streams follow one another.
             behind = starts - self.data_starts
             places = (behind // self.streams + oldest) % self.capacity + self._stride * (behind % self.streams)
-            own = torch.where(behind < 0, own, places + (self.horizon_length - 1))
-        return self.table.gather(torch.where(starts < self._data_starts, starts, own + self._parts))
+            in_part = torch.where(behind < 0, in_part, places + (self.horizon_length - 1))
+        return self.table.gather(torch.where(starts < self._data_starts, starts, in_part + self._parts))
 
     # Writing
 
     def add(self, new: Experience) -> None:
-        """Add any number of steps of all environments, which follow the earlier ones."""
+        """Add the next steps of all environments; any number of steps."""
         count = len(new.rewards)
         bounds = [*range(0, count, self.capacity - self.horizon_length), count]
         for first, last in pairwise(bounds):
             self._add(Experience(*(field[first:last] for field in new)))
 
     def _add(self, new: Experience) -> None:
-        """Add no more steps than the ring holds besides the tip, and recompute the windows that they complete."""
+        """Add at most capacity - h steps, and recompute the windows that contain them."""
         tip = len(self._tip[0])
         fields = zip(self._tip, (new.rewards, new.masks, new.begins), strict=True)
         self._tip = [np.concatenate(pair) for pair in fields]
@@ -185,34 +191,36 @@ class ReplayWindows:
         self._put(self.table.states, states[tip:], new.observations)
         self._put(self.table.states, states[tip:] + 1, new.next_observations)
         self._put(self._actions, slots[tip:], new.actions)
-        again = places[tip:] < self.horizon_length - 1
-        if again.any():
-            self._put(self._actions, slots[tip:][again] + self.capacity, new.actions[again])
+        repeated = places[tip:] < self.horizon_length - 1
+        if repeated.any():
+            self._put(self._actions, slots[tip:][repeated] + self.capacity, new.actions[repeated])
         self.ticks += len(new.rewards)
         self._tip = [field[max(0, len(field) - self.looks_ahead) :] for field in self._tip]
 
     def _window_columns(
         self, rewards: np.ndarray, masks: np.ndarray, begins: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Windows over arrays (n, ...) in order of time: columns of a `WindowTable`, and index of the last step."""
+        """Windows of arrays (n, ...) in order of time: columns of a `WindowTable`, and index of each last step."""
         count, starts, ends = len(rewards), steps_of(begins), episode_ends(begins)
-        least = np.ones(masks.shape, masks.dtype)
+        smallest = np.ones(masks.shape, masks.dtype)
         for k in range(min(self.horizon_length, count)):
             inside = starts[: count - k] + k <= ends[: count - k]
-            least[: count - k] = np.where(inside, np.minimum(least[: count - k], masks[k:]), least[: count - k])
+            smallest[: count - k] = np.where(
+                inside, np.minimum(smallest[: count - k], masks[k:]), smallest[: count - k]
+            )
         full = starts + self.horizon_length - 1
         lasts = np.minimum(full, ends)
         valid = (lasts == full).astype(masks.dtype)
-        return np.concatenate([least[None], valid[None], self._discounted_sums(rewards, begins)]), lasts
+        return np.concatenate([smallest[None], valid[None], self._discounted_sums(rewards, begins)]), lasts
 
     def _discounted_sums(self, rewards: np.ndarray, begins: np.ndarray) -> np.ndarray:
-        """Discounted rewards (G, n, ...) of the windows, up to their episodes' ends."""
+        """Sums (G, n, ...) of a window's rewards up to the end of its episode, for each of the G discounts."""
         count, starts, ends = len(rewards), steps_of(begins), episode_ends(begins)
         total = np.zeros((len(self.discounts), *rewards.shape))
         for k in range(min(self.horizon_length, count)):
             inside = starts[: count - k] + k <= ends[: count - k]
-            for one, discount in zip(total, self.discounts, strict=True):
-                one[: count - k] += np.where(inside, discount**k * rewards[k:], 0.0)
+            for sums, discount in zip(total, self.discounts, strict=True):
+                sums[: count - k] += np.where(inside, discount**k * rewards[k:], 0.0)
         return total
 
     def _put(self, where: Tensor, rows: np.ndarray, values: np.ndarray) -> None:
@@ -232,7 +240,7 @@ def steps_of(begins: np.ndarray) -> np.ndarray:
 
 
 def episode_ends(begins: np.ndarray) -> np.ndarray:
-    """Index of the last step of each step's episode, the last one where no later episode has begun: (n, ...)."""
+    """Index of the last step of each step's episode: (n, ...). It is n - 1 if no later episode has begun."""
     next_begins = np.where(begins, steps_of(begins), len(begins))
     later = np.concatenate([next_begins[1:], np.full_like(next_begins[:1], len(begins))])
     return np.minimum.accumulate(later[::-1])[::-1] - 1

@@ -1,4 +1,4 @@
-"""Draws batches of action chunks for a population; a member's windows depend only on its own generator."""
+"""Draw batches of action chunks for a population. Each member has a separate random generator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from qam_torch.types import Batch, QamError, require
 
 __all__ = ["ChunkSampler", "Windows"]
 
-# Separates a member's index stream from other generators with the same seed.
+# Makes the generators here independent of others with the same seed.
 _STREAM = 0x5A3B1E
 
 
 class Windows(Protocol):
-    """Windows to sample from: of a dataset, or of a replay buffer, which grows."""
+    """Windows of a dataset or of a replay buffer, from which batches are drawn."""
 
     horizon_length: int
 
@@ -28,7 +28,7 @@ class Windows(Protocol):
         ...
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
-        """Starts (U, B) of one member's batches; `member` is its index."""
+        """Draw starts (U, B) of the batches of the member with this index."""
         ...
 
     def gather(self, starts: Tensor) -> Batch:
@@ -40,12 +40,12 @@ class ChunkSampler:
     """Draws windows with one random generator per member of a population.
 
     Args:
-        windows: to draw from; may be replaced between draws by windows on the same device.
-        batch_size: B, windows per member and update, at least 1.
-        seeds: one non-negative int per member; a member draws the same windows in any population.
+        windows: windows from which batches are drawn. They may be replaced between draws by others on the same device.
+        batch_size: windows per member and update B, at least 1.
+        seeds: one non-negative int per member. A member's draws depend only on its seed.
 
     Raises:
-        QamError: the batch size is below 1, or there is no seed or a negative one.
+        QamError: the batch size is below 1, there are no seeds, or a seed is negative.
     """
 
     def __init__(self, windows: Windows, batch_size: int, seeds: Sequence[int]) -> None:
@@ -58,27 +58,27 @@ class ChunkSampler:
 
     @property
     def num_members(self) -> int:
-        """P."""
+        """Number of members, P."""
         return len(self.generators)
 
     def sample(self, updates: int = 1) -> Batch:
-        """Draw a stack of `updates` batches; fields are (U, P, B, ...). Nothing is read back to the host.
+        """Draw a stack of `updates` batches, with fields (U, P, B, ...). Nothing is copied to the host.
 
-        Every member draws from its own generator, the starts of one update at a time: a member's windows of an update
-        do not depend on how updates are grouped into calls.
+        Starts are drawn for one update at a time. So the windows of an update do not depend on how updates are grouped
+        into calls.
         """
         require("updates", updates >= 1, updates, "an integer >= 1")
         rows = self.batch_size
         draws = [self.windows.draw(updates, rows, generator, p) for p, generator in enumerate(self.generators)]
         return self.windows.gather(torch.stack(draws, dim=1))
 
-    def nothing(self) -> Batch:
+    def empty(self) -> Batch:
         """An empty stack of batches (0, P, B, ...), without random draws."""
         device = self.generators[0].device
         return self.windows.gather(torch.empty(0, self.num_members, self.batch_size, dtype=torch.int64, device=device))
 
     def state_dict(self) -> dict[str, Any]:
-        """The members' generators; with the same windows, a sampler that loads them draws the same batches."""
+        """The states of the generators. With the same windows, a sampler that loads them draws the same batches."""
         return {
             "generators": [generator.get_state() for generator in self.generators],
             "batch_size": self.batch_size,
@@ -86,14 +86,14 @@ class ChunkSampler:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from `state_dict`'s result; raises QamError if members, batch size or chunk differ."""
-        own = {
+        """Restore a state from `state_dict`. Raises QamError if members, batch size or chunk length differ."""
+        present = {
             "members": self.num_members,
             "batch_size": self.batch_size,
             "horizon_length": self.windows.horizon_length,
         }
         saved = {**state, "members": len(state["generators"])}
-        for name, value in own.items():
+        for name, value in present.items():
             if saved[name] != value:
                 raise QamError(
                     f"checkpoint's sampler has {name}={saved[name]} but this run has {value}: "

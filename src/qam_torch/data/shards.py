@@ -1,7 +1,7 @@
-"""A dataset of many files, larger than memory: one file is drawn from while the next is read in the background.
+"""A dataset of several files (shards), larger than memory: batches are drawn from one file while the next is read.
 
-The file of an update depends on the update only, so that a checkpoint needs no state of it. Memory holds at most two
-files: reading the file after next starts when the previous file has been released.
+The file that an update uses depends on the number of the update only. So checkpoints need no state of the rotation.
+Memory holds at most two files: a file is read only after the one before the current file has been released.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from qam_torch.types import QamError, require
 __all__ = ["Rotation", "Shards"]
 
 NICENESS = 10
-"""Niceness of the background thread on Linux: where they compete it gets a tenth of training's share of a core, which
-hardly slows training down, and still reads a shard in time on a busy machine."""
+"""Niceness of the background thread on Linux. If it competes with training for a core, it gets a tenth of training's
+share. That hardly slows training, and still reads a shard in time."""
 
 
 class Shards:
@@ -34,9 +34,9 @@ class Shards:
 
     Args:
         files: one or more files, in order.
-        load: path -> Transitions on the training device; called in the background, for one file at a time. Its own
-            memory is needed in addition to the two shards, so it should read, use and release array by array.
-        shard_every: updates between exchanges, at least 1.
+        load: path -> Transitions on the training device. It is called in a background thread, for one file at a time.
+            It should read and release one array at a time, because its memory adds to that of two shards.
+        shard_every: number of consecutive updates that use one file, at least 1.
 
     Attributes:
         fingerprint: hash of shard_every and of the files' names and `content_mark`s, in order.
@@ -54,7 +54,7 @@ class Shards:
         require("shard_every", shard_every >= 1, shard_every, "an integer >= 1")
         self.files = [Path(file) for file in files]
         if not self.files:
-            raise QamError("there are no data files: give the directory of the dataset")
+            raise QamError("there are no data files: give the dataset's directory")
         for file in self.files:
             if not file.is_file():
                 raise QamError(f"data file {file} does not exist: check the path, or put the file there")
@@ -63,31 +63,35 @@ class Shards:
         self.fingerprint = hashlib.sha256(repr((shard_every, about)).encode()).hexdigest()
 
     def front(self, fraction: float) -> Shards:
-        """The first files: this fraction in (0, 1] of them, at least one."""
+        """The first shards only.
+
+        Args:
+            fraction: share of the files, in (0, 1]; at least one file is kept.
+        """
         require("fraction", 0.0 < fraction <= 1.0, fraction, "a number in (0, 1]")
         return Shards(self.files[: max(1, round(fraction * len(self.files)))], self.load, self.shard_every)
 
     def file(self, update: int) -> Path:
-        """The file of this update."""
+        """The file that an update uses."""
         return self.files[update // self.shard_every % len(self.files)]
 
     def next_swap(self, update: int) -> int:
-        """The first update after this one that draws from the next file."""
+        """The first later update that uses another file."""
         return update - update % self.shard_every + self.shard_every
 
 
 class Rotation:
-    """Returns the windows of the shards in rotation, and reads ahead.
+    """Returns the windows of one shard after another, and reads the next shard in the background.
 
-    It keeps no reference to windows that it has returned. The caller replaces the windows in use by the next ones,
-    which frees them, and only then calls `read_ahead`: so memory never holds more than two.
+    It keeps no reference to windows that it has returned. The caller first drops the old windows, which frees their
+    memory, and then calls `read_ahead`. So memory never holds more than two shards.
 
     Args:
-        shards: the files.
-        prepare: Transitions -> ChunkWindows; called in the background too.
+        shards: the shards.
+        prepare: Transitions -> ChunkWindows; called in the background thread too.
 
     Attributes:
-        file: file of the windows returned last.
+        file: file of the most recently returned windows.
     """
 
     def __init__(self, shards: Shards, prepare: Callable[[Transitions], ChunkWindows]) -> None:
@@ -98,11 +102,11 @@ class Rotation:
         self._stream: torch.cuda.Stream | None = None
 
     def take(self, update: int) -> ChunkWindows:
-        """The windows of the file of this update; waits for them if they are not ready.
+        """The windows that an update uses. Waits until they have been read.
 
         Raises:
-            QamError: the file is wrong (also if the background has found it), has observations or actions of other
-                sizes than earlier files, or `prepare` raises it.
+            QamError: the file is invalid, its observations or actions have other sizes than those of earlier files, or
+                `prepare` raises it. Errors of the background thread are raised here.
         """
         file = self.shards.file(update)
         if self._ahead is not None and self._ahead.file == file:
@@ -116,14 +120,14 @@ class Rotation:
         return windows
 
     def read_ahead(self, update: int) -> None:
-        """Start to read the file after that of this update, in the background."""
+        """Start to read the next file after that of an update, in the background."""
         file = self.shards.file(self.shards.next_swap(update))
         if file == self.shards.file(update) or self._ahead is not None:
             return
         if self._stream is not None:
-            # The GPU may still have to gather batches from the shard whose memory is now reused.
+            # The memory of the released shard is reused, but the GPU may still gather batches from it.
             self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-        self._ahead = _Reader(file, self._windows_aside)
+        self._ahead = _Reader(file, self._windows_in_background)
         self._ahead.start()
 
     def close(self) -> None:
@@ -148,8 +152,8 @@ class Rotation:
         except QamError as error:
             raise QamError(f"data file {file}: {error}") from error
 
-    def _windows_aside(self, file: Path) -> ChunkWindows:
-        """The same in the background: on a GPU in its own stream, so that training does not wait for it."""
+    def _windows_in_background(self, file: Path) -> ChunkWindows:
+        """`_windows` for the background thread. On a GPU it uses a separate stream, so that training does not wait."""
         if self._stream is None:
             return self._windows(file)
         with torch.cuda.stream(self._stream):
@@ -159,7 +163,7 @@ class Rotation:
 
 
 class _Reader(threading.Thread):
-    """Reads one file and ends. Not a daemon: Python would stop one in the middle of native code, and crash."""
+    """Reads one file. It is not a daemon thread: Python would stop a daemon inside native code at exit, and crash."""
 
     def __init__(self, file: Path, windows: Callable[[Path], ChunkWindows]) -> None:
         super().__init__(name=f"reader of {file.name}")
@@ -171,14 +175,14 @@ class _Reader(threading.Thread):
     def run(self) -> None:
         if sys.platform == "linux":
             _lower_priority()
-            return_freed_memory()  # the last shard's smaller arrays
+            return_freed_memory()  # memory of small arrays of the previous shard
         try:
             self._windows = self._make(self.file)
-        except BaseException as error:  # `result` raises it where the windows are needed
+        except BaseException as error:  # raised again by `result`
             self._error = error
 
     def result(self) -> ChunkWindows:
-        """The windows, after the thread has ended; raises what reading has raised."""
+        """The windows, after `join`. Raises the exception of the thread, if there was one."""
         if self._error is not None:
             raise self._error
         assert self._windows is not None
@@ -186,6 +190,6 @@ class _Reader(threading.Thread):
 
 
 def _lower_priority() -> None:
-    """Lower this thread's priority; on Linux a thread has its own."""
+    """Lower the priority of this thread only, which Linux supports."""
     with contextlib.suppress(OSError):  # the priority was lower already
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

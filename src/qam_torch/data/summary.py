@@ -19,7 +19,7 @@ def data_summary(windows: ChunkWindows) -> Iterator[str]:
     """Rewards, the share of each action dimension's range in use, and episodes that are too short for a chunk.
 
     Args:
-        windows: of the dataset.
+        windows: windows of the dataset.
 
     Yields:
         One line per remark.

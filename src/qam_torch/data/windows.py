@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from qam_torch.data.random_numbers import each_update
+from qam_torch.data.random_numbers import draw_each_update
 from qam_torch.data.transitions import Transitions
 from qam_torch.types import Batch, QamError, require
 
@@ -170,7 +170,7 @@ class ChunkWindows:
     def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
         """Draw starts (U, B) of one member's batches, uniformly over all starts."""
         device = generator.device
-        return each_update(
+        return draw_each_update(
             updates, lambda: torch.randint(self.num_starts, (batch_size,), generator=generator, device=device)
         )
 

@@ -1,6 +1,6 @@
-"""Ways of computing the same updates, compared with each other.
+"""Checks of `qam-doctor`: compute the same updates in two ways and compare the results.
 
-A check returns what it found, as a short text, and raises `CheckFailed` where the ways differ.
+A check returns its result as a short text. It raises `CheckFailed` if the results differ.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from qam_torch.doctor.small_updates import METHODS, largest_difference, small_al
 __all__ = ["CHECKS", "Check", "CheckFailed"]
 
 UPDATES = 18
-"""Of each comparison: those before a capture, the captures, and replays, with metrics (every third one) and without."""
+"""Updates per comparison: enough for eager updates, captures and replays. Every third update computes metrics."""
 
 ROUNDING = 1e-9
 """Accepted difference in float64, relative to the largest entry of a tensor."""
 
 
 class CheckFailed(Exception):
-    """Two ways of computing the same differ. The message has the size of the difference."""
+    """The results of two ways of computing the same differ. The message gives the difference."""
 
 
 class Check(NamedTuple):
@@ -35,8 +35,8 @@ class Check(NamedTuple):
 
     Attributes:
         name: what is compared.
-        run: function of the device; it returns what it found and raises `CheckFailed`.
-        needs_gpu: whether it is about GPUs only.
+        run: device -> text of the result; raises `CheckFailed`.
+        needs_gpu: whether the check requires a GPU.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Check(NamedTuple):
 
 
 def recorded_equals_eager(device: torch.device) -> str:
-    """Recorded updates against those that autograd makes, in float64."""
+    """Compare recorded updates with eager ones, in float64."""
 
     def difference(name: str) -> float:
         eager, recorded = small_algorithm(name, device), small_algorithm(name, device)
@@ -58,7 +58,7 @@ def recorded_equals_eager(device: torch.device) -> str:
 
 
 def captured_equals_recorded(device: torch.device) -> str:
-    """Replays of a CUDA graph against recorded updates, in float64."""
+    """Compare replays of a CUDA graph with recorded updates, in float64."""
 
     def difference(name: str) -> float:
         recorded, captured = small_algorithm(name, device), small_algorithm(name, device, capture="auto")
@@ -70,19 +70,19 @@ def captured_equals_recorded(device: torch.device) -> str:
 
 
 def gpu_equals_cpu(device: torch.device) -> str:
-    """Updates on the GPU against those on the CPU, in float64."""
+    """Compare updates on the GPU with those on the CPU, in float64."""
 
     def difference(name: str) -> float:
-        here, there = small_algorithm(name, torch.device("cpu")), small_algorithm(name, device, capture="auto")
+        on_cpu, on_gpu = small_algorithm(name, torch.device("cpu")), small_algorithm(name, device, capture="auto")
         return largest_difference(
-            state_after(here, small_inputs(here, UPDATES)), state_after(there, small_inputs(there, UPDATES))
+            state_after(on_cpu, small_inputs(on_cpu, UPDATES)), state_after(on_gpu, small_inputs(on_gpu, UPDATES))
         )
 
     return _verdict({name: difference(name) for name in METHODS}, accepted=1e-7)
 
 
 def replay_never_waits(device: torch.device) -> str:
-    """Whether a replayed update waits for the GPU."""
+    """Check that a replayed update does not wait for the GPU."""
     for name in METHODS:
         algorithm = small_algorithm(name, device, capture=True)
         inputs = small_inputs(algorithm, UPDATES)
@@ -99,7 +99,7 @@ def replay_never_waits(device: torch.device) -> str:
 
 
 def resumes_bit_for_bit(device: torch.device) -> str:
-    """A run that is continued from a checkpoint of its middle against one that is not interrupted."""
+    """Compare a run that resumes from a checkpoint with an uninterrupted one."""
     with tempfile.TemporaryDirectory() as whole_directory, tempfile.TemporaryDirectory() as other_directory:
         whole = small_run(device, Path(whole_directory))
         continued = small_run(device, Path(other_directory), start=whole.checkpoint)
@@ -107,14 +107,14 @@ def resumes_bit_for_bit(device: torch.device) -> str:
 
 
 def second_run_equals_first(device: torch.device) -> str:
-    """Two runs after another in one process."""
+    """Compare two successive runs in one process."""
     with tempfile.TemporaryDirectory() as directory:
         first, second = (small_run(device, Path(directory)) for _ in range(2))
     return _equal_bits(largest_difference(first.state, second.state))
 
 
 def adopts_a_cpu_checkpoint(device: torch.device) -> str:
-    """A checkpoint of the CPU, continued on the GPU."""
+    """Compare a CPU checkpoint that continues on the GPU with one that continues on the CPU."""
     with tempfile.TemporaryDirectory() as directory:
         saved = small_run(torch.device("cpu"), Path(directory))
         content = torch.load(saved.checkpoint, weights_only=True)
@@ -128,9 +128,9 @@ def adopts_a_cpu_checkpoint(device: torch.device) -> str:
 
 
 def captures_beside_a_copying_thread(device: torch.device) -> str:
-    """Capture while another thread allocates on the GPU and copies to it, as the reader of a large dataset does."""
-    expected = small_algorithm("qam", device)
-    wanted = state_after(expected, small_inputs(expected, UPDATES))
+    """Capture while another thread allocates on the GPU and copies to it, as when the next shard is read."""
+    reference = small_algorithm("qam", device)
+    expected = state_after(reference, small_inputs(reference, UPDATES))
     stop, failures = threading.Event(), list[BaseException]()
 
     def copy() -> None:
@@ -147,23 +147,23 @@ def captures_beside_a_copying_thread(device: torch.device) -> str:
     thread.start()
     try:
         algorithm = small_algorithm("qam", device, capture=True)
-        found = state_after(algorithm, small_inputs(algorithm, UPDATES))
+        actual = state_after(algorithm, small_inputs(algorithm, UPDATES))
     finally:
         stop.set()
         thread.join()
     if failures:
         raise CheckFailed(f"the copying thread failed: {failures[0]}")
-    return _verdict({"qam": largest_difference(wanted, found)})
+    return _verdict({"qam": largest_difference(expected, actual)})
 
 
-def _require_outcome(name: str, algorithm: Algorithm, way: str) -> None:
-    """Raise CheckFailed if updates were made in another way, which an algorithm chooses where the faster one fails."""
-    if not algorithm.capture_outcome.startswith(way):
+def _require_outcome(name: str, algorithm: Algorithm, expected: str) -> None:
+    """Raise CheckFailed if the algorithm fell back to a slower way of running updates than expected."""
+    if not algorithm.capture_outcome.startswith(expected):
         raise CheckFailed(f"{name}: {algorithm.capture_outcome}")
 
 
 def _verdict(differences: dict[str, float], accepted: float = ROUNDING) -> str:
-    """The differences by method as text; raises CheckFailed where one is too large."""
+    """The difference of each method as text. Raises CheckFailed if one is too large."""
     text = ", ".join(f"{name} {'equal bits' if error == 0 else f'{error:.1e}'}" for name, error in differences.items())
     if max(differences.values()) > accepted:
         raise CheckFailed(f"{text}; at most {accepted:.0e} is accepted")

@@ -19,7 +19,7 @@ def facts(device: torch.device) -> dict[str, str]:
     """Describe the machine.
 
     Args:
-        device: that is checked.
+        device: the checked device.
 
     Returns:
         Text by topic.

@@ -25,7 +25,7 @@ class SmallRun(NamedTuple):
 
     Attributes:
         state: its parameters, on the CPU.
-        checkpoint: of its middle.
+        checkpoint: checkpoint from the middle of the run.
     """
 
     state: dict[str, Tensor]

@@ -1,6 +1,6 @@
-"""OGBench's single-task environments, by the name of their dataset.
+"""Make OGBench's single-task environments from the name of a dataset.
 
-Imported in worker processes: no torch.
+Worker processes import this module, so it does not import torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qam_torch.types import QamError
 
 __all__ = ["SparseReward", "dataset_names", "environment_id", "make_environment"]
 
-# Kinds of datasets of each family: the word that is removed from a dataset's name to get the environment's.
+# Kinds of datasets of each family. The kind is the part of a dataset's name that the environment's name lacks.
 _TYPES = {
     "pointmaze": ("navigate", "stitch"),
     "antmaze": ("navigate", "stitch", "explore"),
@@ -36,7 +36,7 @@ _SINGLE_TASK = re.compile(r"^(?P<base>[a-z]+(?:-[a-z0-9]+)*)-singletask-(?P<vers
 
 
 class SparseReward(gymnasium.RewardWrapper):
-    """Every non-zero reward becomes -1, so that partly solved tasks give no more reward than unsolved ones."""
+    """Replaces every non-zero reward by -1. So a partly solved task gives no more reward than an unsolved one."""
 
     def reward(self, reward: SupportsFloat) -> float:
         """0 for reward 0 (success), -1 otherwise."""
@@ -53,27 +53,27 @@ def make_environment(
 ) -> gymnasium.Env:
     """Make the single-task environment of an OGBench dataset, with its time limit.
 
-    The environments also draw from numpy's global generator; `envs.host` gives each of them its own.
+    The environments also use numpy's global generator. `envs.host` keeps a separate state of it for each environment.
 
     Args:
-        env_name: the dataset's name, e.g. "cube-triple-play-v0"; a size such as "-100m" before the version is allowed.
+        env_name: the dataset's name, e.g. "cube-triple-play-v0"; it may include a size such as "-100m".
         task: 1 to 5, or None for the environment's default task.
         seed: seed of the environment and of its action space; None for seeds from the operating system.
         reward: "dense", as OGBench defines it; or "sparse", see `SparseReward`.
-        draft: render without shadows and antialiasing, about ten times faster where OpenGL runs on the CPU.
+        draft: render without shadows and antialiasing, about ten times faster if OpenGL runs on the CPU.
         options: further keyword arguments of the environment, e.g. width=320, height=320 for rendering.
 
     Returns:
-        A gymnasium environment, not yet reset; its action space is one object that can be seeded.
+        A gymnasium environment, not yet reset. Its action space is seeded.
 
     Raises:
-        QamError: the name (with the nearest ones), the task or the reward is unknown.
+        QamError: the name, the task or the reward is unknown.
     """
     identifier = environment_id(env_name, task)
     if reward not in _REWARDS:
         raise QamError(f"unknown reward {reward!r}: choose one of {', '.join(_REWARDS)}")
     with warnings.catch_warnings(), temporary_files_removed():
-        warnings.simplefilter("ignore")  # of GLFW without a display, and about a box cast to float32
+        warnings.simplefilter("ignore")  # GLFW warns without a display, gymnasium about a box cast to float32
         environment = renderer_optional(lambda: gymnasium.make(identifier, disable_env_checker=True, **options))
         _keep_action_space(environment)
         if draft:
@@ -95,7 +95,9 @@ def environment_id(env_name: str, task: int | None = None) -> str:
     if task is not None and (isinstance(task, bool) or task not in _TASKS):
         raise QamError(f"task={task!r} is not one of 1 to 5: give one of these, or None for the default task")
     if env_name.startswith(("visual-", "powderworld-")):
-        raise QamError(f"'{env_name}' holds images, which are not supported: choose a dataset of states")
+        raise QamError(
+            f"'{env_name}' contains images, which are not supported: choose a dataset with state observations"
+        )
     known = dataset_names()
     name = _SIZE.sub("", env_name)
     if name not in known:
@@ -108,7 +110,7 @@ def environment_id(env_name: str, task: int | None = None) -> str:
 def dataset_names() -> list[str]:
     """All dataset names that `make_environment` accepts, from the environments that OGBench has registered."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of GLFW without a display
+        warnings.simplefilter("ignore")  # GLFW warns without a display
         importlib.import_module("ogbench")
     names = []
     for match in filter(None, map(_SINGLE_TASK.match, gymnasium.registry)):
@@ -120,8 +122,8 @@ def dataset_names() -> list[str]:
 def _keep_action_space(environment: gymnasium.Env) -> None:
     """Give the environment one permanent action space.
 
-    OGBench's manipulation environments create a new, unseeded one at every access, and draw the warm-up actions of
-    their reset from it, so that seeding had no effect.
+    OGBench's manipulation environments create a new, unseeded action space at every access. They draw the warm-up
+    actions of `reset` from it, so seeding would have no effect.
     """
     base = environment.unwrapped
     cls = type(base)

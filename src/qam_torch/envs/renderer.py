@@ -1,7 +1,7 @@
-"""The OpenGL backend that MuJoCo can render with on this machine, found by trying.
+"""Find an OpenGL backend with which MuJoCo can render on this machine, by trying them.
 
-MuJoCo binds its backend once, when it is imported, from the environment variable MUJOCO_GL; without a display its
-default (GLFW) cannot work. Therefore each backend is tried in a fresh interpreter that renders one small image.
+MuJoCo selects its backend when it is imported, by the environment variable MUJOCO_GL. The default (GLFW) does not work
+without a display. Therefore each backend is tried in a new Python process, which renders one small image.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _REMEDIES = {
     "osmesa": "install it, for example with `apt-get install libosmesa6`",
     "glfw": "it needs a display: set DISPLAY, or run the command under xvfb-run",
 }
-"""What is missing where a backend renders nothing."""
+"""Backend -> how to make it work."""
 
-# Standard deviation of the image: a context that comes up but draws nothing gives one flat color.
+# The image must have a standard deviation: some backends start but draw nothing, which gives a single color.
 _PROBE = """
 import mujoco
 xml = '<mujoco><worldbody><light pos="0 0 3"/><geom size=".2" rgba="1 0 0 1"/></worldbody></mujoco>'
@@ -41,11 +41,11 @@ print("rendered", flush=True)
 def choose_renderer() -> str:
     """Find the value for MUJOCO_GL: the one already set if it renders an image, otherwise the first backend that does.
 
-    With a display, GLFW is tried first, then EGL and OSMesa; each try takes about a second and is made once per
-    process. Neither mujoco nor OpenGL is imported into this process.
+    With a display, GLFW is tried first, then EGL and OSMesa. A trial takes about a second, and its result is cached.
+    Neither mujoco nor OpenGL is imported into this process.
 
     Returns:
-        "egl", "osmesa", "glfw", or "" (not Linux: MuJoCo's own choice is right).
+        "egl", "osmesa" or "glfw". On systems other than Linux: MUJOCO_GL, or "" for MuJoCo's default.
 
     Raises:
         QamError: rendering is switched off by MUJOCO_GL, or no backend works.
@@ -78,11 +78,11 @@ def _first_working(backends: tuple[str, ...]) -> str:
 
 @functools.cache
 def _renders(backend: str) -> bool:
-    """Whether a fresh interpreter can render one image with this backend."""
+    """Whether a new Python process can render one image with this backend."""
     variables = {**os.environ, "MUJOCO_GL": backend}
     try:
         probe = subprocess.run([sys.executable, "-P", "-c", _PROBE], env=variables, capture_output=True, timeout=60)
     except subprocess.TimeoutExpired:
         return False
-    # Not the exit status: drivers are known to crash at exit, after the image was made.
+    # The exit status is ignored, because some drivers crash at exit, after rendering.
     return b"rendered" in probe.stdout

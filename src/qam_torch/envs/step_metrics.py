@@ -18,7 +18,7 @@ class Step(NamedTuple):
     Attributes:
         observation: (O,), after the step.
         action: (A,), in the box in which policies act.
-        reward: of the step.
+        reward: reward of the step.
         terminated: whether the step ended the episode.
         truncated: whether the time limit ended the episode.
         info: what the environment reports besides.

@@ -14,7 +14,7 @@ def verdict_of(info: Mapping[str, Any]) -> bool | None:
     """Whether a step reports success; an episode is a success if any of its steps does, as in OGBench.
 
     Args:
-        info: of the step.
+        info: info of the step.
 
     Returns:
         The value of info["success"], or of info["is_success"] where the former is not a verdict: a boolean or a number,

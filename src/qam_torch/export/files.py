@@ -69,10 +69,10 @@ def write_onnx(program: torch.export.ExportedProgram, noise: Sequence[str], meta
     """Write an ONNX model.
 
     Args:
-        program: with the inputs observations and `noise`.
+        program: the program, with the inputs observations and `noise`.
         noise: names of the inputs after the observations.
         metadata: JSON text, an entry of the model's metadata.
-        path: of the file.
+        path: path of the file.
     """
     import onnx
 

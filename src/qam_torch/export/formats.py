@@ -72,7 +72,7 @@ def export_policy(
         path: a run's .ckpt file, or its directory, whose last checkpoint is exported.
         format: one of `FORMATS`.
         output: the file; None: beside the checkpoint, with its name, the member of a population, and the format.
-        member: which member of a population, see `load_policy`.
+        member: member of the population, see `load_policy`.
         **address: the address by keywords, see `load_policy`.
 
     Returns:

@@ -23,10 +23,10 @@ from qam_torch.suites import suite_of
 __all__ = ["KEY", "input_descriptions", "metadata_of"]
 
 KEY = "qam_torch"
-"""Name of the entry of a file's metadata that holds them as JSON."""
+"""Key of the exported file's metadata under which this description is stored as JSON."""
 
 VERSION = 1
-"""Number of the metadata's layout."""
+"""Version of the metadata format."""
 
 
 def metadata_of(
@@ -35,11 +35,11 @@ def metadata_of(
     """Describe a policy: inputs, outputs, execution of its actions, and provenance.
 
     Args:
-        checkpoint: that it comes from.
-        path: of the checkpoint.
-        algorithm: a population of one.
-        member: which member of the checkpoint it is.
-        packages: that write the file, whose versions are added.
+        checkpoint: loaded checkpoint that contains the policy.
+        path: checkpoint file.
+        algorithm: the policy's algorithm, with this one member.
+        member: address of the member in the checkpoint.
+        packages: packages used by the export; their versions are recorded.
 
     Raises:
         QamError: the environment cannot be made.
@@ -56,7 +56,7 @@ def metadata_of(
         "horizon_length": algorithm.horizon_length,
         "chunk_steps": steps,
         "execute_steps": run.get("execute_steps") or steps,
-        "normalization": None if mean is None or std is None else {"mean": _plain(mean), "std": _plain(std)},
+        "normalization": None if mean is None or std is None else {"mean": _json_list(mean), "std": _json_list(std)},
         "provenance": {
             "checkpoint": path.name,
             "sha256": file_hash(path),
@@ -73,7 +73,7 @@ def metadata_of(
 
 
 def input_descriptions(program: PolicyProgram) -> dict[str, Any]:
-    """Inputs of a program: type, shapes, and how noise is distributed."""
+    """Inputs of a program: dtype, shapes and noise distributions."""
     return {
         "dtype": str(program.dtype).removeprefix("torch."),
         "observations": {"shape": ["batch", program.observation_dim]},
@@ -85,25 +85,25 @@ def input_descriptions(program: PolicyProgram) -> dict[str, Any]:
 
 
 def _spaces(run: Mapping[str, Any]) -> dict[str, Any]:
-    """The spaces of the environment itself, which may have other bounds for actions than a policy's [-1, 1]."""
+    """The environment's spaces. Action bounds are those before scaling to the policy's [-1, 1]."""
     environment = suite_of(run).make(run)()
     try:
-        goal = _has_wrapper(environment, GoalObservation)
-        observed, acted = environment.observation_space, environment.action_space
-        assert isinstance(observed, Box) and isinstance(acted, Box)
-        low, high = acted.low, acted.high
+        has_goal = _has_wrapper(environment, GoalObservation)
+        observations, actions = environment.observation_space, environment.action_space
+        assert isinstance(observations, Box) and isinstance(actions, Box)
+        low, high = actions.low, actions.high
         if isinstance(environment, UnitAction):
             low, high = environment.low, environment.high
     finally:
         environment.close()
     return {
         "observation_space": {
-            "shape": list(observed.shape),
-            "low": _plain(observed.low),
-            "high": _plain(observed.high),
-            "parts": list(GOAL_PARTS) if goal else None,
+            "shape": list(observations.shape),
+            "low": _json_list(observations.low),
+            "high": _json_list(observations.high),
+            "parts": list(GOAL_PARTS) if has_goal else None,
         },
-        "action_space": {"shape": list(acted.shape), "low": _plain(low), "high": _plain(high)},
+        "action_space": {"shape": list(actions.shape), "low": _json_list(low), "high": _json_list(high)},
     }
 
 
@@ -115,6 +115,6 @@ def _has_wrapper(environment: gymnasium.Env, kind: type) -> bool:
     return False
 
 
-def _plain(values: Any) -> list[float | None]:
-    """Numbers as JSON holds them: None where they are infinite."""
+def _json_list(values: Any) -> list[float | None]:
+    """A flat list of floats. Infinite and NaN entries become None, because JSON has neither."""
     return [float(one) if np.isfinite(one) else None for one in np.asarray(values, np.float64).ravel()]

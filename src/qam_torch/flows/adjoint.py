@@ -1,11 +1,11 @@
-"""Lean adjoint: a linear ODE solved backward along a sampled path; needs only the base flow.
+"""Lean adjoint: a linear ODE, solved backward along a sampled path. It depends on the base flow only.
 
 With b(x, t) = 2 v(x, t) - x / t the drift of the memoryless process, the lean adjoint solves
 
     d g(t) / dt = - (db/dx (X_t, t))^T g(t),      g(1) = gradient of the terminal cost at X_1.
 
-It is "lean" because it omits the full adjoint's terms in the control's gradient, which vanish at the optimum. This
-prevents blow-up and allows the loss to treat it as a constant.
+It is "lean" because it omits those terms of the full adjoint that contain the gradient of the control. They vanish at
+the optimum. Without them the adjoint does not diverge, and the loss can treat it as a constant.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def path_pullbacks(velocity: Velocity, xs: Tensor, ts: Tensor, times: Sequence[f
 
 
 def _solve(pullback_at: Callable[[float], Pullback], adjoint_1: Tensor, steps: int, method: str) -> Tensor:
-    """Solve the ODE, given the base flow's pullbacks -> (steps + 1, ..., D)."""
+    """Solve the ODE with the base flow's pullbacks; returns (steps + 1, ..., D)."""
 
     def field(s: float, adjoint: Tensor) -> Tensor:
         # Solved in s = 1 - t, as torchdiffeq's solver classes require an increasing grid: dg/ds = + J^T g.

@@ -18,10 +18,10 @@ DenoiseStep = Callable[[Tensor, Tensor, "float | Tensor", int, int], Tensor]
 
 
 def vp_alpha_bar(k: Step, steps: int) -> Step:
-    """Fraction of the data's variance left after k of T steps of the variance-preserving schedule.
+    """Fraction of the data's variance that remains after k of T steps of the variance-preserving schedule.
 
     Args:
-        k: number or tensor (*,) in [0, steps].
+        k: step, a number or tensor (*,) in [0, steps].
         steps: T; >= 1.
 
     Returns:
@@ -68,16 +68,17 @@ def posterior_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: in
 
     Source: Ho et al. 2020, eq. 7; clipping as in DAC of Li & Levine 2026.
     """
-    now, before = vp_alpha_bar(float(k), steps), vp_alpha_bar(float(k - 1), steps)
-    alpha, left = now / before, 1 - now
-    clean = predict_clean(x, noise, now).clamp(-1, 1)
-    return before**0.5 * (1 - alpha) / left * clean + alpha**0.5 * (1 - before) / left * x + scaled_noise
+    current, previous = vp_alpha_bar(float(k), steps), vp_alpha_bar(float(k - 1), steps)
+    alpha, noise_variance = current / previous, 1 - current
+    clean = predict_clean(x, noise, current).clamp(-1, 1)
+    clean_weight = previous**0.5 * (1 - alpha) / noise_variance
+    return clean_weight * clean + alpha**0.5 * (1 - previous) / noise_variance * x + scaled_noise
 
 
 def clean_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, steps: int) -> Tensor:
     """Predicted clean data plus scaled noise, clipped to [-1, 1]; arguments as in `posterior_step`.
 
-    Not the mean of x_{k-1}: the reference QSM runs do this at every step (pinned by a test).
+    This is not the mean of x_{k-1}. The reference runs of QSM use it at every step (pinned by a test).
     """
     return (predict_clean(x, noise, vp_alpha_bar(float(k), steps)) + scaled_noise).clamp(-1, 1)
 
@@ -85,13 +86,13 @@ def clean_step(x: Tensor, noise: Tensor, scaled_noise: float | Tensor, k: int, s
 def sample_diffusion(
     noise_prediction: Callable[[Tensor, float], Tensor], x: Tensor, noise: Tensor, steps: int, denoise_step: DenoiseStep
 ) -> Tensor:
-    """Denoise step by step.
+    """Sample by iterative denoising.
 
     Args:
         noise_prediction: x (..., D), k in 1..T, a Python float -> predicted noise (..., D).
-        x: (..., D), standard normal, k = T.
-        noise: (>= T - 1, ..., D), standard normal; row i is added at step k = T - i, times sqrt(beta_k);
-            none at k = 1.
+        x: (..., D), standard normal, the initial x_T.
+        noise: (>= T - 1, ..., D), standard normal. Row i, times sqrt(beta_k), is added at step k = T - i. No noise is
+            added at k = 1.
         steps: T; >= 1.
         denoise_step: `posterior_step` or `clean_step`.
 

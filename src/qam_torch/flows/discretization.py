@@ -1,4 +1,4 @@
-"""Discretizations of adjoint matching in T solver steps: path, adjoint and loss of each belong together."""
+"""Discretizations of adjoint matching with T solver steps. Each defines a path, its adjoint and the loss."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Discretization(ABC):
 
     @abstractmethod
     def adjoints(self, base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
-        """Lean adjoint used in the loss of each node; arguments and shape as in `lean_adjoint`."""
+        """The lean adjoint at each node, for the loss; arguments and shape as in `lean_adjoint`."""
 
     @abstractmethod
     def loss(self, correction: Tensor, adjoints: Tensor) -> Tensor:
-        """Regress f_theta - f_beta at the nodes (T, ..., B, D) onto the adjoints (T, ..., B, D) -> (...)."""
+        """Regression loss (...) of f_theta - f_beta at the nodes (T, ..., B, D), given the adjoints (T, ..., B, D)."""
 
 
 class ShiftedDiscretization(Discretization):
@@ -58,7 +58,7 @@ class AncestralDiscretization(Discretization):
     """Exact conditional steps of the memoryless process, without a shift in time.
 
     Args:
-        spread: standard deviation of the data that the steps assume; > 0, see `ancestral_step`.
+        spread: assumed standard deviation of the data, > 0; see `ancestral_step`.
 
     Raises:
         QamError: spread is not a finite number > 0.

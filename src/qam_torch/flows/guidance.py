@@ -1,4 +1,4 @@
-"""Guide a flow with a value gradient: the velocity that a value function adds on the straight path."""
+"""Guidance of a flow by a value gradient, and the velocity that corresponds to it on the straight path."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def value_gradient(value: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 def guidance_velocity(gradient: Tensor, x: Tensor, t: float, inv_temp: float | Tensor) -> Tensor:
     """Velocity at X_t = x of the flow whose score is inv_temp times the value's gradient.
 
-    On the straight path score and velocity are tied by v = ((1 - t) score + x) / t, so that adding a multiple of this
-    to a flow mixes the two scores.
+    On the straight path, velocity and score are related by v = ((1 - t) score + x) / t. CGQL adds a multiple of the
+    velocity returned here to that of a flow, which combines the two scores.
 
     Args:
         gradient: (..., D), dV/dx at x.

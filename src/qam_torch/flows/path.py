@@ -1,4 +1,4 @@
-"""The straight probability path from noise to data and the regression that learns its velocity."""
+"""The straight probability path from noise to data, and the loss that learns its velocity."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["flow_matching_loss", "interpolate"]
 
 
 def interpolate(x_0: Tensor, x_1: Tensor, t: Tensor) -> Tensor:
-    """Point of the straight path at flow time t: X_t = (1 - t) X_0 + t X_1.
+    """The point of the straight path at flow time t: X_t = (1 - t) X_0 + t X_1.
 
     Args:
         x_0: (..., D), noise.
@@ -34,7 +34,7 @@ def flow_matching_loss(velocity: Velocity, x_0: Tensor, x_1: Tensor, t: Tensor, 
         x_0: (..., B, D), noise, standard normal.
         x_1: (..., B, D), data.
         t: (..., B, 1) in [0, 1], flow time, uniform.
-        weight: (..., B) or None, weight of each row; the mean is still over all B rows.
+        weight: (..., B) or None, weight of each row. The mean still divides by B.
 
     Returns:
         (...) mean over rows of weight * mean over dimensions of the squared error.

@@ -16,7 +16,7 @@ def matrix_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]
 
     Args:
         device: where updates or policies are computed.
-        dtype: of the networks.
+        dtype: dtype of the networks.
     """
     if device.type != "cuda" or dtype != torch.float32:
         yield

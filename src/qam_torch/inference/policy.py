@@ -94,8 +94,8 @@ def load_policy(
 
     Args:
         path: a run's .ckpt file, or its directory, whose last checkpoint is loaded.
-        member: which member of a population: its index 0 <= member < P, or an address such as "seed=2,inv_temp=3".
-        noise_seed: of the acting noise.
+        member: member of a population: its index 0 <= member < P, or an address such as "seed=2,inv_temp=3".
+        noise_seed: seed of the policy's noise.
         device: where the policy runs.
         **address: the address by keywords: load_policy(path, seed=2, inv_temp=3). Any part that identifies the member
             is enough.

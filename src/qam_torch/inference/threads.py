@@ -27,8 +27,8 @@ def one_is_enough(widths: Sequence[int], rows: int) -> bool:
     processes on these cores.
 
     Args:
-        widths: of the hidden layers.
-        rows: of all critics' batches, P K B; for action selection P S.
+        widths: widths of the hidden layers.
+        rows: rows of all critics' batches, P K B; for action selection P S.
     """
     return bool(widths) and rows * max(widths) ** 2 <= (SMALL_ASLEEP if threads_sleep() else SMALL)
 
@@ -39,8 +39,8 @@ def computing_threads(num_threads: int | None, widths: Sequence[int], rows: int)
 
     Args:
         num_threads: None uses one thread where that is enough, otherwise torch's default.
-        widths: of the hidden layers.
-        rows: of all critics' batches, P K B.
+        widths: widths of the hidden layers.
+        rows: rows of all critics' batches, P K B.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads or (1 if one_is_enough(widths, rows) else before))

@@ -12,7 +12,7 @@ __all__ = ["polyak_copy", "polyak_update"]
 
 
 def polyak_copy(module: nn.Module) -> nn.Module:
-    """A copy of the module whose parameters require no grad."""
+    """A copy of the module, with parameters that do not require gradients."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
@@ -23,7 +23,7 @@ def polyak_update(averages: Sequence[Tensor], parameters: Sequence[Tensor], rate
     Args:
         averages: tensors (P, ...), updated in place.
         parameters: tensors shaped like `averages`.
-        rate: in [0, 1], a float or a tensor () or (P,), which is never read on the host.
+        rate: in [0, 1], a float or a tensor () or (P,). A tensor is not copied to the host.
     """
     if isinstance(rate, Tensor):
         weights = [rate.view(-1, *(1,) * (average.ndim - 1)) if rate.ndim else rate for average in averages]

@@ -1,4 +1,4 @@
-"""Behavior cloning with a flow: flow matching on the data's action chunks."""
+"""Loss of behavior cloning with a flow: flow matching on the data's action chunks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def behavior_loss(
     """Flow matching of f_beta, or of a method's only flow f_theta, on the data.
 
     Args:
-        velocity: f(s, ., .) with the observations bound, with gradient.
-        actions: (P, B, D), in [-1, 1].
-        x_0: (P, B, D), standard normal.
-        t: (P, B, 1), uniform on [0, 1).
+        velocity: (x, t) -> f(s, x, t) for the batch's observations s, with gradient.
+        actions: (P, B, D), the data's actions, in [-1, 1].
+        x_0: (P, B, D), standard normal noise.
+        t: (P, B, 1), flow time, uniform on [0, 1).
         weight: (P, B), row weights: `valid` or a multiple; the mean still divides by all rows.
 
     Returns:

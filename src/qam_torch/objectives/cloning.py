@@ -1,4 +1,4 @@
-"""Behavior cloning without a flow: by squared distance or by likelihood."""
+"""Losses of behavior cloning without a flow: squared distance and likelihood."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def squared_distance_loss(actions: Tensor, data: Tensor, valid: Tensor, name: st
     """Mean over rows of valid * ||pi(s) - a||^2 (sum over dimensions).
 
     Args:
-        actions: (P, B, D), policy's, with gradient.
-        data: (P, B, D).
+        actions: (P, B, D), the policy's actions, with gradient.
+        data: (P, B, D), the data's actions.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
         name: prefix of the metric.
 
@@ -31,7 +31,7 @@ def likelihood_loss(log_prob: Tensor, weight: Tensor, name: str) -> tuple[Tensor
     """Minus the mean over rows of weight * log pi(a | s).
 
     Args:
-        log_prob: (P, B), of data actions, with gradient.
+        log_prob: (P, B), log-probabilities of the data's actions, with gradient.
         weight: (P, B), row weights: `valid` or a multiple; the mean still divides by all rows.
         name: prefix of the metric.
 

@@ -1,4 +1,4 @@
-"""Train a noise predictor: to imitate the data, and to follow the critic's gradient."""
+"""Losses of a noise predictor: imitation of the data, and improvement by the critic's gradient."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -
     """Mean over rows of valid * mean over dimensions of (predicted noise - noise)^2.
 
     Args:
-        predicted: (P, B, D), predicted noise in a noisy data action, with gradient.
-        noise: (P, B, D), added noise.
+        predicted: (P, B, D), prediction of the noise in a noisy data action, with gradient.
+        noise: (P, B, D), the noise that was added.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
         name: prefix of the metric.
 
@@ -30,13 +30,13 @@ def denoising_loss(predicted: Tensor, noise: Tensor, valid: Tensor, name: str) -
 def score_matching_loss(
     predicted: Tensor, gradient: Tensor, inv_temp: float | Tensor, valid: Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2; 1 for invalid rows.
+    """Mean over rows of the mean over dimensions of (- inv_temp dQ/dx - predicted noise)^2. An invalid row counts as 1.
 
     Args:
-        predicted: (P, B, D), with gradient.
+        predicted: (P, B, D), predicted noise, with gradient.
         gradient: (P, B, D), dQ/dx at the noisy action, detached.
         inv_temp: float or (P, 1, 1), > 0.
-        valid: (P, B), 0 replaces the loss of a row by 1.
+        valid: (P, B); where it is 0, the row's loss is replaced by 1.
         name: prefix of the metric.
 
     Returns:
@@ -51,13 +51,13 @@ def score_matching_loss(
 def score_ascent_loss(
     predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise; 1 for invalid rows.
+    """Mean over rows of the mean over dimensions of noise_level dQ/dx * predicted noise. An invalid row counts as 1.
 
     Args:
-        predicted: (P, B, D), with gradient.
+        predicted: (P, B, D), predicted noise, with gradient.
         gradient: (P, B, D), dQ/dx at the noisy action, detached.
         noise_level: (P, B, 1), sqrt(1 - alpha_bar).
-        valid: (P, B), 0 replaces the loss of a row by 1.
+        valid: (P, B); where it is 0, the row's loss is replaced by 1.
         name: prefix of the metric.
 
     Returns:
@@ -70,5 +70,5 @@ def score_ascent_loss(
 
 
 def _mean_of_rows(loss: Tensor, valid: Tensor) -> Tensor:
-    """Mean over rows; an invalid row counts as the constant 1, without gradient, as in the reference runs."""
+    """Mean over rows. As in the reference runs, an invalid row counts as the constant 1, without a gradient."""
     return (valid * loss + (1 - valid)).mean(-1)

@@ -1,4 +1,4 @@
-"""TD learning of expectile values with an ensemble, at any point of a flow."""
+"""TD loss for expectile values of an ensemble, at actions or intermediate flow points."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def expectile_td_loss(q: Tensor, target: Tensor, valid: Tensor, kappa: float | T
 
     Args:
         q: (P, K, B), values of actions or of intermediate flow points x_t; with gradient.
-        target: (P, B), y, detached.
+        target: (P, B), TD target y, detached.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
         kappa: expectile, float or (P, 1, 1), in (0, 1); 1/2 gives half the squared error.
 

@@ -1,4 +1,4 @@
-"""Maximize the critics' value at a flow's next point."""
+"""Loss that maximizes the critics' value after one step of a flow."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def flow_step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
     """Minus the mean over rows of valid * mean_k Q.
 
     Args:
-        q: (P, K, B), values of the points after one step of the flow, differentiable in these points.
+        q: (P, K, B), values of the points after one step of the flow, with gradient in these points.
         valid: (P, B), 0 drops the row; the mean still divides by all rows.
 
     Returns:
-        The loss (P,), and its metrics; the value metrics include dropped rows.
+        The loss (P,), and its metrics. Metrics of the values include rows with valid = 0.
 
     Source: Oberai, Park & Levine 2026, value maximization by one step.
     """

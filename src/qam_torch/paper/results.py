@@ -64,14 +64,14 @@ class Curve(NamedTuple):
 
     Attributes:
         method: the paper's name.
-        name: of the task or domain, or "all".
+        name: name of the task or domain, or "all".
         offline_updates: (n,), int, gradient updates before the online phase.
         online_steps: (n,), int, environment steps; 0 while offline.
         success: (n,), in [0, 1].
         low: (n,), lower end of the 95% bootstrap interval over seeds; NaN if no interval is published.
         high: (n,), upper end.
         seeds: number of seeds.
-        citation: whose results these are.
+        citation: source of the results.
         doubts: why the numbers may be wrong, such as a transcription by third parties; empty for the authors' own data.
     """
 

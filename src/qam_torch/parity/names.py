@@ -1,6 +1,6 @@
-"""Map names of the reference implementation to the library's, for names shared by methods.
+"""Map names of the reference implementation to those of the library.
 
-`parity.method_names` has one `Names` per method.
+This module has the names that methods share. `parity.method_names` has one `Names` per method.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ METRICS = {
     "actor/edit_alpha_loss": "edit/alpha_loss",
     "actor/edit_alpha": "edit/alpha",
 }
-"""Reference metric -> library metric, all methods."""
+"""Reference metric -> library metric, for all methods."""
 
 OPTIONS = {"tau": "target_update_rate"}
 """Reference option -> library option; all other options have the same name."""
@@ -51,24 +51,24 @@ CONSTANT_MODULES = ("target_actor_fast",)
 """Modules that the reference keeps but never uses; the check only verifies that they never change."""
 
 ONE_DRAW_MORE = ("sde_noise", "ddpm_noise", "next_ddpm_noise")
-"""Solver noise; the reference draws one more, unused, for the last step."""
+"""Names of solver noise. The reference draws one more for the last step, and does not use it."""
 
 
 class Names(NamedTuple):
-    """One method's names: the reference's on the left, the library's on the right.
+    """The names of one method. Mappings go from the reference's name to the library's.
 
     Attributes:
         kind: algorithm class.
         modules: module -> network.
         options: option -> constructor argument.
-        metrics: metric -> library metric; "-" negates, " + " adds several.
-        totals: metric -> networks; the metric is the sum of the losses that train them.
-        constants: metric -> its value, which no draw or parameter changes.
+        metrics: metric -> library metric. "-" negates it, and " + " adds several.
+        totals: metric -> networks. The metric is the sum of the losses that train these networks.
+        constants: metric -> its constant value.
         parts: patterns of parameter names inside a module, applied before the shared ones. In a replacement, <depth> is
             the number of the actor's hidden layers.
-        idle: module parts unused by the reference, missing in the library.
+        idle: parts of modules that the reference does not use and the library does not have.
         unused: options that the reference method ignores.
-        built_in: option -> its only value here.
+        built_in: option -> the only value that the library implements.
     """
 
     kind: type[Algorithm]
@@ -92,12 +92,12 @@ class Names(NamedTuple):
         return f"{root}.{network}.{rest}"
 
     def is_constant(self, reference: str) -> bool:
-        """Whether the reference never updates this parameter; the library does not have it."""
+        """Whether the reference never updates this parameter. The library does not have such parameters."""
         module, part, *_ = reference.split(".")
         return module in CONSTANT_MODULES or part in self.idle
 
     def metric(self, reference: str, reported: Mapping[str, Any]) -> Any:
-        """The value of a metric, given all that the algorithm reports: its metrics, and `loss/<i>/<network>`."""
+        """Compute a reference metric from what the algorithm reports: its metrics, and `loss/<i>/<network>`."""
         if reference in self.totals:
             losses = [name.split("/") for name in reported if name.startswith("loss/")]
             return sum(reported["/".join(name)] for name in losses if name[-1] in self.totals[reference])

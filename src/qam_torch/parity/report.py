@@ -19,7 +19,7 @@ class Report:
     """Relative errors by group, and which of the file's arrays have been read.
 
     Args:
-        arrays: of the file, by key.
+        arrays: arrays of the file, by key.
     """
 
     def __init__(self, arrays: dict[str, np.ndarray]) -> None:

@@ -74,10 +74,10 @@ def check_agent_batch(report: Report, u: int, horizon_length: int, discount: flo
     Each row of the batch becomes an episode of its own, up to its first terminal row, and its first window the batch's.
 
     Args:
-        report: of the case.
+        report: report of the case.
         u: the update.
         horizon_length: h.
-        discount: of one step.
+        discount: discount of one step.
     """
     given = report.under(f"agent_batch{u}/")
     ended = np.cumsum(given["terminals"], axis=0) - given["terminals"] > 0

@@ -123,7 +123,7 @@ def metrics_figure(
 
     Args:
         metrics: from `read_metrics`.
-        names: of the metrics; their columns are evaluation/NAME.
+        names: names of the metrics; their columns are evaluation/NAME.
         episodes: int >= 1, episodes of each evaluation.
         title: above the figure.
         cells: as for `success_figure`.

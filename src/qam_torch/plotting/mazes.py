@@ -1,4 +1,4 @@
-"""A maze from above, with trajectories."""
+"""Plot trajectories on the map of a maze."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def trajectories_figure(
         layout: from `maze_layout`.
         trajectories: positions (L, 2) of each episode, in the maze's coordinates.
         success: (episodes,) bool.
-        title: above the figure.
-        compare: trajectories, success and name of another policy, for a second panel.
+        title: title above the figure.
+        compare: trajectories, success and name of another policy, which are plotted in a second panel.
 
     Returns:
         The figure.
 
     Raises:
-        QamError: a trajectory has another shape, or their number differs from `success`.
+        QamError: a trajectory has the wrong shape, or `success` has another length than `trajectories`.
     """
     shown = [(trajectories, success, "policy"), *([compare] if compare else [])]
     rows, columns = layout.walls.shape
@@ -78,7 +78,7 @@ def draw_maze(axes: Axes, layout: MazeLayout) -> None:
 
 
 def _draw_paths(axes: Axes, paths: Sequence[np.ndarray], solved: np.ndarray) -> None:
-    """Draw paths by outcome, the rarer outcome on top; failed ones end in a cross."""
+    """Draw paths, colored by outcome. The rarer outcome is on top, and failed paths end in a cross."""
     for outcome, color, label in (
         (True, BLUE, "reached the goal"),
         (False, VERMILION, "did not reach it (× = last position)"),

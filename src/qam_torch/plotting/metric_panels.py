@@ -1,8 +1,8 @@
 """Grouping of training metrics into panels, and the titles of the panels.
 
-A metric is named `owner/quantity`, after the network or objective that it describes. Groups are derived from the
-names, so that a new method needs no entry here: q_mean, q_min and q_max are statistics of one quantity. The tables only
-give some quantities their usual names.
+A metric is named `owner/quantity`, where the owner is a network or an objective. Groups are derived from the names:
+q_mean, q_min and q_max are statistics of one quantity. So a new method needs no entry here. The tables below only give
+some quantities their usual names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 __all__ = ["Panel", "group_metrics"]
 
 _STATISTICS = ("mean", "std", "min", "max")
-# Quantities that share a panel besides statistics: quantity -> the panel's quantity, and its label there.
+# Other quantities that share a panel: quantity -> (quantity of the panel, label in it).
 _PARTS = {
     "entropy_loss": ("losses", "entropy"),
     "alpha_loss": ("losses", "temperature"),
@@ -45,10 +45,10 @@ class Panel(NamedTuple):
     """One panel of the figure.
 
     Attributes:
-        title: above the panel.
-        lines: metric -> label.
-        band: metrics at the lower and upper edge of a band, or None.
-        log: whether the y axis is logarithmic if the values allow it.
+        title: title above the panel.
+        lines: metric -> label of its line.
+        band: metrics that are the lower and upper edge of a band, or None.
+        log: whether the y axis is logarithmic, if all values are positive.
     """
 
     title: str
@@ -58,13 +58,13 @@ class Panel(NamedTuple):
 
 
 def group_metrics(names: Sequence[str]) -> list[Panel]:
-    """Group metrics into panels, in order of appearance, with metrics of collected episodes last.
+    """Group metrics into panels, in order of appearance. Metrics of collected episodes are last.
 
     Args:
-        names: of metrics, owner/quantity.
+        names: names of metrics, owner/quantity.
 
     Returns:
-        Panels that show each metric once; minimum and maximum of a mean become a band around it.
+        Panels that show each metric once. Minimum and maximum become a band around the mean.
     """
     groups: dict[str, dict[str, str]] = {}
     for name in sorted(names, key=lambda name: name.startswith("collection/")):
@@ -74,7 +74,7 @@ def group_metrics(names: Sequence[str]) -> list[Panel]:
 
 
 def _place(name: str) -> tuple[str, str]:
-    """The group a metric belongs to, owner/quantity, and its label there."""
+    """A metric's group (owner/quantity), and its label in this group."""
     owner, _, quantity = name.partition("/")
     stem, _, statistic = quantity.rpartition("_")
     if stem and statistic in _STATISTICS:
@@ -96,5 +96,5 @@ def _title(group: str) -> str:
     owner, _, quantity = group.partition("/")
     what = _QUANTITIES.get(quantity, quantity.replace("_", " "))
     if owner == "collection":
-        return f"{what} of episodes collected"
+        return f"{what} of collected episodes"
     return f"{_OWNERS.get(owner, owner.replace('_', ' '))} {what}"

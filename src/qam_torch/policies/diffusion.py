@@ -1,4 +1,4 @@
-"""Act by denoising step by step."""
+"""A policy that samples actions by iterative denoising."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DiffusionPolicy:
     """A chain of T denoising steps, clipped to [-1, 1] at the end.
 
     Args:
-        network: observations (P, B, O), x (P, B, D), k -> noise (P, B, D).
+        network: observations (P, B, O), x (P, B, D), step number k -> predicted noise (P, B, D).
         action_dim: D.
         diffusion_steps: T; >= 1.
         denoise_step: the denoising step, see `flows.sample_diffusion`.
@@ -35,7 +35,7 @@ class DiffusionPolicy:
         self.diffusion_steps, self.denoise_step = diffusion_steps, denoise_step
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D), and per-step ddpm_noise (T - 1, B, D)."""
+        """Initial noise (B, D), and ddpm_noise (T - 1, B, D) for the steps."""
         chunk = (batch_size, self.action_dim)
         return {"noise": Draw(chunk), "ddpm_noise": Draw((self.diffusion_steps - 1, *chunk))}
 

@@ -1,4 +1,4 @@
-"""Act by adding a bounded edit to another policy's action."""
+"""A policy that adds a bounded edit to the actions of another policy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["EditedPolicy"]
 
 
 class EditedPolicy:
-    """Draw an action from the base policy, then add a sampled edit of at most edit_scale per coordinate.
+    """Samples an action of the base policy, then adds a sampled edit of at most edit_scale per coordinate.
 
     Args:
         base: policy whose actions are edited.

@@ -1,4 +1,4 @@
-"""Act with Gaussian noise: sample a tanh-Gaussian, or add noise to a deterministic action."""
+"""Policies with Gaussian noise: a tanh-squashed Gaussian, and a deterministic policy with added noise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["PerturbedPolicy", "GaussianPolicy"]
 
 
 class GaussianPolicy:
-    """Sample a tanh-squashed Gaussian.
+    """Samples actions from a tanh-squashed Gaussian.
 
     Args:
         network: (observations, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
@@ -35,7 +35,7 @@ class GaussianPolicy:
 
 
 class PerturbedPolicy:
-    """clip(pi(s) + perturbation, -1, 1).
+    """Adds noise to a deterministic policy: clip(pi(s) + perturbation, -1, 1).
 
     Args:
         network: (P, B, O) -> (P, B, D).

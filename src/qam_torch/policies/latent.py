@@ -1,4 +1,4 @@
-"""Act by choosing the noise that a flow starts from."""
+"""A policy that chooses the initial noise of a flow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["LatentPolicy"]
 
 
 class LatentPolicy:
-    """Use a latent policy's sample as the flow's initial noise.
+    """Samples the flow's initial noise from a latent policy.
 
     Args:
-        flow: Policy that turns `noise` into an action.
+        flow: policy that maps `noise` to an action.
         latent: observations (P, B, O), standard normal noise (P, B, D) -> initial noise (P, B, D).
         action_dim: D.
 

@@ -1,4 +1,4 @@
-"""Blocks that a report consists of, before it is rendered as Markdown, LaTeX or HTML."""
+"""The blocks of a report, before it is rendered as Markdown, LaTeX or HTML."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Block", "Heading", "Interval", "Panel", "Panels", "Table", "Text"]
 
 
 class Interval(str):
-    """The text of a table cell that can also be drawn: with an estimate on a scale from 0 to 1."""
+    """Text of a table cell, with an estimate in [0, 1] that can be drawn too."""
 
     estimate: Estimate | None
 
@@ -26,7 +26,7 @@ class Interval(str):
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is the report's own."""
+    """A heading. Level 1 is the title of the report."""
 
     text: str
     level: int = 2
@@ -35,7 +35,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """One paragraph, or a list of several; with `code`, **strong** and [text](URL) as in Markdown."""
+    """One paragraph, or several as a list. `code`, **strong** and [text](URL) are as in Markdown."""
 
     paragraphs: Sequence[str]
     kind: ClassVar = "text"
@@ -46,11 +46,11 @@ class Table:
     """A table.
 
     Attributes:
-        columns: name of each; a trailing ">" aligns its cells to the right, as for numbers.
-        rows: the cells.
+        columns: names of the columns. A trailing ">" aligns the column to the right, as for numbers.
+        rows: cells of each row.
         caption: title of the table.
         name: identifier in file names and labels.
-        folded: whether a page may show it collapsed at first.
+        folded: whether HTML may show the table collapsed.
     """
 
     columns: Sequence[str]
@@ -66,8 +66,8 @@ class Table:
         return [column.rstrip(">") for column in self.columns]
 
     @property
-    def rights(self) -> list[bool]:
-        """Whether each column's cells are aligned to the right."""
+    def right_aligned(self) -> list[bool]:
+        """For each column, whether it is aligned to the right."""
         return [column.endswith(">") for column in self.columns]
 
 
@@ -84,8 +84,8 @@ class Panels:
 
     Attributes:
         panels: the plots.
-        legend: (label, color, whether dashed).
-        caption: below the plots.
+        legend: entries (label, color, whether dashed).
+        caption: text below the plots.
         name: identifier in file names.
     """
 

@@ -1,4 +1,4 @@
-"""The whole report as a list of blocks."""
+"""Build the report as a list of blocks."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def document(collection: Collection) -> list[Block]:
     if overview:
         blocks += [Heading("Overview"), results(overview, "By domain", "domains", several_tasks=True)]
         blocks += _notes(overview)
-    found = problems(collection)
-    if found.rows:
-        blocks += [Heading("Broken, missing and left-out runs"), found]
+    problem_table = problems(collection)
+    if problem_table.rows:
+        blocks += [Heading("Broken, missing and left-out runs"), problem_table]
     for domain, groups in collection.groups.items():
         blocks += _domain(domain, groups)
     if overview:
         blocks += [Heading("Settings"), settings_table(collection)]
     curves = [group.curve for group in overview if group.curve is not None and group.curve.doubts]
-    measured = Text(methodology(list({curve.method: curve for curve in curves}.values())))
-    return [*blocks, Heading("Runs"), runs_table(collection), Heading("Methodology"), measured]
+    explanation = Text(methodology(list({curve.method: curve for curve in curves}.values())))
+    return [*blocks, Heading("Runs"), runs_table(collection), Heading("Methodology"), explanation]
 
 
 def run_counts(collection: Collection) -> str:
-    """ "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing"."""
+    """How many runs have which status, as "12 runs: 10 finished, 1 unfinished, 1 broken; 2 missing."."""
     counts = Counter(run.status for run in collection.runs)
     counted = ", ".join(
         f"{counts[status]} {status}" for status in ("finished", "unfinished", "broken", "left out") if counts[status]
     )
-    lost = f"; {len(collection.missing)} missing" if collection.missing else ""
+    missing = f"; {len(collection.missing)} missing" if collection.missing else ""
     runs = len(collection.runs)
-    return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{lost}."
+    return f"{runs:,} run{'s' if runs != 1 else ''}: {counted}{missing}."
 
 
 def _domain(domain: str, groups: Sequence[Group]) -> Iterator[Block]:
@@ -56,20 +56,20 @@ def _domain(domain: str, groups: Sequence[Group]) -> Iterator[Block]:
     if tasks:
         yield results(tasks, f"{domain} by task", f"{name}-tasks", several_tasks=False)
     yield curves(groups, name)
-    others = custom_metrics(groups, f"{domain}: custom metrics", f"{name}-metrics")
-    if others.rows:
-        yield others
+    metrics = custom_metrics(groups, f"{domain}: custom metrics", f"{name}-metrics")
+    if metrics.rows:
+        yield metrics
     if len(groups) > 1:
-        found: Panels | None = profiles(groups, name)
-        if found is not None:
-            yield found
+        profile_panels: Panels | None = profiles(groups, name)
+        if profile_panels is not None:
+            yield profile_panels
         compared = improvement(groups, f"{domain}: probability of improvement", f"{name}-improvement")
         if compared.rows:
             yield compared
 
 
 def _notes(groups: Sequence[Group]) -> list[Block]:
-    """Notes on how results compare with the published ones."""
+    """Notes about the comparison with published results."""
     notes = []
     for group in groups:
         last = group.results[-1]
@@ -78,12 +78,12 @@ def _notes(groups: Sequence[Group]) -> list[Block]:
             longer = f"the published runs continue to {format_published_end(last.goes_on)}"
             notes.append(f"**{group.method} on {where}** stops after {format_step(last.step)}; {longer}.")
         if group.curve is not None and last.published is None and group.name != ALL:
-            notes.append(f"**{group.method} on {where}**: {_why_not(group, last.tasks, last.step)}.")
-        notes += _departures_text(group)
+            notes.append(f"**{group.method} on {where}**: {_why_not_compared(group, last.tasks, last.step)}.")
+        notes += _differing_settings(group)
     return [Text(notes)] if notes else []
 
 
-def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
+def _why_not_compared(group: Group, tasks: int, step: tuple[int, int]) -> str:
     if tasks < group.tasks:
         return f"{tasks} of {group.tasks} tasks cannot be compared with the published mean of all tasks: see each task"
     if step[1]:
@@ -92,11 +92,11 @@ def _why_not(group: Group, tasks: int, step: tuple[int, int]) -> str:
     return f"no results are published at or before {format_step(step)}"
 
 
-def _departures_text(group: Group) -> list[str]:
-    """Settings in which the runs of a cell differ from the published ones."""
-    departed = departures(group.cell) if group.cell else None
-    if not departed:
+def _differing_settings(group: Group) -> list[str]:
+    """A note that lists settings in which the runs differ from the published ones; empty if there are none."""
+    differing = departures(group.cell) if group.cell else None
+    if not differing:
         return []
-    names = ", ".join(f"`{key}`" for key in list(departed)[:4]) + (", …" if len(departed) > 4 else "")
-    count = f"{len(departed)} settings differ" if len(departed) > 1 else "one setting differs"
+    names = ", ".join(f"`{key}`" for key in list(differing)[:4]) + (", …" if len(differing) > 4 else "")
+    count = f"{len(differing)} settings differ" if len(differing) > 1 else "one setting differs"
     return [f"**{group.method} on {group.name}** was not run as published: {count} ({names}), see Settings."]

@@ -218,7 +218,7 @@ def svg(panel: Panel, prefix: str) -> str:
 
     Args:
         panel: the plot.
-        prefix: of all identifiers in it.
+        prefix: prefix of all identifiers in it.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")

@@ -1,4 +1,4 @@
-"""Reading one run directory: its status, settings and evaluations."""
+"""Read the status, settings and evaluations of one run directory."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Run:
     """A run directory.
 
     Attributes:
-        name: in the report.
-        path: of the directory.
+        name: name in the report.
+        path: the run directory.
         status: finished | unfinished | broken | left out.
         why: reasons for the status and other remarks; empty if there are none.
         place: domain and task.
         method: algo=NAME.
         seeds: configured seeds, each once.
         reached: the last evaluated step, as text.
-        home: configured path of the directory, by which a sweep's record refers to it.
-        evaluations: as `evaluations_of` returns them, with the columns name (of the member, such as "seed=2,lr=3", its
-            address in `qam-eval`), run (its name), experiment (experiment=NAME, or None), env (dataset or environment),
-            domain, task, place (name of both), method and episodes (per evaluation); empty for a broken run.
+        home: `run_dir` of the configuration, to which records of sweeps refer.
+        evaluations: table of `evaluations_of`, empty for a broken run. Added columns: name (the member's address, such
+            as "seed=2,lr=3"), run (name of the run), experiment (experiment=NAME, or None), env (dataset or
+            environment), domain, task, place (name of domain and task), method, episodes (per evaluation).
         cells: settings of each member, by its index.
     """
 
@@ -61,7 +61,7 @@ class Run:
 
 
 def read_run(name: str, path: Path) -> Run:
-    """Read a run directory; damaged content makes the run broken instead of raising."""
+    """Read a run directory. If its content is damaged, the run gets the status broken; nothing is raised."""
     run = Run(name, path)
     try:
         config = _config(path)
@@ -79,9 +79,10 @@ def read_run(name: str, path: Path) -> Run:
         run = replace(run, status=UNFINISHED).with_reason(damage or _failure(path) or _remaining(config))
     else:
         run = replace(run, status=FINISHED).with_reason(damage)
-    lost = members_of(run.evaluations).dropna(subset="diverged")
+    diverged = members_of(run.evaluations).dropna(subset="diverged")
     reasons = [
-        f"{name} diverged at update {int(update):,}" for name, update in zip(lost.name, lost.diverged, strict=True)
+        f"{name} diverged at update {int(update):,}"
+        for name, update in zip(diverged.name, diverged.diverged, strict=True)
     ]
     return run.with_reason(f"{', '.join(reasons)}: evaluated with its last parameters") if reasons else run
 
@@ -117,7 +118,7 @@ def _metrics(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def _summary(path: Path) -> tuple[dict[str, Any] | None, str]:
-    """summary.json, and what is wrong with it if it cannot be used."""
+    """summary.json, or None and the reason why it cannot be used."""
     if not RunPaths(path).summary.exists():
         return None, ""
     try:
@@ -137,7 +138,7 @@ def _failure(path: Path) -> str:
     return f"failed: {words.partition('; last good checkpoint')[0]}"
 
 
-# What they say
+# Their content
 
 
 def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
@@ -152,9 +153,12 @@ def _with_settings(run: Run, config: Mapping[str, Any]) -> Run:
 
 def _with_members(run: Run, config: Mapping[str, Any], rows: pd.DataFrame) -> Run:
     last = members_of(rows).set_index("member")
-    own = last.filter(regex=r"^own\.").rename(columns=lambda name: name.removeprefix("own.")).to_dict("index")
-    names = {i: ",".join([f"seed={last.seed[i]}", *(f"{key}={value:g}" for key, value in own[i].items())]) for i in own}
-    offline, online = min(last[STEP].itertuples(index=False, name=None))  # of the member with the fewest steps
+    differing = last.filter(regex=r"^own\.").rename(columns=lambda name: name.removeprefix("own.")).to_dict("index")
+    names = {
+        i: ",".join([f"seed={last.seed[i]}", *(f"{key}={value:g}" for key, value in differing[i].items())])
+        for i in differing
+    }
+    offline, online = min(last[STEP].itertuples(index=False, name=None))  # the member with the fewest steps
     experiment, _, rest = str(config.get("run_name", "")).partition("/")
     place = place_of(config)
     rows = rows.drop(columns=rows.filter(like="own.")).assign(
@@ -163,12 +167,12 @@ def _with_members(run: Run, config: Mapping[str, Any], rows: pd.DataFrame) -> Ru
         env=config["env"].get("dataset") or place.domain, method=run.method, episodes=config.get("eval_episodes"),
     )  # fmt: skip
     reached = f"online step {online:,}" if online else f"update {offline:,}"
-    cells = {int(i): cell_of(config, values) for i, values in own.items()}
+    cells = {int(i): cell_of(config, values) for i, values in differing.items()}
     return replace(run, reached=reached, evaluations=rows, cells=cells)
 
 
 def _is_complete(summary: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether the summary covers all configured steps; it does not while a finished run is being extended."""
+    """Whether the summary covers all configured steps, which is false while a finished run is being extended."""
     offline = config.get("init_from") or summary.get("offline_steps", summary.get("updates", 0)) >= _offline(config)
     return bool(offline) and summary.get("online_steps", 0) >= config.get("online_steps", 0)
 

@@ -1,4 +1,4 @@
-"""A report's blocks as Markdown, LaTeX and HTML, by the templates in templates/."""
+"""Render the blocks of a report as Markdown, LaTeX and HTML, with the templates in templates/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BADGES = {
     "overlap": "good", "finished": "good", "apart": "bad", "broken": "bad", "missing": "bad", "unfinished": "warn",
     "left out": "calm",
 }  # fmt: skip
-"""Cell text -> class of its badge."""
+"""Text of a table cell -> CSS class of its badge."""
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
@@ -29,12 +29,12 @@ _SPECIAL = {
 }  # fmt: skip
 
 PATH_LIKE = 30
-"""Words at least this long may be broken across lines in LaTeX."""
+"""In LaTeX, words of at least this length may be broken across lines."""
 
 LONGEST_PLAIN = 40
-"""A column with longer cells is set in paragraphs in LaTeX."""
+"""In LaTeX, a column with longer cells is a paragraph column."""
 
-LETTERS_OF_A_LINE = 170
+LETTERS_PER_LINE = 170
 
 _SPAN = re.compile(
     r"\*\*(?P<strong>.+?)\*\*|`(?P<code>.+?)`|\[(?P<link>[^\]]+)\]\((?P<to>[^)]+)\)|(?P<url>https://[\w./-]+\w)"
@@ -45,15 +45,15 @@ def markdown(blocks: Sequence[Block], pictures: str) -> str:
     """Render the report as Markdown.
 
     Args:
-        blocks: of the report.
-        pictures: directory of the panels' images NAME.png, as the text refers to it.
+        blocks: blocks of the report.
+        pictures: directory of the images NAME.png, relative to the Markdown file.
     """
     return _templates().get_template("report.md.j2").render(blocks=blocks, pictures=pictures)
 
 
 def latex(blocks: Sequence[Block]) -> str:
-    """Render a LaTeX document that compiles, with booktabs tables; plots are left out."""
-    environment = _templates().overlay(  # the usual signs are common in LaTeX
+    """Render a complete LaTeX document with booktabs tables. It has no plots."""
+    environment = _templates().overlay(  # LaTeX uses the default delimiters itself
         block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
         comment_start_string="<#", comment_end_string="#>",
     )  # fmt: skip
@@ -61,16 +61,16 @@ def latex(blocks: Sequence[Block]) -> str:
 
 
 def html(blocks: Sequence[Block], title: str) -> str:
-    """Render one self-contained page: style and plots are inside, and nothing is loaded from elsewhere."""
+    """Render one self-contained page. Style and plots are embedded, so no other files are loaded."""
     template = _templates().overlay(autoescape=True).get_template("report.html.j2")
     return template.render(blocks=blocks, title=title, badges=BADGES, svg=svg)
 
 
 def methodology(transcribed: Sequence[Curve] = ()) -> list[str]:
-    """The paragraphs on how a report's results are computed and compared.
+    """Paragraphs that explain how results are computed and compared.
 
     Args:
-        transcribed: a published curve of each method in the report whose results were transcribed by third parties.
+        transcribed: one published curve of each method whose published results were transcribed by third parties.
     """
     template = _templates().get_template("methodology.md.j2")
     return template.render(citation=CITATION, fewest_seeds=FEWEST_SEEDS, transcribed=transcribed).splitlines()
@@ -78,14 +78,14 @@ def methodology(transcribed: Sequence[Curve] = ()) -> list[str]:
 
 @cache
 def _templates() -> Environment:
-    found = Environment(
+    environment = Environment(
         loader=PackageLoader("qam_torch.report"), trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    found.filters |= {
+    environment.filters |= {
         "across": _across, "alignment": _alignment, "anchor": _anchor, "small_interval": _small_interval,
         "spans": spans, "tex": escaped,
     }  # fmt: skip
-    return found
+    return environment
 
 
 def spans(text: str) -> Iterator[tuple[str, str, str]]:
@@ -108,12 +108,12 @@ def _anchor(words: str) -> str:
 
 
 def _small_interval(words: str) -> Markup:
-    """A number, and in small print the bracket after it."""
+    """Set the bracket after a number in small print."""
     return Markup(re.sub(r"( [\[(].*)", r"<small>\1</small>", str(escape(words)), count=1, flags=re.DOTALL))
 
 
 def _across(share: float) -> str:
-    """Where a number from 0 to 1 is drawn on a bar of width 100."""
+    """Horizontal position of a number in [0, 1] on a bar of width 100."""
     return f"{4 + 92 * min(1.0, max(0.0, share)):.1f}"
 
 
@@ -121,23 +121,23 @@ def _across(share: float) -> str:
 
 
 def _alignment(table: Table) -> str:
-    """The alignment of each column; columns of long cells share the remaining width."""
+    """LaTeX's column specification. Columns with long cells share the remaining width."""
     longest = [max(map(len, column)) for column in zip(table.titles, *table.rows, strict=True)]
     plain = sum(length + 3 for length in longest if length <= LONGEST_PLAIN)
-    width = max(0.4, 0.95 - plain / LETTERS_OF_A_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
+    width = max(0.4, 0.95 - plain / LETTERS_PER_LINE) / max(1, sum(length > LONGEST_PLAIN for length in longest))
     paragraph = rf">{{\raggedright\arraybackslash}}p{{{width:.2f}\linewidth}}"
-    columns = zip(longest, table.rights, strict=True)
+    columns = zip(longest, table.right_aligned, strict=True)
     return "".join(paragraph if length > LONGEST_PLAIN else "r" if right else "l" for length, right in columns)
 
 
 def escaped(text: str) -> str:
-    """Escape LaTeX's special characters; characters outside the font become question marks."""
+    """Escape LaTeX's special characters. Characters that the font lacks become question marks."""
     words = []
     for word in text.split(" "):
         letters = [_SPECIAL.get(letter, letter if ord(letter) < 0x250 else "?") for letter in word]
         if len(word) > PATH_LIKE:
             letters = [letter + r"\allowbreak{}" if plain in "/,=-" else letter
                        for letter, plain in zip(letters, word, strict=True)]  # fmt: skip
-        # A bracket at a cell's start would be taken for an option of the row's end before it.
+        # A bracket at the start of a row would be parsed as the optional argument of the preceding \\.
         words.append("{}" * word.startswith("[") + "".join(letters))
     return " ".join(words)

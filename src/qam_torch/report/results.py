@@ -32,9 +32,9 @@ class Group:
         method: label of the cell.
         algo: algo=NAME.
         rows: evaluations of the members, see `Collection.evaluations`; with their score.
-        cell: of all members; None if they differ by domain.
+        cell: cell of all members; None if they differ by domain.
         tasks: how many tasks a complete group has.
-        task: of the domain, None for all of them.
+        task: task of the domain; None for all tasks.
     """
 
     name: str
@@ -134,7 +134,7 @@ class Result:
     """One result of a group, and the published one.
 
     Attributes:
-        group: whose result it is.
+        group: the group to which the result belongs.
         step: at which it was evaluated.
         runs: (task, seed) pairs that reached the step, and all of them.
         tasks: number of tasks with such a run.

@@ -39,7 +39,7 @@ class Cell(NamedTuple):
     """What runs must have in common for their seeds to be pooled.
 
     Attributes:
-        domain: of its tasks.
+        domain: domain of the tasks.
         method: algo=NAME.
         settings: sorted (key, value) of all settings that change the result.
     """
@@ -61,7 +61,7 @@ def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
     """Find the cell that a member belongs to.
 
     Args:
-        config: of the run, resolved.
+        config: the run's config, resolved.
         own: the member's own hyperparameters, which replace the algorithm's.
     """
     settings = dict(_flat(with_current_keys(config))) | {f"algo.{name}": value for name, value in own.items()}

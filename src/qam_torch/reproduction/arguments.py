@@ -15,7 +15,7 @@ def chosen(option: str, given: Sequence[str], known: Sequence[str], where: str) 
     """The given names, each once; all known ones for "all".
 
     Args:
-        option: of the command, such as --methods.
+        option: option of the command, such as --methods.
         given: its words.
         known: names that it may have.
         where: what a known name is in, such as "in the paper".

@@ -55,10 +55,10 @@ def estimate(settings: RunSettings, bench: Bench, sizes: tuple[int, int], update
     """Estimate the time of a run from a measurement of its method, size and population.
 
     Args:
-        settings: of the run.
+        settings: the run's settings.
         bench: measurements; of several that fit, the one with the nearest shapes is used.
         sizes: (O, A).
-        updates: of the whole run.
+        updates: updates of the whole run.
 
     Returns:
         The estimate, or None if no measurement fits.

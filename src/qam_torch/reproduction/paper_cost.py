@@ -58,7 +58,7 @@ def cost_of(settings: RunSettings) -> Cost:
     """Estimate what a run takes.
 
     Args:
-        settings: of one run on an OGBench dataset.
+        settings: settings of one run on an OGBench dataset.
 
     Returns:
         Its cost.

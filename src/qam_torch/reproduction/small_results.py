@@ -31,7 +31,7 @@ def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
     """Write table.md, curves.csv and ENVIRONMENT.png of the finished runs.
 
     Args:
-        runs: of the benchmark, finished or not.
+        runs: runs of the benchmark, finished or not.
         output: directory of the files, which exists.
 
     Returns:

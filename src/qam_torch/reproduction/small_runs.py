@@ -70,7 +70,7 @@ class SmallPlan(NamedTuple):
         methods: algo=NAME of each.
         environments: env=NAME of each.
         tune: whether these are the runs of the tuning.
-        directory: of the data files.
+        directory: directory of the data files.
         neutral: additional overrides that change no result.
     """
 
@@ -154,7 +154,7 @@ def make_data(runs: Sequence[SmallRun], progress: Progress | None = None) -> Non
     """Generate the data files that do not exist.
 
     Args:
-        runs: that are trained on them.
+        runs: the runs that use the data.
         progress: see `generate`.
     """
     for run in {run.data: run for run in runs}.values():

@@ -65,8 +65,8 @@ def chosen_value(values: Sequence[float], success: Sequence[float]) -> float:
     """The value with the highest success; of equal ones the middle of all values, or else the first.
 
     Args:
-        values: that were tried, in order.
-        success: of each; nan counts as less than any other.
+        values: tried values, in order.
+        success: success of each value; NaN counts as the lowest.
     """
     scores = np.nan_to_num(np.asarray(success, dtype=float), nan=-1.0)
     best = [value for value, score in zip(values, scores, strict=True) if score == scores.max()]

@@ -1,4 +1,4 @@
-"""The format of checkpoints: Lightning's content plus one section that describes the run."""
+"""The format of checkpoints: Lightning's content, and one section that describes the run."""
 
 from __future__ import annotations
 
@@ -18,41 +18,40 @@ __all__ = ["FORMAT", "SECTION", "checkpoint_path", "read_checkpoint", "require_s
 
 SECTION = "qam_torch"
 """Key of the section that describes a checkpoint: format, library version, algorithm and its arguments, environment,
-data, and how far the run came."""
+data, and the steps made."""
 
 RENAMED = (("run", "proportion", "fraction"), ("online", "buffer", "replay_mode"))
 """(Part of the section, old name, present name) of entries that were renamed within format 1."""
 
 ADDED = (("run", "normalize", "none"),)
-"""(Part of the section, name, value of all earlier checkpoints) of entries that were added within format 1."""
+"""(Part of the section, name, value for earlier checkpoints) of entries that were added within format 1."""
 
 ADDED_ARGUMENTS = {
     key.removeprefix("algo."): value for key, (_, value) in ADDED_KEYS.items() if key.startswith("algo.")
 }
-"""Argument of a method that earlier checkpoints do not have -> the value that they used."""
+"""Argument of a method that earlier checkpoints lack -> the value that they used."""
 
 KEYS = {"dtype": "precision", "fraction": "data.fraction", "normalize": "data.normalize"}
-"""Entry of the section -> the key of the configuration that decides it, where the two differ."""
+"""Entry of the section -> key of the configuration, if the two names differ."""
 
 FORMAT = 1
-"""Number of the format. It increases when an older checkpoint needs a conversion to be read; every later version of
-the library reads all numbers up to its own (tests/rundir/test_checkpoint_format.py)."""
+"""Version of the format. It increases when older checkpoints need a conversion. The library reads all formats up to
+this one (tests/rundir/test_checkpoint_format.py)."""
 
 
 def checkpoint_path(path: str | os.PathLike[str]) -> Path:
-    """The checkpoint file that a user means by the path of one, or of a run directory, whose last one is meant."""
+    """The checkpoint file at a path. If the path is a run directory, it is the run's last checkpoint."""
     return RunPaths(path).last_checkpoint if os.path.isdir(path) else Path(path)
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Load a checkpoint file on the CPU, without unpickling anything but tensors and plain values.
+    """Load a checkpoint file to the CPU. Only tensors and plain values are unpickled.
 
     Args:
-        path: of the file, or of a run directory, whose last checkpoint is read.
+        path: path of the file, or of a run directory, whose last checkpoint is read.
 
     Raises:
-        QamError: the file is missing, damaged, not a checkpoint of this library, or of a format that this version
-            does not know.
+        QamError: the file is missing, damaged, not a checkpoint of this library, or has a newer format.
     """
     path = checkpoint_path(path)
     try:
@@ -81,7 +80,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _modernize(section: dict[str, Any]) -> None:
-    """Give the entries of an older checkpoint's section their present names, and add missing ones, in place."""
+    """Rename entries of an older checkpoint's section to their present names and add missing ones, in place."""
     for part, old, new in RENAMED:
         if old in section.get(part, ()):
             section[part][new] = section[part].pop(old)
@@ -90,13 +89,13 @@ def _modernize(section: dict[str, Any]) -> None:
 
 
 def require_same_run(path: Path, checkpoint: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-    """Raise QamError unless a checkpoint was written by a run of this description.
+    """Raise QamError unless a checkpoint was written by a run with the same description.
 
     Args:
-        path: of the checkpoint, for the message.
+        path: path of the checkpoint, for the message.
         checkpoint: its content.
-        description: of the present run, as it would write it. Its part `online` counts only once the checkpoint's
-            online phase has begun.
+        description: description of the present run, as it would write it. Its part `online` counts only once the
+            checkpoint's online phase has begun.
     """
     saved = checkpoint[SECTION]
     pairs = [("algorithm", saved["algorithm"], description["algorithm"])]

@@ -60,7 +60,7 @@ class MetricsFile:
 
         Args:
             place: step, phase and update.
-            seconds: of the run so far.
+            seconds: seconds of the run so far.
             metrics: name -> (P,) values, nan for none.
         """
         if self.path is None:

@@ -1,4 +1,4 @@
-"""Intervals of success rates, of one seed and of several."""
+"""Confidence intervals of success rates, for one seed and for several."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qam_torch.types import QamError
 __all__ = ["FEWEST_SEEDS", "seeds_interval", "wilson_interval"]
 
 FEWEST_SEEDS = 5
-"""With fewer seeds, but more than one, a mean over seeds has no interval."""
+"""Fewest seeds with a bootstrap interval. With two to four seeds there is no interval."""
 
 
 def seeds_interval(rates: np.ndarray, episodes: int) -> tuple[float, float] | None:
@@ -20,7 +20,7 @@ def seeds_interval(rates: np.ndarray, episodes: int) -> tuple[float, float] | No
 
     Args:
         rates: (P,), success rate of each seed, in [0, 1].
-        episodes: int >= 1, episodes of each rate.
+        episodes: episodes per seed, at least 1.
 
     Returns:
         Lower and upper end: percentiles of a bootstrap over seeds with `FEWEST_SEEDS` seeds or more, the Wilson
@@ -40,8 +40,8 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
     Unlike the normal approximation, it keeps its width when all or no trials succeed.
 
     Args:
-        successes: 0 to `trials`.
-        trials: at least 1.
+        successes: number of successes, 0 to `trials`.
+        trials: number of trials, at least 1.
         level: coverage, in (0, 1).
 
     Returns:
@@ -57,7 +57,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
             f"got successes={successes}, trials={trials}, level={level}: "
             "expected 0 <= successes <= trials, at least one trial and a level between 0 and 1"
         )
-    from scipy.stats import binomtest  # here, because its import takes most of a second
+    from scipy.stats import binomtest  # late, because the import takes most of a second
 
     interval = binomtest(successes, trials).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)

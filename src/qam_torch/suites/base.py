@@ -1,4 +1,4 @@
-"""What every suite offers, and what it gives to a run."""
+"""The interface of suites, and the data that they give to a run."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class Request(NamedTuple):
 
 
 class TaskData(NamedTuple):
-    """The transitions of a task on the training device, and where they come from.
+    """The transitions of a task on the training device, and their source.
 
     Attributes:
-        transitions: on the device, or the files that are rotated there; None once they are handed over.
-        observation_dim: O.
-        action_dim: A.
-        source: name, path, origin and sha256 of the data, and how much data there is.
-        environment: plain values from which the suite makes the environment again; stored in checkpoints. The key
-            `source` is the value of `env.source`, `env_name` what the environment is called.
-        layout: the map, for mazes.
-        remarks: what a user should know of the data and did not ask for, one line each; printed before training.
+        transitions: transitions on the device, or shards that are loaded to it in turn; None after they were passed on.
+        observation_dim: size of an observation, O.
+        action_dim: size of an action, A.
+        source: name, path, origin, sha256 and size of the data.
+        environment: plain values from which the suite can make the environment. They are stored in checkpoints. The key
+            `source` is the value of `env.source`, and `env_name` is the name of the environment.
+        layout: map of the maze, for mazes.
+        remarks: remarks about the data, one line each, which are printed before training.
     """
 
     transitions: Transitions | Shards | None
@@ -52,7 +52,7 @@ class TaskData(NamedTuple):
     remarks: tuple[str, ...] = ()
 
     def fraction(self, share: float) -> TaskData:
-        """The first part of the data, a share in (0, 1] of its episodes or files, and its size in `source`."""
+        """Keep only the first share in (0, 1] of the episodes or files, and write its size to `source`."""
         source = {**self.source, "fraction": share}
         if isinstance(self.transitions, Shards):
             shards = self.transitions.front(share)
@@ -64,13 +64,14 @@ class TaskData(NamedTuple):
 
 
 class Suite(Protocol):
-    """A source of data together with the environments that the data belong to.
+    """A source of data, together with the environments of the data.
 
-    `env.source` names it: by a short name for the library's own, by the path of its class for others.
+    `env.source` selects a suite: by a short name if it is part of the library, otherwise by the import path of its
+    class.
     """
 
     def check(self, request: Request) -> None:
-        """Check the request before anything is computed.
+        """Check the request before training starts.
 
         Raises:
             QamError: a key is missing, out of range, or belongs to another suite.
@@ -82,10 +83,10 @@ class Suite(Protocol):
         ...
 
     def make(self, environment: Mapping[str, Any], video: bool = False) -> partial:
-        """A picklable function that makes the environment; it takes actions in [-1, 1].
+        """Return a picklable function that makes the environment. Its actions are in [-1, 1].
 
         Args:
-            environment: as in `TaskData.environment`.
+            environment: value of `TaskData.environment`.
             video: whether the environment is rendered.
         """
         ...

@@ -97,7 +97,7 @@ def load_file(
         sizes: (O, A) of the environment.
         rewards: computes the task's rewards and masks.
         device: where the transitions go.
-        dtype: of the transitions.
+        dtype: dtype of the transitions.
     """
     rewards_and_masks = rewards(read_npz(path, *sizes, only=("terminals", "qpos", "button_states")))
     arrays = read_npz(path, *sizes, only=("terminals", "observations", "actions"))

@@ -60,7 +60,7 @@ class RegisteredSuite:
         """Load the data of an environment, and check that the two fit together.
 
         Args:
-            name: of the environment, for messages and file names.
+            name: name of the environment, for messages and file names.
             spec: registered name, or EnvSpec as JSON.
             load: gives the transitions for the bounds (A,) of the environment's actions.
             source: name, path, origin and sha256 of the data.
@@ -105,8 +105,8 @@ class RegisteredSuite:
             name: registered name of the environment.
             steps: as recorded.
             source: name, path, origin and sha256 of the data.
-            device: of the transitions.
-            dtype: of the transitions.
+            device: device of the transitions.
+            dtype: dtype of the transitions.
         """
         file = f"data file {source['path']}"
         data = self.load_registered(

@@ -59,8 +59,8 @@ def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch
 
     Args:
         request: names the suite by its key `env.source`.
-        device: of the transitions.
-        dtype: of the transitions.
+        device: device of the transitions.
+        dtype: dtype of the transitions.
     """
     data = suite_named(request.env.get("source")).load(request, device, dtype)
     return data.fraction(request.data["fraction"])

@@ -56,9 +56,9 @@ def slot(directory: Path, count: int, number: int) -> Iterator[int]:
     """Wait for one of `count` places among processes and hold it; a single place needs no lock.
 
     Args:
-        directory: of one lock file per place; the system releases a lock when its process dies.
+        directory: directory of one lock file per place; the system releases a lock when its process dies.
         count: number of places.
-        number: of the run; decides the place on file systems without locks.
+        number: number of the run; it decides the place on file systems without locks.
 
     Yields:
         Index of the place.

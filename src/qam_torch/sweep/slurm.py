@@ -1,7 +1,7 @@
-"""Runs as Slurm jobs through submitit.
+"""Launch runs as Slurm jobs with submitit.
 
-Hydra's own launcher raises at the first job without a result, for example a canceled one, and loses the results of the
-others. It also submits runs that are already finished.
+The launcher of hydra-submitit-launcher raises at the first job without a result, for example a canceled one, and loses
+the results of the others. It also submits runs that are already finished.
 """
 
 from __future__ import annotations
@@ -26,43 +26,43 @@ __all__ = ["launch"]
 SHARED = (
     "timeout_min", "cpus_per_task", "gpus_per_node", "tasks_per_node", "mem_gb", "nodes", "name", "stderr_to_stdout",
 )  # fmt: skip
-"""Parameters of every submitit executor; others need the executor's name as a prefix."""
+"""Parameters that all submitit executors share. Other parameters need the executor's name as a prefix."""
 
 
 def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) -> Sequence[JobReturn]:
-    """Submit the unfinished runs and wait for all.
+    """Submit the unfinished runs and wait for all of them.
 
     Args:
-        launcher: of hydra-submitit-launcher.
+        launcher: the launcher of hydra-submitit-launcher.
         job_overrides: overrides of each run.
-        first: index of the first of them in the sweep.
+        first: index in the sweep of the first of these runs.
 
     Returns:
         One result per run, in order.
     """
     setup_globals()
-    found: dict[int, JobReturn] = {}
+    results: dict[int, JobReturn] = {}
     waiting: dict[int, Sequence[str]] = {}
     for number, overrides in enumerate(job_overrides, first):
-        done = _finished(launcher, overrides, number)
+        done = _finished_result(launcher, overrides, number)
         if done is None:
             waiting[number] = overrides
         else:
-            found[number] = done
+            results[number] = done
     jobs = _submit(launcher, waiting) if waiting else {}
     try:
         for number, job in jobs.items():
-            found[number] = _result(launcher.task_function, number, waiting[number], job)
+            results[number] = _result(launcher.task_function, number, waiting[number], job)
     except BaseException:
-        if launcher._EXECUTOR == "local":  # without Slurm, no scheduler would stop them
+        if launcher._EXECUTOR == "local":  # no scheduler would stop local jobs
             for job in jobs.values():
                 job.cancel()
         raise
-    return [found[number] for number in sorted(found)]
+    return [results[number] for number in sorted(results)]
 
 
-def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn | None:
-    """Result of a finished run, from Hydra's basic launcher in this process; None for an unfinished run."""
+def _finished_result(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn | None:
+    """Result of a finished run; None if it is not finished. Hydra's basic launcher makes it in this process."""
     config = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
@@ -71,13 +71,13 @@ def _finished(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn
             return None
     finally:
         HydraConfig.instance().cfg = before
-    here = BasicLauncher()
-    here.setup(hydra_context=launcher.hydra_context, task_function=launcher.task_function, config=launcher.config)
-    return here.launch([overrides], number)[0]
+    basic = BasicLauncher()
+    basic.setup(hydra_context=launcher.hydra_context, task_function=launcher.task_function, config=launcher.config)
+    return basic.launch([overrides], number)[0]
 
 
 def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
-    """Submit all runs as one array; returns the job of each."""
+    """Submit all runs as one job array; returns run number -> job."""
     import submitit
 
     cluster = launcher._EXECUTOR
@@ -98,11 +98,11 @@ def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, An
 
 
 def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobReturn:
-    """Wait for a job's result; a lost job is a failed run."""
+    """Wait for a job's result. If the job is lost, the run counts as failed."""
     try:
         returned: JobReturn = job.results()[0]
         return returned
-    except Exception as error:  # of submitit's many kinds; other jobs still have results
+    except Exception as error:  # submitit raises many types; the other jobs still have results
         outcome = _lost_job_outcome(task, number, words, job, error)
         return JobReturn(overrides=words, status=JobStatus.COMPLETED, _return_value=outcome)
 

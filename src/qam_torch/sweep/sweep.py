@@ -1,4 +1,4 @@
-"""A sweep of `qam-train -m`: its directory, and the table of outcomes after the launcher ends."""
+"""A sweep of `qam-train -m`: its directory, and the table of outcomes that is made after the launcher ends."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ class Sweep:
     """One sweep.
 
     Args:
-        root: directory of all runs; the sweep's own directory is root/sweeps/DATE_TIME.
-        given: overrides of the command.
-        expected: overrides of each run; None if the sweeper decides during the sweep.
-        elsewhere: whether runs continue without this process, as with Slurm.
+        root: directory of all runs. The sweep's directory is root/sweeps/DATE_TIME.
+        given: overrides on the command line.
+        expected: overrides of each run; None if a sweeper chooses them during the sweep.
+        detached: whether runs continue when this process ends, as with Slurm.
 
     Attributes:
-        status: exit status, valid after `reporting`.
+        status: exit status; set when the block of `reporting` ends.
     """
 
     def __init__(
-        self, root: Path, given: Sequence[str], expected: Sequence[Sequence[str]] | None, elsewhere: bool = False
+        self, root: Path, given: Sequence[str], expected: Sequence[Sequence[str]] | None, detached: bool = False
     ) -> None:
         self.directory = _make_directory(root / "sweeps")
-        self.expected, self.elsewhere = expected, elsewhere
+        self.expected, self.detached = expected, detached
         runs = None if expected is None else len(expected)
-        command = None if elsewhere else (socket.gethostname(), os.getpid())
+        command = None if detached else (socket.gethostname(), os.getpid())
         self.job = SweepJob(self.directory, Path.cwd(), visible_gpus(), common_words(given), runs, command)
         self.status = 0
 
     def hydra_overrides(self, given: Sequence[str]) -> list[str]:
-        """Overrides to add for Hydra: its own files go to the sweep's directory unless another is given."""
+        """Overrides to add for Hydra: its files go to the sweep's directory, unless hydra.sweep.dir is given."""
         key = "hydra.sweep.dir"
         return [] if any(word.startswith(f"{key}=") for word in given) else [f"{key}={quoted(str(self.directory))}"]
 
     @contextlib.contextmanager
     def reporting(self) -> Iterator[None]:
-        """Run the launcher inside the block; the table of outcomes is always written and printed afterwards.
+        """Context in which the launcher runs. The table of outcomes is always written and printed when it ends.
 
-        KeyboardInterrupt is raised again afterwards; other errors are printed and set `status` to 1.
+        Afterwards KeyboardInterrupt is raised again. Other errors are printed, and set `status` to 1.
         """
-        stopped = False
+        launcher_failed = False
         try:
             with _launcher_environment():
                 yield
         except KeyboardInterrupt:
             self._wait_for_runs()
             raise
-        except Exception as error:  # of a launcher or sweeper; the outcomes are reported anyway
-            stopped = True
+        except Exception as error:  # raised by a launcher or sweeper; the outcomes are reported anyway
+            launcher_failed = True
             (self.directory / "error.log").write_text(traceback.format_exc(), encoding="utf-8")
             reason = " ".join(str(error).split())[:300] or type(error).__name__
             print(f"qam-train: the launcher stopped ({reason}), see {self.directory}/error.log", file=sys.stderr)
@@ -76,11 +76,11 @@ class Sweep:
             records = self._records()
             write_table(records, self.directory)
             print_table(records, self.directory)
-            self.status = 1 if stopped else exit_status(records)
+            self.status = 1 if launcher_failed else exit_status(records)
 
     def _wait_for_runs(self) -> None:
-        """Wait for running processes to end after the launcher ended, and mark killed ones as interrupted."""
-        if self.elsewhere:
+        """Wait for running processes to end after the launcher ended, and mark those still running as interrupted."""
+        if self.detached:
             return
         deadline = time.monotonic() + GRACE_SECONDS
         while any(record.is_running() for record in self._records()) and time.monotonic() < deadline:
@@ -95,7 +95,7 @@ class Sweep:
 
 
 def _make_directory(folder: Path) -> Path:
-    """Make a new directory named by the current time."""
+    """Make a new directory, named after the current time."""
     prepare_directory(folder, "directory of sweeps", "runs_root=...")
     name = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
     for number in range(1, 1000):
@@ -109,10 +109,11 @@ def _make_directory(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _launcher_environment() -> Iterator[None]:
-    """Environment variables inside the block.
+    """Set environment variables for the block, and restore them afterwards.
 
-    Hydra raises errors instead of printing a traceback and ending the process, and in the Python processes that
-    launchers start, a types.py in the working directory does not replace Python's own.
+    With HYDRA_FULL_ERROR, Hydra raises errors; otherwise it prints a traceback and ends the process. With
+    PYTHONSAFEPATH, a file such as types.py in the working directory does not shadow the standard library in processes
+    that launchers start.
     """
     before = dict(os.environ)
     os.environ["HYDRA_FULL_ERROR"] = "1"

@@ -1,4 +1,4 @@
-"""The table of a sweep's outcomes, on the terminal and as a file."""
+"""Print the table of a sweep's outcomes, and write it to a file."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def read_records(
     """Read the records of a sweep in the order of its runs.
 
     Args:
-        directory: of the sweep.
+        directory: directory of the sweep.
         common: overrides shared by all runs.
-        expected: overrides of each run if known beforehand; runs without a record are listed as not started.
+        expected: overrides of each run, if known in advance. Runs without a record are listed as not started.
     """
-    found = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
+    records = {number: Record(number, run, name_of(run, common)) for number, run in enumerate(expected or ())}
     for path in Record.path(directory, 0).parent.glob("[0-9]*.json"):
         try:
             record = Record.read(path)
         except QamError as error:  # the other records are still shown
             record = Record(int(path.stem), (), path.name, Outcome("failed", reason=str(error)))
-        found[record.number] = record
-    return [found[number] for number in sorted(found)]
+        records[record.number] = record
+    return [records[number] for number in sorted(records)]
 
 
 def exit_status(records: Sequence[Record]) -> int:

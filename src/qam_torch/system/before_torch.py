@@ -20,7 +20,7 @@ def prepare_environment(variables: MutableMapping[str, str] = os.environ) -> Non
     keeps a thread from its core where another process needs one, too. What the user has set stays.
 
     Args:
-        variables: of this process, and of those that it starts.
+        variables: environment variables of this process and its child processes.
     """
     if "OMP_WAIT_POLICY" not in variables:
         variables.setdefault("GOMP_SPINCOUNT", str(SPINS))  # GNU's OpenMP, on Linux

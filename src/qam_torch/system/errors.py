@@ -18,7 +18,7 @@ def sentence_of(error: BaseException, memory: str) -> str | None:
     """The sentence for an error that a user can act on; None for a mistake in the library.
 
     Args:
-        error: of any kind.
+        error: an error of any type.
         memory: advice after a full memory.
     """
     reason = " ".join(str(error).split())

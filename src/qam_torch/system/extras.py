@@ -1,4 +1,4 @@
-"""The library's optional packages, and how they are installed."""
+"""The command that installs the library's optional packages."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["install_command"]
 
 
 def install_command(extra: str) -> str:
-    """The command that installs the packages of an extra, from what the installed library declares.
+    """The command that installs the packages of an extra, read from the metadata of the installed library.
 
-    The library itself is on no package index, so that `pip install` with its name and an extra would find nothing.
+    The library is not on a package index, so `pip install NAME[EXTRA]` would not find it.
 
     Args:
-        extra: its name in pyproject.toml, e.g. "minari".
+        extra: name of the extra in pyproject.toml, e.g. "minari".
 
     Returns:
         For example "pip install 'minari[hdf5,hf]>=0.5.3'".

@@ -1,4 +1,4 @@
-"""One process at a time on one path: a lock that ends with its process."""
+"""A lock that lets one process at a time use a path, and is released if the process dies."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["alone"]
+__all__ = ["exclusive"]
 
 _UNSUPPORTED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """Errors of file systems without locks."""
 
 
 @contextlib.contextmanager
-def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
-    """Wait until no other process holds the lock of a path, and hold it; the system releases it if the process dies.
+def exclusive(path: Path, timeout: float = math.inf) -> Iterator[None]:
+    """Hold the lock of a path, after waiting until no other process holds it.
 
-    The lock is not reentrant. On file systems without locks (some network file systems) all processes hold it at once:
-    files are renamed into place whole, so that two processes only do the same work twice.
+    The operating system releases the lock if the process dies. The lock is not reentrant. Some network file systems
+    have no locks. There, all processes proceed at once. They then do the same work twice, but no file is damaged,
+    because files are written under a temporary name and renamed.
 
     Args:
-        path: file or directory, existing or not; the lock is the file .NAME.lock beside it, in a directory that is made
-            if it is missing.
-        patience: seconds to wait.
+        path: file or directory, which need not exist. The lock is the file .NAME.lock beside it; a missing parent
+            directory is created.
+        timeout: seconds to wait.
 
     Raises:
-        TimeoutError: another process still holds the lock after `patience`.
-        OSError: the lock file cannot be made.
+        TimeoutError: another process still holds the lock after `timeout`.
+        OSError: the lock file cannot be created.
     """
-    from filelock import FileLock  # here, because commands that hold no lock import this module too
+    from filelock import FileLock  # late, because commands that never lock import this module too
 
     file = path.with_name(f".{path.name}.lock")
-    # The library's replacement where there are no locks is a file that stays when its process is killed.
-    lock = FileLock(file, timeout=-1 if patience == math.inf else patience, poll_interval=0.1, fallback_to_soft=False)
+    # filelock's fallback on file systems without locks is a plain file, which remains if its process is killed.
+    lock = FileLock(file, timeout=-1 if timeout == math.inf else timeout, poll_interval=0.1, fallback_to_soft=False)
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(lock)
@@ -46,6 +47,6 @@ def alone(path: Path, patience: float = math.inf) -> Iterator[None]:
 
 
 def _remove(file: Path) -> None:
-    """Remove the lock file before its lock is released; a waiting process notices this and makes a new file."""
-    with contextlib.suppress(PermissionError):  # Windows removes no open file, and filelock removes it afterwards
+    """Remove the lock file before the lock is released. A waiting process notices this and creates a new file."""
+    with contextlib.suppress(PermissionError):  # on Windows an open file cannot be removed; filelock removes it later
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Signals that end a process: SIGTERM, as of a scheduler, and SIGHUP, as of a closed terminal."""
+"""Handle signals that end a process: SIGTERM, e.g. from a scheduler, and SIGHUP, from a closed terminal."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(s
 
 
 class Terminated(KeyboardInterrupt):
-    """The process is to end; a kind of Ctrl-C, so that everything is cleaned up in the same way.
+    """A signal requests the end of the process. It is a KeyboardInterrupt, so cleanup is the same as after Ctrl-C.
 
     Args:
-        number: of the signal.
-        kept: what is kept of the work so far, if anything.
+        number: number of the signal.
+        kept: text about the saved work, for the message.
 
     Attributes:
         status: exit status of the process, as shells report it: 143 after SIGTERM, 129 after SIGHUP.
@@ -35,26 +35,26 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def termination_raises() -> Iterator[None]:
-    """Raise `Terminated` inside the block for a signal that would end the process; others are left as they are.
+    """Context in which a signal that would end the process raises `Terminated`.
 
-    A signal that is ignored, as SIGHUP under nohup, or that the user handles stays so. Only the main thread can receive
-    signals; in another one the block changes nothing.
+    Signals that are ignored, like SIGHUP under nohup, or that the user handles are not changed. Only the main thread
+    can receive signals. In other threads this context has no effect.
     """
     main = threading.current_thread() is threading.main_thread()
-    taken = [number for number in _SIGNALS if main and signal.getsignal(number) is signal.SIG_DFL]
-    for number in taken:
+    replaced = [number for number in _SIGNALS if main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in replaced:
         signal.signal(number, _raise)
     try:
         yield
     finally:
-        for number in taken:
+        for number in replaced:
             signal.signal(number, signal.SIG_DFL)
 
 
 class Ending:
-    """A signal that ends the process waits until the work can be left: at `check`, or inside `at_once`.
+    """Delays the end of the process until the work can be interrupted: at `check`, or inside `at_once`.
 
-    It replaces `termination_raises` from `begin` on. Further signals change nothing: a terminal may send several.
+    From `begin` on it replaces `termination_raises`. Only the first signal counts, because a terminal may send several.
     """
 
     def __init__(self) -> None:
@@ -65,23 +65,23 @@ class Ending:
 
     @property
     def due(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal has arrived."""
         return self._number is not None
 
     def begin(self) -> None:
-        """Receive the signals; those that the user handles are handled as when this object was made."""
+        """Start to receive signals. Handlers of the user, as of the creation of this object, are restored."""
         for number, handler in self._handlers.items():
-            if handler is not None:  # None: of another language, which Python cannot set
+            if handler is not None:  # None: a handler not set by Python, which Python cannot restore
                 signal.signal(number, self._receive if handler is _raise else handler)
 
     def check(self) -> None:
-        """Raise `Terminated` if a signal has come."""
+        """Raise `Terminated` if a signal has arrived."""
         if self._number is not None:
             raise Terminated(self._number)
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise `Terminated` for a signal that arrives inside the block or arrived before it."""
+        """Context in which a signal raises `Terminated` immediately; also one that arrived before."""
         self._at_once = True
         try:
             self.check()

@@ -1,7 +1,7 @@
-"""Tables of words on a terminal.
+"""Plain-text tables with aligned columns.
 
-By hand, because rich would wrap rows at the terminal's width, also in a log or a pipe. A table that grows while it is
-printed, as that of `qam-bench`, has fixed widths instead.
+The package rich is not used here, because it wraps rows at the terminal's width, even in a log or a pipe. A table that
+is printed row by row, like that of `qam-bench`, cannot use this function and has fixed widths.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     """Pad cells so that columns line up.
 
     Args:
-        rows: cells of each row, equally many.
-        right: indices of the columns whose cells are aligned to the right.
+        rows: cells of each row; all rows have the same number of cells.
+        right: indices of right-aligned columns.
 
     Returns:
         One line per row, with two spaces between columns.

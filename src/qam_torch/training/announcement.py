@@ -45,12 +45,12 @@ def announce_data(
     """Print a description of the data, and remarks on them, after the data have been checked.
 
     Args:
-        data: of the run.
-        module: with the windows of the data, or of their first file.
-        algorithm: of the run.
-        device: that it is trained on.
-        schedule: of the run.
-        start: of the run.
+        data: the run's data.
+        module: the data module, with the windows of the data or of their first file.
+        algorithm: the run's algorithm.
+        device: device of the training.
+        schedule: the run's schedule.
+        start: the run's start.
     """
     source, windows = data.source, module.sampler.windows
     assert isinstance(windows, ChunkWindows)

@@ -1,4 +1,4 @@
-"""Checkpoint files that are complete or not there."""
+"""Atomic writing of checkpoint files: a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["AtomicCheckpointIO"]
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes to a temporary file, flushes it to disk, and renames it.
 
-    A kill at any moment, or a full disk, leaves the previous checkpoint as it was.
+    If the process is killed or the disk is full, the previous checkpoint remains.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Save; raises QamError, and keeps the previous file, where that is impossible."""
+        """Save a checkpoint. If that is impossible, the previous file is kept and QamError is raised."""
         target = Path(path)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,5 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 flush_to_disk(file)
         except (OSError, RuntimeError) as error:  # torch's zip writer reports a full disk as a RuntimeError
-            kept = "the previous one is kept" if target.exists() else "there is none yet"
-            raise QamError(f"could not save checkpoint '{target}' ({error}); {kept}: free some disk space") from error
+            remains = "the previous one is kept" if target.exists() else "there is none yet"
+            raise QamError(
+                f"could not save checkpoint '{target}' ({error}); {remains}: free some disk space"
+            ) from error

@@ -19,8 +19,8 @@ def describe(
     """Describe a run: enough to rebuild its algorithm, and to recognize the same run.
 
     Args:
-        algorithm: of the run.
-        arguments: of the algorithm's constructor, plain values.
+        algorithm: the run's algorithm.
+        arguments: arguments of the algorithm's constructor, plain values.
         run: environment, task, dataset and its hash, batch size and so on; must agree for a run to be resumed.
         online: what must agree once the online phase has begun.
     """

@@ -28,7 +28,7 @@ def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] |
     If the configuration has more steps than the finished run, the run is continued and counts as unfinished.
 
     Args:
-        paths: of the run directory.
+        paths: paths of the run directory.
         values: the resolved configuration as plain values.
 
     Raises:

@@ -25,7 +25,7 @@ from qam_torch.rundir.paths import RunPaths
 from qam_torch.rundir.versions import versions
 from qam_torch.suites import TaskData, load_data, suite_of
 from qam_torch.system.files import prepare_directory, write_json, write_text
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 from qam_torch.system.machine import return_garbage
 from qam_torch.system.signals import Ending, Terminated, termination_raises
 from qam_torch.system.streams import standard_streams
@@ -240,7 +240,7 @@ def _exclusive(paths: RunPaths) -> Iterator[None]:
     """Prevent other processes from using the run directory; raises QamError if one already uses it."""
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(alone(paths.directory, LOCK_PATIENCE))
+            held.enter_context(exclusive(paths.directory, LOCK_PATIENCE))
         except TimeoutError:
             raise QamError(
                 f"another process uses '{paths.directory}': wait until it ends, or give another run_dir"

@@ -29,8 +29,8 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
 
     Args:
         save_dir: the run directory.
-        name: of the directory of the event files in it.
-        version: of the directory below that; "" for none.
+        name: name of the directory of the event files in it.
+        version: version of the directory below that; "" for none.
         **options: of `TensorBoardLogger`.
     """
 

@@ -1,4 +1,4 @@
-"""The memory that a run needs, estimated before it starts."""
+"""Estimate the memory that a run needs, before it starts."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from qam_torch.training.schedule import Schedule
 __all__ = ["announce_memory", "needed_memory"]
 
 NOTEWORTHY = 4e9
-"""Bytes from which a run prints how much memory it needs."""
+"""A run prints its memory if it needs at least this many bytes."""
 
 PROGRAM = 600_000_000
-"""Bytes of Python, torch and the other libraries."""
+"""Bytes that Python, torch and other libraries need."""
 
 
 def needed_memory(
     module: TrainingData, algorithm: Algorithm, pool: EnvironmentPool, schedule: Schedule, replay: Replay
 ) -> dict[str, int]:
-    """Bytes by purpose; on a GPU, the first three are there.
+    """Purpose -> bytes. With a GPU, the first three are in GPU memory.
 
     Args:
-        module: of the run, with the windows of the data, or of their first file.
-        algorithm: of the run.
+        module: the run's data module, with the windows of the data or of their first file.
+        algorithm: the run's algorithm.
         pool: the environments of its evaluations.
-        schedule: of the run.
-        replay: how collected experience is kept.
+        schedule: the run's schedule.
+        replay: settings of the replay buffer.
     """
     windows = module.sampler.windows
     assert isinstance(windows, ChunkWindows)
@@ -52,14 +52,14 @@ def needed_memory(
         streams = members * schedule.num_envs
         rows = streams * (replay.capacity(schedule, chunk) + chunk - 1) + members * (chunk - 1)
         states, actions = windows.transitions.observation_dim, windows.transitions.action_dim
-        numbers = 2 * states + actions + 2 + len(windows.discounts)
-        needed["replay buffer"] = rows * (numbers * windows.transitions.states.element_size() + 2 * 8)
+        numbers_per_row = 2 * states + actions + 2 + len(windows.discounts)
+        needed["replay buffer"] = rows * (numbers_per_row * windows.transitions.states.element_size() + 2 * 8)
         needed["environments"] += streams * pool.environment_bytes
     return needed
 
 
 def announce_memory(needed: Mapping[str, int]) -> None:
-    """Print how much memory a run needs, if that is much."""
+    """Print how much memory a run needs, if it is at least NOTEWORTHY bytes."""
     total = sum(needed.values())
     if total >= NOTEWORTHY:
         parts = sorted(((size, name) for name, size in needed.items() if size), reverse=True)
@@ -68,7 +68,7 @@ def announce_memory(needed: Mapping[str, int]) -> None:
 
 
 def storage_bytes(tensors: Iterable[Tensor]) -> int:
-    """Bytes of the tensors' storages; those that several tensors share count once."""
+    """Bytes of the tensors' storages. Shared storages count once."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
     return sum(storages.values())
 

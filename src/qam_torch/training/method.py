@@ -77,7 +77,7 @@ class Method(NamedTuple):
         Args:
             observation_dim: O.
             action_dim: A.
-            dtype: of the networks.
+            dtype: dtype of the networks.
 
         Returns:
             The algorithm, and its constructor's arguments as plain values.

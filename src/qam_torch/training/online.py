@@ -1,4 +1,4 @@
-"""The parts of the online phase: which policy acts, where experience is stored, and what batches are drawn from it."""
+"""Build the online phase: which policy acts, where experience is stored, and how batches are drawn from it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Replay", "build_collector", "build_online_phase"]
 
 @dataclass(frozen=True)
 class Replay:
-    """How collected experience is kept, and how batches are drawn from it.
+    """Settings of the replay buffer.
 
     Args:
-        buffer_size: transitions kept per member, the oldest are overwritten; >= 1.
-        replay_mode: see `data.replay_buffer.MODES`.
+        buffer_size: transitions kept per member, >= 1; after that the oldest are overwritten.
+        replay_mode: how batches are drawn, see `data.replay_buffer.MODES`.
 
     Raises:
         QamError: a value is out of range.
@@ -42,7 +42,7 @@ class Replay:
         require("buffer_size", is_integer(self.buffer_size, 1), self.buffer_size, "an integer >= 1")
 
     def capacity(self, schedule: Schedule, horizon_length: int) -> int:
-        """Transitions stored per environment: the buffer size, but at most the number that the run collects."""
+        """Transitions kept per environment: the buffer size, but not more than the run collects."""
         needed = max(schedule.online_steps // schedule.num_envs, 2 * horizon_length)
         return min(self.buffer_size // schedule.num_envs, needed)
 
@@ -50,14 +50,14 @@ class Replay:
 def build_collector(
     algorithm: Algorithm, make: partial, num_envs: int, workers: int, execute_steps: int | None
 ) -> EnvironmentCollector:
-    """The algorithm in environments of each member, which are made when the online phase begins.
+    """Make the collector of experience. Its environments are made when the online phase begins.
 
     Args:
-        algorithm: that acts.
+        algorithm: the algorithm that acts.
         make: makes one environment.
         num_envs: environments of each member, >= 1.
         workers: processes that step them, >= 0.
-        execute_steps: actions of a chunk that are executed before acting again, in 1..h; None: all.
+        execute_steps: executed actions per chunk, from 1 to h; None for all.
     """
     return EnvironmentCollector(
         CollectingActor(algorithm, num_envs),
@@ -78,15 +78,15 @@ def build_online_phase(
     algorithm: Algorithm,
     sizes: tuple[int, int],
 ) -> OnlinePhase | None:
-    """The online phase, None if the run has none.
+    """Make the online phase; None if the run has none.
 
     Args:
-        schedule: of the run.
-        collector: gives the experience.
-        paths: of the run directory.
-        replay: how experience is kept.
-        algorithm: of the run.
-        sizes: (O, A).
+        schedule: the run's schedule.
+        collector: from `build_collector`.
+        paths: paths in the run directory.
+        replay: settings of the replay buffer.
+        algorithm: the run's algorithm.
+        sizes: sizes of observations and actions, (O, A).
     """
     if schedule.online_steps == 0:
         return None

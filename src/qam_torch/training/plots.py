@@ -28,7 +28,7 @@ class RunData(NamedTuple):
     Attributes:
         title: method, environment and task.
         metrics: columns of metrics.csv, see `rundir.metrics_file.read_metrics`; empty where none were logged.
-        episodes: of each evaluation, per member.
+        episodes: episodes of each evaluation, per member.
         members: name of each member.
         cells: hyperparameters of each member as text; the same text for members that differ in their seeds only.
         final: evaluation of the trained policy; with trajectories in mazes.

@@ -18,7 +18,7 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
     """Print the outcome of a run, and where its files are.
 
     Args:
-        paths: of the run directory.
+        paths: paths of the run directory.
         summary: content of summary.json.
     """
     final = summary["final"]

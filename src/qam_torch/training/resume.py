@@ -20,9 +20,9 @@ class ResumedStart:
     """Continue from a run directory's last checkpoint; see `training.start.Start`.
 
     Args:
-        paths: of the run directory.
-        offline_steps: of the configuration.
-        online_steps: of the configuration.
+        paths: paths of the run directory.
+        offline_steps: offline steps of the configuration.
+        online_steps: online steps of the configuration.
         warm: whether the run began from another run's checkpoint, which replaces its offline phase.
 
     Raises:

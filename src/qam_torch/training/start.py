@@ -39,10 +39,10 @@ class Start(Protocol):
         """Prepare the run directory, once everything has been checked.
 
         Args:
-            paths: of the run directory.
-            algorithm: of this run, not yet trained.
-            data: of this run.
-            description: of this run, as its checkpoints contain it.
+            paths: paths of the run directory.
+            algorithm: algorithm of this run, not yet trained.
+            data: data of this run.
+            description: description of this run, as its checkpoints contain it.
 
         Returns:
             The checkpoint that the Trainer continues from, None where there is none.
@@ -57,7 +57,7 @@ class FreshStart:
     """Start from newly initialized networks; an earlier run in the directory is kept beside it.
 
     Args:
-        offline_steps: of the configuration.
+        offline_steps: offline steps of the configuration.
     """
 
     resumed = False
@@ -79,7 +79,7 @@ def choose_start(paths: RunPaths, schedule: Schedule, init_from: str | None, con
     """How a run starts; reads the checkpoint where there is one.
 
     Args:
-        paths: of the run directory.
+        paths: paths of the run directory.
         schedule: as configured.
         init_from: the checkpoint of another run to start from.
         continues: whether a checkpoint that an earlier run has left in the directory is used.

@@ -39,15 +39,15 @@ def summarize(
     """Evaluate the trained policy and its behavior flow, save the pictures, and write summary.json.
 
     Args:
-        name: of the method, as the configuration has it.
-        paths: of the run directory.
-        data: of the run.
+        name: name of the method in the configuration.
+        paths: paths of the run directory.
+        data: the run's data.
         algorithm: as trained.
-        schedule: of the run.
+        schedule: the run's schedule.
         step: steps made; fewer than the schedule's where a callback has stopped training.
-        evaluation: of the run, with its best and latest outcome.
+        evaluation: the run's evaluation callback, with its best and latest outcome.
         evaluator: runs the episodes.
-        wall_time: of the run.
+        wall_time: the run's wall time.
         metrics: metrics.csv.
         compare_behavior: whether the behavior flow is evaluated, where there is one.
         plots: custom plots.

@@ -1,4 +1,4 @@
-"""Lightning's Trainer, as a run uses it: quiet, without its own checkpoints, and interruptible."""
+"""Lightning's Trainer with the settings of a run: quiet, interruptible, and without Lightning's checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["build_trainer", "quiet_lightning", "train"]
 
 
 def quiet_lightning() -> None:
-    """Silence messages that would repeat what the run itself prints."""
+    """Silence Lightning's messages. The run prints their content itself."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
@@ -33,7 +33,7 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
     """The trainer of a run.
 
     Args:
-        accelerator: "auto" (a CUDA GPU where there is one, otherwise the CPU), "gpu", "cpu", or another name of
+        accelerator: "auto" (a CUDA GPU if there is one, otherwise the CPU), "gpu", "cpu", or another accelerator of
             Lightning.
         devices: 1, or a list of one index.
 
@@ -44,8 +44,8 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
         return L.Trainer(
             accelerator=_lightning_name(accelerator),
             devices=devices,
-            precision="32-true",  # Lightning casts nothing: the networks have their own type, see the key `precision`
-            # One process, also under Slurm, where Lightning would queue the job again by itself.
+            precision="32-true",  # Lightning converts nothing; the key `precision` sets the networks' dtype
+            # One process. Under Slurm, Lightning would otherwise requeue the job.
             plugins=[AtomicCheckpointIO(), LightningEnvironment()],
             max_epochs=1,
             max_steps=-1,  # the data module ends the run
@@ -61,9 +61,10 @@ def build_trainer(accelerator: str, devices: int | list[int]) -> L.Trainer:
 
 
 def _lightning_name(accelerator: str) -> str:
-    """Lightning's name of the device; its own choices could be Apple's GPUs, which have no float64.
+    """Lightning's name of the accelerator.
 
-    Hyperparameters that differ between members are in float64.
+    Lightning's "auto" and "gpu" can select an Apple GPU. Those have no float64, which hyperparameters that differ
+    between members need.
     """
     if accelerator == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -71,7 +72,7 @@ def _lightning_name(accelerator: str) -> str:
 
 
 def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkpoint: Path | None) -> None:
-    """Run Lightning's fit; an interrupt or a signal is raised instead of ending the process with Lightning's status."""
+    """Run Lightning's fit. After an interrupt or a signal it would exit; raise KeyboardInterrupt instead."""
     main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if main_thread else None
     try:
@@ -83,4 +84,4 @@ def train(trainer: L.Trainer, algorithm: Algorithm, module: TrainingData, checkp
         raise interrupt from None
     finally:
         if handler is not None:
-            signal.signal(signal.SIGINT, handler)  # Lightning leaves interrupts ignored
+            signal.signal(signal.SIGINT, handler)  # Lightning leaves Ctrl-C ignored

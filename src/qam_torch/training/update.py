@@ -1,4 +1,4 @@
-"""How the update runs: precision, compilation, divergence."""
+"""Settings of the update: precision, compilation, capture and divergence."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from qam_torch.types import PRECISIONS, QamError, is_integer, require
 __all__ = ["UpdateSettings", "wants_compilation"]
 
 WORTH_COMPILING = 5000
-"""Number of updates from which compiling, which takes half a minute, saves time."""
+"""Smallest number of updates for which compiling saves time. Compiling takes half a minute."""
 
 WIDEST_COMPILED = 256
-"""Width of the hidden layers up to which compiling helps; the time of wider updates is that of matrix products."""
+"""Largest width of hidden layers for which compiling helps. In wider ones, matrix products take most of the time."""
 
 
 @dataclass(frozen=True)
 class UpdateSettings:
-    """How an update is computed: the keys of these names, checked.
+    """Settings of the update, with the names of their keys. Values are checked.
 
     Raises:
         QamError: a value is out of range.
@@ -48,21 +48,21 @@ class UpdateSettings:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of networks and data."""
-        found: torch.dtype = getattr(torch, PRECISIONS[self.precision])
-        return found
+        """Dtype of networks and data."""
+        dtype: torch.dtype = getattr(torch, PRECISIONS[self.precision])
+        return dtype
 
     def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
-        """Choose how the update runs, the precision of its matrix products, and what happens to divergence.
+        """Configure an algorithm: compilation, capture, mixed precision, and handling of divergence.
 
         Args:
-            algorithm: to configure.
-            widths: of its hidden layers.
-            device: that the algorithm is trained on.
-            updates: that the run makes.
+            algorithm: the algorithm to configure.
+            widths: widths of the algorithm's hidden layers.
+            device: device of the training.
+            updates: number of updates of the run.
 
         Raises:
-            QamError: compile=true where nothing can be compiled, or capture=true where nothing can be captured.
+            QamError: compile=true or capture=true is not possible on this machine.
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
@@ -87,27 +87,27 @@ class UpdateSettings:
 
 @functools.cache
 def compilation_problem(device: str) -> str | None:
-    """Compile, load and call a trivial function on a kind of device; returns why that fails, or None where it works.
+    """Compile and call a trivial function on a type of device; returns why that fails, or None if it works.
 
-    What is needed for it, such as the compiler's precompiled headers, is kept for the update.
+    The result is cached. Files that the compiler makes, such as precompiled headers, are used again for the update.
     """
     try:
         torch.compile(torch.sin, fullgraph=True, dynamic=False)(torch.zeros(8, device=device))
-    except Exception as error:  # of torch, the compiler, or the file system of its cache
+    except Exception as error:  # raised by torch, the compiler, or the file system of its cache
         return next(iter(str(error).splitlines()), type(error).__name__)[:300]
     return None
 
 
 def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:
-    """Whether to compile the update: with "auto" on a CPU with a C++ compiler, for long runs of small networks.
+    """Whether to compile the update. "auto" compiles on a CPU with a C++ compiler, in long runs with small networks.
 
-    On a GPU the compiled update is captured like any other; whether that pays has not been measured yet.
+    On a GPU a compiled update is captured like any other. Whether that saves time has not been measured yet.
 
     Args:
         choice: the key `compile`: True, False or "auto".
-        widths: of the hidden layers.
-        device: that the algorithm is trained on.
-        updates: that the run makes.
+        widths: widths of the hidden layers.
+        device: device of the training.
+        updates: number of updates of the run.
 
     Raises:
         QamError: compile=true without a compiler on a CPU.
@@ -117,5 +117,5 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if choice is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
-    return choice is True or (choice == "auto" and compiler is not None and pays)
+    saves_time = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
+    return choice is True or (choice == "auto" and compiler is not None and saves_time)

@@ -30,7 +30,7 @@ class WarmStart:
     random states mean nothing here, the random streams start again.
 
     Args:
-        path: of the checkpoint.
+        path: path of the checkpoint.
 
     Raises:
         QamError: the checkpoint cannot be read.

@@ -38,7 +38,7 @@ class PopulationActor:
         episodes: int | None = None,
     ) -> None:
         self.algorithm, self.stream, self.seeds = algorithm, stream, seeds or algorithm.seeds
-        self.policy = algorithm.normalization.policy(getattr(algorithm, policy))
+        self.policy = algorithm.normalization.wrap_policy(getattr(algorithm, policy))
         self.episodes = episodes
         self._groups: list[tuple[NamedNoise, np.ndarray]] = []
         self._rows = 0
@@ -111,7 +111,7 @@ class CollectingActor:
     def policy(self) -> Policy:
         """The method's collection policy if it has one, otherwise its policy."""
         algorithm = self.algorithm
-        return algorithm.normalization.policy(algorithm.collection_policy or algorithm.policy)
+        return algorithm.normalization.wrap_policy(algorithm.collection_policy or algorithm.policy)
 
     @cached_property
     def noise(self) -> NamedNoise:

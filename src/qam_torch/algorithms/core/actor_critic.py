@@ -1,6 +1,6 @@
-"""Base classes of all methods: critics trained by TD; and, for most, a flow trained on the data.
+"""Base classes of all methods: critics trained by TD and, in most methods, a flow trained on the data.
 
-A method subclasses one of these two, with its own losses and policy. `losses` and `draws` are extended with
+A method subclasses one of these two classes and adds losses and a policy. It extends `losses` and `draws` with
 `super()`, so that the classes of `mixins` can be combined with any method.
 """
 
@@ -24,12 +24,12 @@ __all__ = ["ActorCritic", "FlowActorCritic"]
 
 
 class ActorCritic(Algorithm):
-    """K critics learned by TD towards the pessimistic value of the method's own next action.
+    """K critics trained by TD. The target uses the pessimistic value of the policy's next action.
 
     Args:
-        rho: ensemble standard deviations subtracted in the TD target; >= 0, or one per member.
-        num_qs: critics in the ensemble, K; >= 1.
-        best_of_n: candidates per action, the one with the highest Q acts; >= 1.
+        rho: how many standard deviations of the ensemble are subtracted in the TD target; >= 0, or one per member.
+        num_qs: number of critics in the ensemble, K; >= 1.
+        best_of_n: candidates per action, of which the one with the highest Q is used; >= 1.
         actor_hidden_dims: hidden widths of the policy networks.
         value_hidden_dims: hidden widths of the value networks.
         actor_layer_norm: LayerNorm in the policy networks.
@@ -84,23 +84,23 @@ class ActorCritic(Algorithm):
 
     @property
     def rho(self) -> float | Tensor:
-        """Ensemble standard deviations to subtract: a float or (P, 1)."""
+        """How many standard deviations are subtracted: a float or (P, 1)."""
         return self.member_value("rho", ndim=2)
 
     def best_of(self, policy: Policy) -> Policy:
-        """The best of N candidates of a policy, by mean_k Q."""
+        """The policy that returns the candidate with the highest mean_k Q among N samples of another policy."""
         return BestOfN(policy, self.network("critic"), self.best_of_n)
 
     def set_policy(self, policy: Policy) -> None:
-        """Act, in the TD target too, with the best of N candidates of this policy."""
+        """Use the best of N candidates of this policy for acting and in the TD target."""
         self.policy = self.best_of(policy)
 
     def add_temperature(self, name: str, argument: str, multiplier: float | Sequence[float]) -> None:
-        """Add the learned temperature of a policy, whose target entropy is minus the multiplier times D.
+        """Add a policy's learned temperature. The policy's target entropy is -multiplier * D.
 
         Args:
-            name: of the policy's network.
-            argument: the multiplier's argument name.
+            name: name of the policy's network.
+            argument: name of the constructor's argument that gives the multiplier, for error messages.
             multiplier: a finite number, or one per member.
         """
         self.set_member_value(argument, multiplier, FINITE)
@@ -111,8 +111,8 @@ class ActorCritic(Algorithm):
         """The entropy term, which trains the policy `name`, and the loss of its temperature.
 
         Args:
-            name: of the policy's network.
-            log_prob: (P, B), of samples of the policy.
+            name: name of the policy's network.
+            log_prob: (P, B), log-probabilities of samples of the policy.
         """
         alpha, target = self.network(f"{name}_alpha")(), -self.member_value(self.entropy_argument) * self.chunk_dim
         return [
@@ -123,8 +123,8 @@ class ActorCritic(Algorithm):
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
         """Critic loss."""
         target = self.critic_target(batch, noise)
-        critic = td_loss(self.network("critic"), batch.observations, batch.actions, target, batch.valid)
-        return [LossTerm(*critic, ("critic",))]
+        loss = td_loss(self.network("critic"), batch.observations, batch.actions, target, batch.valid)
+        return [LossTerm(*loss, ("critic",))]
 
     def critic_target(self, batch: Batch, noise: Noise) -> Tensor:
         """y = R + gamma^h m V(s'): (P, B), detached."""
@@ -132,7 +132,7 @@ class ActorCritic(Algorithm):
             return td_target(batch.rewards, batch.masks, self.next_value(batch, noise), self.chunk_discount)
 
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
-        """V(s') = (mean_k - rho std_k) Q_target(s', a') of the method's own next action a': (P, B)."""
+        """V(s') = (mean_k - rho std_k) Q_target(s', a') of the policy's next action a': (P, B)."""
         with scope("acting in the TD target"):
             next_actions = self.next_actions(batch, noise)
         next_q = self.target("critic")(batch.next_observations, next_actions)
@@ -143,12 +143,12 @@ class FlowActorCritic(ActorCritic):
     """Critics, and a flow trained by flow matching on the data.
 
     Args:
-        flow_steps: evaluations of the flow per action, T; >= 1.
-        solver: ODE solver: "euler" in T steps or "midpoint" in T / 2 steps.
+        flow_steps: evaluations of the flow per sampled action, T; >= 1.
+        solver: ODE solver: "euler" with T steps or "midpoint" with T / 2 steps.
         **actor_critic: see `ActorCritic`.
 
-    A subclass sets `flow_name` to "f_beta" if the flow only imitates the data, to "f_theta" if the critic trains it;
-    and sets `flow_target` to True for a Polyak copy.
+    A subclass sets `flow_name`: "f_beta" if the flow only imitates the data, "f_theta" if the critic trains it too. It
+    sets `flow_target` to True if the flow needs a Polyak copy.
 
     Source: Li & Levine 2026, flow-based agents of the reference implementation.
     """

@@ -105,7 +105,7 @@ class Algorithm(TrainingModule):
         Its Polyak copy has the rate `target_update_rate`, unless `target_rates` has another.
 
         Args:
-            name: of the network, as in `LossTerm.trains` and in checkpoints.
+            name: name of the network, as in `LossTerm.trains` and in checkpoints.
             network: P is the first axis of parameters; `initialize` draws them.
             polyak: whether to keep a Polyak copy, `self.target(name)`.
         """
@@ -166,7 +166,7 @@ class Algorithm(TrainingModule):
         Returns:
             The loss terms, and the gradients in the order of `networks.parameters()`, None where unused.
         """
-        batch = self.normalization.of_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
+        batch = self.normalization.normalize_batch(batch._replace(actions=batch.actions[..., : self.chunk_dim]))
         # Without autocast's cache, so that gradients of a weight used several times are summed in float32.
         device = batch.actions.device.type
         with torch.autocast(device, torch.bfloat16, enabled=self.mixed_precision, cache_enabled=False):
@@ -184,7 +184,7 @@ class Algorithm(TrainingModule):
         """Polyak rate in this update: a float, or a tensor (P,) if members or updates differ.
 
         Args:
-            name: of the rate, "target_update_rate" or a value of `target_rates`.
+            name: name of the rate, "target_update_rate" or a value of `target_rates`.
         """
         return self.member_value(name)
 

@@ -26,7 +26,7 @@ class UpdateResult(NamedTuple):
 
     Attributes:
         report: losses or metrics by name, (P,) each.
-        gradients: in the order of `networks.parameters()`, as the optimizer has used them.
+        gradients: gradients that the optimizer has used, in the order of `networks.parameters()`.
     """
 
     report: dict[str, Tensor]

@@ -53,7 +53,7 @@ def instantiate_class(description: Any, key: str, base: type[Object]) -> Object:
 
     Args:
         description: its class as `_target_`, and the constructor's arguments.
-        key: of the configuration, e.g. "algo.discretization".
+        key: key of the configuration, e.g. "algo.discretization".
         base: the class of which it must be a subclass.
 
     Raises:

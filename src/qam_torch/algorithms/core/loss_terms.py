@@ -1,4 +1,4 @@
-"""Loss terms of a method and their gradients: each network is trained only by the losses that name it."""
+"""Loss terms of a method and their gradients. A loss trains only the networks listed in `LossTerm.trains`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class LossTerm(NamedTuple):
 
     Attributes:
         loss: (P,), with gradient.
-        metrics: diagnostics, computed when called; the first is the unweighted loss, and its name names the loss.
+        metrics: a function that computes diagnostics. The first is the unweighted loss; its name is used as the loss's
+            name.
         trains: names of the networks this loss trains.
     """
 
@@ -29,33 +30,33 @@ class LossTerm(NamedTuple):
 
 
 def differentiate(terms: Sequence[LossTerm], networks: nn.ModuleDict, members: int) -> list[Tensor | None]:
-    """Differentiate every network by the sum of its own losses.
+    """Gradients of each network: of the sum of the losses that train it.
 
     Args:
         terms: losses (P,), in any order.
-        networks: by the names that the terms use.
-        members: P.
+        networks: name -> network, with the names used in `LossTerm.trains`.
+        members: number of members, P.
 
     Returns:
-        Gradients in the order of `networks.parameters()`, None where no loss names the network.
+        Gradients in the order of `networks.parameters()`. None for networks that no loss trains.
 
     Raises:
-        QamError: for a loss that is not one value per member, or names an unknown network.
+        QamError: a loss does not have one value per member, or trains an unknown network.
     """
     totals: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     for term in terms:
         _require_well_formed(term, networks, members)
         totals[term.trains].append(term.loss.sum())
-    found: dict[Tensor, Tensor] = {}
+    gradients: dict[Tensor, Tensor] = {}
     for names, summands in totals.items():
         parameters = [p for name in names for p in networks[name].parameters()]
         for p, g in zip(parameters, torch.autograd.grad(sum(summands[1:], summands[0]), parameters), strict=True):
-            found[p] = found[p] + g if p in found else g.contiguous()
-    return [found.get(p) for p in networks.parameters()]
+            gradients[p] = gradients[p] + g if p in gradients else g.contiguous()
+    return [gradients.get(p) for p in networks.parameters()]
 
 
 def _require_well_formed(term: LossTerm, networks: nn.ModuleDict, members: int) -> None:
-    """Require one loss per member and known networks, or members would mix, or a network not learn."""
+    """Raise QamError for a loss that would mix members, or that trains no known network."""
     if not term.trains or not set(term.trains) <= set(networks):
         raise QamError(f"a loss trains {term.trains}: expected names of networks among {', '.join(networks)}")
     if term.loss.shape != (members,):

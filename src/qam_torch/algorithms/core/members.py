@@ -63,7 +63,7 @@ class MemberValues(nn.Module):
         """Register a hyperparameter, which `member_value` returns.
 
         Args:
-            name: of the constructor's argument.
+            name: name of the constructor's argument.
             value: one for all members, or a list of P.
             within: valid range.
 
@@ -82,9 +82,9 @@ class MemberValues(nn.Module):
         """Register a function of a registered value, computed on the host in double precision.
 
         Args:
-            name: of the new value.
+            name: name of the new value.
             source: name of the registered value.
-            function: of one value.
+            function: computes the new value from one value.
         """
         values = self.member_values.get(source)
         given = [self.shared_values[source]] if values is None else values
@@ -100,7 +100,7 @@ class MemberValues(nn.Module):
         """Return a registered value.
 
         Args:
-            name: of the value.
+            name: name of the value.
             ndim: axes of the tensor that it multiplies; >= 1.
 
         Returns:

@@ -68,8 +68,8 @@ class NamedNoise:
         seeds: one per member.
         stream: name of the random stream, so that two uses of a seed never share numbers; a `Draw` may add a
             substream.
-        device: of the generators and draws.
-        dtype: of the draws.
+        device: device of the generators and draws.
+        dtype: dtype of the draws.
     """
 
     def __init__(

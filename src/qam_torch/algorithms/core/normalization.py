@@ -1,4 +1,4 @@
-"""Observation normalization, (s - mean) / std of the training data, before the networks."""
+"""Observation normalization: (s - mean) / std, with the statistics of the training data."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["Normalization"]
 
 
 class Normalization(nn.Module):
-    """(s - mean) / std per dimension; the identity until statistics are given.
+    """(s - mean) / std per dimension; the identity until statistics are set.
 
-    Statistics are buffers of shape (P, 1, O), equal for all members, so that one member is sliced from them as from
-    any other tensor. Without statistics the state has no entries.
+    The statistics are buffers of shape (P, 1, O), equal for all members. With this shape one member can be sliced from
+    the state as from any other tensor. Without statistics the state dict has no entries.
     """
 
     mean: Tensor | None
@@ -33,13 +33,13 @@ class Normalization(nn.Module):
         Args:
             mean: (O,).
             std: (O,), all > 0.
-            like: a parameter, whose dtype and device the statistics get.
-            members: P.
+            like: a parameter; the statistics are converted to its dtype and device.
+            members: number of members, P.
         """
         self.mean, self.std = (one.to(like.device, like.dtype).repeat(members, 1, 1) for one in (mean, std))
 
     def allocate_for(self, state: Mapping[str, Tensor]) -> None:
-        """Allocate the statistics of an algorithm's state, if it has any, so that the state can be loaded."""
+        """Allocate empty statistics if a state dict has some, so that `load_state_dict` finds the buffers."""
         if "normalization.mean" in state:
             self.mean, self.std = (torch.empty_like(state[f"normalization.{name}"]) for name in ("mean", "std"))
 
@@ -49,18 +49,18 @@ class Normalization(nn.Module):
             return observations
         return (observations - self.mean) / self.std
 
-    def of_batch(self, batch: Batch) -> Batch:
-        """The batch with both of its observations normalized."""
+    def normalize_batch(self, batch: Batch) -> Batch:
+        """The batch with normalized observations and next observations."""
         observations, next_observations = self(batch.observations), self(batch.next_observations)
         return batch._replace(observations=observations, next_observations=next_observations)
 
-    def policy(self, policy: Policy) -> Policy:
-        """The policy with unnormalized observations as input."""
+    def wrap_policy(self, policy: Policy) -> Policy:
+        """Wrap a policy of normalized observations, so that it takes unnormalized ones."""
         return _NormalizedPolicy(policy, self)
 
 
 class _NormalizedPolicy:
-    """A policy whose observations are normalized first."""
+    """Normalizes observations before it passes them to a policy."""
 
     def __init__(self, policy: Policy, normalization: Normalization) -> None:
         self.inner, self.normalization = policy, normalization

@@ -1,8 +1,8 @@
 """Record the differentiated losses once as a flat list of tensor operations, and replay it.
 
-The losses are a closed function of (parameters, batch, noise), so their operations and those of their gradients are the
-same at every update. Recording them removes Python, autograd and torch.func from the loop, which take most time in
-a small network on a CPU. Operations and results are identical, bit for bit (checked by tests).
+The losses depend only on parameters, batch and noise, so the operations of losses and gradients are the same at every
+update. A replay needs no Python code of the method, no autograd and no torch.func. For small networks on a CPU these
+take most of the time. Results are bitwise equal (checked by tests).
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ def record(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphM
         function: takes tensors, returns lists of tensors, and never branches on a tensor's values.
         example: tensors to trace with.
     """
-    return _finished(_traced(function, example))
+    return _finish(_trace(function, example))
 
 
-def _traced(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
-    """The function's simplified operations; the module has no code and cannot be called."""
-    # In one thread: the recording modes are thread-local, and autograd would use another thread for a GPU.
+def _trace(function: Callable[..., Any], example: Sequence[Tensor]) -> fx.GraphModule:
+    """Trace a function and simplify its operations. The module has no generated code and cannot be called."""
+    # Use one thread: recording modes are thread-local, but autograd would use another thread for a GPU.
     with light_tracing(), torch.autograd.set_multithreading_enabled(False):
         module = make_fx(function)(*example)
         _rewrite(module, SIMPLIFICATIONS)
     return module
 
 
-def _finished(
+def _finish(
     module: fx.GraphModule, rewrites: Sequence[Rewrite] = (), outputs: Sequence[int] | None = None
 ) -> fx.GraphModule:
-    """A rewritten copy with low call overhead, which shares the parameters.
+    """Copy and rewrite a module, so that calls have little overhead. The copy shares the parameters.
 
     Args:
-        module: traced.
-        rewrites: to apply to the copy.
+        module: from `_trace`.
+        rewrites: graph rewrites that are applied to the copy.
         outputs: indices of the results to return, or None for all.
     """
     graph = fx.Graph()
     returned: Any = graph.graph_copy(module.graph, {})
-    graph.output(returned if outputs is None else [returned[place] for place in outputs])
+    graph.output(returned if outputs is None else [returned[index] for index in outputs])
     finished = _Module(module, graph)
     drop_unused(finished)
     _rewrite(finished, [*rewrites, add_products_in_place])
-    use_python_bindings(finished)  # last: for these functions torch does not know which write to memory
+    use_python_bindings(finished)  # last, because torch does not know which of these functions write in place
     finished.is_finished = True
     finished.recompile()
     return finished
@@ -77,7 +77,7 @@ class _Module(fx.GraphModule):
     is_finished = False
 
     def recompile(self) -> Any:
-        """Generate the code of the present graph."""
+        """Generate the code, if the graph is finished."""
         return super().recompile() if self.is_finished else None
 
 
@@ -100,13 +100,13 @@ class Differentiable(Protocol):
 
 
 class RecordedGradients:
-    """Losses, metrics and gradients of an algorithm as a recorded graph, for one shape of batch.
+    """Losses, metrics and gradients of an algorithm as a recorded graph, for one batch shape.
 
     Args:
-        algorithm: its parameters are read in place at every replay; they must not move to other memory afterwards.
-        batch: an example; a replay takes tensors of the same shapes.
-        noise: an example; a replay takes tensors of the same shapes.
-        diagnose: return all metrics, not only the losses.
+        algorithm: the algorithm. Replays read its parameters in place, so they must stay in the same memory.
+        batch: an example. Replays take tensors of the same shapes.
+        noise: an example. Replays take tensors of the same shapes.
+        diagnose: whether to return all metrics, not only the losses.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, diagnose: bool) -> None:
@@ -114,7 +114,7 @@ class RecordedGradients:
 
     @classmethod
     def of_both_kinds(cls, algorithm: Differentiable, batch: Batch, noise: Noise) -> dict[bool, RecordedGradients]:
-        """By `diagnose`; the operations are recorded once, which takes nearly all of the time."""
+        """Record the operations once, which takes most of the time; returns diagnose -> recorded gradients."""
         traced, both = _Traced(algorithm, batch, noise, (False, True)), {}
         for diagnose in (False, True):
             both[diagnose] = cls.__new__(cls)
@@ -127,40 +127,43 @@ class RecordedGradients:
         self.rewrite(for_gpu=False)
 
     def rewrite(self, for_gpu: bool) -> None:
-        """Use fewer kernels (see `gpu_passes`), equal up to rounding; or replay as recorded."""
-        self.module = _finished(self._traced.module, GPU_PASSES if for_gpu else (), self._outputs)
+        """Rewrite the graph for a GPU with fewer kernels (see `gpu_passes`), or restore it as recorded.
+
+        With fewer kernels, results are equal up to rounding.
+        """
+        self.module = _finish(self._traced.module, GPU_PASSES if for_gpu else (), self._outputs)
         self.run: Callable[..., Any] = self.module.forward
 
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
 
-        That needs a C++ compiler and half a minute the first time; results then agree up to rounding, not bit for
-        bit. Dynamo compiles the recorded module in its first call. The module is not registered, so no parameter
-        is renamed.
+        This needs a C++ compiler and takes half a minute the first time. Results are equal up to rounding, not bitwise.
+        Dynamo compiles the recorded module at its first call. The module is not registered as a submodule, so no
+        parameter is renamed.
         """
         self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, noise: Noise) -> tuple[dict[str, Tensor], list[Tensor | None]]:
-        """Returns name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
+        """Replay; returns name -> (P,) losses or metrics, and gradients in the order of `networks.parameters()`."""
         outputs = self.run(*batch, *(noise[name] for name in self.draws))
         split = len(outputs) - len(self.names)
         return dict(zip(self.names, outputs[split:], strict=True)), outputs[:split]
 
 
 class _Traced:
-    """Gradients and reports of an algorithm as they are traced.
+    """The traced gradients and reports of an algorithm.
 
     Args:
         algorithm: see `RecordedGradients`.
         batch: see `RecordedGradients`.
         noise: see `RecordedGradients`.
-        kinds: values of `diagnose` whose reports are traced.
+        kinds: values of `diagnose` for which the report is traced.
     """
 
     def __init__(self, algorithm: Differentiable, batch: Batch, noise: Noise, kinds: Sequence[bool]) -> None:
         self.draws = tuple(noise)
-        self._places: dict[bool, dict[str, int]] = {}
+        self._indices: dict[bool, dict[str, int]] = {}
 
         def differentiate(*tensors: Tensor) -> list[Tensor | None]:
             given = Batch(*tensors[: len(batch)])
@@ -168,13 +171,13 @@ class _Traced:
             self._gradients, outputs = len(outputs), list(outputs)
             for diagnose in kinds:
                 report = algorithm.report(terms, diagnose)
-                self._places[diagnose] = {name: len(outputs) + place for place, name in enumerate(report)}
+                self._indices[diagnose] = {name: len(outputs) + index for index, name in enumerate(report)}
                 outputs += report.values()
             return outputs
 
-        self.module = _traced(differentiate, [*batch, *noise.values()])
+        self.module = _trace(differentiate, [*batch, *noise.values()])
 
     def returned(self, diagnose: bool) -> tuple[list[str], list[int]]:
-        """Names of what is reported, and the places of all that is returned among the outputs."""
-        places = self._places[diagnose]
-        return list(places), [*range(self._gradients), *places.values()]
+        """Names of the reported values, and indices of all gradients and reported values among the outputs."""
+        indices = self._indices[diagnose]
+        return list(indices), [*range(self._gradients), *indices.values()]

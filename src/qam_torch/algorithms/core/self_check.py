@@ -1,4 +1,4 @@
-"""Compare a fast way of running updates with a slower one."""
+"""Snapshots and comparisons to check that fast updates give the same results as slower ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 __all__ = ["TOLERANCE", "Snapshot", "largest_difference", "first_line"]
 
 TOLERANCE = 1e-5
-"""Accepted difference, relative to an array's largest entry; equal bits are expected."""
+"""Largest accepted difference, relative to an array's largest entry. Normally the results are bitwise equal."""
 
 
 class HasState(Protocol):
@@ -33,7 +33,7 @@ class Snapshot:
     """A copy of everything that an update changes: parameters, buffers and the optimizer's state.
 
     Args:
-        algorithm: after at least one update, so that the optimizer has its state.
+        algorithm: has made at least one update, so that the optimizer has a state.
     """
 
     def __init__(self, algorithm: HasState) -> None:
@@ -48,31 +48,31 @@ class Snapshot:
 
 
 @torch.no_grad()
-def largest_difference(ours: Iterable[Tensor | None], theirs: Iterable[Tensor | None]) -> float:
-    """The largest difference of pairs of arrays, relative to the largest finite entry of the second.
+def largest_difference(actual: Iterable[Tensor | None], expected: Iterable[Tensor | None]) -> float:
+    """The largest difference over pairs of arrays, relative to the largest finite entry of the expected array.
 
     Args:
-        ours: arrays, or None if missing.
-        theirs: expected arrays, or None.
+        actual: arrays; None for a missing one.
+        expected: arrays, in the same order; None for a missing one.
 
     Returns:
-        0 if all are equal, including infinite and NaN entries; inf if only one entry of a pair is finite, or only
-        one array exists.
+        0 if all are equal, including infinite and NaN entries. inf if a pair has only one finite entry at some
+        position, or only one array.
     """
     differences = []
-    for our, their in zip(ours, theirs, strict=True):
-        if our is None or their is None:
-            if our is not their:
+    for first, second in zip(actual, expected, strict=True):
+        if first is None or second is None:
+            if first is not second:
                 return math.inf
             continue
-        a, b = our.double(), their.double()
+        a, b = first.double(), second.double()
         equal = (a == b) | (a.isnan() & b.isnan())
-        apart = torch.where(equal, 0.0, (a - b).abs()).nan_to_num(nan=math.inf, posinf=math.inf)
+        distance = torch.where(equal, 0.0, (a - b).abs()).nan_to_num(nan=math.inf, posinf=math.inf)
         scale = torch.where(b.isfinite(), b.abs(), 0.0)
-        differences.append(torch.where(apart.max() > 0, apart.max() / scale.max(), 0.0))
+        differences.append(torch.where(distance.max() > 0, distance.max() / scale.max(), 0.0))
     return float(torch.stack(differences).max()) if differences else 0.0
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error, or its type."""
+    """The first line of an error's message, or the error's type if the message is empty."""
     return next(iter(str(error).splitlines()), "")[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""The few private parts of torch's tracing that `record` depends on, in one place.
+"""The private parts of torch's tracing on which `record` depends.
 
 tests/algorithms/test_tracing_internals.py fails when a new version of torch changes one of them.
 """
@@ -16,8 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 __all__ = ["light_tracing"]
 
 
-class _WithoutMemory(TorchDispatchMode):
-    """Makes tensors without memory, on the device "meta"; used in place of a FakeTensorMode."""
+class _MetaTensors(TorchDispatchMode):
+    """Makes tensors on the device "meta", which have no memory. It replaces a FakeTensorMode."""
 
     shape_env = None
 
@@ -27,11 +27,11 @@ class _WithoutMemory(TorchDispatchMode):
 
 @contextlib.contextmanager
 def light_tracing() -> Iterator[None]:
-    """Inside the block `make_fx` takes about half of its usual time.
+    """Context in which `make_fx` takes about half of its usual time.
 
-    It describes results by tensors on the device "meta", and generates no code for the module. By default it creates a
-    FakeTensorMode for every operation, each with the call stack.
+    `make_fx` then represents results by tensors on the device "meta", and generates no code for the module. By default
+    it creates a FakeTensorMode for every operation, each with the call stack.
     """
-    descriptions: Any = _WithoutMemory()
-    with tracing(TracingContext(descriptions)), _use_lazy_graph_module(True):
+    fake_mode: Any = _MetaTensors()
+    with tracing(TracingContext(fake_mode)), _use_lazy_graph_module(True):
         yield

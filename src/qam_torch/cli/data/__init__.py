@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: that of the verb, or as `run_command` returns.
     """
-    return run_command("qam-data", lambda: _run(arguments), again="the same command continues where it stopped")
+    return run_command("qam-data", lambda: _run(arguments), resume_hint="the same command continues where it stopped")
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -1,4 +1,4 @@
-"""Example episodes of a dataset for the plot, and a sample of all its positions."""
+"""Choose example episodes of a dataset for the plot, and sample its positions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def choose_examples(
     """Choose the file's first two successful episodes and the first failed one, if there are enough of each.
 
     Args:
-        arrays: raw file, see `read_npz`.
-        rewards: (N,) of the task on the file's transitions.
-        masks: (N,) likewise, 0 at success.
+        arrays: arrays of the raw file, see `read_npz`.
+        rewards: (N,), the task's rewards of the file's transitions.
+        masks: (N,), 0 at success and 1 otherwise.
         task: number of the task.
         scene: from `scene_of`.
 
@@ -37,7 +37,7 @@ def choose_examples(
     solved = episode_sums(masks == 0, lengths) > 0
     starts = np.cumsum(lengths) - lengths
     chosen = []
-    for number in _mixed(np.flatnonzero(solved), np.flatnonzero(~solved)):
+    for number in _select(np.flatnonzero(solved), np.flatnonzero(~solved)):
         part = slice(starts[number], starts[number] + lengths[number])
         positions = body_positions(scene, arrays["observations"][rows[part]], arrays["qpos"][rows[part]])
         chosen.append(Example(number, positions, rewards[part], masks[part] == 0))
@@ -46,7 +46,7 @@ def choose_examples(
     return Examples(task, scene, chosen, everywhere)
 
 
-def _mixed(solved: np.ndarray, unsolved: np.ndarray) -> list[int]:
-    """COUNT numbers, in order, one of them unsolved if there is one."""
+def _select(solved: np.ndarray, unsolved: np.ndarray) -> list[int]:
+    """Select COUNT episode numbers in ascending order. One of them is unsolved if any episode is."""
     failures = max(min(1, len(unsolved)), COUNT - len(solved))
     return sorted([*solved[: COUNT - failures].tolist(), *unsolved[:failures].tolist()])

@@ -40,7 +40,7 @@ def body_positions(scene: Scene, observations: np.ndarray, qpos: np.ndarray) -> 
     """Positions of all bodies over time.
 
     Args:
-        scene: which bodies there are.
+        scene: the scene, which lists its bodies.
         observations: (L, O).
         qpos: (L, Q), MuJoCo's joint positions.
 

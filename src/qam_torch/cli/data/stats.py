@@ -1,4 +1,4 @@
-"""`qam-data stats NAME`: describe a dataset, and the rewards of each task on it."""
+"""`qam-data stats NAME`: describe a dataset, and each task's rewards on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def add_parser(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("data", metavar="NAME", help="dataset name, file, or directory of shards")
     parser.add_argument("--task", type=int, choices=_TASKS, help="this task only (default: all; the plot shows task 1)")
     parser.add_argument("--reward", choices=("dense", "sparse"), default="dense", help="default: dense")
-    parser.add_argument("--env", metavar="NAME", help="dataset whose tasks to use (default: from the file name)")
+    parser.add_argument(
+        "--env", metavar="NAME", help="dataset whose tasks are used (default: derived from the file name)"
+    )
     parser.add_argument("--png", metavar="PATH", help="file of the plot (default: NAME-stats.png; - for none)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the tables")
     parser.set_defaults(run=describe)
@@ -42,7 +44,7 @@ def describe(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        QamError: the data, the environment or the figure's path cannot be used.
+        QamError: the data cannot be read, the environment cannot be made, or the figure cannot be saved.
     """
     from qam_torch.cli.data.locate import data_set_name, training_files_of
     from qam_torch.types import QamError
@@ -71,10 +73,10 @@ def describe(arguments: argparse.Namespace) -> int:
 
 
 def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> tuple[Episodes, Examples]:
-    """Summarize one file after another, so that only one is in memory; the examples come from the first."""
+    """Summarize the files one by one, so that only one is in memory. The examples come from the first file."""
     from qam_torch.cli.data.examples import choose_examples
     from qam_torch.cli.data.scene import scene_of
-    from qam_torch.data.inspection.statistics import joined, summarize_episodes
+    from qam_torch.data.inspection.statistics import concatenate, summarize_episodes
     from qam_torch.data.ogbench_format import read_npz
     from qam_torch.data.relabel import task_rewards
     from qam_torch.envs.ogbench import environment_id, make_environment
@@ -82,8 +84,8 @@ def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> 
     environments = {task: make_environment(name, task) for task in tasks}
     parts, examples = [], None
     try:
-        spaces = environments[tasks[0]]
-        sizes = spaces.observation_space.shape[0], spaces.action_space.shape[0]  # type: ignore[index]
+        environment = environments[tasks[0]]
+        sizes = environment.observation_space.shape[0], environment.action_space.shape[0]  # type: ignore[index]
         for file in files:
             arrays = read_npz(file, *sizes)
             rewards = {
@@ -92,12 +94,12 @@ def _read(files: list[Path], name: str, tasks: tuple[int, ...], reward: str) -> 
             }
             parts.append(summarize_episodes(arrays, rewards))
             if examples is None:
-                examples = choose_examples(arrays, *rewards[tasks[0]], tasks[0], scene_of(spaces))
+                examples = choose_examples(arrays, *rewards[tasks[0]], tasks[0], scene_of(environments[tasks[0]]))
     finally:
         for environment in environments.values():
             environment.close()
     assert examples is not None
-    return joined(parts), examples
+    return concatenate(parts), examples
 
 
 def _numbers(episodes: Episodes) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `run_command`; with `paper --launch` and `small` that of the runs.
     """
     words = sys.argv[1:] if arguments is None else arguments
-    return run_command("qam-reproduce", lambda: _run(words), again="the same command continues")
+    return run_command("qam-reproduce", lambda: _run(words), resume_hint="the same command continues")
 
 
 def _run(words: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`qam-reproduce paper`: the published runs as one `qam-train` command, with an estimate of what they take."""
+"""`qam-reproduce paper`: one `qam-train` command with the published runs, and an estimate of their cost."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qam_torch.cli.command import ListOf
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-The runs of Li & Levine 2026 (arXiv 2601.14234): one million updates on the dataset, then half a million environment
-steps with one update each, with the hyperparameters that they tuned per method and domain. The twelve seeds of a task
-are one population in one process.
+Make the runs of Li & Levine 2026 (arXiv 2601.14234): one million updates on the dataset, then half a million
+environment steps with one update each. The hyperparameters are those that the authors tuned per method and domain. The
+twelve seeds of a task are one population in one process.
 
-Prints the number of runs, their cost, and the command that starts them; --launch runs that command.
+The command prints the number of runs, their cost, and the command that starts them. --launch runs that command.
 """
 
 
@@ -28,18 +28,18 @@ def add_parser(verbs: Any) -> None:
     every: Any = {"action": ListOf, "default": ["all"]}
     add("--methods", metavar="NAME", help="such as qam qam_e fql (default all)", **every)
     add("--domains", metavar="NAME", help="such as cube-triple-play (default all)", **every)
-    add("--tasks", metavar="N", help="of each domain, such as 1 2 (default all)", **every)
-    add("--offline", action="store_true", help="without the online phase")
-    add("--bench", type=Path, metavar="FILE", help="of `qam-bench --json FILE`, for the GPU hours")
-    launchers = "one after the other (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
+    add("--tasks", metavar="N", help="tasks of each domain, such as 1 2 (default all)", **every)
+    add("--offline", action="store_true", help="leave out the online phase")
+    add("--bench", type=Path, metavar="FILE", help="output of `qam-bench --json FILE`, to estimate GPU hours")
+    launchers = "one after another (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
     add("--launch", choices=("basic", "joblib", "slurm", "ray"), help=f"start the runs: {launchers}")
     examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
-    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"further overrides of qam-train, such as {examples}")
     paper.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan and its command, and launch it with --launch."""
+    """Print the plan and its command. With --launch, run the command."""
     from qam_torch.reproduction.bench_times import read_bench
     from qam_torch.reproduction.paper_plan import Plan
     from qam_torch.reproduction.paper_summary import summary_lines

@@ -1,4 +1,4 @@
-"""`qam-reproduce small`: a benchmark of eight methods that fits a workstation."""
+"""`qam-reproduce small`: a benchmark of eight methods for a workstation."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from qam_torch.cli.command import ListOf
 __all__ = ["add_parser", "run"]
 
 DESCRIPTION = """\
-Trains eight methods on three generated datasets with the small networks of conf/experiment/small.yaml, the three seeds
-of a method as one population, as many runs at a time as there are CPU cores. Prints the runs, makes those that are
-missing, and writes the success of every method (table.md), the learning curves (curves.csv) and a plot per environment.
+Train eight methods on three generated datasets with the small networks of conf/experiment/small.yaml. The three seeds
+of a method are one population. One run is made per CPU core at a time. The command prints all runs and makes the
+missing ones. It writes the success of every method (table.md), the learning curves (curves.csv) and one plot per
+environment.
 
-The hyperparameters come from --tune: three values of each method's main hyperparameter, with a seed that the benchmark
-leaves out. The success of a value is the mean of its last two evaluations. The value with the highest success is
-chosen; of equal ones the middle of the three, or the first if the middle one is not among them. --tune writes
-tuning.csv and prints the chosen value of each method in each environment, which is the content of
-conf/tuned/small/data/ENVIRONMENT/METHOD.yaml.
+The hyperparameters were chosen with --tune. It tries three values of each method's main hyperparameter, with a seed
+that the benchmark does not use. The success of a value is the mean of its last two evaluations. The value with the
+highest success is chosen. If several are equal, it is the middle one of the three, or the first if the middle one is
+not among them. --tune writes tuning.csv, and prints the chosen value of each method in each environment. These values
+are in conf/tuned/small/data/ENVIRONMENT/METHOD.yaml.
 
 Missing data are generated. After an interruption, the same command continues.
 """
@@ -33,17 +34,17 @@ def add_parser(verbs: Any) -> None:
     every: Any = {"action": ListOf, "default": ["all"]}
     add("--methods", metavar="NAME", help="such as qam fql (default all)", **every)
     add("--environments", metavar="NAME", help="such as cube-single-play (default all)", **every)
-    add("--tune", action="store_true", help="make the runs of the tuning instead")
-    kept = "where data files are stored (default ~/.ogbench/data)"
-    add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=kept)
+    add("--tune", action="store_true", help="tune the hyperparameters instead")
+    data_help = "where data files are stored (default ~/.ogbench/data)"
+    add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=data_help)
     add("--output", type=Path, default=Path("small"), metavar="DIR", help="directory of the results (default small)")
     examples = "runs_root=/runs hydra/launcher=basic"
-    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"where and how the runs go, such as {examples}")
+    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"further overrides of qam-train, such as {examples}")
     small.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan, make the runs that are missing, and write the results."""
+    """Print the runs, make the missing ones, and write the results."""
     from qam_torch.cli.train import checked, execute
     from qam_torch.reproduction.small_results import write_results
     from qam_torch.reproduction.small_runs import SmallPlan, hours_line, make_data, summary_lines

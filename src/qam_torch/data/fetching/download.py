@@ -21,7 +21,7 @@ from qam_torch.data.checksums import record_checksum
 from qam_torch.data.fetching.transfer import BLOCK, NotFetched, Partial, Progress, Unreachable, transfer
 from qam_torch.data.npz import open_npz
 from qam_torch.system.files import flush_to_disk
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 from qam_torch.types import QamError
 
 __all__ = ["MIRRORS_VARIABLE", "FileProgress", "fetch_dataset", "fetch_file", "mirror_urls", "require_published"]
@@ -125,7 +125,7 @@ def fetch_file(
         return target
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with alone(target):
+        with exclusive(target):
             if not target.is_file():  # otherwise another process has just fetched it
                 partial = Partial(target)
                 _fetch_from_mirrors(urls, file, target, partial, progress, waits, timeout)

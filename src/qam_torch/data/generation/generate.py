@@ -26,7 +26,7 @@ from qam_torch.data.generation.manipulation import ManipulationEpisode
 from qam_torch.data.generation.pointmaze import NavigateEpisode, StitchEpisode
 from qam_torch.data.generation.workers import make_episodes
 from qam_torch.data.ogbench_format import file_hash, write_npz_atomic
-from qam_torch.system.locks import alone
+from qam_torch.system.locks import exclusive
 from qam_torch.system.machine import cpu_cores
 from qam_torch.system.worker_process import WorkerDied
 from qam_torch.types import QamError
@@ -197,7 +197,7 @@ def _held(path: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(alone(path))
+            stack.enter_context(exclusive(path))
         except OSError as error:
             raise EpisodeNotWritten(error.strerror or str(error)) from error
         yield

@@ -1,7 +1,7 @@
-"""Statistics of a dataset: lengths of episodes, success and returns in a task, histograms of actions.
+"""Statistics of a dataset: episode lengths, success and returns in each task, histograms of actions.
 
-Everything is first summed per episode, so that the shards of a large dataset can be read one after another and their
-episodes joined (`joined`).
+Values are first summed per episode. So the files of a large dataset can be read one by one, and their episodes
+concatenated (`concatenate`).
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy as np
 from qam_torch.data.ogbench_format import kept_rows
 
 __all__ = [
-    "ACTION_BINS", "RETURN_PERCENTILES", "Episodes", "Outcomes", "episode_lengths", "episode_sums", "joined",
+    "ACTION_BINS", "RETURN_PERCENTILES", "Episodes", "Outcomes", "episode_lengths", "episode_sums", "concatenate",
     "length_summary", "outcome_summary", "summarize_episodes",
 ]  # fmt: skip
 
 ACTION_BINS = 10
-"""Equal bins of [-1, 1] in an action histogram."""
+"""Number of equal bins of [-1, 1] in an action histogram."""
 
 RETURN_PERCENTILES = (5, 25, 50, 75, 95)
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Results of E episodes in one task.
+    """Returns and successes of E episodes in one task.
 
     Attributes:
         returns: (E,) float64, undiscounted sum of each episode's rewards.
@@ -44,7 +44,7 @@ class Episodes:
     Attributes:
         lengths: (E,) int64, transitions per episode.
         outcomes: task -> outcomes.
-        actions: (A, ACTION_BINS) int64, number of the transitions' actions in each bin.
+        actions: (A, ACTION_BINS) int64, histogram of the actions for each action dimension.
     """
 
     lengths: np.ndarray
@@ -58,7 +58,7 @@ def summarize_episodes(
     """Summarize the episodes of one file.
 
     Args:
-        arrays: raw file (see `read_npz`): actions (rows, A), terminals (rows,).
+        arrays: arrays of the raw file, see `read_npz`: actions (rows, A), terminals (rows,).
         rewards: task -> rewards (N,) and masks (N,) of the transitions (see `TaskRewards`).
     """
     lengths = episode_lengths(arrays["terminals"])
@@ -70,25 +70,25 @@ def summarize_episodes(
 
 
 def episode_lengths(terminals: np.ndarray) -> np.ndarray:
-    """Lengths of the episodes with transitions; terminals (rows,), True on each episode's last row -> (E,) int64."""
+    """Lengths (E,) int64 of all episodes with a transition. `terminals` (rows,) is True on each episode's last row."""
     lengths = np.diff(np.flatnonzero(terminals), prepend=-1) - 1
     return lengths[lengths > 0]
 
 
 def episode_sums(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sum per episode in float64; values (N,) of the transitions, lengths (E,) that sum to N -> (E,)."""
+    """Sums (E,) float64 of each episode's values. `values` (N,) has one per transition, and `lengths` (E,) sum to N."""
     assert len(values) == lengths.sum()
     return np.add.reduceat(values.astype(np.float64), np.cumsum(lengths) - lengths)
 
 
 def _action_counts(actions: np.ndarray) -> np.ndarray:
-    """Actions (N, A) -> (A, ACTION_BINS); values outside [-1, 1] count in the outermost bins."""
+    """Histogram (A, ACTION_BINS) of actions (N, A). Values outside [-1, 1] count in the outermost bins."""
     edges = np.linspace(-1.0, 1.0, ACTION_BINS + 1)
     return np.stack([np.histogram(np.clip(column, -1.0, 1.0), edges)[0] for column in actions.T])
 
 
-def joined(parts: Sequence[Episodes]) -> Episodes:
-    """The episodes of several files, in order; all parts have the same tasks and action size."""
+def concatenate(parts: Sequence[Episodes]) -> Episodes:
+    """The episodes of several files, in order. All files must have the same tasks and action size."""
     outcomes = {
         task: Outcomes(
             np.concatenate([part.outcomes[task].returns for part in parts]),

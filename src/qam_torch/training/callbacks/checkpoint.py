@@ -30,12 +30,12 @@ class CheckpointCallback(L.Callback):
     """Saves last.ckpt at the scheduled steps, and best.ckpt after each best evaluation so far.
 
     Args:
-        schedule: of the run.
-        evaluation: of the run.
-        paths: of the run directory.
+        schedule: the run's schedule.
+        evaluation: the run's evaluation callback.
+        paths: paths of the run directory.
         metrics: metrics.csv, whose rows after a checkpoint are dropped when the run resumes from it.
-        wall_time: of the run.
-        description: of the run, see `rundir.checkpoints.require_same_run`.
+        wall_time: the run's wall time.
+        description: the run's description, see `rundir.checkpoints.require_same_run`.
         ending: a signal that ends the run, which happens after the checkpoint.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Members that have diverged: stop the run, or report and mask those that are frozen."""
+"""Handle diverged members: stop the run, or report frozen members and mask their metrics."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["DivergenceCallback", "require_finite_parameters"]
 
 
 class DivergenceCallback(L.Callback):
-    """Before anything is evaluated, logged or saved, checks that no member has diverged.
+    """Checks for diverged members before each evaluation, log and checkpoint.
 
-    Where members are frozen instead, each is reported once, and its training metrics are no longer written.
+    With on_divergence=freeze, each frozen member is reported once, and its training metrics are no longer written.
 
     Args:
-        schedule: of the run.
+        schedule: the run's schedule.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -33,7 +33,7 @@ class DivergenceCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Raise DivergedError where a member has diverged and an event is due."""
+        """If an event is due, raise DivergedError for a diverged member, or freeze it."""
         assert isinstance(pl_module, Algorithm)
         due = self.schedule.due_at(current_step(trainer))
         if due.any:
@@ -42,29 +42,29 @@ class DivergenceCallback(L.Callback):
             require_finite_parameters(pl_module)
 
     def report(self, algorithm: Algorithm) -> None:
-        """Print each member that has diverged since the last call; this reads the device."""
+        """Print each member that has diverged since the last call. This copies from the device."""
         for p, update in enumerate(algorithm.divergence.diverged_at()):
             if update is not None and p not in self.diverged_at:
                 self.diverged_at[p] = update
                 tqdm.write(f"{algorithm.name_of(p)} diverged at update {update:,} and is frozen")
 
     def masked(self, values: Tensor) -> np.ndarray:
-        """A metric (P,) on the host, nan for members that have diverged."""
+        """Copy a metric (P,) to the host, with NaN for members that have diverged."""
         numbers = values.detach().double().cpu().numpy().copy()
         numbers[list(self.diverged_at)] = np.nan
         return numbers
 
     def columns(self, members: int) -> dict[str, np.ndarray]:
-        """For metrics.csv, once a member has diverged: the update at which each did, nan for the others."""
+        """The column `diverged` of metrics.csv: the update at which a member diverged, or NaN; empty if none has."""
         if not self.diverged_at:
             return {}
         return {"diverged": np.array([self.diverged_at.get(p, np.nan) for p in range(members)])}
 
 
 def require_finite_parameters(algorithm: Algorithm) -> None:
-    """Freeze members whose parameters are not finite, e.g. after one far too large step, or raise DivergedError."""
+    """If parameters are not finite, e.g. after a much too large step, freeze their members or raise DivergedError."""
     parameters = dict(algorithm.named_parameters())
     finite = torch.stack([value.isfinite().view(algorithm.members, -1).all(1) for value in parameters.values()])
-    lost = finite.logical_not()
-    if lost.any():
-        algorithm.handle_divergence(lost.any(0), f"parameter {list(parameters)[int(lost.any(1).nonzero()[0])]}")
+    broken = finite.logical_not()
+    if broken.any():
+        algorithm.handle_divergence(broken.any(0), f"parameter {list(parameters)[int(broken.any(1).nonzero()[0])]}")

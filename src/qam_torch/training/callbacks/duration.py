@@ -28,7 +28,7 @@ class DurationCallback(L.Callback):
     an evaluation or a checkpoint, nor one without updates.
 
     Args:
-        schedule: of the run.
+        schedule: the run's schedule.
     """
 
     def __init__(self, schedule: Schedule) -> None:

@@ -13,7 +13,7 @@ class EndingCallback(L.Callback):
     """Receives SIGTERM and SIGHUP in place of Lightning, which would end the run as if it had finished.
 
     Args:
-        ending: of the run; `EvaluationCallback` and `CheckpointCallback` act on it.
+        ending: the run's ending; `EvaluationCallback` and `CheckpointCallback` act on it.
     """
 
     def __init__(self, ending: Ending) -> None:

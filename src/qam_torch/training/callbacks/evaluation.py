@@ -1,4 +1,4 @@
-"""Evaluation of the policy during training."""
+"""Evaluate the policy during training."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ __all__ = ["EvaluationCallback"]
 class EvaluationCallback(L.Callback):
     """Evaluates at the scheduled steps, prints one line, and stores the best outcome.
 
-    A run that starts with the online phase evaluates the policy that it starts with. A run that continues from a
-    checkpoint that was saved during an evaluation repeats that evaluation first.
+    If a run begins with the online phase, it evaluates the initial policy first. If a run continues from a checkpoint
+    that was saved during an evaluation, it repeats that evaluation first.
 
     Args:
-        schedule: of the run.
+        schedule: the run's schedule.
         evaluator: runs the episodes.
-        wall_time: of the run.
-        ending: a signal that ends the run does not wait for the end of the episodes.
+        wall_time: the run's wall time.
+        ending: signal handling. A signal that ends the run interrupts the episodes immediately.
 
     Attributes:
-        latest: the last evaluation, None before the first.
-        evaluated_at, improved_at: steps of the last evaluation, and of the last one that was the best so far.
-        best, after_offline: step, update, return and success of the best evaluation, and of that at the end of the
-            offline phase; empty before there is one.
-        running: whether episodes are being run now, or were when the run was interrupted.
+        latest: the last evaluation; None before the first.
+        evaluated_at, improved_at: step of the last evaluation, and step of the best one.
+        best, after_offline: step, update, return and success of the best evaluation, and of the one at the end of the
+            offline phase. Empty if there is none yet.
+        running: whether an evaluation is running, or was running when the run was interrupted.
     """
 
     def __init__(self, schedule: Schedule, evaluator: Evaluator, wall_time: WallTime, ending: Ending) -> None:
@@ -52,7 +52,7 @@ class EvaluationCallback(L.Callback):
         self.running = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; evaluate first where the run starts with the online phase, or was evaluating."""
+        """Start the clock. Evaluate if the run begins with the online phase or was interrupted in an evaluation."""
         self.wall_time.start()
         if self.best:
             self.headline = f"best {_headline(self.best)}"
@@ -63,7 +63,7 @@ class EvaluationCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Evaluate where it is due."""
+        """Evaluate if an evaluation is due."""
         assert isinstance(pl_module, Algorithm)
         if self.schedule.due_at(current_step(trainer)).evaluation:
             self._evaluate(trainer, pl_module)
@@ -101,14 +101,14 @@ class EvaluationCallback(L.Callback):
             self.best, self.improved_at = outcome, step
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Add the best outcome, that after the offline phase, and whether an evaluation has to be repeated."""
+        """Save the best outcome, the outcome after the offline phase, and whether an evaluation must be repeated."""
         outcomes: dict[str, Any] = {"best": dict(self.best), "after_offline": dict(self.after_offline)}
         if self.running:
             outcomes["evaluating"] = True
         checkpoint.setdefault(SECTION, {}).update(outcomes)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Continue from the outcomes in the checkpoint."""
+        """Restore the outcomes of a checkpoint."""
         section = checkpoint[SECTION]
         self.best, self.after_offline = dict(section["best"]), dict(section["after_offline"])
         self.evaluator.reports_success = "success" in self.best
@@ -116,12 +116,12 @@ class EvaluationCallback(L.Callback):
 
 
 def _headline(outcome: Mapping[str, float]) -> str:
-    """The figure by which evaluations are compared."""
+    """Success or return, by which evaluations are compared, as text."""
     return f"success {outcome['success']:.2f}" if "success" in outcome else f"return {outcome['return']:.1f}"
 
 
 def _is_better(outcome: Mapping[str, float], best: Mapping[str, float]) -> bool:
-    """Whether an evaluation beats the best so far: by success if the environment reports it, otherwise by return."""
+    """Whether an evaluation is better than the best so far, in success if it is reported and otherwise in return."""
     if not best:
         return True
     if "success" in outcome:

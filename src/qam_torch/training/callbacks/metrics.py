@@ -1,4 +1,4 @@
-"""Metrics of training, collection and evaluation: metrics.csv and Lightning's loggers."""
+"""Write metrics of training, collection and evaluation to metrics.csv and Lightning's loggers."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ __all__ = ["MetricsCallback"]
 class MetricsCallback(L.Callback):
     """Writes one row per member and log event, and the same values to the loggers.
 
-    Loggers get each metric as its mean over members, and with several members also each member's own value. Other
-    callbacks find the same values in `trainer.callback_metrics`.
+    Loggers get the mean of each metric over members, and with several members also each member's value. Other callbacks
+    find the same values in `trainer.callback_metrics`.
 
     Args:
-        schedule: of the run.
-        evaluation: whose latest outcome belongs to the row of its step.
+        schedule: the run's schedule.
+        evaluation: the run's evaluation callback. Its latest outcome is written to the row of the same step.
         divergence: masks the training metrics of members that have diverged.
         file: metrics.csv.
         loggers: Lightning loggers.
-        wall_time: of the run.
-        collection_statistics: means over the episodes that the online phase has collected since the last call, (P,)
-            by name.
+        wall_time: the run's wall time.
+        collection_statistics: returns name -> (P,), means over the episodes that were collected since the last call.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class MetricsCallback(L.Callback):
         self.collection_statistics = collection_statistics
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write a row where the run has started with an evaluation, or with repeating one."""
+        """Write a row if the run has begun with an evaluation."""
         assert isinstance(pl_module, Algorithm)
         step = current_step(trainer)
         if self.evaluation.evaluated_at == step:
@@ -67,7 +66,7 @@ class MetricsCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write a row where it is due, or after an evaluation."""
+        """Write a row if one is due, and after an evaluation."""
         assert isinstance(pl_module, Algorithm)
         step = current_step(trainer)
         due = self.schedule.due_at(step)
@@ -78,7 +77,7 @@ class MetricsCallback(L.Callback):
         schedule, phase = self.schedule, self.schedule.phase(step)
         metrics: dict[str, np.ndarray] = {}
         self.divergence.report(algorithm)
-        # Metrics of an update are written once; an online step before training starts makes none.
+        # Metrics of an update are written once. Online steps before start_training make no updates.
         if schedule.updates(step) > schedule.updates(max(0, step - schedule.num_envs)):
             metrics |= {name: self.divergence.masked(value) for name, value in algorithm.metrics.items()}
         if phase == "online":
@@ -95,36 +94,36 @@ class MetricsCallback(L.Callback):
         try:
             for logger in self.loggers:
                 logger.log_metrics(logged, step=step)
-        except OSError as error:  # TensorBoard's writer reports it a step later
+        except OSError as error:  # TensorBoard's writer reports an error one step later
             self.loggers = ()
             raise QamError(f"could not write the logger's events ({error}): free some disk space") from error
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the metrics of the last update where their row waits for the end of an evaluation."""
+        """Save the metrics of the last update if an evaluation is running, because their row is not written yet."""
         assert isinstance(pl_module, Algorithm)
         if self.evaluation.running:
-            kept = {name: value.detach().clone() for name, value in pl_module.metrics.items()}
-            checkpoint.setdefault(SECTION, {})["metrics"] = kept
+            unwritten = {name: value.detach().clone() for name, value in pl_module.metrics.items()}
+            checkpoint.setdefault(SECTION, {})["metrics"] = unwritten
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Restore the metrics that were kept."""
+        """Restore the metrics of a row that is not written yet."""
         assert isinstance(pl_module, Algorithm)
         pl_module.metrics = dict(checkpoint[SECTION].get("metrics", {}))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Finish the loggers' files."""
+        """Finish the files of the loggers."""
         for logger in self.loggers:
             logger.finalize("success")
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Finish the loggers' files as far as possible."""
         for logger in self.loggers:
-            with contextlib.suppress(Exception):  # the exception that ended training is reported, not a logger's
+            with contextlib.suppress(Exception):  # report the exception that ended training, not one of a logger
                 logger.finalize("failed")
 
 
 def _evaluation_metrics(evaluation: Evaluation) -> dict[str, np.ndarray]:
-    """Columns of an evaluation, (P,) each: those of every run, then the custom metrics."""
+    """Columns (P,) of an evaluation: the standard ones, then the custom metrics."""
     custom = evaluation.custom()
     values = {name: value for name, value in evaluation.by_member().items() if name not in custom}
     values["seconds"] = np.full(len(evaluation.returns), evaluation.seconds)
@@ -132,7 +131,7 @@ def _evaluation_metrics(evaluation: Evaluation) -> dict[str, np.ndarray]:
 
 
 def _for_loggers(metrics: Mapping[str, np.ndarray], algorithm: Algorithm) -> dict[str, float]:
-    """The mean of each metric over the members that have it, and of a population each member's value."""
+    """The mean of each metric over members without NaN and, with several members, each member's value."""
     flat = {name: float(np.nanmean(value)) for name, value in metrics.items() if not np.isnan(value).all()}
     if algorithm.members > 1:
         plain = not algorithm.member_values

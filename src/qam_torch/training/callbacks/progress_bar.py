@@ -16,11 +16,11 @@ __all__ = ["ProgressBarCallback"]
 
 
 class ProgressBarCallback(L.Callback):
-    """A bar on standard error, where that is a terminal, with the latest evaluation beside it.
+    """Shows progress and the latest evaluation on standard error, if that is a terminal.
 
     Args:
-        schedule: of the run.
-        evaluation: of the run.
+        schedule: the run's schedule.
+        evaluation: the run's evaluation callback.
     """
 
     def __init__(self, schedule: Schedule, evaluation: EvaluationCallback) -> None:
@@ -28,7 +28,7 @@ class ProgressBarCallback(L.Callback):
         self.bar: tqdm | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the bar where the run starts or resumes."""
+        """Open the bar at the step at which the run starts or resumes."""
         self.bar = tqdm(
             total=self.schedule.steps,
             initial=current_step(trainer),
@@ -54,7 +54,7 @@ class ProgressBarCallback(L.Callback):
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Leave the terminal in order."""
+        """Close the bar, so that the terminal is in order."""
         self._close()
 
     def _close(self) -> None:

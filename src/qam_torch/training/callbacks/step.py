@@ -1,4 +1,4 @@
-"""The step of a run, as callbacks read it."""
+"""The current step of a run, for callbacks."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["current_step"]
 
 
 def current_step(trainer: L.Trainer) -> int:
-    """Steps made so far. Only the data module counts them; Lightning's own counter is the number of updates."""
+    """Steps made so far, as counted by the data module. Lightning's `global_step` counts updates instead."""
     return trainer.datamodule.step  # type: ignore[attr-defined]

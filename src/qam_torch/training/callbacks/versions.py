@@ -18,7 +18,7 @@ class VersionsCallback(L.Callback):
     """Adds to versions.json how updates are made: after the first trainer step, and where that changes.
 
     Args:
-        path: of versions.json.
+        path: the file versions.json.
     """
 
     def __init__(self, path: Path) -> None:
