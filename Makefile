@@ -3,7 +3,7 @@
 #
 #   PYTHON=python3.12     the Python that .venv is made with (3.11 to 3.13)
 #   VENV=.venv            where it is made
-#   TORCH_INDEX=URL       package index to take torch from, e.g. one with CPU-only builds
+#   TORCH_INDEX=URL       package index to take torch from, e.g. one with CPU-only builds; the rest is from the usual one
 #   PYTEST_ARGS='-x -n 0' more arguments for pytest; -n 0 runs all in one process
 
 IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -64,7 +64,7 @@ $(BIN)/python:
 # The interpreter is order-only: it is a link, and its date does not show what is installed.
 $(VENV)/.installed-core: pyproject.toml constraints.txt | $(BIN)/python
 	@echo 'installing qam_torch (the first time: a few minutes)'
-	@$(if $(TORCH_INDEX),$(PIP) --index-url $(TORCH_INDEX) torch,:)
+	@$(if $(TORCH_INDEX),$(PIP) --no-deps --index-url $(TORCH_INDEX) torch,:)
 	@$(PIP) --editable '.[report]'
 	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 13))'; then \
 		$(PIP) --no-deps --no-warn-conflicts ogbench dm-control; fi # why: see pyproject.toml

@@ -13,9 +13,12 @@ Collect runs, finished or not, into a report: every evaluation in one table; suc
 stratified bootstrap intervals, interquartile means, performance profiles and probability of improvement; learning
 curves; all beside the published figures. Broken and missing runs are listed. Files in DIR:
 
-  report.html  one page with plots, needs nothing else        report.md, figures/  the same as Markdown
-  report.tex   its tables                                     figures.csv          its figures, for programs
-  evaluations.csv, and .parquet where pyarrow is installed: every evaluation of every seed
+  report.html             one page with plots, needs nothing else
+  report.md, figures/     the same as Markdown
+  report.tex              its tables
+  figures.csv             its figures, for programs
+  evaluations.csv         every evaluation of every seed
+  evaluations.parquet     the same, where pyarrow is installed
 """
 
 

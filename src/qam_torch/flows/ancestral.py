@@ -73,7 +73,7 @@ def sample_ancestral(
         x_0: (..., D), standard normal.
         noise: (>= T - 1, ..., D), standard normal; row i enters step i.
         flow_steps: T; >= 1.
-        spread: > 0, see `ancestral_step`.
+        spread: positive; see `ancestral_step`.
 
     Returns:
         MemorylessPath.
@@ -129,7 +129,7 @@ def ancestral_matching_loss(correction: Tensor, adjoints: Tensor, spread: float 
     Args:
         correction: (T, ..., B, D), u_i = f_theta - f_beta at the nodes, with gradient.
         adjoints: (T, ..., B, D), from `ancestral_adjoints`, constants.
-        spread: > 0, see `ancestral_step`.
+        spread: positive; see `ancestral_step`.
 
     Returns:
         (...) loss.
