@@ -55,6 +55,8 @@ def test_steps_before_a_capture_raise_no_warning(monkeypatch: pytest.MonkeyPatch
     """As on a GPU, outside of a capture."""
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "current_stream", lambda: SimpleNamespace(is_capturing=lambda: False))
+    for name, value in (("is_available", True), ("is_current_stream_capturing", False)):  # asked by torch 2.8
+        monkeypatch.setattr(torch.cuda, name, lambda value=value: value)
     parameter = nn.Parameter(torch.ones(1, 2))
     parameter.grad = torch.ones(1, 2)
     optimizer = torch.optim.Adam([parameter], fused=True, capturable=True)
