@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +15,7 @@ from qam_torch.types import PRECISIONS, QamError, is_integer, require
 __all__ = ["UpdateSettings", "wants_compilation"]
 
 WORTH_COMPILING = 5000
-"""Number of updates from which compiling, which takes half a minute, saves time."""
-
-WIDEST_COMPILED = 256
-"""Width of the hidden layers up to which compiling helps; the time of wider updates is that of matrix products."""
+"""Number of updates from which compiling, which takes about a minute, saves time."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,11 @@ class UpdateSettings:
         found: torch.dtype = getattr(torch, PRECISIONS[self.precision])
         return found
 
-    def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
+    def apply(self, algorithm: Algorithm, device: torch.device, updates: int) -> None:
         """Choose how the update runs, the precision of its matrix products, and what happens to divergence.
 
         Args:
             algorithm: to configure.
-            widths: of its hidden layers.
             device: that the algorithm is trained on.
             updates: that the run makes.
 
@@ -66,9 +61,7 @@ class UpdateSettings:
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
-        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile(
-            device
-        )
+        algorithm.compile_update = wants_compilation(self.compile, device, updates) and self._can_compile(device)
         if self.capture is True and device.type != "cuda":
             raise QamError("capture=true needs a GPU with CUDA, but this run is on the CPU: give capture=auto")
         algorithm.capture = self.capture
@@ -98,14 +91,13 @@ def compilation_problem(device: str) -> str | None:
     return None
 
 
-def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:
-    """Whether to compile the update: with "auto" on a CPU with a C++ compiler, for long runs of small networks.
+def wants_compilation(choice: bool | str, device: torch.device, updates: int) -> bool:
+    """Whether to compile the update: with "auto" on a CPU with a C++ compiler, for long runs.
 
     On a GPU the compiled update is captured like any other; whether that pays has not been measured yet.
 
     Args:
         choice: the key `compile`: True, False or "auto".
-        widths: of the hidden layers.
         device: that the algorithm is trained on.
         updates: that the run makes.
 
@@ -117,5 +109,4 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if choice is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    pays = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
-    return choice is True or (choice == "auto" and compiler is not None and pays)
+    return choice is True or (choice == "auto" and compiler is not None and updates >= WORTH_COMPILING)
