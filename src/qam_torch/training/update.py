@@ -15,7 +15,7 @@ from qam_torch.types import PRECISIONS, QamError, is_integer, require
 __all__ = ["UpdateSettings", "wants_compilation"]
 
 WORTH_COMPILING = 5000
-"""Number of updates from which compiling, which takes about a minute, saves time."""
+"""Number of updates from which compiling, which takes half a minute or more, saves time."""
 
 
 @dataclass(frozen=True)

@@ -134,8 +134,8 @@ class RecordedGradients:
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
 
-        That needs a C++ compiler and half a minute the first time; results then agree up to rounding, not bit for
-        bit. Dynamo compiles the recorded module in its first call. The module is not registered, so no parameter
+        That needs a C++ compiler and half a minute or more the first time; results then agree up to rounding, not bit
+        for bit. Dynamo compiles the recorded module in its first call. The module is not registered, so no parameter
         is renamed.
         """
         self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
