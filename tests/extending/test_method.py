@@ -24,12 +24,12 @@ from qam_torch.cli.evaluate import main as evaluate_main
 from qam_torch.config.composition import compose
 from qam_torch.config.groups import with_config_directory
 from qam_torch.config.overrides import jobs
+from qam_torch.inference.threads import one_is_enough
 from qam_torch.rundir.checkpoints import SECTION
 from qam_torch.system.import_path import include_working_directory
 from qam_torch.training import summary
 from qam_torch.training.description import describe
 from qam_torch.training.settings import read_settings
-from qam_torch.training.update import wants_compilation
 from qam_torch.types import Batch, QamError
 from tests.helpers.docs_pages import blocks, files, write_files
 from tests.helpers.runs import TINY, Command, one_sentence, unrecorded
@@ -245,9 +245,7 @@ def test_a_checkpoint_names_the_class_and_says_when_it_is_gone(
 
 
 @pytest.mark.usefixtures("awac")
-def test_a_method_without_layer_widths_counts_as_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "g++")
+def test_a_method_without_layer_widths_takes_all_threads() -> None:
     method = read_settings(compose(["algo=awac", "experiment=default"], config_dir="conf")).method
     narrow = {name: value for name, value in method.options.items() if not name.endswith("hidden_dims")}
-    for one, compiled in ((method, False), (method._replace(options=narrow), True)):
-        assert wants_compilation("auto", one.hidden_widths, torch.device("cpu"), 5000) == compiled
+    assert not one_is_enough(method._replace(options=narrow).hidden_widths, rows=1)

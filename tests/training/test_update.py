@@ -36,16 +36,17 @@ def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Exception | 
     compilation_problem.cache_clear()
 
 
-def compiles(choice: bool | str) -> bool:
+def compiles(choice: bool | str, updates: int = WORTH_COMPILING) -> bool:
     algorithm: Any = SimpleNamespace()
     settings = UpdateSettings(64, "float32", choice, "auto", None, "stop")
-    settings.apply(algorithm, [128], torch.device("cpu"), WORTH_COMPILING)
+    settings.apply(algorithm, torch.device("cpu"), updates)
     return bool(algorithm.compile_update)
 
 
 def test_compiled_where_that_works(compiler: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     compiler(None)
     assert compiles("auto") and compiles(True)
+    assert not compiles("auto", WORTH_COMPILING - 1) and compiles(True, updates=0) and not compiles(False)
     assert capsys.readouterr().out == ""
 
 
@@ -76,7 +77,7 @@ def apply(device: torch.device, **keys: Any) -> Any:
     algorithm: Any = SimpleNamespace()
     taken = {"compile": "auto", "capture": "auto", **keys}
     UpdateSettings(64, "float32", num_threads=None, on_divergence="stop", **taken).apply(
-        algorithm, [128], device, WORTH_COMPILING
+        algorithm, device, WORTH_COMPILING
     )
     return algorithm
 

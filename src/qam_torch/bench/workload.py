@@ -134,7 +134,7 @@ def _build(settings: RunSettings, size: Size, device: torch.device) -> Algorithm
     options = settings.method.options
     method = settings.method._replace(options={**options, **{k: v for k, v in sizes.items() if k in options}})
     algorithm = method.build(size.observation_dim, size.action_dim, settings.update.dtype)[0].to(device)
-    settings.update.apply(algorithm, method.hidden_widths, device, updates=0)
+    settings.update.apply(algorithm, device, updates=0)
     return algorithm
 
 

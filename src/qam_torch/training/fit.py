@@ -145,7 +145,7 @@ def _fit(settings: RunSettings, paths: RunPaths, additions: Additions, held: con
     data = load_data(settings.request, device, update.dtype)
     return_garbage()  # frees the environment used to read the data, and file arrays
     algorithm, arguments = method.build(data.observation_dim, data.action_dim, update.dtype)
-    update.apply(algorithm, method.hidden_widths, device, schedule.updates(schedule.steps))
+    update.apply(algorithm, device, schedule.updates(schedule.steps))
 
     # Batches and evaluations
     make = suite_of(data.environment).make(data.environment)

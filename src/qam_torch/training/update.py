@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +15,7 @@ from qam_torch.types import PRECISIONS, QamError, is_integer, require
 __all__ = ["UpdateSettings", "wants_compilation"]
 
 WORTH_COMPILING = 5000
-"""Smallest number of updates for which compiling saves time. Compiling takes half a minute."""
-
-WIDEST_COMPILED = 256
-"""Largest width of hidden layers for which compiling helps. In wider ones, matrix products take most of the time."""
+"""Smallest number of updates for which compiling saves time. Compiling takes half a minute or more."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +48,11 @@ class UpdateSettings:
         dtype: torch.dtype = getattr(torch, PRECISIONS[self.precision])
         return dtype
 
-    def apply(self, algorithm: Algorithm, widths: Sequence[int], device: torch.device, updates: int) -> None:
+    def apply(self, algorithm: Algorithm, device: torch.device, updates: int) -> None:
         """Configure an algorithm: compilation, capture, mixed precision, and handling of divergence.
 
         Args:
             algorithm: the algorithm to configure.
-            widths: widths of the algorithm's hidden layers.
             device: device of the training.
             updates: number of updates of the run.
 
@@ -66,9 +61,7 @@ class UpdateSettings:
         """
         if self.on_divergence == "freeze":
             algorithm.freeze_diverged()
-        algorithm.compile_update = wants_compilation(self.compile, widths, device, updates) and self._can_compile(
-            device
-        )
+        algorithm.compile_update = wants_compilation(self.compile, device, updates) and self._can_compile(device)
         if self.capture is True and device.type != "cuda":
             raise QamError("capture=true needs a GPU with CUDA, but this run is on the CPU: give capture=auto")
         algorithm.capture = self.capture
@@ -98,14 +91,13 @@ def compilation_problem(device: str) -> str | None:
     return None
 
 
-def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.device, updates: int) -> bool:
-    """Whether to compile the update. "auto" compiles on a CPU with a C++ compiler, in long runs with small networks.
+def wants_compilation(choice: bool | str, device: torch.device, updates: int) -> bool:
+    """Whether to compile the update. "auto" compiles on a CPU with a C++ compiler, in long runs.
 
     On a GPU a compiled update is captured like any other. Whether that saves time has not been measured yet.
 
     Args:
         choice: the key `compile`: True, False or "auto".
-        widths: widths of the hidden layers.
         device: device of the training.
         updates: number of updates of the run.
 
@@ -117,5 +109,5 @@ def wants_compilation(choice: bool | str, widths: Sequence[int], device: torch.d
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if choice is True and compiler is None:
         raise QamError("compile=true needs a C++ compiler and found none: install g++, or give compile=false")
-    saves_time = updates >= WORTH_COMPILING and max(widths, default=0) <= WIDEST_COMPILED
+    saves_time = updates >= WORTH_COMPILING
     return choice is True or (choice == "auto" and compiler is not None and saves_time)

@@ -137,9 +137,9 @@ class RecordedGradients:
     def compile(self) -> None:
         """Let torch.compile fuse the recorded operations.
 
-        This needs a C++ compiler and takes half a minute the first time. Results are equal up to rounding, not bitwise.
-        Dynamo compiles the recorded module at its first call. The module is not registered as a submodule, so no
-        parameter is renamed.
+        This needs a C++ compiler and takes half a minute or more the first time. Results are equal up to rounding, not
+        bitwise. Dynamo compiles the recorded module at its first call. The module is not registered as a submodule, so
+        no parameter is renamed.
         """
         self.run = torch.compile(self.module, fullgraph=True, dynamic=False)
 
