@@ -1,8 +1,8 @@
 """Kernels and memory traffic of a function that torch.compile compiles for a GPU, without a GPU and without Triton.
 
-Inductor lowers and fuses the operations as for an H100, then its schedule is counted, and no code is generated. Products
-stay calls of cuBLAS and are counted as in kernel_counts.py. The bytes of the other kernels are Inductor's own count: each
-buffer once. On a GPU, Inductor may also pad products, which it decides by measuring; that is not counted.
+Inductor lowers and fuses the operations as for an H100, then its schedule is counted, and no code is generated.
+Products stay calls of cuBLAS and are counted as in kernel_counts.py. The bytes of the other kernels are Inductor's own
+count: each buffer once. On a GPU, Inductor may also pad products, which it decides by measuring; that is not counted.
 
 All private parts of torch that this needs are here. They are those of torch 2.13.
 """

@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("algo", nargs="+", choices=method_names(), metavar="ALGO", help=", ".join(method_names()))
     parser.add_argument("--size", choices=list(PRESETS), default="paper", help="of networks and batches")
     parser.add_argument("--population", type=int, nargs="+", default=[1, 12], metavar="P", help="members")
-    parser.add_argument("--compiled", action="store_true", help="count losses and gradients as compile=true compiles them")
+    parser.add_argument("--compiled", action="store_true", help="count what compile=true compiles")
     parser.add_argument("--json", action="store_true", help="print one JSON object: ALGO -> P -> part -> figures")
     given = parser.parse_args()
     found = {
