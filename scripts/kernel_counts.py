@@ -1,11 +1,14 @@
 """Kernels and memory traffic of an update on a GPU, by part, counted without a GPU.
 
-python scripts/kernel_counts.py ALGO... [--size paper] [--population 1 12] [--json]
+python scripts/kernel_counts.py ALGO... [--size paper] [--population 1 12] [--compiled] [--json]
 
 The update is recorded as on a GPU, on a device that computes nothing (fake_gpu.py, needs g++), and its operations are
 translated into kernels by a model: most operations are one; a view is none; a product with a bias that is not a vector
 copies the bias first. `products` are those kernels that are matrix products. `GB` is what kernels read and write, each
 operand once: caches are not modeled. Inputs are copied and noise is drawn outside the CUDA graph, and not counted.
+
+With `--compiled` the losses and gradients are counted as compile=true compiles them: from the schedule that torch's
+Inductor makes for an H100 (inductor_schedule.py). The kernels of several parts are fused, so these parts are one row.
 """
 
 from __future__ import annotations
@@ -22,21 +25,22 @@ if __name__ == "__main__":
     fake_gpu.install()
 
 import torch
+from inductor_schedule import PRODUCTS, Counts, count_compiled
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from qam_torch.bench.parts import DRAWING, UpdateInParts
+from qam_torch.bench.parts import DRAWING, MOVING, UpdateInParts
 from qam_torch.bench.workload import PRESETS, Workload, method_names
 from qam_torch.types import Batch
 
 NO_KERNEL = {"_unsafe_view", "alias", "detach", "empty", "empty_like", "empty_strided", "lift_fresh", "new_empty"}
-PRODUCTS = {"addmm", "addmm_", "_addmm_activation", "baddbmm", "baddbmm_", "bmm", "mm"}
 BIASED = {"addmm", "_addmm_activation", "baddbmm"}
 TENSORS_PER_LAUNCH = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}
 """Of a multi-tensor kernel, by the number of tensors that belong together (torch: MultiTensorApply.cuh)."""
 BLOCKS_PER_LAUNCH, BLOCK = 320, 65536
+COMPILED = "losses and gradients, compiled"
 
 
 class Kernels(TorchDispatchMode):
@@ -61,10 +65,10 @@ class Kernels(TorchDispatchMode):
             self.bytes += _bytes(sources) + _bytes(sources[:1] if func._schema.is_mutable else results)
             return
         self.products += 1
-        self.bytes += _bytes(sources[-2:]) + _bytes(results)
-        if name in BIASED and sources[0].ndim != 1:
+        self.bytes += _bytes(sources) + _bytes(results)
+        if name in BIASED and sources[0].ndim != 1:  # a copy of the bias is written, and read by the product
             self.kernels += 1
-            self.bytes += _bytes(results)
+            self.bytes += 2 * _bytes(results)
 
     def _count_multi_tensor(self, name: str, lists: list[Any]) -> None:
         """A launch takes a limited number of tensors and of blocks; tensors that are not alike take one each."""
@@ -95,13 +99,14 @@ def _bytes(tensors: Iterable[Tensor]) -> int:
     )
 
 
-def kernel_counts(algo: str, size: str, population: int) -> dict[str, dict[str, float]]:
+def kernel_counts(algo: str, size: str, population: int, compiled: bool = False) -> dict[str, dict[str, float]]:
     """Count the kernels of one captured update.
 
     Args:
         algo: one of `method_names()`.
         size: one of `PRESETS`.
         population: P.
+        compiled: whether losses and gradients are compiled.
 
     Returns:
         Part, the last "total" -> `kernels`, `products` and `GB`.
@@ -118,9 +123,21 @@ def kernel_counts(algo: str, size: str, population: int) -> dict[str, dict[str, 
             }
             update.spent(1, readings["kernels"])  # creates Adam's state
             found = {name: update.spent(1, read) for name, read in readings.items()}
+        fused = _compiled(update) if compiled else None
     parts = [part for part in found["kernels"] if part != DRAWING]
     rows = {part: {name: found[name][part] for name in found} for part in parts}
+    if fused is not None:
+        first = {"kernels": float(fused.kernels), "products": float(fused.products), "GB": fused.bytes / 1e9}
+        rows = {COMPILED: first, MOVING: rows[MOVING]}
     return {**rows, "total": {name: sum(row[name] for row in rows.values()) for name in found}}
+
+
+def _compiled(update: UpdateInParts) -> Counts:
+    """Losses and gradients of an update, compiled; it cannot be run afterwards."""
+    batch, noise = update.workload.example()
+    update.gradients.rewrite(for_gpu=True)  # without the calls between parts
+    update.gradients.compile()
+    return count_compiled(lambda: update.gradients(batch, noise))
 
 
 def _move(workload: Workload, device: torch.device) -> None:
@@ -138,9 +155,13 @@ def main() -> None:
     parser.add_argument("algo", nargs="+", choices=method_names(), metavar="ALGO", help=", ".join(method_names()))
     parser.add_argument("--size", choices=list(PRESETS), default="paper", help="of networks and batches")
     parser.add_argument("--population", type=int, nargs="+", default=[1, 12], metavar="P", help="members")
+    parser.add_argument("--compiled", action="store_true", help="count what compile=true compiles")
     parser.add_argument("--json", action="store_true", help="print one JSON object: ALGO -> P -> part -> figures")
     given = parser.parse_args()
-    found = {algo: {str(p): kernel_counts(algo, given.size, p) for p in given.population} for algo in given.algo}
+    found = {
+        algo: {str(p): kernel_counts(algo, given.size, p, given.compiled) for p in given.population}
+        for algo in given.algo
+    }
     if given.json:
         print(json.dumps(found))
         return

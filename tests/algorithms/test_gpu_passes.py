@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from qam_torch.algorithms.core.member_adam import member_norms, scale_members
 from qam_torch.algorithms.core.recording import record
 from qam_torch.networks import mlp
 from qam_torch.objectives import matching_targets
+from qam_torch.types import Batch
 from tests.helpers.algorithms import EVERY_METHOD, kind_of, make, make_batch, make_noise
 
 
@@ -60,6 +62,7 @@ def train(algorithm: Algorithm, members: int) -> dict[str, Tensor]:
     noise = make_noise(algorithm, 3)
     for u in range(3):
         algorithm.update(make_batch(members, seed=u), {name: draw[u] for name, draw in noise.items()})
+    assert bool(algorithm.recordings) == algorithm.recorded  # else recording has failed
     return algorithm.state_dict()
 
 
@@ -224,7 +227,37 @@ def test_a_rewrite_that_fails_or_computes_something_else_is_left_out(
     recorded = recording.RecordedGradients(algorithm, batch, noise, diagnose=False)
     expected = UpdateResult(*recorded(batch, noise))
     monkeypatch.setattr(recording, "GPU_PASSES", (rewrite,))
-    fast_update._rewrite_for_gpu(recorded, batch, noise, expected)
+    fast_update._rewrite_for_gpu(recorded, batch, noise, fast_update.ROUNDING)
     assert all(torch.equal(a, b) for a, b in zip(recorded(batch, noise)[1], expected.gradients, strict=True))
     (message,) = caplog.messages
     assert message.startswith("recorded operations are not rewritten for the GPU") and why in message
+
+
+class Recorded:
+    """A recording of one product in float32, which a rewrite multiplies by a factor."""
+
+    def __init__(self, factor: float) -> None:
+        self.written, self.factor = 1.0, factor
+        self.precisions: list[str] = []
+
+    def rewrite(self, for_gpu: bool) -> None:
+        self.written = self.factor if for_gpu else 1.0
+
+    def __call__(self, batch: object, noise: object) -> tuple[dict[str, Tensor], list[Tensor | None]]:
+        self.precisions.append(torch.get_float32_matmul_precision())
+        return {}, [torch.arange(4.0) * self.written]
+
+
+@pytest.mark.parametrize(("factor", "kept"), [(1.05, False), (1 / 1.05, False), (1.001, True)])
+def test_a_rewrite_is_compared_without_tensorfloat(factor: float, kept: bool, caplog: pytest.LogCaptureFixture) -> None:
+    recorded: Any = Recorded(factor)
+    batch = Batch(*(field.float() for field in make_batch(1)))
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        fast_update._rewrite_for_gpu(recorded, batch, {}, fast_update.ROUNDING)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert recorded.precisions == ["highest", "highest"]
+    assert recorded.written == (factor if kept else 1.0) and (not caplog.messages) == kept
