@@ -36,7 +36,7 @@ GUIDED = {"CGQL", "CGQLMSE", "CGQLLinex"}
 
 def checkpoint_of(path: Path, kind: type[Algorithm], dtype: torch.dtype = torch.float64, **options: Any) -> Path:
     """A checkpoint of untrained networks for Pendulum, of seeds 5 and 6 unless others are given."""
-    steps = {name: 4 for name in ("flow_steps", "diffusion_steps") if name in annotations_of(kind)}
+    steps = {name: 2 for name in ("flow_steps", "diffusion_steps") if name in annotations_of(kind)}
     arguments = {
         "observation_dim": OBS, "action_dim": A, "seeds": [5, 6], "horizon_length": H, "num_qs": 3,
         "actor_hidden_dims": [8, 8], "value_hidden_dims": [8, 8], "best_of_n": N, **steps, **options,

@@ -55,8 +55,8 @@ def test_mixture_is_tilted_at_ten_steps(mixture: tuple[Problem, Yardstick]) -> N
 def test_longer_flows_come_closer(gaussian: tuple[Problem, Velocity]) -> None:
     problem, longest = gaussian
     yardstick = Yardstick(problem)
-    shares = [yardstick.share(matched(problem, t), t) for t in (5, 10, 20)] + [yardstick.share(longest, 40)]
-    assert all(fine < 0.7 * coarse for coarse, fine in zip(shares, shares[1:], strict=False)), shares
+    shares = [yardstick.share(matched(problem, t), t) for t in (5, 10)] + [yardstick.share(longest, 40)]
+    assert all(fine < 0.6 * coarse for coarse, fine in zip(shares, shares[1:], strict=False)), shares
     assert shares[-1] < 0.08
 
 

@@ -35,7 +35,7 @@ IMPORTED = {
 }
 """Commands whose heavy modules are frozen."""
 
-SHORT = ("offline_steps=100", "eval_every=100", "checkpoint_every=100", "log_every=50")
+SHORT = ("offline_steps=100", "eval_every=100", "checkpoint_every=100", "log_every=50", "compare_behavior=false")
 QUICKSTARTS = {
     "quickstart": (),
     "short quickstart": ("experiment=quickstart", *SHORT),

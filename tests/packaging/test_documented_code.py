@@ -61,7 +61,7 @@ def first_member(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("first_member")
 def test_quickstart(scope: dict[str, Any]) -> None:
     exec(code("quickstart.md"), scope)
-    assert scope["over"] and scope["reward"] in (-1.0, 0.0)
+    assert scope["done"] and scope["reward"] in (-1.0, 0.0)
 
 
 @pytest.mark.usefixtures("first_member")
@@ -74,7 +74,7 @@ def test_readme(scope: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: 
 
     monkeypatch.setattr(qam_torch, "fit", fit, raising=False)
     exec(code("../README.md"), scope)
-    assert [config.seed for config in configs] == [3] and scope["over"]
+    assert [config.seed for config in configs] == [3] and scope["done"]
     assert capsys.readouterr().out.startswith("success: ")
 
 

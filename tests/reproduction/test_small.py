@@ -144,11 +144,11 @@ def test_the_tuning_from_made_up_runs(tmp_path: Path) -> None:
     make(runs[0], [[1.0, 1.0, 1.0], [0.2, 0.4, 0.6], [0.4, 0.8, 0.4]])
     tried = tried_values(runs)
     assert [(one.key, one.value, one.success) for one in tried] == [
-        ("fql_alpha", 3.0, pytest.approx(0.3)), ("fql_alpha", 10.0, pytest.approx(0.6)), ("fql_alpha", 30.0, 0.5)
+        ("fql_alpha", 3.0, pytest.approx(0.3)), ("fql_alpha", 30.0, pytest.approx(0.6)), ("fql_alpha", 300.0, 0.5)
     ]  # fmt: skip
     assert {(one.method, one.environment, one.updates, one.seconds) for one in tried} == {("fql", CUBE, 30_000, 900.0)}
     (line,) = choice_lines(tried)
-    assert line.split()[:4] == [CUBE, "fql", "fql_alpha:", "10.0"] and "3: 0.30, 10: 0.60, 30: 0.50" in line
+    assert line.split()[:4] == [CUBE, "fql", "fql_alpha:", "30.0"] and "3: 0.30, 30: 0.60, 300: 0.50" in line
     write_tuning(tried, tmp_path / "tuning.csv")
     assert (tmp_path / "tuning.csv").read_text().splitlines()[:2] == [
         "method,environment,key,value,success,updates,seconds", f"fql,{CUBE},fql_alpha,3.0,0.3,30000,900.0"
@@ -253,12 +253,12 @@ def test_the_whole_command_interrupted_and_again(
     GlobalHydra.instance().clear()
     out, err = capfd.readouterr()
     assert "qam-reproduce: interrupted; the same command continues" in err
-    assert "2 x 1 = 2, each a population: seeds 1, 2, 3" in out and "0 of 1 files are in data" in out
+    assert "2 x 1 = 2, each a population: seeds 1, 2, 3" in out and f"0 of 1 files are in {tmp_path / 'data'}" in out
     command = next(shlex.split(line) for line in out.splitlines() if line.startswith("qam-train"))
     assert command[:3] == ["qam-train", "-m", "experiment=small"] and not Path("small/table.md").exists()
     assert main(words) == 0
     out = capfd.readouterr().out
-    assert "1 of 1 files are in data" in out and "finished     1 of 2 runs" in out
+    assert f"1 of 1 files are in {tmp_path / 'data'}" in out and "finished     1 of 2 runs" in out
     assert "2 runs: 1 skipped, 1 finished" in out
     assert {path.name for path in Path("small").iterdir()} == {"table.md", "curves.csv", f"{MAZE}.png"}
     assert Path("small/curves.csv").read_text().count("\n") == 1 + 2 * 3 * 2
