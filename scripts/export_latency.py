@@ -2,8 +2,9 @@
 
     python scripts/export_latency.py RUN [--member M] [--rounds 200]
 
-The kinds alternate, so that other load on the machine affects all of them. The measured time includes the noise: the
-programs receive it from numpy, and `load_policy` draws it. Use OMP_NUM_THREADS=1 for one thread each.
+`recorded` is the recorded action selection with which online runs collect; it selects for a fixed number of
+observations. The kinds alternate, so that other load on the machine affects all of them. The measured time includes the
+noise: the programs receive it from numpy, the others draw it. Use OMP_NUM_THREADS=1 for one thread each.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import onnxruntime
 import torch
 
 import qam_torch
+from qam_torch.algorithms import Algorithm
+from qam_torch.algorithms.core.acting import CollectingActor
 from qam_torch.export.metadata import KEY
 
 BATCHES = (1, 64)
@@ -65,6 +68,12 @@ def pt2_policy(path: Path) -> Act:
     return act
 
 
+def recorded_policy(algorithm: Algorithm, rows: int) -> Act:
+    """The recorded action selection of online runs."""
+    actor, active = CollectingActor(algorithm, rows), np.ones(1, bool)
+    return lambda states: actor(states[None], active)
+
+
 def median_milliseconds(policies: dict[str, Act], states: np.ndarray, rounds: int) -> dict[str, float]:
     """Median of each policy's calls, in alternation, after a few to warm up."""
     times: dict[str, list[float]] = {name: [] for name in policies}
@@ -89,17 +98,18 @@ def main() -> None:
             format: qam_torch.export_policy(options.run, format, Path(folder) / f"policy.{format}", options.member)
             for format in ("pt2", "onnx")
         }
-        policies: dict[str, Act] = {
-            "load_policy": qam_torch.load_policy(options.run, options.member),
+        policy = qam_torch.load_policy(options.run, options.member)
+        programs: dict[str, Act] = {
             "pt2": pt2_policy(files["pt2"]),
             "onnx": onnx_policy(files["onnx"], torch.get_num_threads()),
         }
-        size = qam_torch.load_policy(options.run, options.member).observation_dim
         print(f"ms per call, median of {options.rounds}, {torch.get_num_threads()} thread(s)\n")
-        print(f"| observations | {' | '.join(policies)} |\n| --- |{' --- |' * len(policies)}")
+        kinds = ("load_policy", "recorded", *programs)
+        print(f"| observations | {' | '.join(kinds)} |\n| --- |{' --- |' * len(kinds)}")
         for rows in BATCHES:
-            states = np.random.default_rng(0).normal(size=(rows, size))
-            found = median_milliseconds(policies, states, options.rounds)
+            states = np.random.default_rng(0).normal(size=(rows, policy.observation_dim))
+            acts: list[Act] = [policy, recorded_policy(policy.algorithm, rows), *programs.values()]
+            found = median_milliseconds(dict(zip(kinds, acts, strict=True)), states, options.rounds)
             print(f"| {rows} | {' | '.join(f'{value:.3f}' for value in found.values())} |")
 
 

@@ -25,7 +25,7 @@ print(*sorted(loaded & {"qam_torch", "torch", "onnx", "lightning"}))
 
 @pytest.mark.slow
 def test_the_page_acts_without_qam_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    (_, export), (_, act) = blocks("export.md")
+    (_, export), (_, act) = blocks("export.md")[:2]
     monkeypatch.chdir(tmp_path)
     for run in ("pendulum", "population"):
         (tmp_path / "runs" / run / "checkpoints").mkdir(parents=True)
@@ -54,7 +54,7 @@ def test_the_latency_of_a_policy_is_printed(tmp_path: Path, command: Command) ->
     done = command("scripts/export_latency.py", str(path), "--rounds", "2", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     heading, _, *rows = done.stdout.splitlines()[2:]
-    assert heading == "| observations | load_policy | pt2 | onnx |"
+    assert heading == "| observations | load_policy | recorded | pt2 | onnx |"
     assert [row.split("|")[1].strip() for row in rows] == ["1", "64"]
     assert all(float(cell) > 0 for row in rows for cell in row.split("|")[2:-1])
 
