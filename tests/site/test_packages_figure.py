@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from diagrams import digest
+from inv_temp_figure import digest_of_file
 from packages_figure import contents
 from population_figure import times
 
@@ -29,6 +30,10 @@ def test_the_diagram_of_populations_has_the_times_of_the_table() -> None:
     assert json.loads(description("population_time")) == times(), "run python scripts/population_figure.py"
 
 
+def test_the_figure_of_inv_temp_has_the_successes_of_the_file() -> None:
+    assert description("inv_temp") == digest_of_file(), "run python scripts/inv_temp_figure.py"
+
+
 @pytest.mark.parametrize("name", ["chunk", "data_flow", "methods"])
 def test_a_diagram_was_drawn_by_the_present_script(name: str) -> None:
     script = ROOT / "scripts" / f"{name}_figure.py"
@@ -37,7 +42,7 @@ def test_a_diagram_was_drawn_by_the_present_script(name: str) -> None:
 
 def test_every_diagram_is_compared_with_its_source() -> None:
     drawn = {path.stem for path in (ROOT / "docs" / "images").glob("*.svg")}
-    assert drawn == {"chunk", "data_flow", "methods", "packages", "population_time"}
+    assert drawn == {"chunk", "data_flow", "inv_temp", "methods", "packages", "population_time"}
 
 
 def test_the_table_of_lines_has_the_layers() -> None:
