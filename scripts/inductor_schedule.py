@@ -148,6 +148,6 @@ def _counted_node(node: Any) -> Counts:
 
 
 def _bytes(buffer: Any) -> int:
-    """Of the numbers in memory; an expanded dimension is read once."""
+    """Bytes of a buffer's numbers. An expanded dimension counts once."""
     sizes = zip(map(int, buffer.get_size()), map(int, buffer.get_stride()), strict=True)
     return math.prod(size for size, stride in sizes if stride) * int(buffer.get_dtype().itemsize)

@@ -16,8 +16,14 @@ def test_a_path_that_leads_to_nothing(path: str) -> None:
         imported(path, "algo=x")
 
 
-def test_a_mistake_in_the_module_is_not_taken_for_a_wrong_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "module_with_a_mistake.py").write_text("class Method:\n    total = 1 + 'a'\n")
+@pytest.mark.parametrize(
+    ("mistake", "kind"), [("1 + 'a'", TypeError), ("int('a')", ValueError), ("(1).nothing", AttributeError)]
+)
+def test_a_mistake_in_the_module_is_not_taken_for_a_wrong_path(
+    mistake: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"module_with_a_{kind.__name__}"
+    (tmp_path / f"{name}.py").write_text(f"class Method:\n    total = {mistake}\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(TypeError, match="unsupported operand"):
-        imported("module_with_a_mistake.Method", "algo=x")
+    with pytest.raises(kind):
+        imported(f"{name}.Method", "algo=x")

@@ -22,11 +22,14 @@ def imported(path: str, described_as: str) -> Any:
     """
     module, _, name = path.rpartition(".")
     try:
-        if module.startswith("."):
-            raise ImportError("it begins with a dot")
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        if not module or module.startswith("."):
+            raise ImportError("expected MODULE.NAME")
+        found = importlib.import_module(module)
+        if not hasattr(found, name):
+            raise ImportError(f"module '{module}' has no attribute '{name}'")
+    except ImportError as error:
         raise QamError(
             f"{described_as} cannot be found ({error}): run the command in the directory of its module, or install "
             "its package"
         ) from None
+    return getattr(found, name)

@@ -64,7 +64,7 @@ def make_environment(
         options: further keyword arguments of the environment, e.g. width=320, height=320 for rendering.
 
     Returns:
-        A gymnasium environment, not yet reset. Its action space is seeded.
+        A gymnasium environment, not yet reset. Its action space is one permanent object, seeded if `seed` is given.
 
     Raises:
         QamError: the name, the task or the reward is unknown.

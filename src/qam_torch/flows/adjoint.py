@@ -4,8 +4,8 @@ With b(x, t) = 2 v(x, t) - x / t the drift of the memoryless process, the lean a
 
     d g(t) / dt = - (db/dx (X_t, t))^T g(t),      g(1) = gradient of the terminal cost at X_1.
 
-It is "lean" because it omits those terms of the full adjoint that contain the gradient of the control. They vanish at
-the optimum. Without them the adjoint does not diverge, and the loss can treat it as a constant.
+It is "lean" because it omits those terms of the full adjoint that contain the gradient of the control. At the optimum
+their mean given X_t is zero. Without them the adjoint does not diverge, and the loss can treat it as a constant.
 """
 
 from __future__ import annotations
