@@ -1,4 +1,4 @@
-"""BAM: QAM with back-propagation through the memoryless SDE instead of adjoint matching.
+"""BAM, a variant of QAM that back-propagates through the memoryless SDE instead of using adjoint matching.
 
 Source: Li & Levine 2026, BAM.
 """
@@ -19,8 +19,8 @@ class BAM(FineTunedFlow):
     """Train a critic by TD, a flow f_beta by flow matching and a policy flow f_theta by back-propagation.
 
     Args:
-        flow_steps: solver steps T, the last one with f_beta; >= 2.
-        **fine_tuned: see `FineTunedFlow`.
+        flow_steps: number of solver steps T, >= 2. The last step uses f_beta.
+        **fine_tuned: further arguments of `FineTunedFlow`.
 
     Source: Li & Levine 2026, BAM.
     """
@@ -30,7 +30,7 @@ class BAM(FineTunedFlow):
         super().__init__(flow_steps=flow_steps, **fine_tuned)
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss + flow-matching loss of f_beta + control cost of f_theta's path."""
+        """The critic loss, the flow-matching loss of f_beta and the control cost of f_theta's path."""
         observations, critic = batch.observations, self.network("critic")
         control = path_control_loss(
             self.network("f_theta").bind(observations),

@@ -1,5 +1,7 @@
-"""CGQL: critic-guided Q-learning. The critic's gradient guides a behavior flow when it acts; in two variants the
-critic also learns the values of noisy actions.
+"""CGQL: critic-guided Q-learning.
+
+The critic's gradient guides a behavior flow during action selection. In two variants, the critic also learns the values
+of noisy actions.
 
 Source: Li & Levine 2026, CGQL, CGQL-M (mse) and CGQL-L (linex).
 """
@@ -25,12 +27,14 @@ __all__ = ["CGQL", "CGQLMSE", "CGQLLinex"]
 
 
 class CGQL(FlowActorCritic):
-    """A behavior flow whose Polyak copy acts, guided by the online critic as if noisy actions were clean.
+    """Act with the Polyak copy of a behavior flow, guided by the gradient of the online critic.
+
+    The critic is evaluated at noisy actions as if they were clean.
 
     Args:
-        inv_temp: weight of the critic's gradient in the guidance; > 0, or one per member.
-        guidance_coef: weight of the guidance against the flow; >= 0, or one per member.
-        **flow: see `FlowActorCritic`.
+        inv_temp: weight of the critic's gradient in the guidance, > 0. A list has one value per member.
+        guidance_coef: weight of the guidance relative to the flow, >= 0. A list has one value per member.
+        **flow: further arguments of `FlowActorCritic`.
 
     Source: Li & Levine 2026, CGQL.
     """
@@ -52,23 +56,23 @@ class CGQL(FlowActorCritic):
         self.set_policy(self.policy_of(field))
 
     def guidance(self, observations: Tensor, x: Tensor, t: float) -> Tensor:
-        """Weighted guidance velocity: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""
+        """Return guidance_coef times the guidance velocity: (P, B, O), (P, B, D), t in (0, 1] -> (P, B, D)."""
         critic, time = self.network("critic"), self.guidance_time(t)
         gradient = value_gradient(lambda actions: critic(observations, actions, time).mean(-2), x)
         velocity = guidance_velocity(gradient, x, t, self.member_value("inv_temp", ndim=3))
         return self.member_value("guidance_coef", ndim=3) * velocity
 
     def guidance_time(self, t: float) -> float:
-        """Time passed to the critic with x_t: 1, as for clean actions."""
+        """The time that the critic receives with x_t: 1, as for clean actions."""
         return 1.0
 
 
 class CGQLMSE(CGQL):
-    """CGQL-M: guided by the critic's value of noisy actions, learned by squared error.
+    """CGQL-M: guide the flow by the critic's value of noisy actions, which is learned with a squared error.
 
     Args:
-        noisy_coef: weight of that loss next to the TD loss; > 0, or one per member.
-        **cgql: see `CGQL`.
+        noisy_coef: weight of the squared error relative to the TD loss, > 0. A list has one value per member.
+        **cgql: further arguments of `CGQL`.
 
     Source: Li & Levine 2026, CGQL-M.
     """
@@ -78,11 +82,11 @@ class CGQLMSE(CGQL):
         self.set_member_value("noisy_coef", noisy_coef)
 
     def guidance_time(self, t: float) -> float:
-        """The flow time t."""
+        """The time that the critic receives with x_t: the flow time t."""
         return t
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """CGQL's draws, and noise and times of the noisy actions."""
+        """The draws of CGQL, and the noise and times of the noisy actions."""
         noisy = {
             "noisy_critic_t": Draw((batch_size, 1), uniform=True),
             "noisy_critic_noise": Draw((batch_size, self.chunk_dim)),
@@ -90,7 +94,7 @@ class CGQLMSE(CGQL):
         return {**super().draws(batch_size), **noisy}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """CGQL's losses, then noisy_coef times the critic's loss at noisy actions."""
+        """The losses of CGQL, and noisy_coef times the critic's loss at noisy actions."""
         t = noise["noisy_critic_t"]
         x_t = interpolate(noise["noisy_critic_noise"], batch.actions, t)
         noisy_q = self.network("critic")(batch.observations, x_t, t)
@@ -101,12 +105,12 @@ class CGQLMSE(CGQL):
         return [*super().losses(batch, noise), term]
 
     def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-        """Fit Q(s, x_t, t) to Q_target(s, a, 1)."""
+        """Regress Q(s, x_t, t) onto Q_target(s, a, 1)."""
         return value_regression(noisy_q, q, valid, "noisy_critic")
 
 
 class CGQLLinex(CGQLMSE):
-    """CGQL-L: as CGQL-M, but with the soft value of noisy actions, learned by the linex loss.
+    """CGQL-L: like CGQL-M, but the critic learns the soft value of noisy actions with the linex loss.
 
     The arguments are those of `CGQLMSE`.
 
@@ -114,5 +118,5 @@ class CGQLLinex(CGQLMSE):
     """
 
     def noisy_loss(self, noisy_q: Tensor, q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-        """Fit Q(s, x_t, t) to Q_target(s, a, 1)."""
+        """Fit Q(s, x_t, t) to the soft value of Q_target(s, a, 1)."""
         return linex_loss(noisy_q, q, valid, self.member_value("inv_temp", ndim=3))

@@ -25,17 +25,17 @@ __all__ = ["DAC", "QSM", "DiffusionActorCritic"]
 
 
 class DiffusionActorCritic(ActorCritic):
-    """A noise predictor that imitates the data and, by the loss of a subclass, follows the critic.
+    """Train a noise predictor that imitates the data and follows the critic's gradient.
+
+    A subclass defines the loss that follows the critic, and sets `denoise_step` to its denoising step.
 
     Args:
-        bc_alpha: weight of the imitation loss; >= 0, or one per member.
-        diffusion_steps: denoising steps, T; >= 1.
-        time_dim: Fourier features of the step; even int >= 2.
-        **actor_critic: see `ActorCritic`; clip_grad defaults to True.
+        bc_alpha: weight of the imitation loss, >= 0. A list has one value per member.
+        diffusion_steps: number of denoising steps T, >= 1.
+        time_dim: number of Fourier features of the diffusion step, an even integer >= 2.
+        **actor_critic: further arguments of `ActorCritic`. clip_grad defaults to True.
 
-    A subclass sets `denoise_step` to its denoising step.
-
-    Source: Li & Levine 2026, what QSM and DAC have in common.
+    Source: Li & Levine 2026, the common part of QSM and DAC.
     """
 
     denoise_step: ClassVar[Callable[..., Tensor]]
@@ -61,7 +61,7 @@ class DiffusionActorCritic(ActorCritic):
         self.set_policy(DiffusionPolicy(actor, self.chunk_dim, diffusion_steps, type(self).denoise_step))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target, and noise and noise level for the data's actions."""
+        """The noise of the TD target, and the noise and diffusion steps for the data's actions."""
         noisy = {
             "diffusion_step": Draw((batch_size, 1), integers=self.diffusion_steps),
             "diffusion_noise": Draw((batch_size, self.chunk_dim)),
@@ -69,7 +69,7 @@ class DiffusionActorCritic(ActorCritic):
         return {**super().draws(batch_size), **noisy}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss + bc_alpha * denoising loss + the loss that follows the target critic's gradient."""
+        """The critic loss, bc_alpha times the denoising loss, and the loss that follows the target critic."""
         observations, eps, k = batch.observations, noise["diffusion_noise"], noise["diffusion_step"]
         alpha_bar = vp_alpha_bar(k, self.diffusion_steps)
         x = diffuse(batch.actions, eps, alpha_bar)
@@ -86,16 +86,26 @@ class DiffusionActorCritic(ActorCritic):
     def score_loss(
         self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
     ) -> tuple[Tensor, Metrics]:
-        """The loss that follows the critic: (P, B, D), (P, B, D), (P, B, 1), (P, B) -> (P,), metrics."""
+        """Compute the loss that follows the critic.
+
+        Args:
+            predicted: (P, B, D), predicted noise.
+            gradient: (P, B, D), gradient of the target critic at the noisy actions.
+            noise_level: (P, B, 1), sqrt(1 - alpha_bar).
+            valid: (P, B), 0 for invalid rows.
+
+        Returns:
+            Loss (P,), metrics.
+        """
         raise NotImplementedError
 
 
 class QSM(DiffusionActorCritic):
-    """Q-score matching: the predicted noise is regressed onto - inv_temp dQ/dx.
+    """Q-score matching: regress the predicted noise onto - inv_temp dQ/dx.
 
     Args:
-        inv_temp: weight of the critic's gradient; > 0, or one per member.
-        **diffusion: see `DiffusionActorCritic`.
+        inv_temp: weight of the critic's gradient, > 0. A list has one value per member.
+        **diffusion: further arguments of `DiffusionActorCritic`.
 
     Source: Psenka et al. 2024; Li & Levine 2026, QSM.
     """
@@ -109,12 +119,12 @@ class QSM(DiffusionActorCritic):
     def score_loss(
         self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
     ) -> tuple[Tensor, Metrics]:
-        """Regression onto the scaled gradient, see `objectives.score_matching_loss`."""
+        """Regress the predicted noise onto the scaled gradient, see `objectives.score_matching_loss`."""
         return score_matching_loss(predicted, gradient, self.member_value("inv_temp", ndim=3), valid, "actor")
 
 
 class DAC(DiffusionActorCritic):
-    """Diffusion actor-critic: predicted noise opposes the critic's gradient, scaled by the noise level.
+    """Diffusion actor-critic: train the predicted noise to oppose the critic's gradient, scaled by the noise level.
 
     The arguments are those of `DiffusionActorCritic`.
 
@@ -126,5 +136,5 @@ class DAC(DiffusionActorCritic):
     def score_loss(
         self, predicted: Tensor, gradient: Tensor, noise_level: Tensor, valid: Tensor
     ) -> tuple[Tensor, Metrics]:
-        """Inner product with the gradient, see `objectives.score_ascent_loss`."""
+        """Minimize the inner product of predicted noise and gradient, see `objectives.score_ascent_loss`."""
         return score_ascent_loss(predicted, gradient, noise_level, valid, "actor")

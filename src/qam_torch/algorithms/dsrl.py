@@ -23,14 +23,15 @@ __all__ = ["DSRL"]
 
 
 class DSRL(FlowActorCritic):
-    """A policy that picks the initial noise of the flow's Polyak copy to maximize a latent critic and entropy.
+    """Train a latent policy that chooses the initial noise of the flow's Polyak copy.
 
-    The latent critic is distilled from the critic on standard normal latents.
+    The latent policy maximizes a latent critic and entropy. The latent critic is distilled from the critic at standard
+    normal latents.
 
     Args:
-        noise_scale: bound on each coordinate of the policy's latent; > 0, or one per member.
-        target_entropy_multiplier: float, or one per member; the target entropy is -D times it.
-        **flow: see `FlowActorCritic`.
+        noise_scale: bound on each coordinate of the policy's latent, > 0. A list has one value per member.
+        target_entropy_multiplier: the target entropy is -D times this number. A list has one value per member.
+        **flow: further arguments of `FlowActorCritic`.
 
     Source: Wagenmaker et al. 2025, noise-aliased DSRL; Li & Levine 2026, DSRL.
     """
@@ -59,12 +60,15 @@ class DSRL(FlowActorCritic):
         return self.member_value("noise_scale", ndim=3) * self.network("latent")(observations, noise=noise).value
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target and of flow matching, latents for distilling, and noise of the latent policy."""
+        """The noise of the TD target, flow matching and the latent policy, and the latents for distillation."""
         chunk = Draw((batch_size, self.chunk_dim))
         return {**super().draws(batch_size), "latent_critic_noise": chunk, "latent_noise": chunk}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic, flow-matching and latent critic losses, - mean latent Q at the policy's latents, entropy terms."""
+        """The losses of the critic, the flow, the latent critic and the latent policy.
+
+        The policy loss is the negative mean latent Q at the policy's latents, with entropy terms.
+        """
         observations, latent_critic = batch.observations, self.network("latent_critic")
         z = noise["latent_critic_noise"]
         with torch.no_grad():

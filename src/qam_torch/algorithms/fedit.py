@@ -1,6 +1,6 @@
-"""FEdit: a behavior flow whose actions are edited.
+"""FEdit: a behavior flow with a policy that edits its actions.
 
-Source: Li & Levine 2026, FEdit: QAM-E's edit policy without the fine-tuned flow.
+Source: Li & Levine 2026, FEdit. It is the edit policy of QAM-E without the fine-tuned flow.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["FEdit"]
 
 
 class FEdit(EditMixin):
-    """A behavior flow by flow matching, and a policy that edits its actions slightly to maximize the critic.
+    """Train a behavior flow by flow matching, and a policy that edits its actions slightly to maximize the critic.
 
     The arguments are those of `EditMixin` and `FlowActorCritic`.
 

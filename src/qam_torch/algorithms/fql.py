@@ -11,7 +11,7 @@ __all__ = ["FQL"]
 
 
 class FQL(OneStepMixin):
-    """A behavior flow, and a one-step policy that is distilled from the flow and maximizes the critic.
+    """Train a behavior flow, and a one-step policy that is distilled from the flow and maximizes the critic.
 
     The arguments are those of `OneStepMixin` and `FlowActorCritic`.
 

@@ -24,12 +24,14 @@ __all__ = ["IFQL"]
 
 
 class IFQL(FlowActorCritic):
-    """A behavior flow that acts by best-of-N; the TD target uses V(s'), learned by expectile regression.
+    """Train a behavior flow, and select actions by best-of-N.
+
+    The TD target uses V(s'), which is learned by expectile regression.
 
     Args:
-        kappa: expectile in (0, 1), or one per member.
-        best_of_n: candidates per action; the one with the highest min_k Q is taken; >= 1.
-        **flow: see `FlowActorCritic`.
+        kappa: expectile, in (0, 1). A list has one value per member.
+        best_of_n: number of candidates per action, >= 1. The candidate with the highest min_k Q is chosen.
+        **flow: further arguments of `FlowActorCritic`.
 
     Source: Park et al. 2025 and Li & Levine 2026, IFQL.
     """
@@ -40,20 +42,23 @@ class IFQL(FlowActorCritic):
         self.add_network("value", ValueNetwork(self.members, self.observation_dim, **self.value_network))
 
     def best_of(self, policy: Policy) -> Policy:
-        """The best of N candidates of a policy, by min_k Q."""
+        """Return a policy that chooses the candidate with the highest min_k Q among N candidates of `policy`."""
         return BestOfN(policy, self.network("critic"), self.best_of_n, score=min_over_critics)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of flow matching; the TD target needs none."""
+        """The noise of flow matching. The TD target needs no noise."""
         return {name: draw for name, draw in super().draws(batch_size).items() if not name.startswith("next_")}
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Critic loss + flow-matching loss + expectile loss of V(s) on (mean_k - rho std_k) Q_target(s, a)."""
+        """The critic loss, the flow-matching loss, and the expectile loss of V(s).
+
+        The expectile loss regresses V(s) onto (mean_k - rho std_k) Q_target(s, a).
+        """
         with torch.no_grad():
             q = pessimistic_value(self.target("critic")(batch.observations, batch.actions), self.rho)
         value = expectile_loss(self.network("value")(batch.observations), q, self.member_value("kappa", ndim=2))
         return [*super().losses(batch, noise), LossTerm(*value, ("value",))]
 
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
-        """V(s'): (P, B)."""
+        """Return V(s'): (P, B)."""
         return self.network("value")(batch.next_observations)

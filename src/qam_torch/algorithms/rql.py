@@ -1,4 +1,4 @@
-"""RQL: Reversal Q-Learning, where every step of the flow counts as an action.
+"""RQL: Reversal Q-Learning, which treats every step of the flow as an action.
 
 Source: Oberai, Park & Levine 2026, "Reversal Q-Learning", arXiv 2606.17551.
 """
@@ -24,21 +24,22 @@ __all__ = ["RQL"]
 
 
 class RQL(FlowActorCritic):
-    """One flow f_theta, and critics Q(s, x_t, t) of intermediate flow points, where Q(s, a, 1) is Q(s, a).
+    """Train one flow f_theta, and critics Q(s, x_t, t) of intermediate flow points. Q(s, a, 1) is Q(s, a).
 
-    The reversed flow maps the data's actions to such points, whose values are learned by TD. The next state's value is
-    Q(s', x_0, 0) of new noise x_0. The policy loss maximizes the critics after one flow step. The flow's Polyak copy
-    acts in evaluation, the flow itself in data collection.
+    The reversed flow maps the data's actions to intermediate points. The critics learn the values of these points by
+    TD. The next state's value is Q(s', x_0, 0) at fresh noise x_0. The policy loss maximizes the critics after one flow
+    step. The flow's Polyak copy acts in evaluation. The flow itself acts in data collection.
 
     Args:
-        bc_alpha: weight of flow matching against the critics, >= 0; or one per member.
-        kappa: expectile of the critics' loss, in (0, 1); or one per member.
-        ema: decay of the flow's Polyak average, in [0, 1); or one per member.
+        bc_alpha: weight of flow matching relative to the critics, >= 0. A list has one value per member.
+        kappa: expectile of the critics' loss, in (0, 1). A list has one value per member.
+        ema: decay of the flow's Polyak average, in [0, 1). A list has one value per member.
         windows: rule that makes batches from data, one of `types.WINDOW_RULES`.
-        **flow: see `FlowActorCritic`; solver must be "euler", whose steps the critics learn.
+        **flow: further arguments of `FlowActorCritic`. solver must be "euler", because the critics learn the values of
+            Euler steps.
 
     Raises:
-        QamError: another solver than "euler".
+        QamError: solver is not "euler", or windows is not one of the rules.
 
     Source: Oberai, Park & Levine 2026, with the choices of the authors' code where it differs from the paper.
     """
@@ -73,7 +74,7 @@ class RQL(FlowActorCritic):
         self.set_policy(self.policy_of(self.target("f_theta").bind))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise at s', reversal depth of each row, and noise and times of flow matching."""
+        """The noise at s', the reversal depth of each row, and the noise and times of flow matching."""
         half = batch_size // 2
         return {
             **super().draws(batch_size),
@@ -83,7 +84,7 @@ class RQL(FlowActorCritic):
         }
 
     def losses(self, batch: Batch, noise: Noise) -> list[LossTerm]:
-        """Expectile TD loss of the critics + bc_alpha * flow matching - value of one step of the flow."""
+        """The expectile TD loss of the critics, bc_alpha times flow matching, and the value loss of one flow step."""
         observations, critic = batch.observations, self.network("critic")
         target = self.critic_target(batch, noise)
         with scope("reversed flow"):
@@ -97,7 +98,7 @@ class RQL(FlowActorCritic):
         velocity = self.network("f_theta").bind(observations)(x_t, t)
         steps = self.chunk_dim // self.action_dim
         matching, metrics = chunk_matching_loss(velocity, x_0, batch.actions, weight[..., :steps])
-        # This step starts on the straight paths of flow matching, not at the reversed points: as in the authors' code.
+        # As in the authors' code, this step starts on the straight paths of flow matching, not at the reversed points.
         climb = flow_step_value_loss(critic(observations, *euler_step(velocity, x_t, t, self.flow_steps)), valid)
         return [
             LossTerm(*learned, ("critic",)),
@@ -106,17 +107,19 @@ class RQL(FlowActorCritic):
         ]
 
     def next_value(self, batch: Batch, noise: Noise) -> Tensor:
-        """(mean_k - rho std_k) Q_target(s', x_0, 0) of fresh noise x_0: (P, B)."""
+        """Return (mean_k - rho std_k) Q_target(s', x_0, 0) at fresh noise x_0: (P, B)."""
         next_q = self.target("critic")(batch.next_observations, noise["next_noise"], 0.0)
         return pessimistic_value(next_q, self.rho)
 
     def constant_flow(self, batch: Batch) -> Velocity:
-        """f_theta(s, ., .), detached from its parameters."""
+        """Return f_theta(s, ., .), detached from its parameters."""
         with torch.no_grad():
             return self.network("f_theta").bind(batch.observations)
 
     def depths(self, noise: Noise) -> Tensor:
-        """Reversal depth per row: uniform in the batch's first half, at one of T + 1 nodes in the second.
+        """Return the reversal depth of each row.
+
+        It is uniform on [0, 1) in the first half of the batch, and one of T + 1 nodes in the second half.
 
         Returns:
             (P, B, 1), in [0, 1].
@@ -124,15 +127,18 @@ class RQL(FlowActorCritic):
         return torch.cat([noise["reverse_d_uniform"], noise["reverse_d_integers"] / self.flow_steps], -1).unsqueeze(-1)
 
     def step_weights(self, batch: Batch) -> Tensor:
-        """Flow-matching weight per step, (P, B, h); the last one weights the whole window.
+        """Return the flow-matching weight per step, (P, B, h). The last weight is also that of the whole window.
 
-        (P, B, 1) for other window rules, which have no mask per step.
+        The shape is (P, B, 1) for window rules without a mask per step.
         """
         return batch.valid if batch.valid.ndim > batch.rewards.ndim else batch.valid.unsqueeze(-1)
 
     @torch.no_grad()
     def traces(self, batch: Batch, noise: Noise) -> dict[str, Tensor]:
-        """Points xs (T + 1, P, B, D) and times fs of the reversed flow, values (P, K, B) at its end, the TD target."""
+        """Return the points xs (T + 1, P, B, D) and times fs of the reversed flow, values and the TD target.
+
+        The values (P, K, B) are those of the critics at the end of the reversed flow.
+        """
         batch = batch._replace(actions=batch.actions[..., : self.chunk_dim])
         xs, fs = reverse_path(self.constant_flow(batch), batch.actions, self.depths(noise), self.flow_steps)
         values = self.network("critic")(batch.observations, xs[-1], fs[-1])

@@ -1,7 +1,7 @@
-"""Time and operations of an update, and the operations per second that the machine can do.
+"""Measure the time and operations of an update, and the peak rate of operations on this machine.
 
-Only matrix products are counted (a multiplication and an addition are two operations): they are nearly all of the
-arithmetic, and their best rate on a machine can be measured.
+Only matrix products are counted, because they are nearly all of the arithmetic, and their peak rate on a machine can be
+measured. A multiplication and an addition count as two operations.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["CLOCKS", "Clock", "machine_info", "matrix_peak", "measure", "synchro
 
 Clock = Callable[[], float]
 CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
-"""Clocks; `cpu` is the processor time of this process, which other processes do not lengthen."""
+"""Clocks by name. `cpu` is the CPU time of this process, which does not increase while other processes run."""
 
 BLOCK_SECONDS = 2.0
 WARM_UP_SECONDS = 1.0
@@ -41,7 +41,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time.perf_counter) -> float:
-    """Seconds of a call, including the device's work."""
+    """Return the seconds that a call takes, including the device's work."""
     synchronize(device)
     start = clock()
     call()
@@ -50,14 +50,15 @@ def time_call(call: Callable[[], Any], device: torch.device, clock: Clock = time
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype = torch.float32, clock: Clock = time.perf_counter) -> float:
-    """Measure the best rate of square matrix products of size 1024, 2048, and 4096 on fast machines.
+    """Measure the peak rate of square matrix products of sizes 1024, 2048 and 4096.
 
-    Each size is repeated for half a second, and at least three times; the fastest single product counts.
+    Each size is repeated for half a second and at least three times. The rate is that of the fastest product. Sizes of
+    which one product would take more than two seconds are skipped.
 
     Args:
-        device: where to multiply.
+        device: device of the matrices.
         dtype: dtype of the matrices.
-        clock: one of `CLOCKS`.
+        clock: one of the clocks in `CLOCKS`.
 
     Returns:
         Operations per second.
@@ -81,16 +82,16 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
 
     Args:
         workload: the updates to time.
-        updates: int >= 1, updates per block; None chooses at least four that take about two seconds, a multiple of the
-            stack if larger.
-        repeats: int >= 1, blocks.
-        clock: one of `CLOCKS`.
+        updates: number of updates per block, >= 1. None chooses a number that takes about two seconds, at least four.
+            This number is rounded down to a multiple of the stack if it exceeds the stack.
+        repeats: number of blocks, >= 1.
+        clock: one of the clocks in `CLOCKS`.
 
     Returns:
-        Figures by name; `ms_per_update` is the median over blocks.
+        Measurements by name. `ms_per_update` is the median over blocks.
 
     Raises:
-        QamError: a loss became infinite or NaN, which invalidates the times.
+        QamError: a loss or another metric became infinite or NaN, which invalidates the times.
     """
     batch, noise = workload.example()
 
@@ -98,7 +99,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
         return time_call(lambda: workload.algorithm.update(batch, noise, diagnose), workload.device, clock)
 
     first = timed(diagnose=False), timed(diagnose=True)
-    if workload.device.type == "cuda":  # until updates of both kinds are captured
+    if workload.device.type == "cuda":  # warm up until updates of both kinds are captured
         for diagnose in (False, True):
             for _ in range(WARM_UP):
                 timed(diagnose)
@@ -131,7 +132,7 @@ def measure(workload: Workload, updates: int | None, repeats: int, clock: Clock 
 
 
 def machine_info(device: torch.device) -> dict[str, Any]:
-    """The machine of a measurement, in JSON's types."""
+    """Describe the machine of a measurement, in types that JSON can store."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -15,7 +15,7 @@ COLUMNS = (
 
 
 def format_row(result: dict[str, Any]) -> str:
-    """Format a result as a row under COLUMNS."""
+    """Format a result as a row under COLUMNS. A star marks sizes that differ from those of the preset."""
     first = result["first_update_s"] + result["first_update_with_metrics_s"]
     mark = "*" * (result["size"] != PRESETS[result["preset"]]._asdict())
     return (
@@ -26,7 +26,7 @@ def format_row(result: dict[str, Any]) -> str:
 
 
 def format_parts(parts: dict[str, dict[str, float]]) -> list[str]:
-    """Format one row per part: time, best time, share of the time, operations and rate."""
+    """Format one row per part of an update: time, best time, share of the time, operations and rate."""
     total = sum(part["ms"] for part in parts.values())
     return [
         f"  {name:25} {part['ms']:10.3f} {part['best_ms']:9.3f} {part['ms'] / total:21.1%} {part['gflop']:8.3f} "

@@ -1,4 +1,4 @@
-"""A method's update on synthetic transitions, at any size."""
+"""Run a method's updates on synthetic transitions of any size."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ STACK = 20
 
 
 class Workload:
-    """An algorithm's updates on synthetic transitions.
+    """An algorithm that runs updates on synthetic transitions.
 
     Args:
-        algo: one of `method_names()`.
+        algo: name of the method, one of `method_names()`.
         size: sizes of networks and batches.
-        population: int >= 1, P.
-        device: where the updates run.
+        population: number of members P, >= 1.
+        device: device on which the updates run.
         recorded: whether the update is recorded and replayed.
-        capture: the key `capture`: "auto", True or False.
-        stack: int >= 1, batches per call, as in a trainer's step.
+        capture: value of the config key `capture`: "auto", True or False.
+        stack: number of batches per stack, >= 1, as in a trainer step.
         compiled: whether the update is compiled.
         precision: "float32" or "bf16-mixed".
         overrides: overrides of the configuration, e.g. algo.lr=1e-3.
@@ -72,11 +72,11 @@ class Workload:
         return self.algorithm.noise.sample(updates)
 
     def example(self) -> tuple[Batch, Noise]:
-        """One update's batch and noise."""
+        """Return the batch and noise of one update."""
         return self.batch.update(0), {name: draw[0] for name, draw in self.noise(1).items()}
 
     def run(self, updates: int) -> dict[str, Tensor]:
-        """Make updates one stack at a time, as `training_step` does, and return the last one's metrics."""
+        """Run updates one stack at a time, as `training_step` does, and return the metrics of the last update."""
         metrics: dict[str, Tensor] = {}
         for done in range(0, updates, self.stack):
             count = min(self.stack, updates - done)
@@ -87,7 +87,7 @@ class Workload:
         return metrics
 
     def flops(self) -> int:
-        """Matrix-product operations of one update; of the recorded one if it is recorded."""
+        """Count the matrix-product operations of one update. If updates are recorded, the recording is counted."""
         batch, noise = self.example()
         if not self.algorithm.recorded:
             return count_flops(lambda: self.algorithm.gradients(batch, noise))
@@ -98,7 +98,7 @@ class Workload:
 
 
 def flop_counter() -> FlopCounterMode:
-    """Make a counter of matrix-product operations that also counts the products of recorded updates."""
+    """Create a counter of matrix-product operations that also counts the products in recorded updates."""
 
     def operations(summand: Sequence[int], a: Sequence[int], b: Sequence[int], **_: Any) -> int:
         return 2 * math.prod(a) * b[-1]
@@ -109,13 +109,13 @@ def flop_counter() -> FlopCounterMode:
 
 
 def count_flops(call: Callable[[], Any]) -> int:
-    """Count the matrix-product operations of a call: forward, backward, and inside torch.func.
+    """Count the matrix-product operations of a call, including backward passes and torch.func transforms.
 
     Args:
         call: function without arguments.
 
     Returns:
-        Operations; a multiplication and an addition are two.
+        Number of operations. A multiplication and an addition count as two.
     """
     with flop_counter() as counter:
         call()
@@ -123,7 +123,7 @@ def count_flops(call: Callable[[], Any]) -> int:
 
 
 def _build(settings: RunSettings, size: Size, device: torch.device) -> Algorithm:
-    """Build the method as `qam-train` does, at this size."""
+    """Build the method at this size, in the same way as `qam-train`."""
     sizes = {
         "horizon_length": size.horizon_length,
         "num_qs": size.num_qs,
@@ -139,7 +139,7 @@ def _build(settings: RunSettings, size: Size, device: torch.device) -> Algorithm
 
 
 def _synthetic_batch(size: Size, lead: tuple[int, ...], width: int, device: torch.device) -> Batch:
-    """Random transitions; lead: (U, P, B)."""
+    """Create random transitions with the leading axes `lead` = (U, P, B)."""
     generator = torch.Generator().manual_seed(0)
     batch = Batch(
         observations=torch.randn(*lead, size.observation_dim, generator=generator),

@@ -1,4 +1,4 @@
-"""`qam-report RUNS... [--out DIR]`: any number of runs in one report, with intervals, beside the published figures."""
+"""`qam-report RUNS... [--out DIR]`: collect runs into one report with intervals, next to the published results."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ curves; all beside the published figures. Broken and missing runs are listed. Fi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-report`.
+    """Run `qam-report`.
 
     Args:
-        arguments: command-line words; those of the process by default.
+        arguments: command-line arguments. The default is the arguments of the process.
 
     Returns:
         Exit status, see `run_command`.

@@ -18,13 +18,13 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point of `qam-verify`.
+    """Run `qam-verify`.
 
     Args:
-        arguments: command-line words; those of the process by default.
+        arguments: command-line arguments. The default is the arguments of the process.
 
     Returns:
-        Exit status: 0 if every case passes, 1 otherwise; see also `run_command`.
+        Exit status: 0 if every case passes, 1 otherwise. See also `run_command`.
     """
     return run_command("qam-verify", lambda: _run(arguments))
 

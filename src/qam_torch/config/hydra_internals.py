@@ -1,6 +1,6 @@
-"""The parts of Hydra that the library uses although they are private, in one place.
+"""The private parts of Hydra that this library depends on.
 
-Each name is imported when it is first used, so that a command that does not need it starts without it.
+Each name is imported at its first use, so that a command that does not need it starts faster.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MODULES = {
     "create_config_search_path": "hydra._internal.utils",
     "get_args_parser": "hydra._internal.utils",
 }
-"""Name -> Hydra's module that defines it."""
+"""Name -> Hydra module that defines it."""
 
 
 def __getattr__(name: str) -> Any:

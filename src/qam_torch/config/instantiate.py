@@ -1,4 +1,4 @@
-"""Objects that a configuration names: loggers and callbacks by `_target_`, metrics and plots by their paths."""
+"""Import and create what a configuration names: loggers and callbacks by `_target_`, metrics and plots by path."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from qam_torch.types import QamError, require
 __all__ = ["check_extensions", "functions", "instances"]
 
 INSTANCES = ("logger", "callbacks")
-"""Groups whose entries have a `_target_`."""
+"""Config groups whose entries have a `_target_`."""
 
 FUNCTIONS = ("evaluation_metrics", "plots")
-"""Keys that are lists of paths of functions."""
+"""Config keys whose values are lists of import paths of functions."""
 
 
 def check_extensions(config: DictConfig) -> None:
-    """Import everything that the configuration names, without making any object.
+    """Import all classes and functions that the configuration names, without creating objects.
 
     Args:
         config: config of a run.
 
     Raises:
-        QamError: a class or function cannot be imported, or an entry is neither false nor an object's keys.
+        QamError: a class or function cannot be imported, or an entry is neither false nor null nor keys with a
+            `_target_`.
     """
     for group in INSTANCES:
         for name, entry in _entries(config, group):
@@ -39,14 +40,14 @@ def check_extensions(config: DictConfig) -> None:
 
 
 def instances(config: DictConfig, group: str) -> list[Any]:
-    """Make the objects of a group, in the order of their names in the configuration.
+    """Create the objects of a group, in the order in which the configuration lists them.
 
     Args:
         config: config of a run.
-        group: "logger" or "callbacks". `logger.csv` and entries that are false or null are not objects.
+        group: "logger" or "callbacks". `logger.csv` and entries that are false or null are skipped.
 
     Raises:
-        QamError: a class cannot be imported, or its constructor raises.
+        QamError: an entry is invalid, a class cannot be imported, or its constructor raises an error.
     """
     made = []
     for name, entry in _entries(config, group):
@@ -62,14 +63,14 @@ def instances(config: DictConfig, group: str) -> list[Any]:
 
 
 def functions(paths: Sequence[str] | None, key: str) -> list[Callable[..., Any]]:
-    """Import the functions that a key or an option lists.
+    """Import the functions that a config key or a command-line option lists.
 
     Args:
-        paths: such as ["my_module.my_function"].
-        key: as the user types it, e.g. "plots".
+        paths: import paths of functions, e.g. ["my_module.my_function"]. None is an empty list.
+        key: name of the key or option as the user types it, e.g. "plots".
 
     Raises:
-        QamError: the value is not a list of paths, or a path does not lead to a function.
+        QamError: the value is not a list of paths, a path cannot be imported, or it does not name a function.
     """
     paths = [] if paths is None else paths
     listed = isinstance(paths, Sequence) and not isinstance(paths, str) and all(isinstance(path, str) for path in paths)

@@ -1,4 +1,4 @@
-"""Paths and names of a user's, which are taken literally although Hydra's grammar gives their characters a meaning."""
+"""Quote a user's paths and names, so that characters with a meaning in Hydra's grammar are taken literally."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ LITERAL = (
     "env.env_id", "dataset", "env.dataset", "logger.tensorboard.save_dir", "logger.wandb.save_dir", "logger.wandb.name",
     "logger.wandb.project",
 )  # fmt: skip
-"""Keys whose values are paths or names."""
+"""Config keys whose values are paths or names."""
 
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 
 
 def quoted(text: str) -> str:
-    """A text in Hydra's grammar, for any characters."""
+    """Quote a text for Hydra's grammar. The text may contain any characters."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
 def unquoted(word: str) -> str:
-    """An override of a path or name as the user wrote it, to show it; other overrides as they are."""
+    """Remove the quotes from an override of a path or name, to display it. Other overrides are returned unchanged."""
     key, _, value = word.partition("=")
     if key.lstrip("+") not in LITERAL or not _QUOTED.fullmatch(value):
         return word
@@ -34,13 +34,14 @@ def unquoted(word: str) -> str:
 
 
 def with_literals(overrides: Sequence[str], sweep: bool = False) -> list[str]:
-    """Quote the values of paths and names for Hydra, unless they are quoted already.
+    """Quote the values of paths and names for Hydra, unless they are already quoted.
 
-    `null` keeps its meaning, and so does ${...}, which is resolved in quoted values too.
+    `null` is not quoted, so that it keeps its meaning. ${...} keeps its meaning because Hydra resolves it in quoted
+    values, too.
 
     Args:
-        overrides: as a user writes them.
-        sweep: whether commas separate the values of several runs; otherwise they are literal, too.
+        overrides: overrides as the user wrote them.
+        sweep: whether commas separate the values of several runs. If false, commas are literal.
     """
     words = []
     for word in overrides:
@@ -56,7 +57,7 @@ def _literal(value: str) -> str:
 
 
 def _parts(value: str) -> Iterator[str]:
-    """What is between commas that are neither in a quoted part nor in an interpolation."""
+    """Split a value at commas, except for commas inside a quoted value or an interpolation."""
     start, at, depth = 0, 0, 0
     while at < len(value):
         if at == start and value[at].isspace():

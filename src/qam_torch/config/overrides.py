@@ -1,4 +1,4 @@
-"""The overrides of a command line, as words in Hydra's grammar, before anything is composed."""
+"""Parse the overrides of a command line with Hydra's grammar, before the config is composed."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ __all__ = [
 
 
 def jobs(overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of each run of a multirun, in Hydra's order; one run if no override sweeps.
+    """List the overrides of each run of a multirun, in Hydra's order. Without a sweep, there is one run.
 
-    Raises QamError for what is not Hydra's grammar.
+    Raises:
+        QamError: an override is not in Hydra's grammar, or sweeps over an interval.
     """
     choices = []
     for word in overrides:
@@ -48,24 +49,24 @@ def jobs(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def common_words(overrides: Sequence[str]) -> frozenset[str]:
-    """The overrides of a sweep that all its runs have in common, as Hydra writes them for a run."""
+    """Return the overrides that all runs of a sweep share, in the form that Hydra writes for a run."""
     return frozenset(_written(override) for override in map(parsed, overrides) if not override.is_sweep_override())
 
 
 def _written(override: Override) -> str:
-    """An override that does not sweep, as Hydra writes it for a run of a sweep; a deletion as it was."""
+    """Return an override without sweep in the form that Hydra writes for a run. Deletions are returned unchanged."""
     if override.is_delete():
         return str(override.input_line)
     return f"{override.get_key_element()}={override.get_value_element_as_str()}"
 
 
 def name_of(run: Sequence[str], common: frozenset[str]) -> str:
-    """In what a run of a sweep differs from the others; possibly empty."""
+    """Return the overrides in which a run of a sweep differs from other runs, as one text. It may be empty."""
     return " ".join(as_given(word) for word in run if word not in common and not word.startswith("hydra"))
 
 
 def parsed(word: str) -> Override:
-    """A word as Hydra reads it; raises QamError for what is not its grammar."""
+    """Parse an override with Hydra's grammar. Raise QamError if it is not in this grammar."""
     try:
         return OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -73,15 +74,15 @@ def parsed(word: str) -> Override:
 
 
 def with_free_keys(overrides: Sequence[str]) -> list[str]:
-    """The overrides of `population` as `++population...`, which Hydra requires for new keys."""
+    """Add `++` to overrides of `population`, because Hydra requires it for new keys."""
     return [f"++{word}" if re.match(r"population[.=]", word) else word for word in overrides]
 
 
 def as_given(text: str) -> str:
-    """A word as the user wrote it, or Hydra's message with such a word."""
+    """Return an override as the user wrote it. For a Hydra message that contains an override, remove only the `++`."""
     return unquoted(text).replace("++population", "population")
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, without its full stop."""
+    """Return the first line of an error's message without the final period. An empty message gives the class name."""
     return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__

@@ -1,4 +1,4 @@
-"""Resolvers of the configs: ${NAME:...}. Importing this module registers them with OmegaConf."""
+"""Resolvers for ${NAME:...} in configs. Importing this module registers them with OmegaConf."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from qam_torch.types import QamError
 __all__: list[str] = []
 
 LONGEST_NAME = 180
-"""Bytes of a directory's name; most file systems take 255."""
+"""Largest number of bytes in a directory's name. Most file systems allow 255."""
 
 
 def _seed_name(seed: int, seeds: Sequence[int] | None) -> str:
-    """Directory of a run: seed1, or seeds1-2-3 of a population."""
+    """Return the directory name of a run: seed1, or seeds1-2-3 for a population."""
     if seeds is None:
         return f"seed{seed}"
     return "seeds" + ("-".join(map(str, seeds)) if OmegaConf.is_list(seeds) else str(seeds))
 
 
 def _environment_name(name: str, task: int | None) -> str:
-    """Directory of an environment's runs: cube-triple-play-task2, or minari-mujoco_hopper_medium-v0."""
+    """Return the directory name of an environment's runs, e.g. cube-triple-play-task2."""
     return _directory_name(name if task is None else f"{name}-task{task}")
 
 
 def _directory_name(text: str) -> str:
-    """One directory's name for any text: no slashes or quotes, and if it is too long its start and a hash of it all."""
+    """Convert any text to a directory name without slashes and quotes.
+
+    A name that is too long is replaced by its start and a hash of the whole text.
+    """
     name = text.replace("++population", "population").replace("/", "_").replace("'", "")
     if len(name.encode()) <= LONGEST_NAME:
         return name
@@ -40,9 +43,13 @@ def _directory_name(text: str) -> str:
 
 
 def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
-    """Directory of a run's overrides, in the order of their keys, except for what others name or changes no result.
+    """Return a directory name that contains the overrides of a run, sorted.
 
-    By what they mean and not as they were written, because Hydra writes a sweep's again: x=1e-3 is x=0.001.
+    Values are parsed first, because Hydra rewrites the values of a sweep. Thus x=1e-3 and x=0.001 give the same name.
+
+    Args:
+        words: overrides of the run.
+        excluded: keys to leave out, because another directory name contains them or they do not change results.
     """
     named = {}
     for override in map(parsed, words):
@@ -56,9 +63,9 @@ def _overrides_name(words: Sequence[str], excluded: Sequence[str]) -> str:
 
 
 def _per_domain(values: DictConfig, others: float | None = None, *, _root_: DictConfig, _node_: Node) -> float:
-    """The number among `values` that is for the environment chosen; its dataset of 100 million counts as the same.
+    """Return the entry of `values` for the chosen environment. An environment's 100m dataset uses the same entry.
 
-    Where there is none it is the number for `others`, if one is given.
+    If there is no entry, return `others`. If `others` is None, raise QamError.
     """
     domain = _root_.env_name.removesuffix("-100m")
     if domain not in values:
@@ -73,18 +80,18 @@ def _per_domain(values: DictConfig, others: float | None = None, *, _root_: Dict
 
 
 def _runs_at_once() -> int:
-    """Runs that one machine works on at a time: one a GPU, or without GPUs one a CPU core."""
+    """Return the number of runs that this machine runs in parallel: one per GPU, or one per CPU core without GPUs."""
     return len(visible_gpus()) or cpu_cores()
 
 
 def _group_options(group: str, *, _root_: DictConfig) -> str:
-    """The names that a group takes, for the text of --help; also those in a directory of --config-dir."""
+    """Return the option names of a config group for --help, including those in the directory of --config-dir."""
     added = [one.path for one in _root_.hydra.runtime.config_sources if one.provider == "command-line"]
     return ", ".join(options_of(group, with_config_directory([], added[0] if added else None)))
 
 
 def _joined_path(*parts: str) -> str:
-    """Directories below each other, without the empty ones."""
+    """Join the nonempty directory names to one path."""
     return "/".join(part for part in parts if part)
 
 

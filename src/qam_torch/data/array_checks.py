@@ -1,4 +1,4 @@
-"""What a data file must hold, as a small table of arrays, and the checks that every file format shares."""
+"""Specify the arrays of a data file, and check them. All file formats share these checks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ __all__ = [
 ]  # fmt: skip
 
 FLOATS, INTEGERS, NUMBERS, FLAGS = "f", "iu", "iuf", "biuf"
-"""Kinds of numpy dtypes that a specification allows; FLAGS are numbers or booleans that are all 0 or 1."""
+"""Kinds of numpy dtypes that a specification allows. FLAGS are numbers or booleans, all of them 0 or 1."""
 
 _KIND_NAMES = {FLOATS: "floating-point numbers", INTEGERS: "integers", NUMBERS: "numbers", FLAGS: "booleans"}
 
 
 class ArraySpec(NamedTuple):
-    """What one array of a file must look like.
+    """The required shape and dtype of one array in a file.
 
     Attributes:
-        axes: one letter per axis; axes of the same letter must have equal sizes in all arrays. N is the number of rows.
+        axes: one letter per axis. Axes with the same letter must have equal sizes in all arrays. N is the number of
+            rows.
         kinds: FLOATS, INTEGERS, NUMBERS or FLAGS.
-        required: whether a file without it is refused.
-        dtype: dtype that the array is converted to when it is read; None to keep the file's.
+        required: whether a file without this array is rejected.
+        dtype: dtype to which the array is converted when it is read. None keeps the dtype of the file.
     """
 
     axes: str
@@ -41,11 +42,11 @@ class ArraySpec(NamedTuple):
 
 
 Layout = Mapping[str, ArraySpec]
-"""Name -> specification, of all arrays of a format."""
+"""Name -> specification, for all arrays of a file format."""
 
 
 class _Described(Protocol):
-    """An array, or its header."""
+    """An array or the header of an array."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -55,7 +56,11 @@ class _Described(Protocol):
 
 
 def array_problem(spec: ArraySpec, array: _Described) -> str:
-    """The problem of one array's shape or dtype, e.g. "has shape (8,), expected (N, O)"; "" if there is none."""
+    """Describe what is wrong with the shape or dtype of an array, e.g. "has shape (8,), expected (N, O)".
+
+    Returns:
+        The problem, or "" if there is none.
+    """
     axes, shape = spec.axes, array.shape
     expected = f"has shape {shape}, expected ({', '.join(axes)}{',' if len(axes) == 1 else ''})"
     if len(shape) == len(axes) + 1 and shape[-1] == 1:
@@ -72,12 +77,12 @@ def array_problem(spec: ArraySpec, array: _Described) -> str:
 def layout_problems(
     arrays: Mapping[str, _Described], layout: Layout, environment: Mapping[str, int | None] | None = None
 ) -> Iterator[str]:
-    """Everything that is wrong with shapes and dtypes, one sentence per problem.
+    """Yield one sentence for each problem with the shapes and dtypes of arrays.
 
     Args:
         arrays: name -> array or header.
-        layout: the specifications; arrays that it does not contain are ignored.
-        environment: axis -> size in the environment, or None where it is unknown.
+        layout: specifications of the arrays. Arrays without a specification are ignored.
+        environment: axis -> size in the environment, or None if the size is unknown.
     """
     environment = environment or {}
     sizes = {axis: (size, "the environment's is") for axis, size in environment.items() if size is not None}
@@ -97,25 +102,28 @@ def layout_problems(
 
 
 def are_flags(array: np.ndarray) -> np.ndarray:
-    """Which entries are 0 or 1, shaped like the array.
+    """Return a boolean array that is true for entries equal to 0 or 1, shaped like the input.
 
-    The byte of a damaged boolean can have any value; as numpy's bool it would be neither True nor False.
+    Booleans are checked as bytes, because a damaged file may contain bytes other than 0 and 1.
     """
     return np.isin(array.view(np.uint8) if array.dtype.kind == "b" else array, (0, 1))
 
 
 def non_finite_row(array: np.ndarray) -> int | None:
-    """The first row (N, ...) with NaN or infinity; None if all numbers are finite."""
+    """Return the index of the first row of an array (N, ...) with NaN or infinity, or None if there is no such row."""
     finite = np.isfinite(array)
     return None if finite.all() else int(np.argmin(finite.reshape(len(array), -1).all(axis=1)))
 
 
 def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> str:
-    """The problem of one array's numbers (N, ...) for a given dtype; "" if there is none.
+    """Describe what is wrong with the numbers of an array: NaN, infinity, or numbers that a dtype cannot represent.
 
     Args:
-        array: any numbers.
-        dtype: dtype to which the array will be converted; None if it is not converted.
+        array: (N, ...), any numbers.
+        dtype: dtype to which the array will be converted. None if it is not converted.
+
+    Returns:
+        The problem, or "" if there is none.
     """
     with np.errstate(all="ignore"):
         row = non_finite_row(array if dtype is None else array.astype(dtype, copy=False))
@@ -131,13 +139,13 @@ def number_problem(array: np.ndarray, dtype: np.dtype | type | None = None) -> s
 
 
 def converted(array: np.ndarray, spec: ArraySpec) -> np.ndarray:
-    """The array in the specified dtype, or its own; what float32 cannot hold becomes infinite."""
+    """Convert an array to the specified dtype, if there is one. Numbers out of the dtype's range become infinite."""
     with np.errstate(all="ignore"):
         return array.astype(spec.dtype, copy=False) if spec.dtype is not None else native(array)
 
 
 def native(array: np.ndarray) -> np.ndarray:
-    """The array in the byte order of this machine, which torch requires."""
+    """Convert an array to the byte order of this machine, which torch requires."""
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
@@ -147,20 +155,20 @@ def read_arrays(
     only: Collection[str] | None = None,
     environment: Mapping[str, int | None] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Read the arrays of a file and check them against its layout. No Python object is ever unpickled.
+    """Read the arrays of a file and check them against a layout. No Python object is ever unpickled.
 
     Args:
-        path: an npz file.
-        layout: the arrays that the file may have; others in it are ignored.
-        only: names of the arrays to read, all when None; shapes and dtypes are checked of all arrays.
-        environment: axis -> size in the environment, or None where it is unknown.
+        path: path of an npz file.
+        layout: specifications of the arrays. Other arrays in the file are ignored.
+        only: names of the arrays to read. None reads all arrays. Shapes and dtypes are checked for all arrays.
+        environment: axis -> size in the environment, or None if the size is unknown.
 
     Returns:
-        Name -> array, in the specified dtype; flags as bool.
+        Name -> array in the specified dtype. Flags are booleans.
 
     Raises:
-        QamError: the file is missing or damaged, an array is missing, or has a wrong shape or dtype, numbers that are
-            not finite, or flags that are not 0 or 1.
+        QamError: the file is missing or damaged, or a required array is missing. Or an array has a wrong shape or
+            dtype, numbers that are not finite, or flags that are not 0 or 1.
     """
     with open_npz(path) as file:
         required = [name for name, spec in layout.items() if spec.required]
@@ -179,7 +187,7 @@ def read_arrays(
 
 
 def _checked(path: Path, name: str, array: np.ndarray, spec: ArraySpec) -> np.ndarray:
-    """The array in the specified dtype, if all its values are allowed."""
+    """Convert an array to the specified dtype. Raise QamError if a value is not allowed."""
     if spec.kinds == FLAGS:
         if not are_flags(array).all():
             raise QamError(f"data file {path}: '{name}' has values other than 0 and 1: use booleans")

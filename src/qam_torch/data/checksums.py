@@ -1,7 +1,8 @@
-"""Recorded SHA-256 of a file, in NAME.npz.sha256 beside it in the format of `sha256sum`, so that it is computed once.
+"""Compute the SHA-256 of a file once, and record it in NAME.npz.sha256 next to the file in the format of `sha256sum`.
 
-A comment line, which `sha256sum --check` skips, holds the size and the modification time of the hashed file. While they
-are equal to the file's, the recorded hash is used. Otherwise the file is hashed again and must have the same hash.
+A comment line in the record contains the size and the modification time of the hashed file. `sha256sum --check` skips
+this line. As long as size and time are unchanged, the recorded hash is used. Otherwise the file is hashed again, and
+the hash must equal the recorded one.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ class _Record(NamedTuple):
 
 
 def record_path(path: str | os.PathLike[str]) -> Path:
-    """Path of the file that records the checksum of a file: x.npz -> x.npz.sha256."""
+    """Return the path of the file that records the checksum of a file: x.npz -> x.npz.sha256."""
     path = Path(path)
     return path.with_name(f"{path.name}.sha256")
 
 
 def checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file: the recorded one if size and time are unchanged, otherwise computed and recorded.
+    """Return the SHA-256 of a file.
 
-    If the directory cannot be written to, it is computed every time.
+    The recorded hash is used if the file's size and time are unchanged. Otherwise the hash is computed, and recorded if
+    the directory can be written to.
 
     Args:
         path: path of the file.
@@ -61,11 +63,11 @@ def checksum(path: str | os.PathLike[str]) -> str:
 
 
 def record_checksum(path: str | os.PathLike[str], now_at: str | os.PathLike[str] | None = None) -> str:
-    """Compute and record the SHA-256 of a new file, replacing an earlier record.
+    """Compute and record the SHA-256 of a new file. An earlier record is replaced.
 
     Args:
         path: path of the file.
-        now_at: present path of the file, if it is about to be renamed to `path`.
+        now_at: current path of the file, if it will be renamed to `path` later.
 
     Returns:
         The hash in hexadecimal.

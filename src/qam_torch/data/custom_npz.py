@@ -1,10 +1,11 @@
-"""A user's own npz file: one row per step, in time order.
+"""Read a custom npz file. It has one row per step, in time order.
 
 observations       (N, O)  state in which the action was taken
-actions            (N, A)  in the environment's own units
-rewards            (N,)    of the step
-terminals          (N,)    true where the step ended the task: no reward can follow
-timeouts           (N,)    true where the episode was cut there, e.g. by a time limit; optional, also as `truncations`
+actions            (N, A)  action in the units of the environment
+rewards            (N,)    reward of the step
+terminals          (N,)    true if the step ended the task, so that no reward can follow
+timeouts           (N,)    true if the episode was cut after the step, e.g. by a time limit; optional; may also be named
+                           `truncations`
 next_observations  (N, O)  state after the step; optional
 """
 
@@ -32,14 +33,14 @@ CUSTOM_LAYOUT: Layout = {
 
 
 def custom_steps(path: str | os.PathLike[str]) -> RecordedSteps:
-    """Read a user's file and check it. No Python object is ever unpickled.
+    """Read and check a custom npz file. No Python object is ever unpickled.
 
     Args:
-        path: path of the file; arrays that the format does not know are ignored.
+        path: path of the file. Arrays that are not part of the format are ignored.
 
     Raises:
-        QamError: the file is missing, damaged or incomplete, has wrong shapes or dtypes, or
-            numbers that are not finite.
+        QamError: the file is missing, damaged or incomplete, or has both `timeouts` and `truncations`. Or an array has
+            a wrong shape or dtype, numbers that are not finite, or flags that are not 0 or 1.
     """
     arrays = read_arrays(path, CUSTOM_LAYOUT)
     if {"timeouts", "truncations"} <= arrays.keys():

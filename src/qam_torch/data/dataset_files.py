@@ -1,4 +1,4 @@
-"""The files of a dataset: official and generated names, checksums, and how missing files are obtained."""
+"""Find the files of a dataset, official or generated, compute their checksums, and obtain missing files."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class DatasetInfo(NamedTuple):
     """A dataset on disk.
 
     Attributes:
-        path: its training file, or the directory of a sharded dataset.
-        origin: "official" (under OGBench's own name) or "generated" (made here).
-        sha256: see `dataset_checksum`.
+        path: path of the training file, or of the directory of a sharded dataset.
+        origin: "official" if the file has OGBench's name, "generated" if `qam_torch` generated it.
+        sha256: checksum, see `dataset_checksum`.
     """
 
     path: Path
@@ -48,17 +48,17 @@ class DatasetInfo(NamedTuple):
 
 
 def dataset_path(name: str, directory: str | os.PathLike[str] = DEFAULT_DIRECTORY) -> Path:
-    """Path of a dataset's official training file, or of the directory of a sharded dataset; ~ is expanded."""
+    """Return the path of a dataset's official training file, or of the directory of a sharded dataset. Expands ~."""
     return Path(directory).expanduser() / f"{name}{_suffix(catalog_entry(name))}"
 
 
 def generated_path(name: str, directory: str | os.PathLike[str], transitions: int, seed: int) -> Path:
-    """Path of a generated dataset, whose name contains the number of transitions and the seed."""
+    """Return the path of a generated dataset. The name contains the number of transitions and the seed."""
     return Path(directory).expanduser() / f"{name}.generated-{transitions}-seed{seed}{_suffix(catalog_entry(name))}"
 
 
 def generated_files(entry: CatalogEntry, directory: str | os.PathLike[str]) -> list[tuple[Path, int, int]]:
-    """The complete generated datasets in a directory: (path, transitions, seed) of each, the largest first."""
+    """List (path, transitions, seed) of each complete generated dataset in a directory, the largest first."""
     pattern = re.compile(re.escape(entry.name) + r"\.generated-(\d+)-seed(\d+)" + re.escape(_suffix(entry)))
     matches = ((path, pattern.fullmatch(path.name)) for path in Path(directory).expanduser().glob(f"{entry.name}.*"))
     named = [(path, int(match[1]), int(match[2])) for path, match in matches if match]
@@ -67,19 +67,19 @@ def generated_files(entry: CatalogEntry, directory: str | os.PathLike[str]) -> l
 
 
 def training_files(entry: CatalogEntry, path: Path) -> list[Path]:
-    """The training files of a dataset at `path`, existing or not, in order."""
+    """List the paths of the training files of a dataset at `path` in order, whether or not the files exist."""
     return [path] if entry.shards == 1 else [path / Path(file).name for file in entry.files[: entry.shards]]
 
 
 def is_made(entry: CatalogEntry, path: Path, transitions: int) -> bool:
-    """Whether all files of a generated dataset with this number of transitions exist."""
+    """Return whether all files of a generated dataset exist, given its number of transitions."""
     needed = max(1, -(-transitions // (entry.episodes * entry.steps)))
     files = training_files(entry, path)[:needed]
     return all(file.is_file() and validation_path(file).is_file() for file in files)
 
 
 def shard_files(directory: Path) -> list[Path]:
-    """The training files in a directory, sorted by name, without hidden ones; raises QamError when there are none."""
+    """List the training files in a directory by name, without hidden files. Raise QamError if there are none."""
     files = sorted(file for file in directory.glob("[!.]*.npz") if not file.stem.endswith("-val"))
     if not files:
         raise QamError(f"directory {directory} has no .npz files to train on: give the directory of the dataset")
@@ -87,9 +87,10 @@ def shard_files(directory: Path) -> list[Path]:
 
 
 def dataset_checksum(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a training file; of a directory, the hash of its training files' names and `content_mark`s.
+    """Return the SHA-256 of a training file or of a directory of shards.
 
-    The large files of a sharded dataset are not read in full.
+    For a directory, it is the hash of the names and `content_mark`s of the training files, so that the large files of a
+    sharded dataset are not read in full.
     """
     path = Path(path)
     if not path.is_dir():
@@ -109,9 +110,10 @@ def ensure_dataset(
     mirrors: Sequence[str] | None = None,
     fetching: FileProgress | None = None,
 ) -> DatasetInfo:
-    """Find the files of a dataset; generate them for point mazes, otherwise download them if that is allowed.
+    """Find the files of a dataset, or obtain missing files.
 
-    Official files are preferred to generated ones. Point maze data are never downloaded: generating takes a minute.
+    Official files are preferred to generated files. Missing point maze data are generated, which takes a minute, and
+    never downloaded. Other missing data are downloaded if `download` is true.
 
     Args:
         name: OGBench's name of the dataset, e.g. "pointmaze-medium-navigate-v0".
@@ -122,13 +124,13 @@ def ensure_dataset(
         progress: called while generating, see `generate`.
         download: whether missing training files may be downloaded.
         mirrors: base URLs for downloading, see `mirror_urls`.
-        fetching: called while downloading with (file, bytes there, bytes in all or None).
+        fetching: called while downloading with (file, bytes received, total bytes or None).
 
     Returns:
-        Where the dataset is.
+        Path, origin and checksum of the dataset.
 
     Raises:
-        QamError: there is no dataset to train on; the message contains what to fetch by hand or to generate.
+        QamError: the dataset is missing and cannot be obtained. The message explains how to download or generate it.
     """
     entry = catalog_entry(name)
     official, made = dataset_path(name, directory), generated_path(name, directory, transitions, seed)
@@ -150,7 +152,7 @@ def ensure_dataset(
 
 
 def _advice(entry: CatalogEntry, made: Path, transitions: int, seed: int) -> str:
-    """How to obtain a dataset by hand."""
+    """Explain how to obtain a dataset manually."""
     ways = []
     if entry.published:
         more = f"the files that follow it, and put them into {entry.name}/"

@@ -1,4 +1,4 @@
-"""The few private parts of torch's Adam that `MemberAdam` depends on, in one place.
+"""The private parts of torch's Adam that `MemberAdam` depends on.
 
 tests/algorithms/test_adam_internals.py fails when a new version of torch changes one of them.
 """
@@ -16,14 +16,17 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 def adam_state(optimizer: torch.optim.Adam, group: dict[str, Any]) -> list[list[Tensor]]:
-    """A group's parameters with gradients, their first moments and second moments, created if needed."""
+    """Return the parameters of a group that have gradients, their first moments and their second moments.
+
+    Moments that do not exist yet are created.
+    """
     tensors: list[list[Tensor]] = [[], [], []]
     optimizer._init_group(group, tensors[0], [], tensors[1], tensors[2], [], [])
     return tensors
 
 
 def silence_capturable_warning(optimizer: torch.optim.Adam) -> None:
-    """Silence torch's warning about optimizer steps outside a CUDA graph, before or without capture."""
+    """Silence torch's warning about optimizer steps that run outside a CUDA graph."""
     optimizer._warned_capturable_if_run_uncaptured = True
 
 
@@ -39,13 +42,13 @@ def fused_adam_step(
     eps: float,
     skipped: Tensor | None,
 ) -> None:
-    """One step of Adam over several tensors, in place.
+    """Apply one step of Adam to several tensors in place.
 
     Args:
-        parameters, gradients, averages, squares: tensors of the same shapes.
-        steps: counts of steps, already advanced, one per tensor.
+        parameters, gradients, averages, squares: lists of tensors of the same shapes.
+        steps: step counts, one per tensor, already incremented for this step.
         lr, betas, eps: Adam's hyperparameters.
-        skipped: (1,) float, nonzero to skip the step; None: never skip.
+        skipped: (1,) float. If it is nonzero, the step is skipped. With None, the step is never skipped.
     """
     torch._fused_adam_(
         parameters,

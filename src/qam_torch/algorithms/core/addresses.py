@@ -1,6 +1,6 @@
-"""The members of a population, and how one of them is addressed.
+"""The members of a population, and how to find a member by its address.
 
-Imports neither Hydra nor omegaconf, so that a policy is loaded without them.
+This module imports neither Hydra nor omegaconf, so that a policy can be loaded without them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Member(NamedTuple):
     """A member of a population.
 
     Attributes:
-        seed: seeds all random numbers of the member.
-        values: the hyperparameters that differ between members, by name.
+        seed: seed of all random numbers of the member.
+        values: hyperparameters that differ between members, by name.
     """
 
     seed: int
@@ -35,20 +35,20 @@ class Member(NamedTuple):
 
     @property
     def cell(self) -> str:
-        """The address without the seed, which all members of one cell of the grid share; may be empty."""
+        """The address without the seed. All members of one grid cell share it. It may be empty."""
         return address_of(self.values)
 
     def as_dict(self) -> dict[str, float]:
-        """The seed and the hyperparameters by name."""
+        """Return the seed and the hyperparameters by name."""
         return {"seed": self.seed, **self.values}
 
 
 def members_of(kind: type[Algorithm], arguments: Mapping[str, Any]) -> list[Member]:
-    """List the members of an algorithm in their order.
+    """List the members of an algorithm in population order.
 
     Args:
         kind: class of the algorithm.
-        arguments: constructor arguments, as in a checkpoint.
+        arguments: constructor arguments of the algorithm, e.g. from a checkpoint.
     """
     given = {name: arguments.get(name) for name, note in annotations_of(kind).items() if note == PER_MEMBER}
     lists = {name: values for name, values in given.items() if isinstance(values, (list, tuple))}
@@ -60,13 +60,14 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
     """Find the index of one member.
 
     Args:
-        members: those of a checkpoint.
-        member: index; or an address such as "seed=2,inv_temp=3", of which any identifying part is enough; or
-            None.
-        address: seed and hyperparameters by name; the member must match all of them, also where an index is given.
+        members: members of a checkpoint.
+        member: index of the member, or its address, e.g. "seed=2,inv_temp=3". Any part of an address that matches
+            exactly one member is enough. None selects by `address` alone.
+        address: seed and hyperparameters by name. The member must match all of them, even if `member` is an index.
 
     Raises:
-        QamError: no member, or more than one, matches; the message lists the members' addresses.
+        QamError: no member or more than one member matches, or an argument is invalid. If the members do not match, the
+            message lists their addresses.
     """
     wanted = _checked_address({**_parse_address(member), **(address or {})})
     index = int(member) if isinstance(member, numbers.Integral) and not isinstance(member, bool) else None
@@ -92,7 +93,7 @@ def find_member(members: Sequence[Member], member: int | str | None, address: Ma
 
 
 def _parse_address(member: object) -> dict[str, float]:
-    """Parse "seed=2,inv_temp=3" into numbers by name; anything that is not a string gives an empty address."""
+    """Parse an address, e.g. "seed=2,inv_temp=3", into numbers by name. The result is empty for other types."""
     wanted: dict[str, float] = {}
     for part in member.split(",") if isinstance(member, str) else ():
         name, _, value = (word.strip() for word in part.partition("="))
@@ -108,7 +109,7 @@ def _parse_address(member: object) -> dict[str, float]:
 
 
 def _checked_address(address: Mapping[str, Any]) -> dict[str, float]:
-    """The address with plain numbers; raises QamError for anything else."""
+    """Convert the values of an address to int or float. Raise QamError if a value is not a number."""
     for name, value in address.items():
         real = isinstance(value, numbers.Real) and not isinstance(value, bool)
         require(name, real, repr(value), "a number")

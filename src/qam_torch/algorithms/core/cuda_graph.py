@@ -1,7 +1,8 @@
-"""CUDA graphs: one launch instead of thousands, without waiting for the host.
+"""Capture updates as CUDA graphs: one launch replaces thousands, and the GPU does not wait for the host.
 
-The update is a closed function of (state, batch, noise) that reads nothing on the host, which is what a graph needs.
-Its inputs must stay at the same addresses, so batches and noise are copied into the graph's buffers.
+A graph requires a function that reads nothing on the host. An update meets this requirement: it depends only on the
+state, the batch and the noise. The inputs of a graph must stay at the same addresses. Therefore batches and noise are
+copied into buffers of the graph.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ Part = tuple[str, Callable[[], None]]
 
 
 class UpdateResult(NamedTuple):
-    """Result of an update, besides the new state.
+    """The result of an update in addition to the new state.
 
     Attributes:
         report: losses or metrics by name, (P,) each.
-        gradients: gradients that the optimizer has used, in the order of `networks.parameters()`.
+        gradients: gradients that the optimizer used, in the order of `networks.parameters()`.
     """
 
     report: dict[str, Tensor]
@@ -34,14 +35,14 @@ class UpdateResult(NamedTuple):
 
 
 class CudaGraphs:
-    """Captures functions on one GPU, all in one stream.
+    """Capture functions as CUDA graphs on one GPU, all in one stream.
 
-    All graphs share one pool of memory: they are replayed one after another, and each result is read before the
-    next replay. Destroying a graph while another is captured ends that capture, so garbage is collected before a
-    capture and not during it.
+    All graphs share one memory pool. This is safe because graphs are replayed one after another, and each result is
+    read before the next replay. If a graph is destroyed during the capture of another graph, the capture ends.
+    Therefore garbage is collected before a capture and not during it.
 
     Args:
-        device: the GPU.
+        device: GPU on which functions are captured.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -51,9 +52,9 @@ class CudaGraphs:
 
     @contextlib.contextmanager
     def on_capture_stream(self) -> Iterator[None]:
-        """Run the block in the capture stream, ordered after earlier work and before later work.
+        """Run the block in the capture stream, after all earlier work and before all later work.
 
-        Warm-up runs here before capture, because libraries keep handles and memory per stream.
+        The warm-up also runs in this stream, because libraries keep handles and memory per stream.
         """
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
@@ -64,7 +65,10 @@ class CudaGraphs:
             current.wait_stream(self.stream)
 
     def capture(self, function: Callable[[], None]) -> Callable[[], None]:
-        """Capture a function's launches without running them; the result replays them.
+        """Capture the kernel launches of a function without running them.
+
+        Returns:
+            A function that replays the launches.
 
         Raises:
             RuntimeError: the function cannot be captured. The current stream is restored.
@@ -78,13 +82,14 @@ class CudaGraphs:
         return replay
 
     def capture_parts(self, function: Callable[[Callable[[str], None]], None]) -> list[Part]:
-        """Capture a function's launches as one graph per section.
+        """Capture the kernel launches of a function as one graph per section.
 
         Args:
-            function: calls its argument with a name where a section begins, before it launches anything.
+            function: takes a callback, and calls it with the section's name at the start of each section. The first
+                section must start before the first launch.
 
         Returns:
-            Name and replay of each section. Replaying all of them in order is one run.
+            Name and replay function of each section. Calling all replay functions in order is one run.
         """
         graphs: list[tuple[str, torch.cuda.CUDAGraph]] = []
 
@@ -92,7 +97,7 @@ class CudaGraphs:
             if graphs:
                 graphs[-1][1].capture_end()
             graph = torch.cuda.CUDAGraph()
-            # Other threads may use the GPU meanwhile: the next data file may be loading.
+            # Other threads may use the GPU during the capture, e.g. to load the next data file.
             graph.capture_begin(pool=self.pool, capture_error_mode="thread_local")
             graphs.append((name, graph))
 
@@ -104,31 +109,31 @@ class CudaGraphs:
                 function(begin)
                 graphs[-1][1].capture_end()
             except BaseException:
-                with contextlib.suppress(RuntimeError, IndexError):  # the first failure is reported
+                with contextlib.suppress(RuntimeError, IndexError):  # only the first error is reported
                     graphs[-1][1].capture_end()
                 raise
         return [(name, graph.replay) for name, graph in graphs]
 
 
 def cuda_graphs_for(device: torch.device) -> CudaGraphs | None:
-    """`CudaGraphs` of a CUDA device; None for others."""
+    """Return the `CudaGraphs` of a CUDA device, or None for any other device."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
 class GraphedUpdate:
-    """An update for one shape of batch, with buffers for its inputs.
+    """An update for one batch shape, with buffers for its inputs.
 
-    The update itself is passed to each call and not kept, so that a graph never keeps its algorithm alive.
+    The update function is passed to each call and not stored, so that a graph never keeps its algorithm alive.
 
     Args:
-        graphs: captures the update.
-        batch: an example; later ones have the same shapes.
-        noise: likewise.
+        graphs: object that captures the update.
+        batch: example batch. Later batches must have the same shapes.
+        noise: example noise. Later noise must have the same names and shapes.
 
     Attributes:
-        calls: updates run so far.
+        calls: number of calls of `load` so far.
         captured: whether `replay` can be called.
-        result: last result; after a replay, in memory that the next replay overwrites.
+        result: result of the last update. After a replay, it is in memory that the next replay overwrites.
     """
 
     def __init__(self, graphs: CudaGraphs, batch: Batch, noise: Noise) -> None:
@@ -142,7 +147,7 @@ class GraphedUpdate:
 
     @property
     def captured(self) -> bool:
-        """Whether there is a graph."""
+        """Whether the update has been captured."""
         return self._replay is not None
 
     def load(self, batch: Batch, noise: Noise) -> None:
@@ -169,7 +174,7 @@ class GraphedUpdate:
         self._replay()
 
     def report(self) -> dict[str, Tensor]:
-        """A copy of the last update's report."""
+        """Return a copy of the last update's report."""
         return {name: value.clone() for name, value in self.result.report.items()}
 
 

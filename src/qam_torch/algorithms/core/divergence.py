@@ -1,4 +1,4 @@
-"""Which members have diverged, and when, in runs that stop and in runs that continue without them."""
+"""Track which members have diverged, and at which update."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Divergence"]
 
 
 class Divergence(nn.Module):
-    """A member has diverged once its gradient is infinite or NaN; checked in every update on the device, without host
-    synchronization.
+    """Track the members whose gradient became infinite or NaN.
+
+    Every update checks the gradients on the device, without host synchronization. The tensors are not part of the
+    algorithm's `state_dict`, which contains only networks.
 
     Attributes:
-        alive: (P,) bool, not diverged; once false, always false.
-        updates: (P,) int64, updates while alive.
-        freezes: bool, diverged members stop changing and the others continue; otherwise the run stops.
-
-    The tensors are not part of the algorithm's `state_dict`, which has only networks.
+        alive: (P,) bool, true for members that have not diverged. Once false, it stays false.
+        updates: (P,) int64, number of updates before the member diverged.
+        freezes: bool. If true, diverged members stop changing and the other members continue. If false, the run stops.
     """
 
     alive: Tensor
@@ -33,28 +33,35 @@ class Divergence(nn.Module):
         self.freezes = False
 
     def check(self, gradient_norm: Tensor) -> None:
-        """Before an update is applied, mark members whose gradient norm (P,) is not finite, and count it."""
+        """Mark members whose gradient norm (P,) is not finite, and count the update for all members still alive.
+
+        It must be called before the update is applied.
+        """
         self.alive.logical_and_(gradient_norm.isfinite())
         self.updates.add_(self.alive)
 
     def alive_like(self, values: Tensor) -> Tensor:
-        """`alive`, to be broadcast over values (P, ...)."""
+        """Return `alive` with axes of size 1 appended, so that it broadcasts over values (P, ...)."""
         return self.alive.view(-1, *(1,) * (values.ndim - 1))
 
     def mark(self, lost: Tensor) -> None:
-        """Mark members (P,) bool that diverged in another way."""
+        """Mark further diverged members.
+
+        Args:
+            lost: (P,) bool, true for members that diverged.
+        """
         self.alive.logical_and_(lost.logical_not().to(self.alive.device))
 
     def diverged_at(self) -> list[int | None]:
-        """The update at which each member diverged, None for those alive; synchronizes with the host."""
+        """Return the update at which each member diverged, or None for members alive. Synchronizes with the host."""
         alive, updates = self.alive.tolist(), self.updates.tolist()
         return [None if going else made + 1 for going, made in zip(alive, updates, strict=True)]
 
     def saved(self) -> dict[str, Tensor]:
-        """Checkpoint state."""
+        """Return the state for a checkpoint."""
         return {"alive": self.alive, "updates": self.updates}
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Load `saved`."""
+        """Restore a state that `saved` returned."""
         self.alive.copy_(saved["alive"])
         self.updates.copy_(saved["updates"])

@@ -1,7 +1,7 @@
 """Run updates as a CUDA graph, as a recorded flat list of operations, or in eager mode.
 
-Each faster way is compared with the slower one when it is first used. If they differ or the faster one fails, updates
-continue in the slower way, and a warning is logged.
+Each faster mode is compared with the slower mode at its first use. If the results differ or the faster mode fails,
+updates continue in the slower mode, and a warning is logged.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from qam_torch.types import Batch, Noise, QamError
 __all__ = ["WARM_UP", "FastUpdate"]
 
 WARM_UP = 3
-"""Updates run without a graph before it is captured; they create the optimizer's state."""
+"""Number of updates that run before a graph is captured. They create the optimizer's state."""
 
 ROUNDING, ROUNDING_BFLOAT16 = 0.01, 0.1
-"""Accepted relative difference of operations rewritten for a GPU, in float32 and with products in bfloat16.
+"""Accepted relative difference after operations are rewritten for a GPU, in float32 and with products in bfloat16.
 
-Float32 products are compared without TensorFloat-32. On a CPU the rewrites then differ by less than 1e-6. The GELU that
-a GPU fuses into a product is approximate, hence the margin. A dropped factor of 1.05 is refused. A bfloat16 product
-rounds to 8 bits (0.4%), and tens of products follow each other in an update, so there it would be accepted.
+Float32 products are compared without TensorFloat-32. On a CPU, the rewritten operations then differ by less than 1e-6.
+The tolerance is larger because the GELU that a GPU fuses into a product is approximate. In float32, the check still
+detects a missing factor of 1.05. In bfloat16, it does not: a product is rounded to 8 bits (0.4%), and an update chains
+tens of products.
 """
 
 Key = tuple[bool, torch.Size]
@@ -37,38 +38,38 @@ log = logging.getLogger(__name__)
 
 
 class Updatable(Differentiable, HasState, Protocol):
-    """Algorithm interface."""
+    """The interface of an algorithm that `FastUpdate` can run."""
 
     compile_update: bool
     mixed_precision: bool
 
     def finish_update(self, report: dict[str, Tensor], gradients: list[Tensor | None], diagnose: bool) -> UpdateResult:
-        """Apply gradients."""
+        """Apply the gradients, and return the result of the update."""
         ...
 
 
 class FastUpdate:
-    """Runs updates of one algorithm while its tensors keep their addresses.
+    """Run updates of one algorithm as fast as possible, as long as its tensors keep their addresses.
 
-    The algorithm is passed to each call and not kept, so that recordings and graphs are freed with it.
+    The algorithm is passed to each call and not stored, so that recordings and graphs are freed with it.
 
     Args:
-        capture: "auto", True or False: whether to capture a CUDA graph; with True, failure raises.
+        capture: "auto", True or False: whether to capture a CUDA graph. With True, a failed capture raises an error.
         recorded: whether to record and replay operations.
-        device: the algorithm's.
+        device: device of the algorithm.
 
     Attributes:
-        recordings: by (diagnose, rewards.shape).
-        outcome: how updates run, a short phrase.
+        recordings: recorded updates by (diagnose, rewards.shape).
+        outcome: short description of how updates run.
 
     Raises:
-        QamError: capture=True on a device without CUDA graphs.
+        QamError: capture is True, but the device has no CUDA graphs or operations are not recorded.
     """
 
     def __init__(self, capture: str | bool, recorded: bool, device: torch.device) -> None:
         self.demanded, self.recorded = capture is True, recorded
         self.recordings: dict[Key, RecordedGradients] = {}
-        self._unused: dict[Key, RecordedGradients] = {}  # recorded together with another one
+        self._unused: dict[Key, RecordedGradients] = {}  # recorded together with another, not used yet
         self._graphed: dict[Key, GraphedUpdate] = {}
         self._graphs = cuda_graphs_for(device) if recorded and capture is not False else None
         if not recorded:
@@ -84,7 +85,7 @@ class FastUpdate:
             raise QamError(f"capture=true needs recorded updates on a CUDA device, but {problem}: give capture=auto")
 
     def __call__(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> dict[str, Tensor]:
-        """Run one update; returns name -> (P,), as fresh tensors."""
+        """Run one update, and return its losses or metrics: name -> (P,), as new tensors."""
         if self._graphs is None:
             return self._make(algorithm, batch, noise, diagnose).report
         key = (diagnose, batch.rewards.shape)
@@ -109,7 +110,7 @@ class FastUpdate:
     def _capture(
         self, algorithm: Updatable, graphed: GraphedUpdate, make: Callable[[Batch, Noise], UpdateResult]
     ) -> dict[str, Tensor]:
-        """Run the update captured and uncaptured; returns the uncaptured result."""
+        """Run the update with and without a graph, compare them, and return the report of the run without a graph."""
         before: Snapshot | None = None
         problem, difference = "", 0.0
         try:
@@ -128,7 +129,7 @@ class FastUpdate:
             problem = f"the graph differs from the recorded update by {difference:.1e} (relative to the maximum)"
         report = graphed.report()
         if not problem:
-            # Replays write the report here; gradients are dropped.
+            # Replays write to this report. The gradients are not needed.
             graphed.result = UpdateResult(captured.report, [])
             self.outcome = f"CUDA graph, equal to the recorded update {_to_how_much(difference)}"
             return report
@@ -140,10 +141,10 @@ class FastUpdate:
         log.warning("updates are not captured as a CUDA graph (%s): the recorded operations are replayed", problem)
         return report
 
-    # Not captured
+    # Without a graph
 
     def _make(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
-        """One update, recorded if possible."""
+        """Run one update without a graph, from recorded operations if possible."""
         return algorithm.finish_update(*self._differentiate(algorithm, batch, noise, diagnose), diagnose)
 
     def _differentiate(self, algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bool) -> UpdateResult:
@@ -156,7 +157,7 @@ class FastUpdate:
         return self._record(algorithm, batch, noise, key)
 
     def _record(self, algorithm: Updatable, batch: Batch, noise: Noise, key: Key) -> UpdateResult:
-        """Record losses and gradients, and compute them both ways; returns the result without recording."""
+        """Record the losses and gradients, compare them with eager mode, and return the result of eager mode."""
         diagnose = key[0]
         expected, problem = _by_operation(algorithm, batch, noise, diagnose), ""
         try:
@@ -175,7 +176,7 @@ class FastUpdate:
         if not problem:
             if batch.rewards.is_cuda:
                 _rewrite_for_gpu(recording, batch, noise, ROUNDING_BFLOAT16 if algorithm.mixed_precision else ROUNDING)
-            if algorithm.compile_update and not diagnose:  # diagnostic updates are rare: not compiled
+            if algorithm.compile_update and not diagnose:  # diagnostic updates are rare and not compiled
                 recording.compile()
                 recording(batch, noise)  # compiles now, before capture
             self.recordings[key] = recording
@@ -192,7 +193,10 @@ class FastUpdate:
 
 
 def _rewrite_for_gpu(recording: RecordedGradients, batch: Batch, noise: Noise, accepted: float) -> None:
-    """Use fewer kernels, unless results in full precision differ by more than a tolerance (float64: `TOLERANCE`)."""
+    """Rewrite a recording to use fewer kernels, and undo it if a result differs by more than `accepted`.
+
+    Float32 products are compared without TensorFloat-32. In float64, the accepted difference is `TOLERANCE`.
+    """
     problem = ""
     precision = torch.get_float32_matmul_precision()
     try:
@@ -217,7 +221,7 @@ def _by_operation(algorithm: Updatable, batch: Batch, noise: Noise, diagnose: bo
 
 
 def _other_numbers(batch: Batch, noise: Noise) -> tuple[Batch, Noise]:
-    """Changed inputs for tracing: a loss that reads values then fails the comparison."""
+    """Return changed inputs for tracing, so that the comparison detects a loss that reads values on the host."""
     fields = ("observations", "actions", "rewards", "next_observations")
     other = batch._replace(**{name: 0.5 * getattr(batch, name) for name in fields})
     return other, {name: draw.flip(1) if draw.ndim > 1 else draw for name, draw in noise.items()}

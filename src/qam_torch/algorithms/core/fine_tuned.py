@@ -18,16 +18,16 @@ __all__ = ["FineTunedFlow"]
 
 
 class FineTunedFlow(FlowActorCritic):
-    """Critics, a behavior flow f_beta, and a policy flow f_theta trained along the memoryless SDE.
+    """Train critics, a behavior flow f_beta, and a policy flow f_theta along the memoryless SDE.
 
     Args:
-        inv_temp: weight of the critic against the behavior prior, >= 0; 0 acts with f_beta alone. A list has one value
-            per member.
-        target_actor: use f_beta's Polyak copy as the base flow.
-        residual: f_theta is a correction on top of f_beta.
-        **flow: see `FlowActorCritic`; clip_grad defaults to True.
+        inv_temp: weight of the critic relative to the behavior prior, >= 0. With 0, f_beta acts alone. A list has one
+            value per member: all zero or all positive.
+        target_actor: whether the base flow is f_beta's Polyak copy instead of f_beta.
+        residual: whether f_theta is a correction that is added to f_beta.
+        **flow: further arguments of `FlowActorCritic`. clip_grad defaults to True.
 
-    Source: Li & Levine 2026, the part that QAM and BAM have in common.
+    Source: Li & Levine 2026, the common part of QAM and BAM.
     """
 
     flow_target = True
@@ -54,17 +54,17 @@ class FineTunedFlow(FlowActorCritic):
             self.set_policy(self.flow_policy)
 
     def base_flow(self, observations: Tensor) -> Velocity:
-        """The flow that f_theta is fine-tuned from, without gradient: f_beta(s, ., .)."""
+        """The flow from which f_theta is fine-tuned: f_beta(s, ., .), with detached parameters."""
         network = self.target("f_beta") if self.target_actor else self.network("f_beta")
         with torch.no_grad():
             return network.bind(observations)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of the TD target, of flow matching and of the memoryless SDE."""
+        """The noise of the TD target, of flow matching and of the memoryless SDE."""
         chunk = (batch_size, self.chunk_dim)
         sde = {"sde_x0": Draw(chunk), "sde_noise": Draw((self.flow_steps - 1, *chunk))}
         return {**super().draws(batch_size), **sde}
 
     def sde_noise(self, noise: Noise) -> Tensor:
-        """The SDE noise with time first; draws have P first."""
+        """Return the SDE noise as (T - 1, P, B, D). The draw has P first."""
         return noise["sde_noise"].transpose(0, 1)

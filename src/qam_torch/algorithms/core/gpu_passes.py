@@ -1,6 +1,6 @@
-"""Rewrites of a recorded list of operations for a GPU, where a kernel's launch costs more than a small operation.
+"""Rewrite a recorded list of operations for a GPU, on which a kernel launch costs more than a small operation.
 
-Results agree with the recorded operations up to rounding.
+The results agree with those of the recorded operations up to rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ aten = torch.ops.aten
 
 
 def replace(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
-    """Replace a node by another operation that computes the same."""
+    """Replace a node by another operation with the same result, and return the new node."""
     with node.graph.inserting_before(node):
         other = node.graph.call_function(target, args, kwargs)
     other.meta = dict(node.meta)
@@ -29,9 +29,10 @@ def replace(node: fx.Node, target: Any, *args: Any, **kwargs: Any) -> fx.Node:
 
 
 def stack_rows(module: fx.GraphModule) -> None:
-    """Stack results, instead of copying each into its row of an empty tensor; row reads use the result itself.
+    """Stack results instead of copying each result into a row of an empty tensor.
 
-    The solvers of torchdiffeq keep the nodes of a path in this way.
+    Operations that read a row then use the result directly. The solvers of torchdiffeq store a path in rows of an empty
+    tensor.
     """
     changing = written_to(module)
     for empty in [node for node in module.graph.nodes if node.target is aten.empty.memory_format]:
@@ -57,7 +58,7 @@ def stack_rows(module: fx.GraphModule) -> None:
 
 
 def fuse_gelu_backward(module: fx.GraphModule) -> None:
-    """Multiply by GELU's derivative in its own kernel, instead of writing it to memory first."""
+    """Multiply by the derivative of GELU in the kernel that computes it, instead of writing it to memory first."""
     for product in list(module.graph.nodes):
         if product.target is not aten.mul.Tensor:
             continue
@@ -76,7 +77,7 @@ def fuse_gelu_backward(module: fx.GraphModule) -> None:
 
 
 def _viewed(node: Any) -> tuple[Any, list[Any]]:
-    """The base of a view, and the views in between, in order."""
+    """Return the base of a view, and the view operations between the base and the view, from base to view."""
     views: list[Any] = []
     while isinstance(node, fx.Node) and is_view(node.target):
         views.insert(0, node)
@@ -93,7 +94,7 @@ def _is_gelu_derivative(node: Any) -> bool:
 
 
 def fold_scale_into_add(module: fx.GraphModule) -> None:
-    """Fold a summand's factor into the addition: a + (x c) is one operation."""
+    """Fold the constant factor of a summand into the addition, so that a + c x is one operation."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
         if node.target is not aten.add.Tensor:
@@ -107,7 +108,7 @@ def fold_scale_into_add(module: fx.GraphModule) -> None:
 
 
 def _is_scaled(summand: Any) -> bool:
-    """Whether a summand is x times a number."""
+    """Return whether a summand is a tensor times a constant number."""
     return (
         isinstance(summand, fx.Node)
         and summand.target in PRODUCTS_WITH_NUMBER
@@ -118,7 +119,7 @@ def _is_scaled(summand: Any) -> bool:
 
 
 def fuse_activations(module: fx.GraphModule) -> None:
-    """Fuse GELU into a matrix product with bias, where the plain product is not used."""
+    """Fuse GELU into a matrix product with bias, if no other operation uses the product."""
     for node in list(module.graph.nodes):
         if node.target is not aten.gelu.default or node.kwargs.get("approximate") != "tanh":
             continue
@@ -131,4 +132,4 @@ def fuse_activations(module: fx.GraphModule) -> None:
 
 
 GPU_PASSES = (stack_rows, fuse_gelu_backward, fold_scale_into_add, join_flow_steps, fuse_activations)
-"""In this order, before `add_products_in_place`."""
+"""Passes for a GPU in the order in which they run. They run before `add_products_in_place`."""

@@ -1,7 +1,7 @@
-"""Rewrite a recorded update so that two evaluations of a flow at one time become one with twice the rows.
+"""Rewrite a recorded update: join two evaluations of a flow at the same time into one with twice the rows.
 
-The action in a TD target and the sampled path of adjoint matching, for example, both go through f_theta step by step.
-The steps are independent, and a GPU runs two steps as fast as one.
+For example, the action of the TD target and the sampled path of adjoint matching both evaluate f_theta step by step.
+Their steps are independent, and a GPU runs two steps as fast as one.
 """
 
 from __future__ import annotations
@@ -24,28 +24,30 @@ FUNCTIONAL = {aten.add_.Tensor: aten.add.Tensor, aten.logical_and_.default: aten
 
 
 class Step(NamedTuple):
-    """One evaluation of a flow without gradient: a chain of operations, each the only user of the one before.
+    """One evaluation of a flow without gradient.
+
+    It is a chain of operations. Each operation is the only user of the previous one.
 
     Attributes:
-        operations: from adding the time term to the observation term of the first layer (..., B, H), to the
-            last layer's product.
+        operations: operations of the chain. The first one adds the time term to the observation term of the first
+            layer, (..., B, H). The last one is the matrix product of the last layer.
     """
 
-    operations: list[Any]  # fx.Node, whose arguments are of too many types for a checker
+    operations: list[Any]  # fx.Node. Its arguments have too many types for a type checker.
 
     @property
     def observed(self) -> Any:
-        """Observation term of the first layer, (..., B, H)."""
+        """The observation term of the first layer, (..., B, H)."""
         return self.operations[0].args[0]
 
     @property
     def x(self) -> Any:
-        """The point, (..., B, D)."""
+        """The point x at which the flow is evaluated, (..., B, D)."""
         return next(node.args[1] for node in self.operations if node.target in PRODUCTS)
 
     @property
     def velocity(self) -> Any:
-        """The result, (..., B, D)."""
+        """The resulting velocity, (..., B, D)."""
         return self.operations[-1]
 
     @property
@@ -54,7 +56,7 @@ class Step(NamedTuple):
         return float(self.operations[0].kwargs.get("alpha", 1))
 
     def matches(self, other: Step) -> bool:
-        """Whether another step has the same layers, time (up to rounding) and number of rows."""
+        """Return whether another step has the same layers, the same time (up to rounding) and the same shape of x."""
         return (
             recorded_value(self.x).shape == recorded_value(other.x).shape
             and math.isclose(self.time, other.time, rel_tol=1e-9, abs_tol=1e-12)
@@ -62,13 +64,13 @@ class Step(NamedTuple):
         )
 
     def layers(self) -> list[object]:
-        """The operations and the parameters that they use."""
+        """Return the operations with their arguments, except for x, observation term and intermediate results."""
         own = {self.observed, self.x, *self.operations}
         given = [[argument for argument in node.args if argument not in own] for node in self.operations]
         return [(node.target, more) for node, more in zip(self.operations, given, strict=True)]
 
     def depends_on(self, other: Step) -> bool:
-        """Whether this step needs the velocity of another one."""
+        """Return whether this step depends on the velocity of another step."""
         seen, pending = set(), list(self.operations)
         while pending:
             for source in pending.pop().all_input_nodes:
@@ -79,7 +81,7 @@ class Step(NamedTuple):
 
 
 def join_flow_steps(module: fx.GraphModule) -> None:
-    """Evaluate steps of a flow in pairs where they are alike and neither depends on the other."""
+    """Join pairs of steps of a flow that match, if neither step depends on the other."""
     _undo_writing(module)
     graph = module.graph
     if any(isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable for node in graph.nodes):
@@ -99,18 +101,18 @@ def join_flow_steps(module: fx.GraphModule) -> None:
 
 
 def _undo_writing(module: fx.GraphModule) -> None:
-    """Replace in-place operations where results are the same, so that operations can be reordered."""
+    """Replace in-place operations by out-of-place ones if the results stay the same, so that operations can move."""
     for node in module.graph.nodes:
         if node.target in FUNCTIONAL and list(node.args[0].users) == [node]:
             node.target = FUNCTIONAL[node.target]
 
 
 def _steps_from(first: Any) -> Iterator[Step]:
-    """The step that begins with this operation, if it does."""
+    """Yield the step that begins with this operation, or nothing if no step begins with it."""
     if first.target is not aten.add.Tensor or len(first.users) != 1 or not isinstance(first.args[1], fx.Node):
         return
     operations = [first]
-    place = 0  # index of the chain in the next product's arguments
+    place = 0  # index of the previous operation in the arguments of the next product
     while len(operations[-1].users) == 1:
         (user,) = operations[-1].users
         if user.target in PRODUCTS and user.args[place] is operations[-1]:
@@ -125,7 +127,7 @@ def _steps_from(first: Any) -> Iterator[Step]:
 
 
 def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, fx.Node], fx.Node]) -> None:
-    """Replace two steps by one, with the rows of `one` first and those of `two` second."""
+    """Replace two steps by one step, with the rows of `one` first and the rows of `two` second."""
     rows = recorded_value(one.x).shape[-2]
 
     def call(target: Any, *args: Any, like: fx.Node, count: int, **kwargs: Any) -> fx.Node:
@@ -155,7 +157,7 @@ def _join(graph: fx.Graph, one: Step, two: Step, observed: dict[tuple[fx.Node, f
 
 
 def _sort(graph: fx.Graph) -> None:
-    """Sort operations topologically, otherwise in the same order."""
+    """Sort operations topologically, and otherwise keep their order."""
     placed: set[fx.Node] = set()
     order: list[fx.Node] = []
     for end in list(graph.nodes):

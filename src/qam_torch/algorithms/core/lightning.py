@@ -1,4 +1,4 @@
-"""An algorithm in Lightning's loop: updates per trainer step, their count, divergence, checkpoint contents."""
+"""Connect an algorithm to Lightning's loop: updates per trainer step, update count, divergence and checkpoints."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ __all__ = ["DivergedError", "TrainingModule"]
 
 
 class DivergedError(QamError):
-    """A gradient, parameter or action became infinite or NaN; the message names the member and the update."""
+    """A gradient, parameter or action became infinite or NaN.
+
+    The message names the member and, during training, the update.
+    """
 
 
 class TrainingModule(MemberValues, L.LightningModule):
-    """A LightningModule with manual optimization, whose updates a subclass defines.
+    """A LightningModule with manual optimization. A subclass defines the update.
 
     Args:
-        seeds: one per member.
+        seeds: one seed per member.
     """
 
     networks: nn.ModuleDict
@@ -41,29 +44,32 @@ class TrainingModule(MemberValues, L.LightningModule):
         self.divergence = Divergence(len(seeds))
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The named noise that an update consumes."""
+        """Return the shape and distribution of the noise that an update of B rows consumes, by name."""
         raise NotImplementedError
 
     def update(self, batch: Batch, noise: Noise, diagnose: bool = False) -> dict[str, Tensor]:
-        """One update of all members; name -> (P,)."""
+        """Run one update of all members, and return its losses or metrics: name -> (P,)."""
         raise NotImplementedError
 
     def prepare_noise(self, batch_size: int) -> None:
-        """Make the noise source for batches of B rows, on the module's device and in its dtype."""
+        """Create the noise source for batches of B rows, on the device and in the dtype of the networks.
+
+        An existing noise source is kept.
+        """
         if self.noise is None:
             parameter = next(self.networks.parameters())
             self.noise = NamedNoise(self.draws(batch_size), self.seeds, "update", parameter.device, parameter.dtype)
             self.noise_rows = batch_size
 
     def training_step(self, work: Work, batch_idx: int) -> None:
-        """Run all updates of a trainer step; the last one computes all metrics."""
+        """Run all updates of a trainer step. The last update computes all metrics."""
         made = 0
         for batch in work.batches:
             updates, _, batch_size = batch.rewards.shape
             self.prepare_noise(batch_size)
             assert self.noise is not None
             noise = self.noise.sample(updates)
-            # Unbound all at once, which costs less than indexing for every update.
+            # Unbinding once costs less than indexing in every update.
             draws = zip(*(draw.unbind() for draw in noise.values()), strict=True)
             for given, drawn in zip(batch.unbind(), draws, strict=True):
                 made += 1
@@ -72,9 +78,9 @@ class TrainingModule(MemberValues, L.LightningModule):
             advance_global_step(self.trainer, updates)
 
     def require_finite(self) -> None:
-        """Raise DivergedError if a member has diverged; when freezing, only if all members have.
+        """Raise DivergedError if a member has diverged. If this run freezes diverged members, raise only if all have.
 
-        It synchronizes with the device: call it before a checkpoint, evaluation or log, not after every update.
+        This method synchronizes with the device. Call it before a checkpoint, evaluation or log, not in every update.
         """
         at = self.divergence.diverged_at()
         lost = [f"{self.name_of(p)} at update {update:,}" for p, update in enumerate(at) if update is not None]
@@ -86,9 +92,10 @@ class TrainingModule(MemberValues, L.LightningModule):
             raise DivergedError(f"training diverged, no member is left: {'; '.join(lost)}; {self.remedy}")
 
     def handle_divergence(self, lost: Tensor, what: str) -> None:
-        """Freeze members (P,) bool that have diverged, or raise DivergedError.
+        """Freeze members that have diverged, or raise DivergedError if this run does not freeze members.
 
         Args:
+            lost: (P,) bool, true for members that have diverged.
             what: name of the non-finite value.
         """
         if self.divergence.freezes:
@@ -103,28 +110,32 @@ class TrainingModule(MemberValues, L.LightningModule):
 
     @property
     def remedy(self) -> str:
-        """What may help when training diverges."""
+        """The part of an error message that suggests what to change when training diverges."""
         numbers = ["algo.lr", *(["algo.inv_temp"] if "inv_temp" in self.shared_values else [])]
         return f"lower {' or '.join(numbers)}, or check the data for outliers"
 
     @property
     def continue_hint(self) -> str:
-        """How to continue without diverged members."""
+        """The part of an error message that explains how to continue without diverged members. Empty if P = 1."""
         return ", or continue without it: resume=auto on_divergence=freeze" if self.members > 1 else ""
 
     def freeze_diverged(self) -> None:
-        """Freeze members that diverge, and continue with the others; otherwise training stops where one diverges."""
+        """Freeze members that diverge, and continue with the other members. By default, training stops instead."""
         self.divergence.freezes = True
 
     def require_loadable(self, checkpoint: Mapping[str, Any]) -> None:
-        """Raise QamError when a checkpoint holds members that have diverged and this run does not freeze them."""
+        """Raise QamError if a checkpoint contains diverged members and this run does not freeze them."""
         alive = checkpoint["divergence"]["alive"].tolist()
         if not all(alive) and not self.divergence.freezes:
             names = "; ".join(self.name_of(p) for p, going in enumerate(alive) if not going)
             raise QamError(f"the checkpoint holds members that have diverged ({names}): give on_divergence=freeze")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add noise generators and diverged members to the checkpoint; raises as `require_finite` does."""
+        """Add the noise generators and the diverged members to the checkpoint.
+
+        Raises:
+            DivergedError: a member has diverged, see `require_finite`.
+        """
         self.require_finite()
         checkpoint["divergence"] = self.divergence.saved()
         if self._saved_noise is not None:  # saved again before the first update after loading
@@ -133,13 +144,17 @@ class TrainingModule(MemberValues, L.LightningModule):
             checkpoint["noise"] = {**self.noise.state_dict(), "rows": self.noise_rows}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep the generators' states until the device is known."""
+        """Restore the diverged members, and keep the states of the noise generators until the device is known.
+
+        Raises:
+            QamError: the checkpoint contains diverged members, see `require_loadable`.
+        """
         self.require_loadable(checkpoint)
         self.divergence.restore(checkpoint["divergence"])
         self._saved_noise = checkpoint.get("noise")
 
     def on_train_end(self) -> None:
-        """Check the last updates for divergence, too."""
+        """Check the last updates for divergence."""
         self.require_finite()
 
     def on_train_start(self) -> None:

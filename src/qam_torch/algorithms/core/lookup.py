@@ -1,6 +1,6 @@
-"""Methods by name, as in configurations and checkpoints, and the import of their classes.
+"""Find and import the classes that configurations and checkpoints name.
 
-Imports torch only when a method is looked up, so that commands start fast.
+This module imports torch only when a method is looked up, so that commands start fast.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Object = TypeVar("Object")
 
 
 def method_name(kind: type[Algorithm]) -> str:
-    """Name of a method in checkpoints: "QAM" for one of the library's, "my_module.MyMethod" for any other."""
+    """Return a method's name in checkpoints: "QAM" for a method of this library, otherwise "my_module.MyMethod"."""
     known = getattr(importlib.import_module(_LIBRARY), kind.__name__, None) is kind
     return kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
 
@@ -32,7 +32,7 @@ def find_method(name: str, described_as: str) -> type[Algorithm]:
     """Find the class of a method.
 
     Args:
-        name: from `method_name`, or any other import path of the class.
+        name: name that `method_name` returns, or any other import path of the class.
         described_as: how an error message refers to the method.
 
     Raises:
@@ -47,18 +47,18 @@ def find_method(name: str, described_as: str) -> type[Algorithm]:
 
 
 def instantiate_class(description: Any, key: str, base: type[Object]) -> Object:
-    """Make the object that a configuration or a checkpoint describes.
+    """Create the object that a configuration or a checkpoint describes.
 
-    Nothing is called before it is known to be a class of the expected kind, because a checkpoint may be from anyone.
+    A checkpoint may come from an untrusted source. Therefore nothing is called unless it is a subclass of `base`.
 
     Args:
-        description: its class as `_target_`, and the constructor's arguments.
+        description: class of the object as `_target_`, and the constructor's arguments.
         key: key of the configuration, e.g. "algo.discretization".
-        base: the class of which it must be a subclass.
+        base: expected base class.
 
     Raises:
-        QamError: the description is not of that form, the class cannot be imported or is not a subclass, or its
-            constructor does not take the arguments.
+        QamError: the description has no `_target_`, the class cannot be imported or is not a subclass of `base`, or its
+            constructor rejects the arguments.
     """
     group, option = key.replace(".", "/"), description if isinstance(description, str) else "NAME"
     described = isinstance(description, Mapping) and isinstance(description.get("_target_"), str)

@@ -1,4 +1,4 @@
-"""The optimizer's part of an update, per member: gradient norms, clipping, Adam."""
+"""The optimizer step of an update, per member: gradient norms, clipping and Adam."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["MemberAdam", "load_state_only", "member_norms", "scale_members"]
 
 
 class MemberAdam(torch.optim.Adam):
-    """Adam, fused, for parameters (P, ...) whose members may have own learning rates, or be skipped.
+    """Fused Adam for parameters (P, ...). Each member has a learning rate, and can be skipped.
 
-    Its state is that of torch's Adam over the same parameters, so that each can load the state of the other. The
-    step count is shared by all members: a member that was skipped once must not be updated again.
+    The state has the same form as that of torch's Adam over the same parameters, so that each can load the state of the
+    other. All members share the step count. Therefore a member that was skipped once must not be updated again.
 
     Args:
-        parameters: each with the leading axis P.
+        parameters: parameters, each with the leading axis P.
         rates: P learning rates, > 0.
-        divergence: where its `alive` is False, neither the member's parameters nor its moments change. It is read on
-            the parameters' device and never on the host. None: all members are updated.
+        divergence: members whose `divergence.alive` is False are skipped: their parameters and moments do not change.
+            `alive` is read on the parameters' device and never on the host. With None, all members are updated.
         **adam: further arguments of torch's Adam.
     """
 
@@ -40,12 +40,12 @@ class MemberAdam(torch.optim.Adam):
         self._slices: list[list[tuple[Tensor, ...]]] | None = None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """See Adam."""
+        """Load the state as torch's Adam does."""
         super().load_state_dict(state_dict)
         self.clear_slices()
 
     def clear_slices(self) -> None:
-        """Look up parameters and moments again at the next step; call it when they have moved to other memory."""
+        """Look up parameters and moments again at the next step. Call this method after they move to other memory."""
         self._slices = None
 
     @torch.no_grad()
@@ -76,14 +76,14 @@ class MemberAdam(torch.optim.Adam):
             )
 
     def _sliced(self, group: dict[str, Any]) -> list[list[tuple[Tensor, ...]]]:
-        """Each member's parameters and moments, computed once: views of tensors that are not moved."""
+        """Return views of each member's parameters and moments. They stay valid until the tensors move."""
         tensors = adam_state(self, group)
         by_member = [zip(*(tensor.detach().split(1) for tensor in kind), strict=True) for kind in tensors]
         return [list(own) for own in zip(*by_member, strict=True)]
 
 
 def load_state_only(optimizer: torch.optim.Optimizer) -> None:
-    """Restore only the optimizer's state from checkpoints: learning rate and options stay those of this run."""
+    """Make an optimizer restore only its state from checkpoints. It keeps the learning rate and options of this run."""
 
     def with_own_options(optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> dict[str, Any]:
         pairs = zip(saved["param_groups"], optimizer.param_groups, strict=True)
@@ -93,7 +93,7 @@ def load_state_only(optimizer: torch.optim.Optimizer) -> None:
 
 
 def member_norms(gradients: Sequence[Tensor]) -> Tensor:
-    """Each member's global L2 norm over all tensors: (P,)."""
+    """Return each member's global L2 norm over all tensors: (P,)."""
     if _one_by_one(gradients):
         members = _by_member(gradients)
         norms = torch.stack(torch._foreach_norm([gradient for own in members for gradient in own]))
@@ -115,12 +115,12 @@ def scale_members(gradients: Sequence[Tensor], scale: Tensor) -> None:
 
 
 def _one_by_one(gradients: Sequence[Tensor]) -> bool:
-    """Whether to loop over members: one call for all tensors of a member is one GPU kernel."""
+    """Return whether to loop over members. On a GPU, one call for all tensors of a member is one kernel."""
     return gradients[0].is_cuda or len(gradients[0]) == 1
 
 
 def _by_member(gradients: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Each member's part of every tensor."""
+    """Return, for each member, its slice of every tensor."""
     if len(gradients[0]) == 1:
         return [list(gradients)]
     return [list(own) for own in zip(*(gradient.split(1) for gradient in gradients), strict=True)]

@@ -1,4 +1,4 @@
-"""Hyperparameters that may differ between members of a population, and the members' names."""
+"""Hyperparameters that may differ between members of a population, and the names of the members."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ __all__ = [
 
 
 class Range(NamedTuple):
-    """Valid range: a test, and its description."""
+    """A range of valid values.
+
+    Attributes:
+        holds: returns whether a value is in the range.
+        words: description of the range for error messages.
+    """
 
     holds: Callable[[float], bool]
     words: str
@@ -40,9 +45,9 @@ FINITE = Range(math.isfinite, "a finite number")
 
 
 class MemberValues(nn.Module):
-    """Hyperparameters of losses, targets, optimizer or policy: one for all members, or one for each.
+    """Hyperparameters of losses, targets, optimizer or policy, with one value for all members or one value per member.
 
-    A shared value stays a Python float. Per-member values are tensors, so that none is read on the host.
+    A shared value stays a Python float. Per-member values are tensors, so that they are never read on the host.
     """
 
     seeds: tuple[int, ...]
@@ -51,24 +56,24 @@ class MemberValues(nn.Module):
 
     @property
     def members(self) -> int:
-        """P."""
+        """The number of members P."""
         return len(self.seeds)
 
     @property
     def network_dtype(self) -> torch.dtype:
-        """Dtype of the losses."""
+        """The dtype of the networks and losses."""
         raise NotImplementedError
 
     def set_member_value(self, name: str, value: float | Sequence[float], within: Range = POSITIVE) -> None:
-        """Register a hyperparameter, which `member_value` returns.
+        """Register a hyperparameter, so that `member_value` returns it.
 
         Args:
             name: name of the constructor's argument.
-            value: one for all members, or a list of P.
+            value: one value for all members, or a list of P values.
             within: valid range.
 
         Raises:
-            QamError: a value is out of range, or a list has another length than P.
+            QamError: a value is out of range, or the length of a list is not P.
         """
         values = [value] if isinstance(value, (int, float)) else list(value)
         fits = isinstance(value, (int, float)) or len(values) == self.members
@@ -84,14 +89,14 @@ class MemberValues(nn.Module):
         Args:
             name: name of the new value.
             source: name of the registered value.
-            function: computes the new value from one value.
+            function: computes the new value from a registered value.
         """
         values = self.member_values.get(source)
         given = [self.shared_values[source]] if values is None else values
         self._register(name, [function(one) for one in given], single=values is None)
 
     def _register(self, name: str, values: Sequence[float], single: bool) -> None:
-        # In float64, so that a member's value equals that of a standalone run; `.to(dtype)` rounds both alike.
+        # Float64, so that a member's value equals that of a standalone run: `.to(dtype)` then rounds both alike.
         numbers = None if single else torch.tensor(values, dtype=torch.float64)
         self.register_buffer(f"{name}_values", numbers, persistent=False)
         self.shared_values[name] = float(values[0])
@@ -101,10 +106,10 @@ class MemberValues(nn.Module):
 
         Args:
             name: name of the value.
-            ndim: axes of the tensor that it multiplies; >= 1.
+            ndim: number of axes of the tensor that the value multiplies, >= 1.
 
         Returns:
-            The shared value, or a tensor (P, 1, ..) with `ndim` axes if members differ.
+            The shared value, or a tensor (P, 1, ...) with `ndim` axes if there is one value per member.
         """
         values = getattr(self, f"{name}_values")
         if values is None:
@@ -112,21 +117,21 @@ class MemberValues(nn.Module):
         return values.to(self.network_dtype).view(-1, *(1,) * (ndim - 1))
 
     def values_of(self, member: int) -> dict[str, float]:
-        """The per-member hyperparameters of one member."""
+        """Return the per-member hyperparameters of one member by name."""
         return {name: values[member] for name, values in self.member_values.items()}
 
     def name_of(self, member: int) -> str:
-        """A member's name, e.g. "seed=2,inv_temp=3"."""
+        """Return a member's name, e.g. "seed=2,inv_temp=3"."""
         return address_of({"seed": self.seeds[member], **self.values_of(member)})
 
 
 def address_of(numbers: Mapping[str, float]) -> str:
-    """A member's seed and hyperparameters as its address, e.g. "seed=2,inv_temp=3"."""
+    """Format a member's seed and hyperparameters as its address, e.g. "seed=2,inv_temp=3"."""
     return ",".join(f"{name}={_digits(value)}" for name, value in numbers.items())
 
 
 def _digits(value: float) -> str:
-    """The shortest text that gives the same number."""
+    """Format a number as a short text that parses to the same number."""
     if isinstance(value, int):
         return str(value)
     if float(value).is_integer() and abs(value) < 1e15:

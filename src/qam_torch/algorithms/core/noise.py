@@ -1,4 +1,4 @@
-"""Random draws by name, from one generator per population member."""
+"""Named random draws, with one generator per population member."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["NamedNoise", "member_generators"]
 
 
 def member_generators(seeds: Sequence[int], stream: str, device: torch.device | str = "cpu") -> list[torch.Generator]:
-    """One generator per member, seeded by its seed and the stream's name only.
+    """Create one generator per member, seeded only by the member's seed and the stream's name.
 
-    Independent of the other members, so that a member draws the same as in a standalone run.
+    A generator does not depend on other members, so that each member draws the same numbers as in a standalone run.
     """
     generators = []
     for seed in seeds:
@@ -30,29 +30,32 @@ def member_generators(seeds: Sequence[int], stream: str, device: torch.device | 
 
 
 class _Kind(NamedTuple):
-    """A stream's normal draws, or its uniform draws, concatenated and sampled in one call."""
+    """All normal draws of a stream, or all uniform draws. They are concatenated and sampled in one call.
+
+    Integer draws are computed from uniform draws.
+    """
 
     fill: Callable[..., Tensor]
     draws: dict[str, Draw]
 
     @property
     def sizes(self) -> list[int]:
-        """Size of each draw."""
+        """The size of each draw."""
         return [math.prod(draw.shape) for draw in self.draws.values()]
 
     def named(self, numbers: Tensor) -> dict[str, Tensor]:
-        """Split (..., n) into the draws, (..., *shape) each."""
+        """Split numbers (..., n) into the draws: name -> (..., *shape)."""
         found = {}
         for (name, draw), flat in zip(self.draws.items(), numbers.split(self.sizes, dim=-1), strict=True):
             found[name] = flat.unflatten(-1, draw.shape)
             if draw.integers is not None:
-                # A uniform number below 1 times n never rounds up to n, so that no integer exceeds n.
+                # A uniform number below 1 times n never rounds up to n, so that no integer exceeds `draw.integers`.
                 found[name] = (found[name] * (draw.integers - draw.first + 1)).floor() + draw.first
         return found
 
 
 def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
-    """The kinds of a stream, normal first, without empty ones."""
+    """Return the nonempty kinds of draws of a stream, normal draws first."""
     kinds = [_Kind(Tensor.normal_, {}), _Kind(Tensor.uniform_, {})]
     for name, draw in draws.items():
         if draw.stream == stream:
@@ -61,13 +64,13 @@ def _kinds(draws: Mapping[str, Draw], stream: str) -> list[_Kind]:
 
 
 class NamedNoise:
-    """Draws all named noise of several updates; results do not depend on how calls group the updates.
+    """Sample all named noise of several updates. The results do not depend on how calls group the updates.
 
     Args:
-        draws: name -> Draw, what one update of one member consumes.
-        seeds: one per member.
-        stream: name of the random stream, so that two uses of a seed never share numbers; a `Draw` may add a
-            substream.
+        draws: name -> Draw, the noise that one update of one member consumes.
+        seeds: one seed per member.
+        stream: name of the random stream. Streams with different names use different random numbers for the same seed.
+            A `Draw` may name a substream.
         device: device of the generators and draws.
         dtype: dtype of the draws.
     """
@@ -88,11 +91,15 @@ class NamedNoise:
         }
 
     def sample(self, updates: int, active: Sequence[bool] | np.ndarray | None = None) -> dict[str, Tensor]:
-        """Sample name -> (updates, P, *shape), distributed as each `Draw` sets.
+        """Sample the noise of several updates.
 
         Args:
             updates: number of updates, >= 0.
-            active: (P,) bool, members that draw, None: all; the others get zeros, their generators do not advance.
+            active: (P,) bool, true for members that draw; None for all members. Other members get zeros, and their
+                generators do not advance.
+
+        Returns:
+            name -> (updates, P, *shape), with the distribution that each `Draw` defines.
         """
         named: dict[str, Tensor] = {}
         for own, generators in self.generators.items():
@@ -105,8 +112,8 @@ class NamedNoise:
                     for row in rows:
                         row.zero_()
                     continue
-                # One update at a time: a GPU's generator advances per call, not per number, so one call for all updates
-                # would give other numbers; also on a CPU, unless the size is a multiple of 16.
+                # Each update is sampled separately. A GPU's generator advances per call, not per number. Therefore one
+                # call for all updates would give different numbers. On a CPU, too, unless the size is a multiple of 16.
                 for update in zip(*(row.unbind() for row in rows), strict=True):
                     for kind, numbers in zip(kinds, update, strict=True):
                         kind.fill(numbers, generator=generator)
@@ -115,7 +122,7 @@ class NamedNoise:
         return {name: named[name] for name in self.draws}
 
     def state_dict(self) -> dict[str, Any]:
-        """Generator states; restoring them continues the draws bit for bit."""
+        """Return the generator states. Restoring them continues the draws bit for bit."""
         return {"generators": [generator.get_state() for own in self.generators.values() for generator in own]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

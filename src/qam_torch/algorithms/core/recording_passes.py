@@ -1,4 +1,4 @@
-"""Rewrites of a recorded list of operations: the same results with fewer operations."""
+"""Rewrite a recorded list of operations so that fewer operations give the same results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME_VALUE = {aten.detach.default, aten.alias.default}
 VIEWS = {aten.view.default, aten._unsafe_view.default}
 PRODUCTS_WITH_NUMBER = {aten.mul.Tensor, aten.mul.Scalar}
 RESHAPES = {*VIEWS, aten.expand.default}
-# Operations with a direct Python binding, which costs half of calling them through torch.ops.
+# Operations with a direct Python binding. A call of the binding takes half as long as a call through torch.ops.
 FUNCTIONS = (
     "add",
     "addcmul",
@@ -54,7 +54,7 @@ METHODS = ("add_", "addmm_", "baddbmm_", "expand", "mul_", "sigmoid_", "view")
 
 
 def drop_noops(module: fx.GraphModule) -> None:
-    """Remove operations that return their input unchanged, and reshapes of reshapes."""
+    """Remove operations that return their input unchanged, and merge a view of a view into one view."""
     for node in list(module.graph.nodes):
         if node.op != "call_function" or not node.args or not isinstance(node.args[0], fx.Node):
             continue
@@ -71,7 +71,7 @@ def drop_noops(module: fx.GraphModule) -> None:
 
 
 def drop_identities(module: fx.GraphModule) -> None:
-    """Remove x * 1 and x ** 1, which the derivatives of `addcmul` and `square` contain."""
+    """Remove the operations x * 1 and x ** 1, which derivatives of `addcmul` and `square` contain."""
     changing = written_to(module)
     for node in list(module.graph.nodes):
         if node.target not in (*PRODUCTS_WITH_NUMBER, aten.pow.Tensor_Scalar) or node.args[1] != 1:
@@ -85,7 +85,7 @@ def drop_identities(module: fx.GraphModule) -> None:
 
 
 def drop_keepdims(module: fx.GraphModule) -> None:
-    """Sum without keeping dimensions that a view drops at once, as in the gradient of a bias vector."""
+    """Sum without `keepdim` if a view removes these dimensions right after, as in the gradient of a bias vector."""
     for node in list(module.graph.nodes):
         if node.target not in VIEWS or node.args[0].target is not aten.sum.dim_IntList:
             continue
@@ -101,7 +101,7 @@ def drop_keepdims(module: fx.GraphModule) -> None:
 
 
 def drop_common_subexpressions(module: fx.GraphModule) -> None:
-    """Eliminate common subexpressions, such as a weight in lower precision."""
+    """Eliminate common subexpressions, e.g. the conversion of a weight to lower precision."""
     changing = written_to(module)
     first: dict[Any, fx.Node] = {}
     for node in list(module.graph.nodes):
@@ -119,12 +119,15 @@ def drop_common_subexpressions(module: fx.GraphModule) -> None:
 
 
 def recorded_value(node: fx.Node) -> Tensor:
-    """The tensor of a node at recording time."""
+    """Return the tensor that a node had at recording time."""
     return node.meta["val"]
 
 
 def fold_constants(module: fx.GraphModule) -> None:
-    """Evaluate once what depends on no input: constants, and views of parameters, which stay up to date."""
+    """Evaluate operations that depend on no input only once: constants and views of parameters.
+
+    The views share memory with the parameters, so that they stay up to date.
+    """
     written = written_to(module)
     values: dict[fx.Node, Any] = {}
     parameters: set[fx.Node] = set()
@@ -156,7 +159,10 @@ def fold_constants(module: fx.GraphModule) -> None:
 
 
 def drop_unused(module: fx.GraphModule) -> None:
-    """Remove operations that no result depends on, also in-place ones, except those that write to an input."""
+    """Remove operations on which no result depends, including in-place operations.
+
+    Operations that write to an input, parameter or constant are kept.
+    """
     needed: set[fx.Node] = set()
     for node in reversed(list(module.graph.nodes)):
         if node.op in ("placeholder", "get_attr"):
@@ -170,11 +176,11 @@ def drop_unused(module: fx.GraphModule) -> None:
 
 
 SIMPLIFICATIONS = (drop_noops, drop_identities, drop_keepdims, drop_common_subexpressions, fold_constants)
-"""In this order, for every device, also before compilation."""
+"""Passes for every device, in the order in which they run. They also run before compilation."""
 
 
 def add_products_in_place(module: fx.GraphModule) -> None:
-    """Add a matrix product to its summand in place, without a copy, where nothing else uses the summand."""
+    """Add a matrix product to its summand in place, without a copy, if no other operation uses the summand."""
     in_place = {aten.addmm.default: aten.addmm_.default, aten.baddbmm.default: aten.baddbmm_.default}
     for node in module.graph.nodes:
         if node.target not in in_place:
@@ -187,7 +193,7 @@ def add_products_in_place(module: fx.GraphModule) -> None:
 
 
 def use_python_bindings(module: fx.GraphModule) -> None:
-    """Call torch's own Python functions and methods where they are the same operation."""
+    """Call the Python functions and methods of torch instead of torch.ops, if they are the same operation."""
     for node in module.graph.nodes:
         if node.op != "call_function" or not isinstance(node.target, torch._ops.OpOverload):
             continue
@@ -199,7 +205,7 @@ def use_python_bindings(module: fx.GraphModule) -> None:
 
 
 def _memory(node: fx.Node) -> set[fx.Node]:
-    """The node and the results that may share its memory: bases of views and of in-place writes."""
+    """Return the node and the nodes whose memory it may share: bases of views and targets of in-place operations."""
     shared = {node}
     while node.op == "call_function" and not _is_fresh(node) and node.all_input_nodes:
         node = node.all_input_nodes[0]
@@ -208,7 +214,7 @@ def _memory(node: fx.Node) -> set[fx.Node]:
 
 
 def _is_returned(node: fx.Node) -> bool:
-    """Whether a result or a view of it is returned, so that the caller may write to it."""
+    """Return whether the recording returns this result or a view of it, so that the caller may write to it."""
     return any(user.op == "output" or (is_view(user.target) and _is_returned(user)) for user in node.users)
 
 
@@ -219,14 +225,14 @@ def _is_fresh(node: fx.Node) -> bool:
 
 
 def _is_needed_once(node: fx.Node) -> bool:
-    """Whether one operation alone reads a result's memory, which the result or its base allocated."""
+    """Return whether exactly one operation reads a result's memory, and the result or its base allocated it."""
     while len(node.users) == 1 and node.op == "call_function" and is_view(node.target) and node.args:
         node = node.all_input_nodes[0]
     return len(node.users) == 1 and node.op == "call_function" and _is_fresh(node)
 
 
 def written_to(module: fx.GraphModule) -> set[fx.Node]:
-    """Nodes whose memory is written to in place, directly or through a view."""
+    """Return the nodes whose memory is written to in place, directly or through a view."""
     written: set[fx.Node] = set()
     for node in module.graph.nodes:
         if not (isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable):
@@ -239,5 +245,5 @@ def written_to(module: fx.GraphModule) -> set[fx.Node]:
 
 
 def is_view(target: Any) -> bool:
-    """Whether an operation returns a view of its input."""
+    """Return whether an operation returns a view of its input."""
     return target is operator.getitem or (isinstance(target, torch._ops.OpOverload) and target.is_view)

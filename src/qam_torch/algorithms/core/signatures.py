@@ -1,4 +1,4 @@
-"""Constructor arguments of a method, including those of its base classes."""
+"""Read the constructor arguments of a method, including those of its base classes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qam_torch.algorithms.core.algorithm import Algorithm
 __all__ = ["PER_MEMBER", "annotations_of", "arguments_of_member", "per_member_arguments"]
 
 PER_MEMBER = "float | Sequence[float]"
-"""Annotation of an argument that is one number for all members, or one for each."""
+"""Annotation of an argument that takes one number for all members or one number per member."""
 
 
 def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
-    """Argument -> its annotation, base classes first."""
+    """Return the annotation of each constructor argument by name, base classes first."""
     taken: dict[str, str] = {}
     for base in reversed(kind.__mro__):
         if "__init__" in vars(base) and issubclass(base, Algorithm):
@@ -25,18 +25,19 @@ def annotations_of(kind: type[Algorithm]) -> dict[str, str]:
 
 
 def _as_written(annotation: object) -> str:
-    """An annotation as the string that `from __future__ import annotations` would give."""
+    """Return an annotation as the string that `from __future__ import annotations` gives."""
     if isinstance(annotation, type):
         return annotation.__name__
     return re.sub(r"\b(?:collections\.abc|typing)\.", "", str(annotation))
 
 
 def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], member: int) -> dict[str, object]:
-    """The arguments that make one member of a population as a population of one.
+    """Return the constructor arguments that create one member of a population as a population of one.
 
     Args:
-        arguments: the population's, `seeds` included.
-        member: 0 <= member < P.
+        kind: class of the method.
+        arguments: constructor arguments of the population, including `seeds`.
+        member: index of the member, 0 <= member < P.
     """
     per_member = per_member_arguments(kind)
     alone = dict(arguments)
@@ -49,5 +50,5 @@ def arguments_of_member(kind: type[Algorithm], arguments: Mapping[str, object], 
 
 
 def per_member_arguments(kind: type[Algorithm]) -> list[str]:
-    """The arguments of a method that may differ between members, sorted."""
+    """Return the names of a method's arguments that may differ between members, sorted."""
     return sorted(name for name, annotation in annotations_of(kind).items() if annotation == PER_MEMBER)

@@ -21,7 +21,7 @@ _WIDTH = 100
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> None:
-    """Add the verb `check` to the command."""
+    """Add the subcommand `check` to the command."""
     parser = subparsers.add_parser(
         "check",
         help="check data files for errors",
@@ -39,7 +39,7 @@ def check(arguments: argparse.Namespace) -> int:
     """Check every file and print the findings.
 
     Args:
-        arguments: files, env, json, directory.
+        arguments: parsed options `files`, `env`, `json` and `directory`.
 
     Returns:
         1 if any file has an error, 0 otherwise.
@@ -65,7 +65,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 
 class _Fit(NamedTuple):
-    """Environment and extent that a file should fit."""
+    """The environment that a file should fit, and the extent of its maze, or None without a maze."""
 
     environment: gymnasium.Env
     extent: Extent | None
@@ -73,7 +73,7 @@ class _Fit(NamedTuple):
 
 @cache
 def _fit(name: str) -> _Fit:
-    """One environment per name, shared by all shards."""
+    """Create the environment of a dataset name. All shards of the dataset share it."""
     from qam_torch.envs.maze import maze_layout
     from qam_torch.envs.ogbench import make_environment
     from qam_torch.types import QamError
@@ -111,7 +111,7 @@ def _count(findings: list[Finding], level: str) -> int:
 
 
 def _table(file: Path, findings: list[Finding]) -> str:
-    """One wrapped line per finding, and the verdict."""
+    """Format one wrapped line per finding, and the verdict."""
     lines = [str(file)]
     for check, level, text in findings:
         start = f"  {check:12} {'ERROR' if level == 'error' else level:6} "

@@ -1,4 +1,4 @@
-"""`qam-data generate`: make datasets with OGBench's environments and oracles."""
+"""`qam-data generate`: generate datasets with OGBench's environments and oracles."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ kill, the same command continues.
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the verb to the command's subparsers."""
+    """Add the subcommand `generate` to the command."""
     parser = subparsers.add_parser("generate", help="generate datasets with OGBench's oracles", description=DESCRIPTION)
     parser.add_argument("name", metavar="NAME", help="cube, scene, puzzle or pointmaze; `qam-data list` shows all")
     parser.add_argument("--transitions", type=int, metavar="N", help="training transitions (default as published)")
@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Generate the dataset unless it exists, and print how to train on it."""
+    """Generate the dataset unless it exists, and print the command that trains on it."""
     from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.checksums import record_checksum
     from qam_torch.data.dataset_files import generated_path

@@ -18,7 +18,7 @@ NAME.npz.sha256, which `sha256sum --check` reads.
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the verb to the command's subparsers."""
+    """Add the subcommand `get` to the command."""
     parser = subparsers.add_parser("get", help="download published datasets", description=DESCRIPTION)
     parser.add_argument(
         "names", action=ListOf, metavar="NAME", help="e.g. cube-triple-play-v0; `qam-data list` shows all"
@@ -34,7 +34,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Download the datasets one after another, and print the path of each."""
+    """Download the datasets one after another, and print the path, size and checksum of each."""
     from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.dataset_files import dataset_checksum, dataset_path, training_files
     from qam_torch.data.fetching.download import fetch_dataset, mirror_urls, require_published

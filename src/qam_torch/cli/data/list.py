@@ -1,4 +1,4 @@
-"""`qam-data list`: all datasets, and where each is or can come from."""
+"""`qam-data list`: list all datasets, and where each is or can be obtained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROW = "{:35}  {:>11}  {:>16}  {:>5}  {}"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the verb to the command's subparsers."""
+    """Add the subcommand `list` to the command."""
     parser = subparsers.add_parser(
         "list", help="datasets, and where each is or can be obtained", description=DESCRIPTION
     )
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the datasets whose names match."""
+    """Print the datasets whose names match the pattern."""
     from qam_torch.data.catalog import CATALOG
     from qam_torch.types import QamError
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _about(entry: CatalogEntry, directory: Path) -> dict[str, Any]:
-    """Facts about a dataset in JSON's types; files count training and validation."""
+    """Describe a dataset in types that JSON can store. The file counts include training and validation files."""
     from qam_torch.data.dataset_files import generated_files
 
     there = [directory / file for file in entry.files if (directory / file).is_file()]
@@ -83,7 +83,7 @@ def _about(entry: CatalogEntry, directory: Path) -> dict[str, Any]:
 
 
 def _where(row: dict[str, Any]) -> str:
-    """Where the dataset is, or where it can come from."""
+    """Describe where the dataset is or how it can be obtained."""
     if row["files_on_disk"] == row["files"]:
         return f"on disk, {readable_size(row['bytes_on_disk'])}"
     if row["files_on_disk"]:

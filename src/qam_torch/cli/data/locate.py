@@ -1,4 +1,4 @@
-"""Finding the files of an argument: a file, a directory of shards, or the name of a dataset."""
+"""Find the data files that a command-line argument names: a file, a directory of shards, or a dataset."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ _NAME = re.compile(r"[a-z][a-z0-9-]*?-v\d+(?=[.-]|$)")
 
 
 def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Find the training and validation files of an argument.
+    """Find the training and validation files that an argument names.
 
     Args:
-        given: path of a file, path of a directory of shards, or name of a dataset.
-        directory: where datasets are searched by name; a name means the official files and all generated ones.
+        given: path of a file, path of a directory of shards, or name of a dataset. A name selects the official files
+            and all generated files.
+        directory: directory in which datasets are searched by name.
 
     Raises:
         QamError: there are no such files.
@@ -34,16 +35,15 @@ def files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
 
 
 def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Find the training files of one dataset: by name the official files, or the largest generated set.
-
-    A validation file is used if its path is given.
+    """Find the training files of one dataset.
 
     Args:
-        given: path of a file, path of a directory of shards, or name of a dataset.
-        directory: where datasets are searched by name.
+        given: path of a file, path of a directory of shards, or name of a dataset. A name selects the official files,
+            or the largest generated dataset if there are none. A path may also be that of a validation file.
+        directory: directory in which datasets are searched by name.
 
     Raises:
-        QamError: there are no files.
+        QamError: there are no such files.
     """
     path = Path(given).expanduser()
     if path.is_file():
@@ -56,9 +56,9 @@ def training_files_of(given: str, directory: str | os.PathLike[str]) -> list[Pat
 
 
 def data_set_name(path: Path) -> str | None:
-    """The dataset that a file belongs to, from its name and its directory's name; None if unclear.
+    """Infer the dataset of a file from the names of the file and its directory. Return None if the name is unclear.
 
-    "x/scene-play-v0-val.npz" -> "scene-play-v0"; "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-007.npz" ->
+    Examples: "x/scene-play-v0-val.npz" -> "scene-play-v0"; "puzzle-4x4-play-100m-v0/puzzle-4x4-play-v0-007.npz" ->
     "puzzle-4x4-play-100m-v0"; "pointmaze-medium-navigate-v0.generated-2000-seed0.npz" -> "pointmaze-medium-navigate-v0"
     """
     match, place = _NAME.match(path.name), _NAME.match(path.resolve().parent.name)
@@ -71,7 +71,7 @@ def data_set_name(path: Path) -> str | None:
 
 
 def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
-    """Paths of a dataset: official files first, then generated ones, the largest first."""
+    """Return the paths of a dataset: first the official one, then generated ones, with the largest first."""
     from qam_torch.data.catalog import catalog_entry
     from qam_torch.data.dataset_files import dataset_path, generated_files
 
@@ -87,7 +87,7 @@ def _roots(name: str, directory: str | os.PathLike[str]) -> list[Path]:
 
 
 def _at(root: Path) -> list[Path]:
-    """A file with its validation file, if there is one; or all files of a directory."""
+    """Return a file and its validation file, if it exists, or all data files of a directory."""
     from qam_torch.data.ogbench_format import validation_path
 
     if root.is_dir():

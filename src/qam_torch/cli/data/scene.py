@@ -1,4 +1,4 @@
-"""Where things are in an episode, and where a task requires them: agent, gripper, objects."""
+"""Positions of agent, gripper and objects in an episode, and the goal positions of a task."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from qam_torch.plotting.datasets import Scene
 
 __all__ = ["body_positions", "scene_of"]
 
-# OGBench's layout of the arm's observations and of all states.
+# OGBench's layout of the arm's observations and of all environments' joint positions.
 _GRIPPER, _CENTER, _SCALE = slice(12, 15), np.array([0.425, 0.0, 0.0]), 10.0
 _FIRST_CUBE, _CUBE_SIZE, _BALL = 14, 7, slice(15, 17)
 
 
 def scene_of(environment: gymnasium.Env) -> Scene:
-    """Read the scene of a single-task OGBench environment, which is reset.
+    """Reset a single-task OGBench environment, and read its scene.
 
     Args:
-        environment: OGBench's, with a task.
+        environment: OGBench environment with a task.
 
     Returns:
-        Its map, goals and bodies.
+        The map, goals and bodies of the environment.
     """
     environment.reset()
     world: Any = environment.unwrapped
@@ -37,15 +37,15 @@ def scene_of(environment: gymnasium.Env) -> Scene:
 
 
 def body_positions(scene: Scene, observations: np.ndarray, qpos: np.ndarray) -> dict[str, np.ndarray]:
-    """Positions of all bodies over time.
+    """Return the positions of all bodies over time.
 
     Args:
-        scene: the scene, which lists its bodies.
-        observations: (L, O).
+        scene: scene of the environment.
+        observations: (L, O), observations of an episode.
         qpos: (L, Q), MuJoCo's joint positions.
 
     Returns:
-        Name of a body -> positions in m, (L, 2) in mazes, (L, 3) of the arm.
+        Name of each body -> positions in m: (L, 2) in a maze, (L, 3) otherwise.
     """
     if scene.layout is not None:
         return {"agent": qpos[:, :2]} | ({"ball": qpos[:, _BALL]} if scene.ball else {})

@@ -1,4 +1,4 @@
-"""`qam-reproduce paper`: one `qam-train` command with the published runs, and an estimate of their cost."""
+"""`qam-reproduce paper`: print one `qam-train` command that makes the published runs, and estimate their cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ The command prints the number of runs, their cost, and the command that starts t
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command's subparsers."""
+    """Add the subcommand `paper` to the command."""
     paper = verbs.add_parser("paper", help="the runs of Li & Levine 2026", description=DESCRIPTION)
     add = paper.add_argument
     every: Any = {"action": ListOf, "default": ["all"]}
@@ -39,7 +39,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the plan and its command. With --launch, run the command."""
+    """Print the plan and the command that makes its runs. With --launch, run the command."""
     from qam_torch.reproduction.bench_times import read_bench
     from qam_torch.reproduction.paper_plan import Plan
     from qam_torch.reproduction.paper_summary import summary_lines

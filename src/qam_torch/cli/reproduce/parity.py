@@ -1,4 +1,4 @@
-"""`qam-reproduce parity`: learning curves beside those of the authors' code."""
+"""`qam-reproduce parity`: compare learning curves with those of the authors' code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Missing data are generated. After an interruption, the same command continues.
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb to the command's subparsers."""
+    """Add the subcommand `parity` to the command."""
     parity = verbs.add_parser("parity", help="learning curves beside the authors' code", description=DESCRIPTION)
     add = parity.add_argument
     add("--runs", action=ListOf, default=["all"], metavar="NAME", help="such as qam-cube-single-play (default all)")
@@ -34,7 +34,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the runs that are missing, and write the comparison."""
+    """Make the missing runs, and write the comparison."""
     from qam_torch.paper.learning_curves import recorded_curves
     from qam_torch.plotting.learning_curves import parity_figure
     from qam_torch.plotting.style import save_figure

@@ -1,4 +1,4 @@
-"""OGBench's environments for recording data. Imported in worker processes: no torch."""
+"""Create OGBench environments for recording data. Worker processes import this module, so it does not import torch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["make_world"]
 
 
 def make_world(environment: str, **options: Any) -> Any:
-    """Make an environment without wrappers, whose episodes do not end.
+    """Create an environment without wrappers. Its episodes end neither at the goal nor at a time limit.
 
-    OGBench is imported here, since a parent process whose workers make the episodes does not need MuJoCo.
+    OGBench is imported in this function, because the parent process of the workers does not need MuJoCo.
 
     Args:
-        environment: registered goal-conditioned environment, e.g. "cube-triple-v0".
+        environment: name of a registered goal-conditioned environment, e.g. "cube-triple-v0".
         options: further keyword arguments of the environment.
     """
     with temporary_files_removed(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of GLFW without a display, and of gymnasium about a cast to float32
+        warnings.simplefilter("ignore")  # from GLFW without a display, and from gymnasium about casts to float32
         importlib.import_module("ogbench")  # registers the environments
         options |= {"terminate_at_goal": False, "disable_env_checker": True}
         return renderer_optional(lambda: gymnasium.make(environment, **options)).unwrapped

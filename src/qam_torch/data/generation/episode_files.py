@@ -1,6 +1,6 @@
-"""Episodes kept on disk while a dataset is made, so that an interrupted run continues where it stopped.
+"""Keep episodes on disk while a dataset is generated, so that an interrupted run continues where it stopped.
 
-Imported in worker processes: no torch.
+Worker processes import this module, so it does not import torch.
 """
 
 from __future__ import annotations
@@ -19,26 +19,30 @@ __all__ = ["Episode", "EpisodeFiles", "EpisodeNotWritten", "Recipe"]
 
 Episode = dict[str, np.ndarray]
 Recipe = Callable[[int, int, int], Episode]
-"""(seed, index, rows) -> arrays with `rows` rows each, `terminals` True on the last; picklable."""
+"""Picklable function (seed, index, rows) -> arrays with `rows` rows each. `terminals` is True only in the last row."""
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
 
 class EpisodeNotWritten(Exception):
-    """The operating system's reason why an episode could not be written; the parent raises a QamError from it."""
+    """An episode could not be written.
+
+    The message is the reason that the operating system gives. The parent process raises a QamError from it.
+    """
 
 
 @dataclass(frozen=True)
 class EpisodeFiles:
-    """The episodes of one recipe and seed: read from disk if they are complete, otherwise made and kept there.
+    """The episodes of one recipe and seed. Complete episodes are read from disk. Other episodes are made and saved.
 
-    A file is the SHA-256 of its content, then an npz. It is renamed into place but not flushed to the disk, which would
-    take as long as a short episode: a file damaged by a power failure does not match its hash, and is made again.
+    A file contains a SHA-256 hash followed by an npz archive with this hash. The file is renamed into place but not
+    flushed to the disk, because flushing takes as long as a short episode. A file damaged by a power failure does not
+    match its hash, and the episode is made again.
 
     Attributes:
-        directory: holds one file per episode, of one recipe, seed and set of versions only.
-        recipe: makes an episode from (seed, index, rows) alone.
-        seed: int >= 0.
+        directory: directory with one file per episode. It is used for only one recipe, seed and set of versions.
+        recipe: function that makes an episode from only (seed, index, rows).
+        seed: integer >= 0.
     """
 
     directory: Path
@@ -46,7 +50,7 @@ class EpisodeFiles:
     seed: int
 
     def episode(self, index: int, rows: int) -> Episode:
-        """Episode `index` with `rows` rows; raises EpisodeNotWritten when it is new and the disk does not take it."""
+        """Return episode `index` with `rows` rows. Raise EpisodeNotWritten if a new episode cannot be saved."""
         path = self.directory / f"{index}.episode"
         known = _read(path)
         if known is not None:
@@ -60,7 +64,7 @@ class EpisodeFiles:
 
 
 def _read(path: Path) -> Episode | None:
-    """The episode in a file, or None if there is no such file or any of its bytes is wrong."""
+    """Return the episode in a file, or None if the file does not exist or is damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -74,7 +78,7 @@ def _read(path: Path) -> Episode | None:
 
 def _write(path: Path, episode: Episode) -> None:
     archive = io.BytesIO()
-    np.savez(archive, **episode)  # type: ignore[arg-type]  # mypy reads **episode as numpy's own keyword options
+    np.savez(archive, **episode)  # type: ignore[arg-type]  # mypy takes **episode for keyword options of numpy
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path, shared=True) as temporary:
         temporary.write_bytes(hashlib.sha256(archive.getvalue()).digest() + archive.getvalue())

@@ -1,4 +1,4 @@
-"""The plan of a generated dataset: its files, and which episodes are in each of them."""
+"""Plan the files of a generated dataset, and the episodes in each file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Shard", "ShardFile", "episode_lengths", "plan_shards"]
 
 
 class ShardFile(NamedTuple):
-    """A file and (index, rows) of the episodes in it, in order."""
+    """A file and the (index, rows) of each of its episodes, in order."""
 
     path: Path
     episodes: list[tuple[int, int]]
@@ -35,16 +35,18 @@ def plan_shards(entry: CatalogEntry, path: Path, transitions: int) -> list[Shard
     """Distribute transitions over the files of a dataset.
 
     Args:
-        entry: the dataset; a sharded dataset gets the smallest possible number of equally full shards.
-        path: training file, or directory of the shards.
-        transitions: training transitions of all files; validation files have a tenth as many episodes, at least one.
+        entry: the dataset. For a sharded dataset, the number of shards is the smallest possible, and the numbers of
+            transitions in the shards differ by at most one.
+        path: path of the training file, or of the directory of the shards.
+        transitions: number of training transitions in all files. Each validation file has a tenth as many episodes as
+            its training file, rounded down, and at least one.
 
     Returns:
-        The shards; episode indices count through all of them.
+        The shards. Episode indices continue across shards.
 
     Raises:
-        QamError: the published shards cannot hold the transitions, or a file is where a directory is needed (or the
-            other way round).
+        QamError: there are more transitions than in the published dataset, or `path` is a file instead of a directory
+            or a directory instead of a file.
     """
     paths = [path]
     if entry.shards > 1:
@@ -71,11 +73,14 @@ def plan_shards(entry: CatalogEntry, path: Path, transitions: int) -> list[Shard
 
 
 def episode_lengths(transitions: int, longest: int) -> list[int]:
-    """The fewest episodes of at most `longest` transitions, with lengths that differ by at most one, longer first."""
+    """Split transitions into the smallest number of episodes with at most `longest` transitions each.
+
+    The lengths differ by at most one. Longer episodes come first.
+    """
     return _shares(transitions, -(-transitions // longest))
 
 
 def _shares(total: int, parts: int) -> list[int]:
-    """An integer as a sum of integers that differ by at most one, larger ones first."""
+    """Split an integer into `parts` integers that differ by at most one, larger integers first."""
     least, larger = divmod(total, parts)
     return [least + 1] * larger + [least] * (parts - larger)
