@@ -43,8 +43,8 @@ def inspect_file(
         path: path of the file. Its validation file and checksum ("x.npz.sha256") are expected beside it.
         environment: environment that the file should match; it may be reset. None skips these checks.
         published: catalog entry with which the file is compared. None skips this comparison.
-        extent: left, right, bottom and top edge of a maze. Positions (qpos[:, :2]) must be between them. None skips this
-            check.
+        extent: left, right, bottom and top edge of a maze. Positions (qpos[:, :2]) must be between them. None skips
+            this check.
 
     Returns:
         The findings, in a fixed order of checks. A check may have several findings, one per problem.
