@@ -16,7 +16,7 @@ __all__ = ["ChunkResult", "Spaces", "spaces_of"]
 
 
 class Spaces(NamedTuple):
-    """Sizes of an environment's observations and actions, its action bounds (A,), and its time limit in steps or None."""
+    """Sizes of an environment's observations and actions, action bounds (A,), and time limit in steps or None."""
 
     observation_dim: int
     action_dim: int

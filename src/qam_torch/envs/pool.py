@@ -219,7 +219,7 @@ class EnvironmentPool:
         return chosen
 
     def _merge(self, parts: Sequence[Any]) -> Any:
-        """Merge the hosts' rows in the pool's order: arrays (m, ...) to (n, ...), and lists likewise. None stays None."""
+        """Merge the hosts' rows in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None to None."""
         if len(parts) == 1 or parts[0] is None:
             return parts[0]
         if isinstance(parts[0], list):
