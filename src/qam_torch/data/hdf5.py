@@ -94,7 +94,8 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
         raise QamError(f"data file {path} does not exist: check the path, or put the file there") from None
     except MemoryError:
         raise QamError(f"data file {path} does not fit into memory: use a smaller dataset") from None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:  # h5py, if damaged
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        # h5py raises these types for damaged files.
         raise QamError(f"data file {path} {_not_hdf5(path, ' '.join(str(error).split())[:120])}") from error
 
 

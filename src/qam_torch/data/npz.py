@@ -41,7 +41,7 @@ class NpzFile:
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        for member in archive.infolist():  # one wrong bit in the zip's directory could hide an optional array
+        for member in archive.infolist():  # a wrong bit in the zip's directory could hide an optional array
             archive.open(member).close()  # raises if the two names of the member differ
             if member.comment:
                 raise zipfile.BadZipFile("numpy writes no comments: this is the next member's directory entry")

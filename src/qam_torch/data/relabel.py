@@ -34,7 +34,7 @@ class TaskRewards:
     def __init__(self, env: gymnasium.Env, env_name: str, sparse: bool = False) -> None:
         if getattr(env.unwrapped, "_reward_task_id", None) is None:
             raise QamError(f"environment '{env_name}' has no reward task: use a '...-singletask-...' environment")
-        env.reset()  # sets the goal; manipulation environments have no model before
+        env.reset()  # sets the goal, and compiles the model of a manipulation task
         self._env: Any = env.unwrapped
         self.env_name, self.sparse = env_name, sparse
 
@@ -50,7 +50,7 @@ class TaskRewards:
         Raises:
             QamError: an array is missing, or its size differs from the environment's.
         """
-        from ogbench.relabel_utils import relabel_dataset  # imports mujoco, as making the environment did
+        from ogbench.relabel_utils import relabel_dataset  # imports mujoco, which the environment has already imported
 
         self._check(arrays)
         kept = kept_rows(arrays["terminals"])

@@ -81,8 +81,8 @@ class Transitions:
             if low < 0 or high >= self.states.shape[0]:
                 raise QamError(f"{name} spans {low}..{high}, expected rows of states in 0..{self.states.shape[0] - 1}")
         for name in ("states", "actions", "rewards", "masks"):
-            # Cheap first check: a sum needs no memory, and is finite only if all summands are. The full check follows
-            # because the sum may also overflow.
+            # Cheap first check: a sum needs no memory, and is finite only if all summands are. The sum may also
+            # overflow, so the full check follows if it is not finite.
             if bool(getattr(self, name).sum().isfinite()):
                 continue
             finite = torch.isfinite(getattr(self, name))

@@ -83,7 +83,7 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about newer versions of it: the dataset determines the version
+            warnings.simplefilter("ignore")  # about newer versions; the dataset determines it
             environment = renderer_optional(
                 lambda: gymnasium.make(
                     _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,

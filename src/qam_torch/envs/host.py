@@ -269,7 +269,7 @@ def serve() -> None:
             return "done", getattr(hosts[0], method)(*arguments)
         except (HostFailure, ValueError) as error:
             return "failed", str(error)
-        except Exception as error:  # the parent raises it
+        except Exception as error:  # the parent process raises it again
             return "failed", f"{type(error).__name__}: {error}"
 
     answer_messages(answer)

@@ -187,7 +187,7 @@ class EnvironmentPool:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed") and not sys.is_finalizing():  # at exit, processes end without help
+        if hasattr(self, "_closed") and not sys.is_finalizing():  # at exit, workers end by themselves
             self.close()
 
     def _rows_of(self, count: int) -> list[np.ndarray]:

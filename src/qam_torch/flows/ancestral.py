@@ -21,7 +21,7 @@ __all__ = ["AncestralStep", "ancestral_adjoints", "ancestral_matching_loss", "an
 
 
 class AncestralStep(NamedTuple):
-    """X_s = state * X_t + velocity * v(X_t, t) + sqrt(variance) * noise.
+    """Coefficients of one step: X_s = state * X_t + velocity * v(X_t, t) + sqrt(variance) * noise.
 
     Attributes:
         state: factor of X_t.

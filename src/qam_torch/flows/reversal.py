@@ -1,4 +1,4 @@
-"""Run a flow backward from t = 1, or one Euler step forward."""
+"""Run a flow backward from t = 1, or make one Euler step forward."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SOLVER_NAMES = tuple(SOLVERS)
 
 
 class _RightHandSide:
-    """f(t, y) with the interface that torchdiffeq's solver classes expect."""
+    """A right-hand side f(t, y) with the interface that torchdiffeq's solver classes expect."""
 
     def __init__(self, field: Callable[[float, Tensor], Tensor]) -> None:
         self.field = field

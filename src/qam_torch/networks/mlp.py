@@ -59,7 +59,7 @@ class _SigmoidGelu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:
-        # d/dx [x s(k)] = s + x k' s (1 - s)
+        # d/dx [x s(k)] = s + x k' s (1 - s) with the sigmoid s
         x, gate = ctx.saved_tensors
         linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)
         slope = torch.addcmul(linear, x, x, value=3 * GELU_CUBIC).mul_(x)
