@@ -1,4 +1,4 @@
-"""Classes and functions by the path that a configuration or a checkpoint gives."""
+"""Import classes and functions by the path given in a configuration or a checkpoint."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["imported"]
 
 
 def imported(path: str, described_as: str) -> Any:
-    """Import what a path leads to.
+    """Import the object at a path, e.g. a class or a function.
 
     Args:
-        path: such as "my_module.MyClass".
-        described_as: how an error message refers to it.
+        path: import path of the object, e.g. "my_module.MyClass".
+        described_as: description of the object for the error message.
 
     Raises:
-        QamError: the path leads to nothing, or its module cannot be imported.
+        QamError: the object does not exist, or its module cannot be imported.
     """
     module, _, name = path.rpartition(".")
     try:

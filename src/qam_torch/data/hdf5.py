@@ -1,11 +1,13 @@
-"""HDF5 files of recorded steps, in the layout of D4RL or of robomimic. h5py is an extra, imported when it is needed.
+"""Read HDF5 files of recorded steps, in the layout of D4RL or of robomimic.
 
-D4RL, one row per step in time order; other arrays and groups are ignored:
+The package h5py is an optional dependency and is imported only when a file is read.
+
+D4RL has one row per step in time order. Other arrays and groups are ignored:
 
     observations (N, O), actions (N, A), rewards (N,), terminals (N,)
     timeouts (N,), next_observations (N, O): both optional
 
-robomimic, one group per demonstration:
+robomimic has one group per demonstration:
 
     data/demo_0/: actions (T, A), rewards (T,), dones (T,), obs/KEY (T, ...)
     next_obs/KEY (T, ...): optional
@@ -58,18 +60,20 @@ DEMONSTRATION_LAYOUT: Layout = {
 
 
 def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = None) -> RecordedSteps:
-    """Read a file in either layout.
+    """Read a file in the layout of D4RL or of robomimic.
 
-    In robomimic's layout, a step with `dones` is terminal, and the last step of each demonstration ends its episode.
+    In robomimic's layout, a step is terminal if its `dones` is set. The last step of each demonstration always ends an
+    episode.
 
     Args:
         path: path of the file.
-        obs_keys: robomimic only: the arrays below obs/ that form the observation, flattened and concatenated in this
-            order; None takes all arrays of numbers with at most two axes in the first demonstration, sorted by name.
+        obs_keys: robomimic only: names of the arrays in obs/ that form the observation. They are flattened and
+            concatenated in this order. None uses all arrays of numbers in the first demonstration that have one or two
+            axes, sorted by name.
 
     Raises:
-        QamError: the file is missing or not an HDF5 file, an array is missing, or an array has a wrong shape or dtype,
-            non-finite numbers, or flags other than 0 and 1.
+        QamError: the file or an array is missing, or the file is not an HDF5 file. Also raised if an array has a wrong
+            shape or dtype, non-finite numbers, or flags other than 0 and 1.
     """
     import h5py
 
@@ -90,12 +94,13 @@ def hdf5_steps(path: str | os.PathLike[str], obs_keys: Sequence[str] | None = No
         raise QamError(f"data file {path} does not exist: check the path, or put the file there") from None
     except MemoryError:
         raise QamError(f"data file {path} does not fit into memory: use a smaller dataset") from None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:  # h5py, on damaged files
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        # h5py raises these types for damaged files.
         raise QamError(f"data file {path} {_not_hdf5(path, ' '.join(str(error).split())[:120])}") from error
 
 
 def _not_hdf5(path: Path, reason: str) -> str:
-    """The problem of a file that h5py cannot read, from its first bytes."""
+    """Describe, from its first bytes, the problem of a file that h5py cannot read."""
     try:
         with open(path, "rb") as file:
             start = file.read(len(HDF5_SIGNATURE))
@@ -118,7 +123,7 @@ def _d4rl(path: Path, file: h5py.File) -> RecordedSteps:
 
 
 def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | None) -> RecordedSteps:
-    """All demonstrations, in the order of their numbers."""
+    """Read all demonstrations, in the order of their numbers."""
     names = sorted((name for name in group if re.fullmatch(r"demo_\d+", name)), key=lambda name: int(name[5:]))
     if not names:
         raise QamError(f"data file {path} has no demonstration data/demo_0: expected robomimic's or D4RL's layout")
@@ -142,7 +147,7 @@ def _demonstrations(path: Path, group: h5py.Group, obs_keys: Sequence[str] | Non
         what: np.concatenate([getattr(part, what) for part in parts])
         for what in ("observations", "actions", "rewards", "terminals", "timeouts")
     }
-    # Used only if every demonstration has them; otherwise the next row's observations are used everywhere.
+    # Next observations are used only if every demonstration has them. Otherwise all next states come from the next row.
     return RecordedSteps(**joined, next_observations=np.concatenate(whole) if len(whole) == len(parts) else None)
 
 
@@ -159,7 +164,7 @@ def _demonstration(source: str, group: h5py.Group, keys: Sequence[str]) -> Recor
 
 
 def _group(source: str, parent: h5py.Group, name: str) -> h5py.Group:
-    """The group `name` of another group."""
+    """Return the group `name` in the group `parent`."""
     import h5py
 
     found = parent.get(name)
@@ -169,14 +174,14 @@ def _group(source: str, parent: h5py.Group, name: str) -> h5py.Group:
 
 
 def _low_dimensional(group: h5py.Group) -> list[str]:
-    """Names of the arrays of numbers with one row per step and at most one more axis."""
+    """List the names of the arrays of numbers with one row per step and at most one more axis."""
     return sorted(
         name for name, item in group.items() if _is_array(item) and item.ndim in (1, 2) and item.dtype.kind in NUMBERS
     )
 
 
 def _observations(source: str, group: h5py.Group, keys: Sequence[str], steps: int) -> np.ndarray:
-    """The arrays of the keys, flattened and concatenated: (T, O)."""
+    """Read the arrays named by `keys`, flatten them, and concatenate them to (T, O)."""
     columns = []
     for key in keys:
         if not _is_array(group.get(key)):
@@ -193,7 +198,7 @@ def _observations(source: str, group: h5py.Group, keys: Sequence[str], steps: in
 
 
 def _read(source: str, group: h5py.Group, layout: Layout) -> dict[str, np.ndarray]:
-    """The arrays of a layout, checked; flags as bool."""
+    """Read and check the arrays of a layout. Flags become bool."""
     items: Mapping[str, h5py.Dataset] = {name: group[name] for name in layout if _is_array(group.get(name))}
     required = [name for name, spec in layout.items() if spec.required]
     if missing := [name for name in required if name not in items]:

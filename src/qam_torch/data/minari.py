@@ -1,6 +1,6 @@
-"""Datasets of the minari package: recorded episodes of Gymnasium environments, and the environment's specification.
+"""Read datasets of the minari package: recorded episodes of a Gymnasium environment, and its specification.
 
-The package is an optional dependency and is imported when it is first needed.
+The package is an optional dependency and is imported only when a dataset is opened.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["dataset_hash", "environment_spec", "minari_transitions", "open_minar
 
 _GOAL_PARTS = ("observation", "desired_goal")
 
-# Exceptions of h5py and minari for damaged files.
+# Exceptions that h5py and minari raise for damaged files.
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, AssertionError)
 
 
 def open_minari(name: str, download: bool = True) -> MinariDataset:
-    """Open a dataset in Minari's directory, or download it.
+    """Open a dataset in Minari's directory. Download it first if necessary.
 
     Args:
-        name: e.g. "mujoco/hopper/medium-v0".
-        download: whether it may be downloaded if it is not there.
+        name: name of the dataset, e.g. "mujoco/hopper/medium-v0".
+        download: whether the dataset may be downloaded if it is not in Minari's directory.
 
     Raises:
         QamError: the package is not installed, or the dataset can neither be read nor downloaded.
@@ -48,7 +48,7 @@ def open_minari(name: str, download: bool = True) -> MinariDataset:
         raise QamError(f"Minari datasets require the minari package: {install_command('minari')}") from None
     try:
         return minari.load_dataset(name, download=download)
-    except Exception as error:  # whatever the storage's reader and the remote's HTTP client raise; all mean the same
+    except Exception as error:  # the storage's reader and the HTTP client raise many types
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise QamError(
             f"Minari dataset '{name}' cannot be read or fetched ({reason}): look the name up with `minari list "
@@ -57,17 +57,18 @@ def open_minari(name: str, download: bool = True) -> MinariDataset:
 
 
 def environment_spec(dataset: MinariDataset) -> str:
-    """The environment in which policies for a dataset are evaluated.
+    """Return the specification of the environment in which policies for a dataset are evaluated.
 
     Args:
-        dataset: from `open_minari`.
+        dataset: dataset from `open_minari`.
 
     Returns:
-        Gymnasium's EnvSpec in JSON: of the dataset's evaluation environment if it has one (mazes are recorded without
-        an end, for example), otherwise of the environment in which it was recorded.
+        Gymnasium's EnvSpec as JSON. It describes the dataset's evaluation environment if the dataset names one; for
+        example, mazes are recorded in an environment whose episodes do not end at the goal. Otherwise it describes the
+        environment in which the dataset was recorded.
 
     Raises:
-        QamError: the dataset names no environment, or the environment's package is not installed.
+        QamError: the dataset names no environment, or the environment cannot be made.
     """
     named = dataset.storage.metadata.get("eval_env_spec") is not None
     if not named and dataset.env_spec is None:
@@ -77,7 +78,7 @@ def environment_spec(dataset: MinariDataset) -> str:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about other versions of packages than those of the recording
+            warnings.simplefilter("ignore")  # package versions differ from those of the recording
             environment = dataset.recover_environment(eval_env=named, disable_env_checker=True)
             environment.close()
     except Exception as error:  # an environment's constructor can raise anything
@@ -97,23 +98,23 @@ def minari_transitions(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Transitions:
-    """All steps of a dataset on the device, every state stored once.
+    """Convert all steps of a dataset to transitions on a device. Every state is stored once.
 
     Args:
-        dataset: from `open_minari`.
+        dataset: dataset from `open_minari`.
         low: lower bounds of the environment's actions, (A,), finite.
         high: upper bounds, (A,), finite. Actions are scaled from the bounds to [-1, 1].
         device: device of the result.
         dtype: floating-point type of the result.
 
     Returns:
-        The transitions, with rewards as recorded and masks 0 where a step terminated. An episode ends where a step
-        terminated or was truncated, and where its record ends. Goal-conditioned observations become the observation
-        followed by the desired goal.
+        The transitions. Rewards are those recorded, and masks are 0 at terminated steps. An episode ends at a
+        terminated step, at a truncated step, and at the end of its record. A goal-conditioned observation becomes one
+        vector: the observation followed by the desired goal.
 
     Raises:
-        QamError: observations are not vectors, actions are out of bounds, numbers are not finite, or an episode has no
-            state after its last step.
+        QamError: the dataset is damaged or empty, observations are not vectors, actions are out of bounds, numbers are
+            not finite, or an episode lacks the state after its last step.
     """
     source = f"Minari dataset '{dataset.id}'"
     try:
@@ -142,7 +143,7 @@ def minari_transitions(
 
 
 def dataset_hash(dataset: MinariDataset) -> str:
-    """SHA-256 of the names and bytes of all the dataset's files."""
+    """Compute a SHA-256 from the names and contents of all files of the dataset."""
     directory = Path(dataset.storage.data_path)
     files = sorted(path for path in directory.rglob("*") if path.is_file())
     lines = (f"{path.relative_to(directory).as_posix()} {file_hash(path)}\n" for path in files)
@@ -150,7 +151,7 @@ def dataset_hash(dataset: MinariDataset) -> str:
 
 
 def _arrays(dataset: MinariDataset, source: str) -> dict[str, np.ndarray]:
-    """All states; and per step the row of its state, action, reward, termination, and whether its episode ends."""
+    """Read all states, and for each step its state's row, action, reward, termination, and whether its episode ends."""
     pieces: dict[str, list[np.ndarray]] = {
         name: [] for name in ("states", "rows", "actions", "rewards", "terminations", "ends")
     }
@@ -174,7 +175,7 @@ def _arrays(dataset: MinariDataset, source: str) -> dict[str, np.ndarray]:
 
 
 def _episodes(dataset: MinariDataset, source: str) -> Iterator[tuple[int, np.ndarray, Any]]:
-    """Number, observations (steps + 1, O) and record of each episode."""
+    """Yield each episode's number, observations (steps + 1, O) and record."""
     for number, episode in enumerate(dataset.iterate_episodes()):
         observations = episode.observations
         if isinstance(observations, dict) and observations.keys() >= set(_GOAL_PARTS):

@@ -1,4 +1,4 @@
-"""Reading an npz file array by array: headers first, data afterwards, and never a Python object."""
+"""Read an npz file array by array: first the headers, then the data. Python objects are never loaded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from qam_torch.types import QamError
 __all__ = ["HDF5_SIGNATURE", "NPZ_SIGNATURE", "ArrayHeader", "NpzFile", "open_npz"]
 
 NPZ_SIGNATURE, HDF5_SIGNATURE = b"PK", b"\x89HDF\r\n\x1a\n"
-"""The first bytes of a file of each kind."""
+"""The first bytes of an npz and of an HDF5 file."""
 
 _HEADER_READERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -31,25 +31,25 @@ class ArrayHeader(NamedTuple):
 
 
 class NpzFile:
-    """An open npz file, from `open_npz`.
+    """An open npz file, returned by `open_npz`.
 
     Attributes:
         path: path of the file, for error messages.
-        names: names of the arrays in it.
+        names: names of the arrays in the file.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile) -> None:
         self.path = path
         self._archive = archive
-        for member in archive.infolist():  # one wrong bit in the zip's directory could hide an optional array
-            archive.open(member).close()  # raises if the member's name differs from that in the directory
+        for member in archive.infolist():  # a wrong bit in the zip's directory could hide an optional array
+            archive.open(member).close()  # raises if the two names of the member differ
             if member.comment:
                 raise zipfile.BadZipFile("numpy writes no comments: this is the next member's directory entry")
         self._members = archive.namelist()
         self.names = frozenset(name.removesuffix(".npy") for name in self._members if name.endswith(".npy"))
 
     def headers(self, names: Collection[str]) -> dict[str, ArrayHeader]:
-        """Read shapes and dtypes, without the data.
+        """Read the shapes and dtypes of arrays, without their data.
 
         Args:
             names: names of arrays.
@@ -60,21 +60,21 @@ class NpzFile:
         return {name: self._header(name) for name in names}
 
     def arrays(self, names: Collection[str]) -> dict[str, np.ndarray]:
-        """Read arrays, in native byte order and C order.
+        """Read arrays into native byte order and C order.
 
         Args:
             names: names of arrays.
 
         Raises:
-            QamError: as `headers`, and where the data are damaged or do not fit into memory.
+            QamError: see `headers`. Also raised if the data are damaged or do not fit into memory.
         """
         return {name: self._array(name) for name in names}
 
     def is_intact(self) -> bool:
-        """Whether the file has only arrays, at least one, and all their bytes match the checksums in the file."""
+        """Check that the file has at least one array and nothing else, and that all bytes match its checksums."""
         try:
             return 0 < len(self.names) == len(self._members) and self._archive.testzip() is None
-        except Exception:  # as many types as in `_reading`
+        except Exception:  # many types, as in `_reading`
             return False
 
     def _header(self, name: str) -> ArrayHeader:
@@ -120,10 +120,10 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
         path: path of the file.
 
     Yields:
-        The open file; it is closed at the end of the block.
+        The open file, which is closed at the end of the block.
 
     Raises:
-        QamError: there is no file, it cannot be opened, or it is not an npz file.
+        QamError: the file does not exist, cannot be opened, or is not an npz file.
     """
     path = Path(path)
     try:
@@ -139,13 +139,13 @@ def open_npz(path: str | os.PathLike[str]) -> Iterator[NpzFile]:
     with file:
         try:
             npz = NpzFile(path, zipfile.ZipFile(file))
-        except Exception as error:  # as many types as above: zipfile reads its directory here
+        except Exception as error:  # many types, as above: zipfile reads the directory here
             raise QamError(f"data file {path} {_not_npz(file)}") from error
         yield npz
 
 
 def _not_npz(file: IO[bytes]) -> str:
-    """What is wrong with a file that zipfile cannot read, by its first bytes."""
+    """Describe, from its first bytes, the problem of a file that zipfile cannot read."""
     file.seek(0)
     start = file.read(len(HDF5_SIGNATURE))
     if start == HDF5_SIGNATURE:

@@ -1,4 +1,4 @@
-"""Recorded steps in time order, one per row, as in npz and HDF5 files."""
+"""Recorded steps in time order, one per row, as read from npz and HDF5 files."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from qam_torch.types import QamError
 __all__ = ["RecordedSteps"]
 
 _ROUNDING = 1e-5
-"""Accepted difference of states that are equal up to rounding, relative to a value plus its mean change per step."""
+"""States that differ by less than this count as equal, relative to a state's value plus its mean change per step."""
 
 _SAMPLED_ROWS = 100_000
-"""Number of rows from which the mean change per step is estimated."""
+"""Least number of rows from which the mean change per step is estimated (all rows of smaller data)."""
 
 
 class RecordedSteps(NamedTuple):
@@ -37,7 +37,7 @@ class RecordedSteps(NamedTuple):
         actions: (N, A), in the environment's units.
         rewards: (N,).
         terminals: (N,) bool, true at steps that ended the task, after which no reward can follow.
-        timeouts: (N,) bool, true at steps at which the episode was cut, e.g. by a time limit.
+        timeouts: (N,) bool, true at steps after which the episode was cut, e.g. by a time limit.
         next_observations: (N, O), state after the step, or None.
     """
 
@@ -68,7 +68,7 @@ class RecordedSteps(NamedTuple):
         return is_break
 
     def remarks(self) -> Iterator[str]:
-        """Remarks about the recording, one line each, which a run prints."""
+        """Yield remarks about the recording, one line each, for a run to print."""
         if breaks := int(self.breaks().sum()):
             where = _counted(breaks, "step")
             yield f"episodes also end at {where} whose next state differs from the following row's state"
@@ -146,5 +146,5 @@ class RecordedSteps(NamedTuple):
 
 
 def _counted(count: int, what: str) -> str:
-    """A number and a noun, as in "1 cut" or "2,000 cuts"."""
+    """Format a number with its noun, e.g. "1 cut" or "2,000 cuts"."""
     return f"{count:,} {what}{'s' if count != 1 else ''}"

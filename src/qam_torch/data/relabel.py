@@ -1,4 +1,4 @@
-"""Rewards and masks of a single task, computed by OGBench itself."""
+"""Compute the rewards and masks of a single task with OGBench's code."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ __all__ = ["TaskRewards", "task_rewards"]
 class TaskRewards:
     """Computes the rewards and masks of the transitions of raw files.
 
-    Calls draw no random numbers and change no state, so that any thread may call.
+    A call draws no random numbers and changes no state, so that any thread may call this object.
 
     Args:
-        env: a single-task OGBench environment; it is reset here, once, and may be closed afterwards.
-        env_name: its name, e.g. "pointmaze-medium-singletask-task1-v0"; OGBench selects the rule by the name.
-        sparse: replace every reward that is not zero by -1.
+        env: a single-task OGBench environment. The constructor resets it once; it may be closed afterwards.
+        env_name: name of the environment, e.g. "pointmaze-medium-singletask-task1-v0", by which OGBench selects the
+            reward function.
+        sparse: whether to replace every nonzero reward by -1.
 
     Raises:
-        QamError: the environment has no task.
+        QamError: the environment has no reward task.
 
     Source: ogbench.relabel_utils.relabel_dataset, called unchanged.
     """
@@ -33,7 +34,7 @@ class TaskRewards:
     def __init__(self, env: gymnasium.Env, env_name: str, sparse: bool = False) -> None:
         if getattr(env.unwrapped, "_reward_task_id", None) is None:
             raise QamError(f"environment '{env_name}' has no reward task: use a '...-singletask-...' environment")
-        env.reset()  # sets the task's goal; the manipulation environments have no model before
+        env.reset()  # sets the goal, and compiles the model of a manipulation task
         self._env: Any = env.unwrapped
         self.env_name, self.sparse = env_name, sparse
 
@@ -41,15 +42,15 @@ class TaskRewards:
         """Compute the rewards and masks of the transitions of a raw file.
 
         Args:
-            arrays: raw file (see `read_npz`): terminals, qpos and, if the task has buttons, button_states.
+            arrays: arrays of a raw file, see `read_npz`: terminals, qpos and, if the task has buttons, button_states.
 
         Returns:
             rewards (N,) float32 and masks (N,) float32 in {0, 1}; N is the number of rows that are not terminal.
 
         Raises:
-            QamError: sizes in the file differ from the environment's.
+            QamError: an array is missing, or its size differs from the environment's.
         """
-        from ogbench.relabel_utils import relabel_dataset  # imports mujoco, as making the environment did
+        from ogbench.relabel_utils import relabel_dataset  # imports mujoco, which the environment has already imported
 
         self._check(arrays)
         kept = kept_rows(arrays["terminals"])
@@ -69,7 +70,7 @@ class TaskRewards:
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
         model = getattr(self._env, "model", None)
-        # numpy would compare a single column of buttons with every button, and give rewards for it.
+        # numpy would compare a single column of button states with every button, and the rewards would be wrong.
         expected = {"qpos": getattr(model, "nq", None), "button_states": getattr(self._env, "_num_buttons", None)}
         for key, size in expected.items():
             if size and key in arrays and arrays[key].shape[1] != size:
@@ -80,7 +81,7 @@ class TaskRewards:
 
 
 class _WithoutReset:
-    """An environment for OGBench's rule, which calls reset: the environment has been reset already."""
+    """An environment whose `reset` does nothing. OGBench's function calls `reset`, but it has been reset already."""
 
     def __init__(self, env: Any) -> None:
         self.unwrapped = env
@@ -92,5 +93,5 @@ class _WithoutReset:
 def task_rewards(
     env: gymnasium.Env, env_name: str, arrays: Mapping[str, np.ndarray], sparse: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rewards and masks of one file's kept transitions, (N,) float32 each; see `TaskRewards`."""
+    """Compute the rewards (N,) and masks (N,) of one file's transitions, both float32, see `TaskRewards`."""
     return TaskRewards(env, env_name, sparse)(arrays)

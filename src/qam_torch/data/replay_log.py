@@ -1,8 +1,8 @@
-"""The collected transitions on disk, in a file to which steps are only appended.
+"""Store collected transitions in an append-only file.
 
-A checkpoint contains the length of this file instead of the replay buffer, so that saving takes only as long as writing
-the steps since the last save. After a kill the file is longer than the last checkpoint's length; the rest is cut off
-when the run continues.
+A checkpoint contains the number of steps in this file and their checksum instead of the replay buffer. So saving takes
+only as long as writing the steps since the last save. If a run is killed, the file may be longer than at the last
+checkpoint. When the run continues, it removes the additional steps.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from qam_torch.types import Experience, QamError
 
 __all__ = ["ReplayLog"]
 
-_BLOCK = 1 << 22  # bytes read at once
+_BLOCK = 1 << 22  # number of bytes per read
 
 
 class ReplayLog:
     """Appends steps of P members in E environments to a file, and reads them back.
 
-    One record holds one step of all environments, in native byte order and in the precision of `Experience`.
+    One record holds one step of all environments, in native byte order and with the dtypes of `Experience`.
 
     Args:
-        path: path of the file; the first steps overwrite an existing file, except after `restore`.
+        path: path of the file. The first call of `append` overwrites an existing file, except after `restore`.
         members: P.
         streams: E.
         observation_dim: O.
@@ -54,7 +54,7 @@ class ReplayLog:
         self._file: Any = None
 
     def append(self, new: Experience) -> None:
-        """Append steps; they are on disk after the next `flush`."""
+        """Append steps. The next `flush` writes them to the disk."""
         records = np.empty(len(new.rewards), self.record)
         for name, field in new._asdict().items():
             records[name] = field
@@ -70,7 +70,7 @@ class ReplayLog:
         self._checksum = zlib.crc32(content, self._checksum)
 
     def flush(self) -> dict[str, int]:
-        """Write everything to the disk, and return the state that a checkpoint needs."""
+        """Write all appended steps to the disk, and return the state for a checkpoint."""
         if self._file is not None:
             try:
                 flush_to_disk(self._file)
@@ -79,13 +79,13 @@ class ReplayLog:
         return {"steps": self.steps, "checksum": self._checksum}
 
     def restore(self, state: Mapping[str, int]) -> Iterator[Experience]:
-        """Read the steps of a checkpoint block by block, then continue after them.
+        """Read the steps of a checkpoint block by block. Later steps are appended after them.
 
         Args:
-            state: from `flush`.
+            state: state from `flush`.
 
         Raises:
-            QamError: the file is missing, too short, or has other content than was written.
+            QamError: the file is missing or too short, or its content differs from what was written.
         """
         size = state["steps"] * self.record.itemsize
         rows = max(1, _BLOCK // self.record.itemsize)

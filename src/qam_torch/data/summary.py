@@ -1,4 +1,4 @@
-"""What is in a dataset, in a few lines that a run prints before it starts."""
+"""Summarize a dataset in a few lines, which a run prints before it starts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from qam_torch.data.windows import ChunkWindows
 __all__ = ["data_summary"]
 
 NARROW = 0.1
-"""Share of an action dimension's range below which the data are said not to fill it."""
+"""If the data use a smaller share of an action dimension's range, a warning is printed."""
 
 MOST_SHARES = 8
-"""With more action dimensions, only the least and the greatest share are printed."""
+"""If there are more action dimensions, only the smallest and the largest share are printed."""
 
 
 def data_summary(windows: ChunkWindows) -> Iterator[str]:
-    """Rewards, the share of each action dimension's range in use, and episodes that are too short for a chunk.
+    """Report the range of rewards, the used share of each action dimension, and episodes shorter than a chunk.
 
     Args:
         windows: windows of the dataset.

@@ -1,4 +1,4 @@
-"""A dataset on the training device: every state is stored once, and transitions refer to states by index."""
+"""A dataset on the training device. Every state is stored once, and transitions refer to states by index."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ ACTION_LIMIT = 1.0 - 1e-5
 
 
 class Transitions:
-    """N transitions in time order over M stored states; transition i goes from state_rows[i] to next_rows[i].
+    """N transitions in time order over M stored states. Transition i goes from state_rows[i] to next_rows[i].
 
     Args:
-        states: (M, O), every state once; the dtype and device of the dataset are those of the states.
+        states: (M, O), every state once. Their dtype and device are those of the dataset.
         state_rows: (N,), row of each transition's state, in [0, M).
         next_rows: (N,), row of each transition's next state, in [0, M).
         actions: (N, A), in [-1, 1].
         rewards: (N,).
-        masks: (N,), 0 where the state counts as success (no bootstrap), 1 otherwise.
-        terminals: (N,), true at the last transition of each episode; the last transition always ends its episode.
+        masks: (N,), 0 at success or termination (no bootstrapping), 1 otherwise.
+        terminals: (N,), true at the last transition of each episode. The last row always counts as an episode's end.
         clip_actions: whether to clip actions to +-ACTION_LIMIT.
 
     Attributes:
-        episode_lengths: (episodes,) int64 on the CPU, transitions of each episode, an unfinished last one included.
+        episode_lengths: (episodes,) int64 on the CPU, number of transitions per episode, including an unfinished last
+            episode.
 
     Raises:
         QamError: a shape is wrong, a row is out of range, or a number is not finite.
@@ -80,7 +81,8 @@ class Transitions:
             if low < 0 or high >= self.states.shape[0]:
                 raise QamError(f"{name} spans {low}..{high}, expected rows of states in 0..{self.states.shape[0] - 1}")
         for name in ("states", "actions", "rewards", "masks"):
-            # Cheap first check: a sum needs no memory and is finite only if all summands are. It may overflow, though.
+            # Cheap first check: a sum needs no memory, and is finite only if all summands are. The sum may also
+            # overflow, so the full check follows if it is not finite.
             if bool(getattr(self, name).sum().isfinite()):
                 continue
             finite = torch.isfinite(getattr(self, name))
@@ -104,12 +106,12 @@ class Transitions:
         dtype: torch.dtype = torch.float32,
         clip_actions: bool = True,
     ) -> Transitions:
-        """From a raw OGBench file, whose rows include the last state of each trajectory.
+        """Convert a raw OGBench file, in which each trajectory's last row holds only its last state.
 
         Args:
-            arrays: observations (rows, O), actions (rows, A), terminals (rows,); see `read_npz`.
-            rewards: (N,), one per row that is not terminal; see `TaskRewards`.
-            masks: (N,), likewise.
+            arrays: observations (rows, O), actions (rows, A) and terminals (rows,), see `read_npz`.
+            rewards: (N,), one per row that is not terminal, see `TaskRewards`.
+            masks: (N,), one per row that is not terminal, see `TaskRewards`.
             device: device of the result.
             dtype: floating-point type of the result.
             clip_actions: whether to clip actions to +-ACTION_LIMIT.
@@ -142,10 +144,11 @@ class Transitions:
         dtype: torch.dtype = torch.float32,
         clip_actions: bool = True,
     ) -> Transitions:
-        """From arrays with one row per transition, including its next observation (N, O).
+        """Convert arrays with one row per transition, including its next observation (N, O).
 
-        A next observation that equals the next row's observation in the same episode is stored once; all others (at
-        least one per episode) become additional states. For the arguments see the class and `from_ogbench`.
+        If a next observation equals the observation of the next row in the same episode, it is stored once. All other
+        next observations, at least one per episode, become additional states. For the arguments see the class and
+        `from_ogbench`.
         """
         states, following = _tensor(observations, dtype), _tensor(next_observations, dtype)
         ends = torch.as_tensor(terminals).bool()
@@ -173,17 +176,17 @@ class Transitions:
 
     @property
     def num_transitions(self) -> int:
-        """N."""
+        """Number of transitions N."""
         return self.actions.shape[0]
 
     @property
     def observation_dim(self) -> int:
-        """O."""
+        """Size of an observation, O."""
         return self.states.shape[1]
 
     @property
     def action_dim(self) -> int:
-        """A."""
+        """Size of an action, A."""
         return self.actions.shape[1]
 
     @property
@@ -198,23 +201,23 @@ class Transitions:
 
     @property
     def num_episodes(self) -> int:
-        """Episodes, an unfinished last one included."""
+        """Number of episodes, including an unfinished last episode."""
         return len(self.episode_lengths)
 
     @property
     def longest_episode(self) -> int:
-        """Transitions of the longest episode."""
+        """Number of transitions in the longest episode."""
         return int(self.episode_lengths.max())
 
     @property
     def episode_ends(self) -> Tensor:
-        """(N,) int64: index of the last transition of each transition's episode."""
+        """Index of the last transition in each transition's episode, (N,) int64."""
         lengths = self.episode_lengths.to(self.device)
         return torch.repeat_interleave(torch.cumsum(lengths, 0) - 1, lengths)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the whole content; takes about 0.2 s per million transitions."""
+        """Hash of the whole content. Computing it takes about 0.2 s per million transitions."""
         digest = hashlib.sha256(repr((tuple(self.states.shape), tuple(self.actions.shape), self.dtype)).encode())
         parts = (self.states, self.state_rows, self.next_rows, self.actions, self.rewards, self.masks, self.terminals)
         for part in parts:
@@ -222,7 +225,14 @@ class Transitions:
         return digest.hexdigest()
 
     def front(self, fraction: float) -> Transitions:
-        """The first int(fraction * N) transitions, fraction in (0, 1]; states that are no longer used are dropped."""
+        """Return the first int(fraction * N) transitions, with the states that they use.
+
+        Args:
+            fraction: share of the transitions, in (0, 1].
+
+        Raises:
+            QamError: no transition is left.
+        """
         count = int(self.num_transitions * fraction) if 0.0 < fraction <= 1.0 else 0
         if count == 0:
             raise QamError(

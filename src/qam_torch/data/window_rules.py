@@ -1,4 +1,4 @@
-"""The rules by which consecutive transitions become a row of a batch, by the names with which methods declare them."""
+"""The rules that turn consecutive transitions into one row of a batch. Methods select a rule by its name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["RULES", "WindowRule"]
 
 
 class WindowRule(NamedTuple):
-    """One rule: which windows are drawn, and what a batch carries of each.
+    """One rule: which windows are drawn, and which of their data a batch contains.
 
     Attributes:
-        dataset: the windows of a dataset, or of one of its files.
-        replay: the windows of a dataset and of collected experience.
+        dataset: class of the windows of a dataset, or of one of its files.
+        replay: class of the windows of a dataset and of collected experience.
     """
 
     dataset: type[ChunkWindows]
@@ -25,4 +25,4 @@ class WindowRule(NamedTuple):
 
 
 RULES = {"qam": WindowRule(ChunkWindows, ReplayWindows), "rql": WindowRule(EpisodeWindows, EpisodeReplayWindows)}
-"""By name; `types.WINDOW_RULES` lists the names."""
+"""The rule of each name in `types.WINDOW_RULES`."""

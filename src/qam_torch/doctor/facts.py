@@ -1,4 +1,4 @@
-"""Versions, device, memory and precision, as lines for a bug report."""
+"""Collect versions, device, memory and precision for a bug report."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def facts(device: torch.device) -> dict[str, str]:
     """Describe the machine.
 
     Args:
-        device: the checked device.
+        device: device that is checked.
 
     Returns:
-        Text by topic.
+        A dictionary from topics to their texts.
     """
     found = {
         "qam_torch": f"{library_version()}, Python {platform.python_version()}, {platform.platform()}",
@@ -54,7 +54,7 @@ def _version(package: str) -> str:
 
 
 def _driver() -> str:
-    """Version of NVIDIA's driver."""
+    """Return the version of NVIDIA's driver."""
     words = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         done = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", timeout=20, check=True)

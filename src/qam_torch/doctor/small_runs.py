@@ -1,4 +1,4 @@
-"""Small runs of Lightning's Trainer on made-up transitions."""
+"""Run Lightning's Trainer briefly on random transitions."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ UPDATES, STEPS_EACH = 24, 4
 
 
 class SmallRun(NamedTuple):
-    """What a run leaves.
+    """The results of a run.
 
     Attributes:
-        state: its parameters, on the CPU.
-        checkpoint: checkpoint from the middle of the run.
+        state: parameters after the run, on the CPU.
+        checkpoint: path of the checkpoint from the middle of the run.
     """
 
     state: dict[str, Tensor]
@@ -33,7 +33,7 @@ class SmallRun(NamedTuple):
 
 
 class _Save(L.Callback):
-    """Saves a checkpoint after a number of trainer steps."""
+    """Saves a checkpoint after `step` trainer steps."""
 
     def __init__(self, step: int, path: Path) -> None:
         self.step, self.path = step, path
@@ -49,9 +49,9 @@ def small_run(device: torch.device, directory: Path, start: Path | None = None) 
     """Train QAM for `UPDATES` updates.
 
     Args:
-        device: where.
-        directory: for the checkpoint.
-        start: checkpoint of another such run to continue from.
+        device: device of the training.
+        directory: directory for the checkpoint.
+        start: checkpoint of another small run, which this run continues; None starts from initial parameters.
     """
     quiet_lightning()
     algorithm = small_algorithm("qam", torch.device("cpu"), capture="auto")

@@ -1,4 +1,4 @@
-"""Small algorithms in float64, and updates of them on given batches and noise."""
+"""Build small algorithms in float64, and update them on given batches and noise."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Inputs = list[tuple[Batch, Noise]]
 
 
 def small_algorithm(name: str, device: torch.device, capture: bool | str = False) -> Algorithm:
-    """A method with networks of 16x2 and two members, ready for updates.
+    """Build a method with two members and networks with two hidden layers of width 16, ready for updates.
 
     Args:
-        name: algo=NAME.
-        device: where it is put.
-        capture: as the key `capture`.
+        name: name of the method, as in algo=NAME.
+        device: device of the algorithm.
+        capture: value of the configuration key `capture`.
     """
     settings = read_settings(compose([f"algo={name}", "experiment=default", "seeds=[0,1]"]))
     options = settings.method.options
@@ -43,7 +43,7 @@ def small_algorithm(name: str, device: torch.device, capture: bool | str = False
 
 
 def small_inputs(algorithm: Algorithm, updates: int) -> Inputs:
-    """Batches and noise, the same on every device."""
+    """Generate batches and noise, which are the same on every device."""
     device, members = algorithm.device, algorithm.members
     generator = torch.Generator().manual_seed(0)
 
@@ -66,14 +66,14 @@ def small_inputs(algorithm: Algorithm, updates: int) -> Inputs:
 
 
 def state_after(algorithm: Algorithm, inputs: Inputs) -> dict[str, Tensor]:
-    """Make updates, every third one with its metrics; the parameters afterwards, on the CPU."""
+    """Update the algorithm on the inputs, and return its parameters on the CPU. Every third update computes metrics."""
     for u, (batch, noise) in enumerate(inputs):
         algorithm.update(batch, noise, diagnose=u % 3 == 2)
     return {name: value.detach().cpu().clone() for name, value in algorithm.state_dict().items()}
 
 
 def largest_difference(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
-    """The largest difference, relative to the largest entry of its tensor; infinite where one is not finite."""
+    """Return the largest difference relative to the largest entry of its tensor, or infinity if it is not finite."""
     worst = 0.0
     for name, value in first.items():
         error = (value - second[name]).abs().max() / value.abs().max().clamp(min=1e-30)

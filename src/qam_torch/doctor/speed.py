@@ -1,4 +1,4 @@
-"""Speed of QAM's update at the paper's size."""
+"""Measure the speed of QAM's update at the paper's size."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from qam_torch.bench.sizes import PRESETS
 __all__ = ["POPULATIONS", "measure_speed"]
 
 POPULATIONS = {"cuda": (1, 12), "cpu": (1,)}
-"""Members by type of device; on a CPU, an update of twelve takes seconds."""
+"""Population sizes for each type of device. On a CPU, an update of twelve members takes seconds."""
 
 
 def measure_speed(device: torch.device, precision: str = "float32") -> Iterator[dict[str, Any]]:
     """Measure one update for each population size.
 
     Args:
-        device: where.
+        device: device of the updates.
         precision: "float32" or "bf16-mixed".
 
     Yields:
-        The result of `Benchmark.run`, with `peak_memory_bytes` of the GPU, or None on a CPU.
+        The result of `Benchmark.run`, and `peak_memory_bytes`: peak memory of the GPU, or None on a CPU.
     """
     bench = Benchmark(str(device), precision, "wall", recorded=True, capture="auto", compiled=False)
     for population in POPULATIONS[device.type]:

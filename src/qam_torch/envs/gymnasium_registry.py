@@ -1,6 +1,6 @@
-"""Any registered Gymnasium environment with vector observations, wrapped so that it takes actions in [-1, 1].
+"""Make any registered Gymnasium environment with vector observations, wrapped so that it takes actions in [-1, 1].
 
-Imported in worker processes: no torch.
+Worker processes import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from qam_torch.types import QamError
 __all__ = ["GOAL_PARTS", "GoalObservation", "UnitAction", "make_registered"]
 
 GOAL_PARTS = ("observation", "desired_goal")
-"""The parts of a goal-conditioned environment's observation that are used, in this order."""
+"""The parts of a goal-conditioned observation that are used, in this order."""
 
 
 class GoalObservation(gymnasium.ObservationWrapper):
-    """Concatenates the dictionary of a goal-conditioned environment: the observation, then the desired goal."""
+    """Concatenates the observation and the desired goal of a goal-conditioned environment."""
 
     def __init__(self, environment: gymnasium.Env) -> None:
         super().__init__(environment)
@@ -35,18 +35,19 @@ class GoalObservation(gymnasium.ObservationWrapper):
         self.observation_space = Box(low, high, dtype=low.dtype.type)
 
     def observation(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        """Dictionary -> (O,)."""
+        """Convert the dictionary of an observation to a vector (O,)."""
         return np.concatenate([observation[part] for part in GOAL_PARTS])
 
 
 class UnitAction(gymnasium.ActionWrapper):
     """Takes actions in [-1, 1] and scales them to the bounds of the environment.
 
-    Unlike with Gymnasium's RescaleAction, neither rounding nor an action outside [-1, 1] leaves the bounds.
+    The result is always within the bounds, also after rounding and for actions outside [-1, 1]. Gymnasium's
+    RescaleAction does not guarantee this.
 
     Attributes:
-        low: (A,), the environment's lower bounds, finite.
-        high: (A,), its upper bounds, finite.
+        low: (A,), lower bounds of the environment's actions, finite.
+        high: (A,), upper bounds of the environment's actions, finite.
     """
 
     def __init__(self, environment: gymnasium.Env) -> None:
@@ -57,32 +58,32 @@ class UnitAction(gymnasium.ActionWrapper):
         self.action_space = Box(-1.0, 1.0, space.shape, np.float32)
 
     def action(self, action: np.ndarray) -> np.ndarray:
-        """(A,) in [-1, 1] -> (A,) in the environment's box."""
+        """Scale an action (A,) in [-1, 1] to the environment's bounds."""
         center, half = (self.low + self.high) / 2, (self.high - self.low) / 2
         return np.clip(center + half * action, self.low, self.high).astype(self._dtype)
 
 
 def make_registered(spec: str, max_episode_steps: int | None = None, **options: Any) -> UnitAction:
-    """Make an environment by its name in Gymnasium's registry, or by its specification.
+    """Make an environment from its name in Gymnasium's registry, or from its specification.
 
-    A specification can only make what is registered under its name, so that a specification from an untrusted dataset
-    or checkpoint cannot run other code.
+    A specification can only make the environment that is registered under its name. So an untrusted dataset or
+    checkpoint cannot run other code.
 
     Args:
         spec: "Pendulum-v1"; "package.module:Name-v0", whose module is imported first; or an EnvSpec as JSON.
-        max_episode_steps: time limit instead of the environment's own.
+        max_episode_steps: time limit that replaces the registered one; None keeps the registered one.
         options: further keyword arguments of the environment, e.g. render_mode="rgb_array".
 
     Returns:
-        A gymnasium environment, not yet reset, with vector observations and actions in [-1, 1]; a goal-conditioned one
-        is wrapped in `GoalObservation`.
+        A gymnasium environment, not yet reset, with vector observations and actions in [-1, 1]. A goal-conditioned
+        environment is wrapped in `GoalObservation`.
 
     Raises:
-        QamError: there is no such environment, it cannot be made, or its spaces are not of these kinds.
+        QamError: the environment does not exist, cannot be made, or has unsupported spaces.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about newer versions: the dataset determines the version
+            warnings.simplefilter("ignore")  # about newer versions; the dataset determines it
             environment = renderer_optional(
                 lambda: gymnasium.make(
                     _trusted(EnvSpec.from_json(spec)) if spec.startswith("{") else spec,
@@ -107,7 +108,7 @@ def make_registered(spec: str, max_episode_steps: int | None = None, **options: 
 
 
 def _checked(environment: gymnasium.Env, name: str) -> gymnasium.Env:
-    """The environment with vector observations; raises QamError if its spaces are not supported."""
+    """Return the environment with vector observations, and raise QamError if its spaces are not supported."""
     observed, acted = environment.observation_space, environment.action_space
     if isinstance(observed, gymnasium.spaces.Dict) and all(_is_vector(observed.get(part)) for part in GOAL_PARTS):
         environment = GoalObservation(environment)
@@ -141,9 +142,10 @@ def _is_vector(space: gymnasium.Space | None) -> bool:
 
 
 def _trusted(spec: EnvSpec) -> EnvSpec:
-    """Return the specification if it makes what is registered under its name, in Gymnasium's own wrappers only.
+    """Return the specification if it is safe, otherwise raise QamError.
 
-    It may come from an untrusted dataset or checkpoint, and its entry point could be any Python function.
+    It is safe if its entry point is the one registered under its name, and all its wrappers are Gymnasium's. This is
+    checked because a dataset or checkpoint may be untrusted, and its entry point could be any Python function.
     """
     point = str(spec.entry_point)
     if spec.id not in gymnasium.registry:  # a package registers its environments when it is imported
@@ -166,11 +168,11 @@ def _trusted(spec: EnvSpec) -> EnvSpec:
 def _name(spec: str) -> str:
     try:
         return EnvSpec.from_json(spec).id if spec.startswith("{") else spec
-    except Exception:  # not a specification; the caller reports what is wrong with it
+    except Exception:  # not a valid specification; the caller reports the error
         return spec[:80]
 
 
 def _brief(space: gymnasium.Space) -> str:
-    """A space in at most 80 characters; the bounds of a large box would fill pages."""
+    """Describe a space in about 80 characters, because the bounds of a large Box would fill pages."""
     text = " ".join(str(space).split())
     return text if len(text) <= 80 else f"{text[:80]}..."

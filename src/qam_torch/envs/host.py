@@ -1,6 +1,6 @@
-"""Several environments in one process, stepped a whole chunk of actions at a time; used through `EnvironmentPool`.
+"""Several environments in one process, which execute a whole chunk of actions per call. Use `EnvironmentPool` instead.
 
-Workers import this module, so it must not import torch.
+Worker processes import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ __all__ = ["Host", "serve"]
 
 
 class Host:
-    """The environments of a pool in this process.
+    """The environments of a pool that run in this process.
 
-    While an environment is reset or stepped, its own generator replaces numpy's global one. It is seeded with the
-    episode's seed, so that an episode depends on its seed and actions only. The global generator is restored.
+    Each environment has a random generator, which replaces numpy's global generator while the environment is reset or
+    stepped. It is seeded with the episode's seed, so that an episode depends only on its seed and actions. Afterwards
+    the global generator is restored.
 
     Args:
-        make: factory of one environment.
-        indices: the environments' indices in the pool.
+        make: function that makes one environment.
+        indices: indices of the environments in the pool.
         metrics: M custom metrics of episodes.
     """
 
@@ -48,7 +49,7 @@ class Host:
         self.extend(indices)
 
     def extend(self, indices: Sequence[int]) -> None:
-        """Make more environments, and keep the existing ones. Call it only between episodes."""
+        """Make more environments, and keep the existing ones. Call this method only between episodes."""
         self.indices += indices
 
         def make_one(index: int) -> None:
@@ -72,7 +73,8 @@ class Host:
         """Reset every environment and step it once.
 
         Returns:
-            Bytes per environment, without libraries loaded by the first; 0 (unknown) for one.
+            Memory per environment in bytes. The first environment is not measured, because it also loads libraries. The
+            result is 0 (unknown) if there is only one environment.
         """
         rows = np.arange(len(self.indices))
         middle = ((self.spaces.action_low + self.spaces.action_high) / 2).astype(np.float32)
@@ -84,7 +86,15 @@ class Host:
         return self._made_bytes + _bytes_of_each(try_one, rows.tolist())
 
     def reset(self, seeds: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Start new episodes of the active environments; seeds (m,), active (m,) bool -> observations (m, O)."""
+        """Start new episodes in the active environments.
+
+        Args:
+            seeds: (m,), seed of each episode.
+            active: (m,) bool, environments to reset.
+
+        Returns:
+            Observations (m, O). Inactive environments keep their last observation.
+        """
         with _numpy_state_kept():
             for row in np.flatnonzero(active).tolist():
                 environment, seed = self.environments[row], int(seeds[row])
@@ -101,7 +111,7 @@ class Host:
     def step_chunk(
         self, actions: np.ndarray, active: np.ndarray, record: Sequence[str] = (), frame_every: int = 1
     ) -> ChunkResult:
-        """Execute actions (m, h, A) in the active environments, each until its chunk or its episode ends."""
+        """Execute actions (m, h, A) in the active environments. Each stops when its chunk or its episode ends."""
         count = len(self.indices)
         rewards, steps = np.zeros(count), np.zeros(count, np.int64)
         success, reported, terminated, truncated = (np.zeros(count, bool) for _ in range(4))
@@ -116,7 +126,7 @@ class Host:
                     if self._taken[row] == 0:
                         trace.add(0)
                     for action in actions[row]:
-                        # Drops numpy's cached Gaussian, so that episodes do not depend on chunk boundaries.
+                        # This drops numpy's cached Gaussian, so that episodes do not depend on chunk boundaries.
                         set_bit_generator(self._generators[row])
                         observation, paid, end, limit, info = environment.step(action)
                         reward = paid if isinstance(paid, float) else self._one_number(row, paid)
@@ -149,7 +159,7 @@ class Host:
         )
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """Physical states of the environments; empty dictionaries where they are unknown."""
+        """Return the physical states of the environments, each an empty dictionary if unknown."""
         return [physics_of(environment) for environment in self.environments]
 
     def close(self) -> None:
@@ -173,7 +183,7 @@ class Host:
                 ) from error
 
     def _one_number(self, row: int, reward: Any) -> float:
-        """Convert a reward, such as an array of one number, to a float."""
+        """Convert a reward to a float. It may be an array of one number."""
         array = np.asarray(reward)
         if array.size != 1 or array.dtype.kind not in "biuf":
             raise HostFailure(
@@ -215,7 +225,7 @@ def _made(make: Callable[[], gymnasium.Env], index: int) -> gymnasium.Env:
 
 
 def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
-    """Run `work` on each row; returns the mean bytes per row after the first, 0 if none."""
+    """Run `work` on each row. Return the mean memory in bytes of each row after the first, or 0 for a single row."""
     first, more = rows[:1], rows[1:]
     with garbage_since() as collect:
         for row in first:
@@ -234,8 +244,8 @@ def _bytes_of_each(work: Callable[[int], None], rows: Sequence[int]) -> int:
 def _numpy_state_kept() -> Iterator[None]:
     """Restore numpy's global generator after the block.
 
-    Swapping generators takes 0.25 microseconds, copying a state 27, so generators are swapped per environment. A swap
-    drops numpy's cached Gaussian; the saved state restores it.
+    Swapping generators takes 0.25 microseconds, but copying a state takes 27. So generators are swapped for each
+    environment. A swap drops numpy's cached Gaussian, which the saved state restores.
     """
     generator, state = get_bit_generator(), np.random.get_state(legacy=False)
     try:
@@ -247,7 +257,7 @@ def _numpy_state_kept() -> Iterator[None]:
 
 
 def serve() -> None:
-    """Worker main: read (method, arguments), write ("done", result) or ("failed", reason)."""
+    """Run a worker: read (method, arguments), and write ("done", result) or ("failed", reason)."""
     hosts: list[Host] = []
 
     def answer(message: tuple[str, tuple[Any, ...]]) -> tuple[str, Any]:
@@ -259,7 +269,7 @@ def serve() -> None:
             return "done", getattr(hosts[0], method)(*arguments)
         except (HostFailure, ValueError) as error:
             return "failed", str(error)
-        except Exception as error:  # the parent raises it
+        except Exception as error:  # the parent process raises it again
             return "failed", f"{type(error).__name__}: {error}"
 
     answer_messages(answer)

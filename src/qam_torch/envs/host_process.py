@@ -1,4 +1,4 @@
-"""A `Host` in this process or in a worker process, behind the same two calls: send, then receive."""
+"""Call a `Host` in this process or in a worker process by the same two methods: `send`, then `receive`."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ __all__ = ["HostHandle", "LocalHost", "RemoteHost", "pickled_metrics"]
 
 
 class HostHandle(Protocol):
-    """One host: every `send` is followed by one `receive`; an additional first answer is the environments' spaces."""
+    """A connection to one host.
+
+    The first `receive` returns the spaces of the environments. After that, every `send` is followed by one `receive`.
+    """
 
     def send(self, method: str, *arguments: Any) -> None:
-        """Call a method of `Host`."""
+        """Start a call of a method of `Host`."""
         ...
 
     def receive(self) -> Any:
-        """Wait for its result; raises HostFailure if the call has failed."""
+        """Wait for the result of the call, and raise HostFailure if the call failed."""
         ...
 
     def close(self) -> None:
-        """Release everything; may be called twice."""
+        """Release all resources. It is safe to call this method twice."""
         ...
 
 
 class LocalHost:
-    """Environments in this process."""
+    """A host in this process."""
 
     def __init__(
         self, make: Callable[[], gymnasium.Env], indices: Sequence[int], metrics: Sequence[StepMetric] = ()
@@ -56,16 +59,17 @@ class LocalHost:
 
 
 class RemoteHost:
-    """Environments in a worker process.
+    """A host in a worker process.
 
     Args:
-        make: picklable factory of one environment, importable under its name.
-        indices: the pool's numbers of the environments.
+        make: picklable function that makes one environment, importable by its name.
+        indices: indices of the environments in the pool.
         variables: environment variables to set in the worker, e.g. MUJOCO_GL.
-        metrics: custom metrics of episodes, importable under their names.
+        metrics: custom metrics of episodes, importable by their names.
 
     Raises:
-        QamError: `make` or a metric cannot be pickled.
+        QamError: `make` or a metric cannot be sent to a worker.
+        HostFailure: the worker has already ended.
     """
 
     def __init__(
@@ -114,20 +118,20 @@ class RemoteHost:
 
 
 def pickled_metrics(metrics: Sequence[StepMetric], without_workers: str = "use 0 workers") -> bytes:
-    """Custom metrics as bytes for a worker process, which imports them by their names.
+    """Pickle custom metrics for a worker process, which imports them by their names.
 
     Args:
-        metrics: functions.
-        without_workers: how the user runs environments without workers, for the message.
+        metrics: custom metrics of episodes.
+        without_workers: how the user runs environments without workers, for the error message.
 
     Raises:
-        QamError: a worker could not import one of them.
+        QamError: a worker could not import one of the metrics.
     """
     return _pickled(tuple(metrics), "an evaluation metric", metrics, without_workers)
 
 
 def _pickled(content: Any, name: str, functions: Sequence[Any], without_workers: str = "use 0 workers") -> bytes:
-    """The content as bytes; raises QamError where a worker could not load it."""
+    """Pickle the content, and raise QamError if a worker could not load it."""
     try:
         pickled = pickle.dumps(content)
     except (pickle.PicklingError, AttributeError, TypeError) as error:

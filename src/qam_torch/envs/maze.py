@@ -1,4 +1,4 @@
-"""The layout of a maze, for plotting trajectories over it."""
+"""Read the layout of a maze, over which trajectories are plotted."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def maze_layout(environment: gymnasium.Env) -> MazeLayout:
     """Read the layout of an OGBench maze (pointmaze, antmaze, humanoidmaze, antsoccer) with a single task.
 
     Args:
-        environment: from `make_environment`; need not have been reset.
+        environment: environment from `make_environment`. It need not have been reset.
 
     Raises:
-        QamError: the environment is not a maze.
+        QamError: the environment is not a maze with a single task.
     """
     maze: Any = environment.unwrapped
     names = ("maze_map", "task_infos", "ij_to_xy", "_maze_unit", "_goal_tol", "_reward_task_id")

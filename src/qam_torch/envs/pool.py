@@ -1,4 +1,4 @@
-"""Many environments of one kind, stepped a whole action chunk at a time."""
+"""Many environments of one kind, which execute a whole action chunk per call."""
 
 from __future__ import annotations
 
@@ -21,33 +21,35 @@ __all__ = ["EnvironmentFailure", "EnvironmentPool"]
 
 
 class EnvironmentFailure(QamError):
-    """An environment could not be made, raised, or returned a number that is not finite, or its process ended."""
+    """An environment could not be made, raised an error, or returned a non-finite number, or its process ended."""
 
 
 class EnvironmentPool:
     """n environments that execute chunks of actions open loop, in this process or distributed over worker processes.
 
-    It behaves like gymnasium's vector environments with automatic reset disabled: an environment whose episode is over
-    is not stepped until it is reset. It does not use them because they take one action per call, so that processes
-    would exchange one message per step, where a policy that acts in chunks needs one per chunk.
+    The pool behaves like Gymnasium's vector environments with automatic reset disabled. The caller must reset an
+    environment whose episode is over before stepping it again. The pool does not use those vector environments, because
+    they take one action per call. Processes would then exchange one message per step, but a policy that acts in chunks
+    needs only one message per chunk.
 
-    An episode depends on its own seed and actions only: not on the workers, the other environments, earlier episodes
-    or numpy's global generator, which is restored.
+    An episode depends only on its seed and actions. It does not depend on the workers, the other environments, earlier
+    episodes, or numpy's global generator, which is restored.
 
-    Close it when done (`with EnvironmentPool(...) as pool:`); any failure or interrupt closes it too.
+    Close the pool after use (`with EnvironmentPool(...) as pool:`). Any failure or interrupt also closes it.
 
     Args:
-        make: factory of one environment with vector observations and actions, e.g.
-            `functools.partial(make_environment, "pointmaze-medium-navigate-v0", task=1)`; picklable if there are
-            workers.
-        count: n, at least 1.
-        workers: 0 for this process; W for W worker processes (at most n), with environment i in process i mod W.
+        make: function that makes one environment with vector observations and actions, e.g.
+            `functools.partial(make_environment, "pointmaze-medium-navigate-v0", task=1)`. It must be picklable if there
+            are workers.
+        count: number of environments n, at least 1.
+        workers: number of worker processes W, at most n are used; environment i runs in process i mod W. With 0, all
+            environments run in this process.
         variables: environment variables for the worker processes.
-        metrics: custom metrics of episodes; picklable if there are workers.
+        metrics: custom metrics of episodes. They must be picklable if there are workers.
 
     Attributes:
-        metric_names: their names.
-        environment_bytes: memory of one environment, 0 where it is not known, as before `try_out`.
+        metric_names: names of the custom metrics.
+        environment_bytes: memory of one environment in bytes; 0 if unknown, e.g. before `try_out`.
 
     Raises:
         EnvironmentFailure: the environments cannot be made, or the factory or a metric cannot be sent to a process.
@@ -89,34 +91,36 @@ class EnvironmentPool:
         self.max_episode_steps: int | None = spaces.max_episode_steps
 
     def try_out(self) -> None:
-        """Reset every environment and step it once, so that what is wrong with them shows; and measure their size.
+        """Reset every environment and step it once, to find errors early and to measure `environment_bytes`.
 
         Raises:
-            EnvironmentFailure: one fails.
+            EnvironmentFailure: an environment fails.
         """
         self.environment_bytes = max(self._exchange("try_out", [() for _ in self._rows]))
 
     def grow(self, count: int) -> None:
-        """Make more environments, so that there are `count`; no episode may be running."""
+        """Make more environments, so that there are `count`. Call this method only between episodes."""
         rows = self._rows_of(count)
         self._exchange("extend", [(new[len(old) :].tolist(),) for old, new in zip(self._rows, rows, strict=True)])
         self.count, self._rows = count, rows
 
     def memory(self) -> int:
-        """Bytes of the worker processes."""
+        """Return the memory of all worker processes in bytes."""
         return sum(resident_bytes(host.pid) for host in self._hosts if isinstance(host, RemoteHost))
 
     def reset(self, seeds: Sequence[int] | np.ndarray, active: np.ndarray | None = None) -> np.ndarray:
         """Start new episodes.
 
         Args:
-            seeds: (n,), non-negative integers, one an environment.
-            active: (n,), bool, which environments to reset; None: all.
+            seeds: (n,), non-negative integers, one per environment.
+            active: (n,) bool, environments to reset; None resets all.
 
         Returns:
-            (n, O) float32 observations; those of the other environments are their last ones.
+            Observations (n, O) float32. Inactive environments keep their last observation.
 
-        Raises EnvironmentFailure if one fails or its observation is not finite, QamError for other seeds.
+        Raises:
+            EnvironmentFailure: an environment fails, or returns an observation that is not finite.
+            QamError: a seed is negative, or the shape of an argument is wrong.
         """
         numbers = np.asarray(seeds, np.int64)
         if numbers.shape != (self.count,) or (numbers < 0).any():
@@ -132,16 +136,20 @@ class EnvironmentPool:
         record: Sequence[str] = (),
         frame_every: int = 1,
     ) -> ChunkResult:
-        """Execute a chunk in every active environment, each until its chunk or its episode ends.
+        """Execute a chunk in every active environment. Each stops when its chunk or its episode ends.
 
         Args:
-            actions: (n, h, A), in the action box; rows of inactive environments are ignored.
-            active: (n,), bool; None: all.
-            record: any of "positions" (mazes) and "frames" (rendering).
-            frame_every: render only every so many steps of an episode, and its end.
+            actions: (n, h, A), within the action bounds. Rows of inactive environments are ignored.
+            active: (n,) bool, environments to step; None steps all.
+            record: any of "positions" (mazes) and "frames" (rendered images).
+            frame_every: number of steps between two rendered images of an episode. Its end is always rendered.
 
-        Raises EnvironmentFailure if one fails or gives a non-finite observation or reward, QamError for wrong shapes
-        and non-finite actions.
+        Returns:
+            The results of the chunk.
+
+        Raises:
+            EnvironmentFailure: an environment fails, or returns a non-finite observation or reward.
+            QamError: a shape is wrong, an action is not finite, or a name in `record` is unknown.
         """
         chosen = self._mask(active)
         actions = np.asarray(actions, np.float32)
@@ -160,11 +168,11 @@ class EnvironmentPool:
         return parts[0] if len(parts) == 1 else ChunkResult(*map(self._merge, zip(*parts, strict=True)))
 
     def physics(self) -> list[dict[str, np.ndarray]]:
-        """The physical state of each environment, as far as it is known: MuJoCo's qpos and qvel, OGBench's buttons."""
+        """Return the known physical state of each environment, see `envs.recording.physics_of`."""
         return self._merge(self._exchange("physics", [() for _ in self._rows]))
 
     def close(self) -> None:
-        """Release the environments and end the worker processes; may be called twice."""
+        """Release the environments and end the worker processes. It is safe to call this method twice."""
         if not self._closed:
             self._closed = True
             for host in self._hosts:
@@ -179,16 +187,16 @@ class EnvironmentPool:
         self.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_closed") and not sys.is_finalizing():  # then processes end by themselves
+        if hasattr(self, "_closed") and not sys.is_finalizing():  # at exit, workers end by themselves
             self.close()
 
     def _rows_of(self, count: int) -> list[np.ndarray]:
-        """The environments of each host, out of this number."""
+        """Distribute `count` environments over the hosts, and return the environment indices of each host."""
         hosts = max(self.workers, 1)
         return [np.arange(first, count, hosts) for first in range(hosts)]
 
     def _exchange(self, method: str, messages: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send one message to every host, then receive one answer from each; any error closes the pool."""
+        """Send one message to every host, then receive one answer from each. Any error closes the pool."""
         if self._closed:
             raise QamError(
                 "this environment pool is closed, because of an earlier failure or by close(): make a new one"
@@ -211,7 +219,7 @@ class EnvironmentPool:
         return chosen
 
     def _merge(self, parts: Sequence[Any]) -> Any:
-        """Merge the hosts' rows in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None stays."""
+        """Merge the hosts' rows in the pool's order: arrays (m, ...) to (n, ...), lists likewise, None to None."""
         if len(parts) == 1 or parts[0] is None:
             return parts[0]
         if isinstance(parts[0], list):

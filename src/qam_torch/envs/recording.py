@@ -1,6 +1,6 @@
-"""What is recorded of an environment besides what it returns: positions, images, and its physical state.
+"""Record data of an environment that its `step` does not return: positions, images, and its physical state.
 
-Imported in worker processes: only numpy and gymnasium, no torch.
+Worker processes import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RECORDS = ("positions", "frames")
 
 
 class HostFailure(RuntimeError):
-    """An environment failed. The message has its number and the error, and the pool raises a QamError from it."""
+    """An environment or its worker process failed. The pool raises an EnvironmentFailure with the same message."""
 
 
 class Trace:
@@ -36,25 +36,25 @@ class Trace:
         self._frames: list[np.ndarray] = []
 
     def add(self, taken: int, last: bool = False) -> None:
-        """Record the current state, after `taken` steps of the episode."""
+        """Record the current state, which is the one after `taken` steps of the episode."""
         if self._locate is not None:
             self._positions.append(np.array(self._locate(), np.float64))
         if self._render is not None and (last or taken % self._frame_every == 0):
             self._frames.append(np.array(self._render(), np.uint8))
 
     def positions(self) -> np.ndarray | None:
-        """(k, 2), None if nothing was recorded."""
+        """Return the positions (k, 2), or None if nothing was recorded."""
         return np.stack(self._positions) if self._positions else None
 
     def frames(self) -> np.ndarray | None:
-        """(k, H, W, 3), None if nothing was recorded."""
+        """Return the frames (k, H, W, 3), or None if nothing was recorded."""
         return np.stack(self._frames) if self._frames else None
 
 
 def physics_of(environment: gymnasium.Env) -> dict[str, np.ndarray]:
-    """The physical state as far as it is known: MuJoCo's, and the buttons of OGBench's puzzles and scene."""
+    """Return the known physical state: MuJoCo's time, qpos, qvel and act, and OGBench's buttons (puzzle and scene)."""
     base = environment.unwrapped
     data = getattr(base, "data", None)
     named = {name: getattr(data, name, None) for name in ("time", "qpos", "qvel", "act")}
-    named["buttons"] = getattr(base, "_cur_button_states", None)  # of OGBench's puzzles and scene
+    named["buttons"] = getattr(base, "_cur_button_states", None)
     return {name: np.array(value) for name, value in named.items() if isinstance(value, (float, np.ndarray))}

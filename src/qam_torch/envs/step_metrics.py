@@ -1,4 +1,7 @@
-"""Custom metrics of episodes, computed step by step beside the environment. Worker processes import this: no torch."""
+"""Custom metrics of episodes, computed at every step in the environment's process.
+
+Worker processes import this module, so it must not import torch.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ class Step(NamedTuple):
     """One step of an environment.
 
     Attributes:
-        observation: (O,), after the step.
-        action: (A,), in the box in which policies act.
+        observation: (O,), observation after the step.
+        action: (A,), action of the policy, in [-1, 1].
         reward: reward of the step.
         terminated: whether the step ended the episode.
-        truncated: whether the time limit ended the episode.
-        info: what the environment reports besides.
+        truncated: whether the episode was cut, e.g. by the time limit.
+        info: further data from the environment.
     """
 
     observation: np.ndarray
@@ -33,20 +36,21 @@ class Step(NamedTuple):
 
 
 StepMetric = Callable[[float | None, Step], float | None]
-"""(value so far, step) -> value; None before the first step, and where the episode has no value.
+"""A function of (value so far, step) that returns the new value.
 
-It is called at every step of an evaluation episode; the value after the last step is the episode's. The metric has the
-name of the function. Workers import the function, so it belongs at the top level of a module."""
+It is called at every step of an evaluation episode, and the value after the last step is the episode's value. The value
+so far is None before the first step. The function returns None if the episode has no value. The metric has the name of
+the function. Worker processes import the function, so define it at the top level of a module."""
 
 RESERVED = ("success", "return", "length", "seconds", "seeds", "values")
-"""Other columns of metrics.csv and keys of summary.json beside which metrics are."""
+"""Names of other columns of metrics.csv and keys of summary.json, which a metric must not have."""
 
 
 def metric_names(metrics: Sequence[StepMetric]) -> tuple[str, ...]:
-    """The names of metrics.
+    """Return the names of metrics.
 
     Raises:
-        QamError: a metric has no name, or two have the same.
+        QamError: a metric has no name or a reserved one, or two metrics have the same name.
     """
     names: list[str] = []
     for metric in metrics:

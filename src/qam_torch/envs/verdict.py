@@ -1,4 +1,7 @@
-"""Whether an environment reports success at a step. Imported in worker processes: only numpy."""
+"""Read from a step's info whether the environment reports success.
+
+Worker processes import this module, so it must not import torch.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ __all__ = ["verdict_of"]
 
 
 def verdict_of(info: Mapping[str, Any]) -> bool | None:
-    """Whether a step reports success; an episode is a success if any of its steps does, as in OGBench.
+    """Read whether a step reports success. As in OGBench, an episode succeeds if any of its steps reports success.
 
     Args:
         info: info of the step.
 
     Returns:
-        The value of info["success"], or of info["is_success"] where the former is not a verdict: a boolean or a number,
-        possibly as an array of one element. None for anything else, such as NaN, a text or a missing key.
+        The value of info["success"] as a boolean. It must be a boolean or a number, or an array with one of these.
+        Otherwise (NaN, a string, or a missing key), the value of info["is_success"] is used. None if neither is valid.
     """
     for name in ("success", "is_success"):
         value = info.get(name)
-        if value is True or value is False:  # almost always, and what follows takes microseconds
+        if value is True or value is False:  # the usual case; the code below takes microseconds
             return value
         if value is not None:
             array = np.asarray(value)

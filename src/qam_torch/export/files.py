@@ -1,4 +1,4 @@
-"""The files of exported policies; each is written completely or not at all."""
+"""Write the files of exported policies. Each file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["write_onnx", "write_pt2", "write_safetensors"]
 
 
 def _softplus(x: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    """softplus of other operations, the same for all thresholds."""
+    """Compute softplus from other operations. The result does not depend on the threshold."""
     return x.clamp(min=0) + torch.log1p(torch.exp(-beta * x.abs())) / beta
 
 
@@ -36,12 +36,13 @@ _COMPOSED = {
     torch.ops.aten.mish.default: _mish,
     torch.ops.aten.addcmul.default: _addcmul,
 }
-"""Operations that are composed of others, because ONNX Runtime lacks them in float64 or torch.onnx rounds a number in
-them to float32."""
+"""Functions that replace an operation by simpler ones.
+
+This is needed if ONNX Runtime lacks an operation in float64, or if torch.onnx rounds its constants to float32."""
 
 
 def _constants() -> dict[Any, Callable[..., Any]]:
-    """How numbers become ONNX constants: in the type that they have; torch.onnx rounds them to float32 before."""
+    """Translate constants to ONNX in their own precision. By default, torch.onnx first rounds them to float32."""
     import onnx
     from onnxscript import opset18
 
@@ -69,9 +70,9 @@ def write_onnx(program: torch.export.ExportedProgram, noise: Sequence[str], meta
     """Write an ONNX model.
 
     Args:
-        program: the program, with the inputs observations and `noise`.
+        program: the exported program, whose inputs are observations and `noise`.
         noise: names of the inputs after the observations.
-        metadata: JSON text, an entry of the model's metadata.
+        metadata: JSON text that becomes an entry of the model's metadata.
         path: path of the file.
     """
     import onnx
@@ -92,7 +93,7 @@ def write_onnx(program: torch.export.ExportedProgram, noise: Sequence[str], meta
 
 
 def write_safetensors(weights: Mapping[str, Tensor], metadata: str, path: Path) -> None:
-    """Write tensors by name, with an entry of metadata."""
+    """Write named tensors, with one entry of metadata."""
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
@@ -100,7 +101,7 @@ def write_safetensors(weights: Mapping[str, Tensor], metadata: str, path: Path) 
 
 
 def _name_axes(model: Any) -> None:
-    """Rename the first axis of inputs and outputs from torch's symbol to "batch"."""
+    """Rename the batch axis of inputs, outputs and intermediate values from torch's symbol to "batch"."""
     symbol = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
         for axis in value.type.tensor_type.shape.dim:
@@ -110,7 +111,7 @@ def _name_axes(model: Any) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch.onnx's remarks on optional packages and optimizations."""
+    """Suppress torch.onnx's messages about optional packages and optimizations."""
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

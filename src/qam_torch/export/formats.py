@@ -1,4 +1,4 @@
-"""Export of a checkpoint's policy to a file that can be used without qam_torch."""
+"""Export a checkpoint's policy to a file that can be used without qam_torch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Format(NamedTuple):
     """An export format.
 
     Attributes:
-        packages: optional packages that it requires.
-        write: writes an algorithm of one member, with metadata, to a path.
+        packages: optional packages that the format requires.
+        write: function that writes an algorithm of one member, with metadata, to a path.
     """
 
     packages: tuple[str, ...]
@@ -53,7 +53,7 @@ FORMATS: Mapping[str, Format] = {
     "onnx": Format(("onnx", "onnxscript"), _write_onnx),
     "safetensors": Format(("safetensors",), _write_safetensors),
 }
-"""By name, which is also the suffix of the file."""
+"""Format of each name. The name is also the suffix of the file."""
 
 
 def export_policy(
@@ -63,24 +63,25 @@ def export_policy(
     member: int | str | None = None,
     **address: float,
 ) -> Path:
-    """Write one member's policy to a file, with metadata: spaces, chunk length, normalization and provenance.
+    """Write one member's policy to a file, with its metadata: spaces, chunk length, normalization and provenance.
 
-    The program of "pt2" and "onnx" takes observations (B, O) of the environment and the noise of action selection, and
-    returns action chunks (B, h, A) in [-1, 1]. "safetensors" holds the networks' weights only.
+    A "pt2" or "onnx" file holds a program. Its inputs are observations (B, O) of the environment and the noise of
+    action selection. Its outputs are action chunks (B, h, A) in [-1, 1]. A "safetensors" file holds only the weights.
 
     Args:
-        path: a run's .ckpt file, or its directory, whose last checkpoint is exported.
-        format: one of `FORMATS`.
-        output: the file; None: beside the checkpoint, with its name, the member of a population, and the format.
+        path: path of a .ckpt file, or of a run directory, whose last checkpoint is exported.
+        format: one of the names in `FORMATS`.
+        output: path of the file to write. None writes it beside the checkpoint and derives its name from the
+            checkpoint, the member (if there are several) and the format.
         member: member of the population, see `load_policy`.
-        **address: the address by keywords, see `load_policy`.
+        **address: address of the member as keywords, see `load_policy`.
 
     Returns:
-        The file.
+        The path of the written file.
 
     Raises:
-        QamError: the checkpoint cannot be used, has no such member or several, a package is missing, the policy cannot
-            be exported, or the file cannot be written.
+        QamError: the checkpoint cannot be used, no member or several members match, a package is missing, the policy
+            cannot be exported, or the file cannot be written.
     """
     require("format", format in FORMATS, format, ", ".join(FORMATS))
     missing = [name for name in FORMATS[format].packages if importlib.util.find_spec(name) is None]

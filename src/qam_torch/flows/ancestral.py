@@ -1,9 +1,9 @@
-"""The memoryless process in exact conditional steps: an alternative to the paper's discretization.
+"""The memoryless process with exact conditional steps, an alternative to the paper's discretization.
 
-A velocity v predicts the end of a path, E[X_1 | X_t = x] = x + (1 - t) v(x, t). Given X_t and X_1, the point X_s of the
-memoryless process at a later time s > t is Gaussian, with known mean and variance. Steps that sample it need no
-time shift, and are exact for any step size if the prediction is exact. For diffusion models this is ancestral sampling
-(DDPM).
+A velocity v predicts the end of a path: E[X_1 | X_t = x] = x + (1 - t) v(x, t). Given X_t and X_1, the point X_s of the
+memoryless process at a later time s > t is Gaussian, with known mean and variance. Steps that sample X_s need no time
+shift. If the prediction is exact, the steps are exact for any step size. In diffusion models, this method is called
+ancestral sampling (DDPM).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["AncestralStep", "ancestral_adjoints", "ancestral_matching_loss", "an
 
 
 class AncestralStep(NamedTuple):
-    """X_s = state * X_t + velocity * v(X_t, t) + sqrt(variance) * noise.
+    """Coefficients of one step: X_s = state * X_t + velocity * v(X_t, t) + sqrt(variance) * noise.
 
     Attributes:
         state: factor of X_t.
@@ -35,26 +35,26 @@ class AncestralStep(NamedTuple):
 
 
 def ancestral_step(t: float, s: float, spread: float = 1.0) -> AncestralStep:
-    """Coefficients of the step from t to s.
+    """Compute the coefficients of the step from t to s.
 
-    Backward in time the process is X_t = (t / s) X_s + b eps with b^2 = (1 - t)^2 - (t (1 - s) / s)^2. By Bayes' rule
-    X_s is Gaussian given X_t and X_1. The variance of X_1 given X_t assumes data with the same
-    standard deviation in every dimension.
+    Backward in time, the process is X_t = (t / s) X_s + b eps with b^2 = (1 - t)^2 - (t (1 - s) / s)^2. By Bayes'
+    rule, X_s is Gaussian given X_t and X_1. The variance of X_1 given X_t is computed for data with the same standard
+    deviation in every dimension.
 
     Args:
         t: flow time in [0, 1).
         s: later flow time in (t, 1].
-        spread: standard deviation of the data; > 0. (0 would treat X_1 as known, as in DDPM.) For Gaussian data
-            with this standard deviation, the steps are exact for any step size.
+        spread: standard deviation of the data, > 0. For Gaussian data with this standard deviation, the steps are exact
+            for any step size. (0 would treat X_1 as known, as in DDPM.)
 
     Returns:
-        AncestralStep.
+        The coefficients.
 
-    Source: Ho et al. 2020 (DDPM), eq. 6 and 7, for the straight path; the variance of X_1 is an addition.
+    Source: Ho et al. 2020 (DDPM), eq. 6 and 7, adapted to the straight path. The variance of X_1 is added here.
     """
     ratio, left = t / s, (1 - t) ** 2
     b_squared = left - (ratio * (1 - s)) ** 2
-    weight = s * b_squared / left  # of the predicted X_1
+    weight = s * b_squared / left  # weight of the predicted X_1
     given_end = (1 - s) ** 2 * b_squared / left
     of_end = spread**2 * left / (t**2 * spread**2 + left)
     return AncestralStep(weight + ratio * (1 - s) ** 2 / left, weight * (1 - t), given_end + weight**2 * of_end)
@@ -63,20 +63,20 @@ def ancestral_step(t: float, s: float, spread: float = 1.0) -> AncestralStep:
 def sample_ancestral(
     velocity: Velocity, base_velocity: Velocity, x_0: Tensor, noise: Tensor, flow_steps: int, spread: float = 1.0
 ) -> MemorylessPath:
-    """Sample the memoryless process of a flow in T ancestral steps.
+    """Sample the memoryless process of a flow with T ancestral steps.
 
     As in `sample_memoryless`, the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode.
 
     Args:
         velocity: v(x, t) of the sampled flow.
-        base_velocity: v(x, t) of the base flow; the LAST step is a plain ODE step with it, as in Li & Levine 2026.
+        base_velocity: v(x, t) of the base flow, used for an ODE step as the LAST step, as in Li & Levine 2026.
         x_0: (..., D), standard normal.
         noise: (>= T - 1, ..., D), standard normal; row i enters step i.
-        flow_steps: T; >= 1.
-        spread: positive; see `ancestral_step`.
+        flow_steps: T, >= 1.
+        spread: standard deviation of the data, > 0, see `ancestral_step`.
 
     Returns:
-        MemorylessPath.
+        The sampled path.
     """
     x, xs = x_0, [x_0]
     for i in range(flow_steps - 1):
@@ -92,10 +92,10 @@ def sample_ancestral(
 
 @torch.no_grad()
 def ancestral_adjoints(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -> Tensor:
-    """Lean adjoint along a sampled path: back-propagation through the ancestral steps of the base flow.
+    """Compute the lean adjoint along a sampled path by back-propagation through the ancestral steps of the base flow.
 
-    g_i = state g_{i+1} + velocity (dv/dx (X_i, t_i))^T g_{i+1}, with the factors of `ancestral_step`, which do not
-    depend on its `spread`.
+    The recursion is g_i = state g_{i+1} + velocity (dv/dx (X_i, t_i))^T g_{i+1}. Its factors `state` and `velocity` are
+    those of `ancestral_step`, and do not depend on `spread`.
 
     Args:
         base_velocity: v(x, t) of the base flow.
@@ -103,8 +103,8 @@ def ancestral_adjoints(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -
         adjoint_1: (..., D), adjoint at t = 1.
 
     Returns:
-        (T, ..., D) g_1, g_1, g_2, .., g_{T-1}: at t = 0 the adjoint vanishes, because the process is memoryless, and
-        the regression of node 0 uses the adjoint of node 1.
+        g_1, g_1, g_2, .., g_{T-1} (T, ..., D). At t = 0 the adjoint vanishes, because the process is memoryless.
+        Therefore the regression at node 0 uses the adjoint of node 1.
     """
     flow_steps = len(xs)
     ts = torch.arange(1, flow_steps, dtype=xs.dtype, device=xs.device).div(flow_steps)
@@ -119,22 +119,23 @@ def ancestral_adjoints(base_velocity: Velocity, xs: Tensor, adjoint_1: Tensor) -
 
 
 def ancestral_matching_loss(correction: Tensor, adjoints: Tensor, spread: float = 1.0) -> Tensor:
-    """Adjoint matching on ancestral steps: sum over nodes of w_i || u_i + k_i g_i ||^2, averaged over rows.
+    """Compute the adjoint matching loss of ancestral steps: sum over nodes of w_i || u_i + k_i g_i ||^2, mean of rows.
 
-    For t > 0, k = (1 - t) / t and w = 2 t / (1 - t), which is sigma_t^2 / 2 and 4 / sigma_t^2 without a shift: the
-    minimizer is the correction of the tilted flow in continuous time, so that any solver may sample the flow. At t = 0,
-    where k is infinite and w is 0, the regression uses the control of the first step, which moves the mean of X_s by
-    -variance g_1: k = variance / velocity and w = T velocity^2 / variance.
+    For t > 0, k = (1 - t) / t and w = 2 t / (1 - t). These are sigma_t^2 / 2 and 4 / sigma_t^2 without a shift. The
+    minimizer is the correction of the tilted flow in continuous time, so that any solver may sample the flow.
+
+    At t = 0, these formulas would give an infinite k and w = 0. Instead, the regression uses the control of the first
+    step, which moves the mean of X_s by -variance g_1: k = variance / velocity and w = T velocity^2 / variance.
 
     Args:
         correction: (T, ..., B, D), u_i = f_theta - f_beta at the nodes, with gradient.
-        adjoints: (T, ..., B, D), from `ancestral_adjoints`, constants.
-        spread: positive; see `ancestral_step`.
+        adjoints: (T, ..., B, D), lean adjoints from `ancestral_adjoints`, without gradient.
+        spread: standard deviation of the data, > 0, see `ancestral_step`.
 
     Returns:
-        (...) loss.
+        Loss (...).
 
-    Source: Domingo-Enrich et al. 2025, adjoint matching; this discretization is not from a paper.
+    Source: Domingo-Enrich et al. 2025, adjoint matching. This discretization is not from a paper.
     """
     flow_steps = len(correction)
     first = ancestral_step(0.0, 1 / flow_steps, spread)

@@ -1,8 +1,8 @@
-"""The memoryless stochastic process that shares a flow's marginals: noise schedule, drift, rollout.
+"""The memoryless stochastic process with a flow's marginals: its noise schedule, drift, and sampling.
 
-Adjoint matching is exact only when X_0 and X_1 are independent under the sampled process; among the diffusions with
-the flow's marginals exactly one noise schedule achieves that (Domingo-Enrich et al. 2025). All functions shift time
-by one solver step, so that nothing is infinite at t = 0.
+Adjoint matching is exact only if X_0 and X_1 are independent under the sampled process. Among the diffusions with the
+flow's marginals, exactly one noise schedule achieves this (Domingo-Enrich et al. 2025). All functions shift time by one
+solver step, so that all values are finite at t = 0.
 """
 
 from __future__ import annotations
@@ -20,33 +20,34 @@ Time = TypeVar("Time", float, Tensor)
 
 
 def memoryless_sigma(t: Time, dt: float) -> Time:
-    """Noise level of the memoryless schedule, shifted by one step so that t = 0 is finite.
+    """Compute the noise level of the memoryless schedule, shifted by one step so that it is finite at t = 0.
 
     Args:
         t: (*,) in [0, 1), flow time.
         dt: solver step, > 0.
 
     Returns:
-        (*,) sqrt(2 (1 - t + dt) / (t + dt)).
+        sqrt(2 (1 - t + dt) / (t + dt)), (*,).
 
-    Source: Domingo-Enrich et al. 2025, memoryless schedule; the shift follows Li & Levine 2026.
+    Source: Domingo-Enrich et al. 2025, memoryless schedule. The shift is that of Li & Levine 2026.
     """
     return (2 * (1 - t + dt) / (t + dt)) ** 0.5
 
 
 def memoryless_drift(velocity: Tensor, x: Tensor, t: float | Tensor, dt: float) -> Tensor:
-    """Drift of the memoryless process: b(x, t) = 2 v(x, t) - x / (t + dt).
+    """Compute the drift of the memoryless process: b(x, t) = 2 v(x, t) - x / (t + dt).
 
     Args:
         velocity: (..., D), v(x, t).
         x: (..., D), state.
-        t: float or (..., 1), flow time in [0, 1).
+        t: float or (..., 1), flow time in [0, 1), positive if dt = 0.
         dt: solver step, >= 0; 0 gives the unshifted drift.
 
     Returns:
-        (..., D).
+        Drift (..., D).
 
-    Source: Domingo-Enrich et al. 2025, drift of a flow with the memoryless schedule; shift of Li & Levine 2026.
+    Source: Domingo-Enrich et al. 2025, drift of a flow with the memoryless schedule. The shift is that of Li & Levine
+        2026.
     """
     return 2 * velocity - x / (t + dt)
 
@@ -57,7 +58,7 @@ class MemorylessPath(NamedTuple):
     Attributes:
         xs: (T, ..., D), X_0 .. X_{T-1}, at times 0, dt, ..., 1 - dt.
         x_1: (..., D), X_T.
-        base_velocity: (..., D), base flow's velocity at X_{T-1}, kept because the matching loss needs it again.
+        base_velocity: (..., D), velocity of the base flow at X_{T-1}, which the matching loss uses again.
     """
 
     xs: Tensor
@@ -73,21 +74,21 @@ def sample_memoryless(
     flow_steps: int,
     differentiable: bool = False,
 ) -> MemorylessPath:
-    """Sample the memoryless process of a flow with T Euler-Maruyama steps.
+    """Sample the memoryless process of a flow with T steps: T - 1 Euler-Maruyama steps and one ODE step.
 
-    By default the states carry no gradient, but `velocity` is evaluated in the caller's gradient mode, so that a loss
+    By default, the states carry no gradient. But `velocity` is evaluated in the caller's gradient mode, so that a loss
     can reuse its values at X_0 .. X_{T-2}.
 
     Args:
         velocity: v(x, t) of the sampled flow.
-        base_velocity: v(x, t) of the base flow; the LAST step is a plain ODE step with it (Li & Levine 2026).
+        base_velocity: v(x, t) of the base flow, used for an ODE step as the LAST step (Li & Levine 2026).
         x_0: (..., D), standard normal.
         noise: (>= T - 1, ..., D), standard normal; row i enters step i.
-        flow_steps: T; >= 1.
-        differentiable: keep gradients along the whole path, for back-propagation through it.
+        flow_steps: T, >= 1.
+        differentiable: whether to keep gradients along the whole path, for back-propagation through it.
 
     Returns:
-        MemorylessPath.
+        The sampled path.
 
     Source: Li & Levine 2026, the memoryless SDE of the fine-tuned flow.
     """

@@ -1,8 +1,8 @@
-"""ODE solvers with fixed or adaptive steps from torchdiffeq; fixed steps never wait for the device.
+"""ODE solvers of torchdiffeq with fixed or adaptive steps. Fixed steps never wait for the device.
 
-torchdiffeq's `odeint` reads the time tensor on the host at every step. On a GPU that is one synchronization per step,
-and it forbids capture in a CUDA graph. `integrate` uses torchdiffeq's fixed-grid solvers on a grid of Python floats
-instead, which is also cheaper than a grid of tensors.
+torchdiffeq's `odeint` reads the time tensor on the host at every step. On a GPU, this costs one synchronization per
+step and makes capture in a CUDA graph impossible. Instead, `integrate` uses torchdiffeq's fixed-grid solvers on a grid
+of Python floats, which is also cheaper than a grid of tensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VectorField = Callable[[float, Tensor], Tensor]
 
 
 def _unit_grid(steps: int) -> list[float]:
-    """0, 1/steps, ..., 1."""
+    """Return the grid 0, 1/steps, ..., 1."""
     require("flow_steps", steps >= 1, steps, "at least 1 solver step")
     return [i / steps for i in range(steps + 1)]
 
@@ -35,22 +35,22 @@ def _solver(field: VectorField, y_0: Tensor, method: str, **options: object) -> 
 
 
 def integrate_path(field: VectorField, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
-    """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid and keep every node.
+    """Solve dy/dt = field(t, y) from t = 0 to 1 on a uniform grid, and return the states at all nodes.
 
     Args:
-        field: (t, y) -> dy/dt; t is a Python float.
+        field: function (t, y) -> dy/dt; t is a Python float.
         y_0: (..., D), state at t = 0.
-        steps: number of solver steps; >= 1.
+        steps: number of solver steps, >= 1.
         method: a key of FIXED_GRID_METHODS.
 
     Returns:
-        (steps + 1, ..., D) states at 0, 1/steps, ..., 1.
+        States (steps + 1, ..., D) at t = 0, 1/steps, ..., 1.
     """
     return _solver(field, y_0, method).integrate(_unit_grid(steps))
 
 
 def integrate(field: VectorField, y_0: Tensor, steps: int, method: str = "euler") -> Tensor:
-    """As `integrate_path`, but only the state at t = 1: (..., D)."""
+    """Solve the ODE of `integrate_path`, and return only the state (..., D) at t = 1."""
     grid = _unit_grid(steps)
     solver = _solver(field, y_0, method, grid_constructor=lambda func, y0, t: grid)
     return solver.integrate([0.0, 1.0])[-1]
@@ -64,22 +64,22 @@ def sample_flow(
     rtol: float = 1e-5,
     atol: float = 1e-5,
 ) -> Tensor:
-    """Push noise through a flow: solve dX/dt = v(X, t) from X_0 to X_1.
+    """Map noise through a flow: solve dX/dt = v(X, t) from X_0 to X_1.
 
     Args:
         velocity: v(x, t) with t in [0, 1].
         x_0: (..., D), noise.
-        flow_steps: steps of a fixed-grid method; ignored by the adaptive ones; >= 1.
-        method: a key of FIXED_GRID_METHODS, or any adaptive method of torchdiffeq ("dopri5", ...), which
-            synchronizes with the device at each step: for evaluation only.
-        rtol: relative tolerance of adaptive methods; > 0.
-        atol: absolute tolerance of adaptive methods; > 0.
+        flow_steps: number of steps of a fixed-grid method, >= 1. Adaptive methods ignore it.
+        method: a key of FIXED_GRID_METHODS, or an adaptive method of torchdiffeq, e.g. "dopri5". Use adaptive methods
+            only for evaluation, because they synchronize with the device at each step.
+        rtol: relative tolerance of adaptive methods, > 0.
+        atol: absolute tolerance of adaptive methods, > 0.
 
     Returns:
-        (..., D) X_1, not clipped.
+        X_1 (..., D), not clipped.
 
     Raises:
-        QamError: for an unknown method or flow_steps < 1.
+        QamError: the method is unknown, or flow_steps < 1 with a fixed-grid method.
 
     Source: Li & Levine 2026, Euler with T steps.
     """

@@ -1,4 +1,4 @@
-"""Run a flow backward from t = 1, or one Euler step forward."""
+"""Run a flow backward from t = 1, or make one Euler step forward."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ __all__ = ["reverse_flow", "reverse_path", "euler_step"]
 
 
 def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
-    """Run a flow backward from t = 1 to 1 - depth, by T Euler steps of size depth / T.
+    """Run a flow backward from t = 1 to 1 - depth with T Euler steps of size depth / T.
 
-    Every row makes all T steps, whatever its depth. So the nodes are those of the forward flow only where depth is 1,
-    and even there the velocity is taken at the other end of each step.
+    Every row makes T steps, whatever its depth. So the time nodes equal those of the forward flow only if depth is 1.
+    Even then, the velocity is evaluated at the other end of each step.
 
     Args:
         velocity: v(x, t), with or without gradient.
         x_1: (..., D), end of the flow (an action).
-        depth: (..., 1) in [0, 1], how far each row is reversed; 0 returns the row itself.
+        depth: (..., 1) in [0, 1], flow time by which each row is reversed; 0 leaves the row unchanged.
         flow_steps: T, at least 1.
 
     Returns:
-        x_t (..., D), not clipped, and its time t = 1 - depth (..., 1).
+        x_t (..., D), not clipped, and the time t = 1 - depth (..., 1).
 
     Source: Oberai, Park & Levine 2026, reversed flow.
     """
@@ -32,7 +32,7 @@ def reverse_flow(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
 
 
 def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
-    """As `reverse_flow`, returning every node.
+    """Run a flow backward as `reverse_flow` does, and return all nodes.
 
     Args:
         velocity: see `reverse_flow`.
@@ -41,24 +41,24 @@ def reverse_path(velocity: Velocity, x_1: Tensor, depth: Tensor, flow_steps: int
         flow_steps: see `reverse_flow`.
 
     Returns:
-        xs (T + 1, ..., D), the first of which is x_1, and their times (T + 1, ..., 1).
+        The points xs (T + 1, ..., D), of which the first is x_1, and their times (T + 1, ..., 1).
     """
     xs = integrate_path(_backward(velocity, depth), x_1, flow_steps)
     return xs, torch.stack([1 - depth * (i / flow_steps) for i in range(flow_steps + 1)])
 
 
 def _backward(velocity: Velocity, depth: Tensor) -> VectorField:
-    """ODE of the reversed flow in rescaled time, which runs from 0 to 1 in every row."""
+    """Return the ODE of the reversed flow in rescaled time, which runs from 0 to 1 in every row."""
     return lambda elapsed, x: -depth * velocity(x, 1 - depth * elapsed)
 
 
 def euler_step(velocity: Tensor, x_t: Tensor, t: Tensor, flow_steps: int) -> tuple[Tensor, Tensor]:
-    """One Euler step of size 1 / T, shortened where it would pass t = 1.
+    """Make one Euler step of size 1 / T, or a shorter one that ends at t = 1.
 
     Args:
         velocity: (..., D), v(x_t, t).
-        x_t: (..., D).
-        t: (..., 1) in [0, 1].
+        x_t: (..., D), current point.
+        t: (..., 1) in [0, 1], current time.
         flow_steps: T, at least 1.
 
     Returns:

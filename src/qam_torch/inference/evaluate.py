@@ -1,4 +1,4 @@
-"""Evaluating a checkpoint's policy in the environment it was trained for."""
+"""Evaluate a checkpoint's policy in the environment for which it was trained."""
 
 from __future__ import annotations
 
@@ -39,30 +39,32 @@ def evaluate(
     evaluation_metrics: Sequence[StepMetric] = (),
     execute_steps: int | None = None,
 ) -> Evaluation:
-    """Evaluate a checkpoint in the environment it was trained for.
+    """Evaluate a checkpoint in the environment for which it was trained.
 
     Args:
-        ckpt: a run's .ckpt file, or its directory, whose last checkpoint is evaluated.
-        episodes: int >= 1, episodes of each member.
-        member: one member of a population, by its index or an address such as "seed=2,inv_temp=3"; None evaluates all.
+        ckpt: path of a .ckpt file, or of a run directory, whose last checkpoint is evaluated.
+        episodes: int >= 1, number of episodes per member.
+        member: index or address of one member of a population, e.g. "seed=2,inv_temp=3"; None evaluates all members.
         policy: "policy" or "behavior" (f_beta alone).
-        seed: int >= 0, seed of the episodes and of the acting noise.
-        environments: int >= 1, most environments at a time; episodes are run in turns if there are fewer. None takes
-            100, or three per process where an environment takes more than 20 MB.
-        workers: int or None, processes that step the environments; None uses one per core.
-        device: where the policy runs.
-        video: .mp4 or .gif file for a video of the (first) member; None renders nothing.
-        video_episodes: int >= 1, episodes in the video.
+        seed: int >= 0, seed of the episodes and of the noise of action selection.
+        environments: int >= 1, largest number of environments at a time. If there are more episodes than environments,
+            episodes run one after another. None uses 100, or three per process if an environment takes more than 20 MB.
+        workers: int >= 0, number of processes that step the environments; None uses one per CPU core.
+        device: device of the policy.
+        video: path of a .mp4 or .gif file for a video of the evaluated member, or of the first of all members. None
+            renders no video.
+        video_episodes: int >= 1, number of episodes in the video.
         evaluation_metrics: custom metrics of episodes, see `envs.step_metrics.StepMetric`.
-        execute_steps: actions of a chunk that are executed before the policy chooses again, from 1 to the steps of a
-            chunk; None takes what the run had.
+        execute_steps: number of actions of a chunk that are executed before the policy selects the next chunk, from 1
+            to the length of a chunk; None uses the value of the run.
 
     Returns:
-        Success (None if the environment does not report it), returns, lengths and custom metrics of all episodes,
-        (P, E) each.
+        Success (None if the environment does not report it), returns, lengths and custom metrics of all episodes, each
+        with shape (P, E).
 
     Raises:
-        QamError: an argument is out of range, the checkpoint cannot be used, or nothing can render.
+        QamError: an argument is out of range, the checkpoint cannot be used, the environments cannot be made, or no
+            renderer is available.
     """
     for name, value, least in (
         ("episodes", episodes, 1),
@@ -97,7 +99,7 @@ def evaluate(
                 algorithm, pool, episodes, action_dim, seed, stream, attribute, execute_steps=execute_steps
             )
         if video is not None:
-            from qam_torch.rollout.video import render_episodes  # imageio is an extra
+            from qam_torch.rollout.video import render_episodes  # imageio is optional
 
             lone = _acting_algorithm(checkpoint, chosen or 0, device)
             render_episodes(
@@ -113,7 +115,7 @@ def evaluate(
 
 
 def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: str) -> Algorithm:
-    """All members or one; diverged members take zero actions wherever theirs are not finite."""
+    """Load all members or one. If a member has diverged, its non-finite actions are replaced by zero actions."""
     algorithm = load_algorithm(checkpoint, member).to(device)
     at = checkpoint[SECTION]["diverged"]
     if any(one is not None for one in (at if member is None else at[member : member + 1])):
@@ -122,7 +124,7 @@ def _acting_algorithm(checkpoint: dict[str, Any], member: int | None, device: st
 
 
 def _check_device(device: str) -> None:
-    """Raise QamError unless torch can use the device."""
+    """Raise QamError if torch cannot use the device."""
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, TypeError) as error:

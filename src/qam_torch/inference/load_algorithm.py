@@ -1,4 +1,4 @@
-"""The algorithm that a checkpoint holds, and its members."""
+"""Load the algorithm in a checkpoint, and find its members."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["load_algorithm", "member_index", "members_in"]
 
 
 def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> Algorithm:
-    """Rebuild the algorithm of a checkpoint; a method outside the library is imported by its name.
+    """Rebuild the algorithm of a checkpoint. A custom method outside the library is imported by its name.
 
     Args:
-        checkpoint: content of the file, see `read_checkpoint`.
-        member: index of the only member to load, as an ordinary population of one; None = all members.
+        checkpoint: content of a checkpoint file, see `read_checkpoint`.
+        member: index of one member, which is loaded as a population of one; None loads all members.
 
     Raises:
-        QamError: there is no such member or algorithm, or the parameters do not fit.
+        QamError: the member or the algorithm does not exist, or the parameters do not fit.
     """
     arguments = dict(checkpoint[SECTION]["arguments"])
     state = checkpoint["state_dict"]
@@ -36,7 +36,7 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
     if member is not None:
         state = {name: value[member : member + 1] for name, value in state.items()}
     algorithm.normalization.allocate_for(state)
-    if member is not None:  # alone, a member may lack a network that its hyperparameters do not use
+    if member is not None:  # a population of one may lack a network that its hyperparameters do not use
         state = {name: state[name] for name in algorithm.state_dict() if name in state}
     try:
         algorithm.load_state_dict(state)
@@ -47,14 +47,14 @@ def load_algorithm(checkpoint: Mapping[str, Any], member: int | None = None) -> 
 
 
 def members_in(checkpoint: Mapping[str, Any]) -> list[Member]:
-    """The members that a checkpoint holds, in their order."""
+    """List the members of a checkpoint, in their order."""
     return members_of(_kind_of(checkpoint), checkpoint[SECTION]["arguments"])
 
 
 def member_index(
     checkpoint: Mapping[str, Any], member: int | str | None, address: Mapping[str, float] | None = None
 ) -> int:
-    """Index of one member of a checkpoint, see `find_member`."""
+    """Find the index of one member of a checkpoint, see `find_member`."""
     return find_member(members_in(checkpoint), member, address)
 
 

@@ -1,4 +1,4 @@
-"""The precision of float32 matrix products on a GPU."""
+"""Set the precision of float32 matrix products on a GPU."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ __all__ = ["matrix_precision"]
 
 @contextmanager
 def matrix_precision(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
-    """Let a GPU compute products of float32 matrices in TensorFloat-32; afterwards, in the precision of before.
+    """Compute products of float32 matrices in TensorFloat-32 inside the block, and restore the precision afterwards.
+
+    The block changes nothing on other devices than a GPU and for other dtypes than float32.
 
     Args:
-        device: where updates or policies are computed.
+        device: device of the updates or the policy.
         dtype: dtype of the networks.
     """
     if device.type != "cuda" or dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""A checkpoint's policy as a function of observations."""
+"""Load a checkpoint's policy as a function of observations."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class LoadedPolicy:
     """One member's policy: `policy(observation) -> action chunk`.
 
     Attributes:
-        algorithm: a population of one.
-        environment: what the policy was trained on: `env_name` and how to make it, see `make_environment`.
+        algorithm: algorithm with one member.
+        environment: configuration of the training environment, with its `env_name`; `make_environment` uses it.
         observation_dim: O.
         action_dim: A.
         horizon_length: h.
-        execute_steps: how many actions of a chunk are to be executed open loop before the next call, as in the run's
-            evaluations: all of them unless it was trained with `execute_steps`.
+        execute_steps: number of actions of a chunk to execute before the next call, as in the run's evaluations. It is
+            the length of a chunk unless the run set `execute_steps`.
     """
 
     def __init__(self, algorithm: Algorithm, environment: dict[str, Any], action_dim: int, noise_seed: int) -> None:
@@ -41,27 +41,27 @@ class LoadedPolicy:
         self._actor = PopulationActor(algorithm, seeds=(noise_seed,))
 
     def make_environment(self, **options: Any) -> gymnasium.Env:
-        """Make the environment that the policy was trained for, not yet reset; it takes actions in [-1, 1].
+        """Make the environment for which the policy was trained, not yet reset. It takes actions in [-1, 1].
 
         Args:
-            **options: further keywords of the environment, e.g. render_mode="rgb_array" for one of Gymnasium's.
+            **options: further keyword arguments of the environment, e.g. render_mode="rgb_array".
         """
-        from qam_torch.suites import suite_of  # not above: acting alone needs no environments
+        from qam_torch.suites import suite_of  # imported here: the policy alone needs no environment
 
         return suite_of(self.environment).make(self.environment)(**options)
 
     def __call__(self, observation: np.ndarray | torch.Tensor) -> np.ndarray:
-        """Choose actions.
+        """Select actions.
 
         Args:
             observation: (O,) or (E, O), finite.
 
         Returns:
-            Action chunk (h, A), or (E, h, A), in [-1, 1]; h = 1 in n-step mode.
+            Action chunk (h, A) or (E, h, A), in [-1, 1]. In n-step mode, a chunk has one action.
 
         Raises:
-            QamError: the observation has another size or is not finite, or the policy gives no finite action, as can
-                happen where training diverged.
+            QamError: the observation has a wrong size or is not finite, or the action is not finite, e.g. after
+                training diverged.
         """
         states = np.asarray(observation, dtype=np.float64)
         if states.ndim not in (1, 2) or states.shape[-1] != self.observation_dim:
@@ -90,18 +90,18 @@ def load_policy(
     device: str | torch.device = "cpu",
     **address: float,
 ) -> LoadedPolicy:
-    """Load one member's policy from a checkpoint; needs neither Trainer nor Hydra.
+    """Load one member's policy from a checkpoint, without a Trainer or Hydra.
 
     Args:
-        path: a run's .ckpt file, or its directory, whose last checkpoint is loaded.
-        member: member of a population: its index 0 <= member < P, or an address such as "seed=2,inv_temp=3".
+        path: path of a .ckpt file, or of a run directory, whose last checkpoint is loaded.
+        member: member of a population: its index (0 <= member < P) or its address, e.g. "seed=2,inv_temp=3".
         noise_seed: seed of the policy's noise.
-        device: where the policy runs.
-        **address: the address by keywords: load_policy(path, seed=2, inv_temp=3). Any part that identifies the member
-            is enough.
+        device: device of the policy.
+        **address: address of the member as keywords, e.g. load_policy(path, seed=2, inv_temp=3). Any part of the
+            address that identifies the member suffices.
 
     Raises:
-        QamError: the file is not a checkpoint of this library, has no such member, or has several.
+        QamError: the file is not a checkpoint of this library, or no member or several members match.
     """
     checkpoint = read_checkpoint(path)
     algorithm = load_algorithm(checkpoint, member_index(checkpoint, member, address)).to(device)

@@ -1,4 +1,4 @@
-"""Action values from K independent critics per member, and state values from one network per member."""
+"""Critics: K independent action-value networks per member, and one state-value network per member."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["CriticEnsemble", "TimeConditionedCritics", "ValueNetwork"]
 
 
 class CriticEnsemble(nn.Module):
-    """K MLPs on [s, a] with LayerNorm, evaluated together.
+    """K MLPs Q(s, a) per member, evaluated together. Their input is [s, a].
 
     Args:
         members: P.
@@ -21,7 +21,7 @@ class CriticEnsemble(nn.Module):
         observation_dim: O.
         action_dim: D, width of the flattened chunk.
         hidden_dims: widths of the hidden layers.
-        layer_norm: LayerNorm after each hidden activation.
+        layer_norm: whether to apply LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, K = 10 critics of the reference implementation.
     """
@@ -43,16 +43,16 @@ class CriticEnsemble(nn.Module):
         self.mlp = MLP((members, num_qs), inputs, hidden_dims, 1, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """(P, B, O), (P, B, D) -> (P, K, B)."""
+        """Compute Q(s, a): (P, B, O), (P, B, D) -> (P, K, B)."""
         return self.mlp(torch.cat([observations, actions], dim=-1)).squeeze(-1)
 
 
 class TimeConditionedCritics(CriticEnsemble):
-    """A critic ensemble with the flow time as a further input, so that it also evaluates noisy actions.
+    """A critic ensemble that also evaluates noisy actions. The flow time is an additional input.
 
     Source: Li & Levine 2026, critic of CGQL.
     """
@@ -60,19 +60,22 @@ class TimeConditionedCritics(CriticEnsemble):
     extra_inputs = 1
 
     def forward(self, observations: Tensor, actions: Tensor, t: float | Tensor = 1.0) -> Tensor:
-        """(P, B, O), (P, B, D), a number or (P, B, 1) in [0, 1], 1: clean actions -> (P, K, B)."""
+        """Compute Q(s, a, t): (P, B, O), (P, B, D), t -> (P, K, B).
+
+        The flow time t is a number or (P, B, 1), in [0, 1]. Actions are clean at t = 1.
+        """
         time = t if isinstance(t, Tensor) else torch.full_like(actions[..., :1], t)
         return self.mlp(torch.cat([observations, actions, time], dim=-1)).squeeze(-1)
 
 
 class ValueNetwork(nn.Module):
-    """An MLP on s with LayerNorm: the state value V(s).
+    """An MLP on s that computes the state value V(s).
 
     Args:
         members: P.
         observation_dim: O.
         hidden_dims: widths of the hidden layers.
-        layer_norm: LayerNorm after each hidden activation.
+        layer_norm: whether to apply LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, value networks of FAWAC and IFQL.
     """
@@ -82,9 +85,9 @@ class ValueNetwork(nn.Module):
         self.mlp = MLP((members,), observation_dim, hidden_dims, 1, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor) -> Tensor:
-        """(P, B, O) -> (P, B)."""
+        """Compute V(s): (P, B, O) -> (P, B)."""
         return self.mlp(observations).squeeze(-1)

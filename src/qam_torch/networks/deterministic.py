@@ -13,20 +13,20 @@ from qam_torch.networks.mlp import MLP
 __all__ = ["DeterministicNetwork"]
 
 LAST_LAYER_VARIANCE = 0.01
-"""Initial weight variance of the last layer relative to Xavier: the policy starts near action 0."""
+"""Initial weight variance of the last layer, relative to Xavier's. It is small so that initial actions are near 0."""
 
 
 class DeterministicNetwork(nn.Module):
-    """tanh of an MLP on s, the mode of a tanh-Gaussian.
+    """tanh of an MLP on s. It is a tanh-Gaussian policy without noise.
 
     Args:
         members: P.
         observation_dim: O.
         action_dim: D.
         hidden_dims: widths of the hidden layers.
-        layer_norm: LayerNorm after each hidden activation.
+        layer_norm: whether to apply LayerNorm after each hidden activation.
 
-    Source: Tarasov et al. 2023 (ReBRAC), the actor; Li & Levine 2026 for its sizes.
+    Source: Tarasov et al. 2023 (ReBRAC), the actor. Its sizes: Li & Levine 2026.
     """
 
     def __init__(
@@ -42,12 +42,12 @@ class DeterministicNetwork(nn.Module):
         self.mean = MLP((members,), hidden_dims[-1], (), action_dim)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         for part in (self.trunk, self.mean):
             part.initialize(generators)
         with torch.no_grad():
             self.mean.kernels[0].mul_(math.sqrt(LAST_LAYER_VARIANCE))
 
     def forward(self, observations: Tensor) -> Tensor:
-        """(P, B, O) -> (P, B, D) in (-1, 1)."""
+        """Compute actions in (-1, 1): (P, B, O) -> (P, B, D)."""
         return self.mean(self.trunk(observations)).tanh()

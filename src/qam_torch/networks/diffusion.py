@@ -1,4 +1,4 @@
-"""The network of a diffusion policy: predicts the noise in a noisy action."""
+"""The network of a diffusion policy, which predicts the noise in a noisy action."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ FREQUENCY_STD = 0.2
 
 
 class NoisePredictor(nn.Module):
-    """MLP on [x, s, time features]; the features are an MLP of learned Fourier features of the step; Mish throughout.
+    """MLP on [x, s, time features]. The time features are an MLP of learned Fourier features of the diffusion step.
+
+    Both MLPs use the activation Mish.
 
     Args:
         members: P.
         observation_dim: O.
         action_dim: D.
-        hidden_dims: hidden widths, also of the time features' MLP, whose last layer is linear.
-        time_dim: number of Fourier features; even int >= 2.
-        layer_norm: LayerNorm after each hidden activation, not in the features' MLP.
+        hidden_dims: widths of the hidden layers. The time features' MLP has the same widths, with a linear last layer.
+        time_dim: number of Fourier features, even int >= 2.
+        layer_norm: whether to apply LayerNorm after each hidden activation, except in the time features' MLP.
 
-    Source: Hansen-Estruch et al. 2023 (IDQL), network without residual blocks; Li & Levine 2026, QSM and DAC.
+    Source: Hansen-Estruch et al. 2023 (IDQL), network without residual blocks. Li & Levine 2026, QSM and DAC.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class NoisePredictor(nn.Module):
         self.mlp = MLP((members,), inputs, hidden_dims, action_dim, layer_norm, activation=F.mish)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         with torch.no_grad():
             for member, generator in zip(self.frequencies, generators, strict=True):
                 member.normal_(0, FREQUENCY_STD, generator=generator)
@@ -55,7 +57,7 @@ class NoisePredictor(nn.Module):
             part.initialize(generators)
 
     def forward(self, observations: Tensor, x: Tensor, k: float | Tensor) -> Tensor:
-        """(P, B, O), (P, B, D), step k, a number or (P, B, 1) -> noise (P, B, D)."""
+        """Predict the noise: (P, B, O), (P, B, D), k -> (P, B, D). The diffusion step k is a number or (P, B, 1)."""
         angles = 2 * math.pi * k * self.frequencies
         features = self.time(torch.cat([angles.cos(), angles.sin()], dim=-1))
         return self.mlp(torch.cat([x, observations, features.expand(*x.shape[:-1], -1)], dim=-1))

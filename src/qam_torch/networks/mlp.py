@@ -1,7 +1,7 @@
 """A multilayer perceptron in which every parameter has leading ensemble axes: (P,) or (P, K).
 
-All members are evaluated by batched matrix products. A single member (P = 1, no K) uses 2-D products, which are
-faster on a CPU, with the same results.
+All members are evaluated by batched matrix products. A single network (all ensemble axes have size 1) uses 2-D
+products, which are faster on a CPU and give the same results.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class Layer(NamedTuple):
-    """Parameters of one layer with the ensemble axes flattened to E, or dropped where E = 1.
+    """Parameters of one layer. The ensemble axes are flattened to one axis E, or dropped if E = 1.
 
     Attributes:
-        kernel: (E, in, out) or (in, out).
-        bias: (E, 1, out), or (out,), which a GPU adds in the matmul kernel.
-        scale: shaped like bias, LayerNorm scale, or None.
-        shift: shaped like bias, LayerNorm shift, or None.
+        kernel: (E, in, out), or (in, out) if E = 1.
+        bias: (E, 1, out), or (out,) if E = 1. A GPU adds a bias (out,) in the kernel of the matrix product.
+        scale: scale of LayerNorm, with the shape of bias, or None.
+        shift: shift of LayerNorm, with the shape of bias, or None.
     """
 
     kernel: Tensor
@@ -40,9 +40,9 @@ class Layer(NamedTuple):
 
 
 class _SigmoidGelu(torch.autograd.Function):
-    """x sigmoid(k(x)) with k(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3), which is GELU's tanh approximation exactly.
+    """Compute x sigmoid(k(x)) with k(x) = 2 sqrt(2 / pi) (x + 0.044715 x^3), which equals GELU's tanh approximation.
 
-    torch's own kernel evaluates tanh, the slowest of the vectorized elementary functions on a CPU; with the
+    torch's implementation evaluates tanh, which is the slowest vectorized elementary function on a CPU. With the
     sigmoid, forward and backward take half the time.
     """
 
@@ -59,7 +59,7 @@ class _SigmoidGelu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Any) -> Tensor:
-        # d/dx [x s(k)] = s + x k' s (1 - s)
+        # d/dx [x s(k)] = s + x k' s (1 - s) with the sigmoid s
         x, gate = ctx.saved_tensors
         linear = torch.full((), GELU_LINEAR, dtype=x.dtype, device=x.device)
         slope = torch.addcmul(linear, x, x, value=3 * GELU_CUBIC).mul_(x)
@@ -67,17 +67,17 @@ class _SigmoidGelu(torch.autograd.Function):
 
 
 def gelu(x: Tensor) -> Tensor:
-    """GELU in its tanh approximation, the reference's activation."""
+    """Compute the tanh approximation of GELU, which is the activation of the reference implementation."""
     return F.gelu(x, approximate="tanh") if x.is_cuda else _SigmoidGelu.apply(x)[0]
 
 
 def affine(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """x @ kernel + bias for (B, in) x (in, out), or batched for (E, B, in) x (E, in, out)."""
+    """Compute x @ kernel + bias for x (B, in) and kernel (in, out), or batched for (E, B, in) and (E, in, out)."""
     return torch.addmm(bias, x, kernel) if kernel.ndim == 2 else torch.baddbmm(bias, x, kernel)
 
 
 def activate(h: Tensor, layer: Layer, activation: Activation = gelu) -> Tensor:
-    """The activation, then LayerNorm where the layer has one."""
+    """Apply the activation, then LayerNorm if the layer has one."""
     h = activation(h)
     if layer.scale is None or layer.shift is None:
         return h
@@ -87,7 +87,7 @@ def activate(h: Tensor, layer: Layer, activation: Activation = gelu) -> Tensor:
 def apply_layers(
     layers: Sequence[Layer], h: Tensor, activate_last: bool = False, activation: Activation = gelu
 ) -> Tensor:
-    """Run h (E, B, in), or (B, in) for a single member, through the layers."""
+    """Apply the layers to h (E, B, in), or to h (B, in) if E = 1."""
     *hidden, last = layers
     for layer in layers if activate_last else hidden:
         h = activate(affine(h, layer.kernel, layer.bias), layer, activation)
@@ -95,8 +95,10 @@ def apply_layers(
 
 
 def linear_output(h: Tensor, last: Layer) -> Tensor:
-    """The last, linear layer, in the parameters' precision also under autocast: velocities and values are subtracted
-    from each other, where bfloat16 is too coarse, and this layer is cheap."""
+    """Apply the last, linear layer in the precision of its parameters, also under autocast.
+
+    Velocities and values are subtracted from each other, for which bfloat16 is too coarse. This layer is cheap.
+    """
     if not torch.is_autocast_enabled(h.device.type):
         return affine(h, last.kernel, last.bias)
     with torch.autocast(h.device.type, enabled=False):
@@ -104,15 +106,15 @@ def linear_output(h: Tensor, last: Layer) -> Tensor:
 
 
 class MLP(nn.Module):
-    """Linear -> activation -> optional LayerNorm after each hidden layer, then a plain linear layer.
+    """Hidden layers (linear, activation, optional LayerNorm), followed by a linear layer.
 
     Args:
         ensemble: (P,) or (P, K), leading axes of every parameter.
         in_dim: width of the input.
         hidden_dims: widths of the hidden layers.
-        out_dim: int or None, width of the linear output; None ends with the last hidden activation.
-        layer_norm: LayerNorm (eps 1e-6) after each hidden activation.
-        activation: Tensor -> Tensor, elementwise.
+        out_dim: width of the linear output. With None, the MLP ends with the last hidden layer.
+        layer_norm: whether to apply LayerNorm (eps 1e-6) after each hidden activation.
+        activation: elementwise function of a tensor.
 
     Source: Li & Levine 2026, networks of the reference implementation.
     """
@@ -141,7 +143,7 @@ class MLP(nn.Module):
         self.shifts = nn.ParameterList(nn.Parameter(torch.zeros(*lead, 1, o)) for o in normed)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Xavier-uniform kernels, zero biases; member p draws from generators[p] alone."""
+        """Initialize kernels Xavier-uniform and biases to zero. Member p draws only from generators[p]."""
         with torch.no_grad():
             for kernel in self.kernels:
                 bound = math.sqrt(6.0 / (kernel.shape[-2] + kernel.shape[-1]))
@@ -153,7 +155,7 @@ class MLP(nn.Module):
                 one.fill_(1.0)
 
     def layers(self) -> list[Layer]:
-        """Views of the parameters, ready for `apply_layers`."""
+        """Return views of the parameters for `apply_layers`."""
         single = math.prod(self.ensemble) == 1
         axes = len(self.ensemble)
 
@@ -177,7 +179,7 @@ class MLP(nn.Module):
         ]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(P, B, in) -> (P, B, out) for an ensemble (P,), (P, K, B, out) for an ensemble (P, K)."""
+        """Map (P, B, in) to (P, B, out) for an ensemble (P,), or to (P, K, B, out) for an ensemble (P, K)."""
         axes = len(self.ensemble)
         if math.prod(self.ensemble) == 1:
             out = apply_layers(self.layers(), x.flatten(0, -2), self.activate_last, self.activation)

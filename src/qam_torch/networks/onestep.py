@@ -13,16 +13,16 @@ __all__ = ["OneStepNetwork"]
 
 
 class OneStepNetwork(nn.Module):
-    """MLP on [s, z], like the velocity field but without t.
+    """MLP on [s, z] with noise z: the same network as the velocity field, but without t.
 
     Args:
         members: P.
         observation_dim: O.
         action_dim: D, width of the flattened chunk.
         hidden_dims: widths of the hidden layers.
-        layer_norm: LayerNorm after each hidden activation.
+        layer_norm: whether to apply LayerNorm after each hidden activation.
 
-    Source: Park et al. 2025 (flow Q-learning), one-step policy; Li & Levine 2026 for QAM-F.
+    Source: Park et al. 2025 (flow Q-learning), one-step policy. Its use in QAM-F: Li & Levine 2026.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class OneStepNetwork(nn.Module):
         self.mlp = MLP((members,), observation_dim + action_dim, hidden_dims, action_dim, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         self.mlp.initialize(generators)
 
     def forward(self, observations: Tensor, noise: Tensor) -> Tensor:
-        """(P, B, O), (P, B, D) -> (P, B, D), not clipped."""
+        """Compute action chunks, not clipped, from observations and noise: (P, B, O), (P, B, D) -> (P, B, D)."""
         return self.mlp(torch.cat([observations, noise], dim=-1))

@@ -1,4 +1,4 @@
-"""The velocity field of a flow policy, f(s, x, t), for a population."""
+"""The velocity field f(s, x, t) of a flow policy, for a population."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["BoundVelocity", "VelocityField"]
 
 
 class VelocityField(nn.Module):
-    """MLP on [s, x, t] without LayerNorm.
+    """MLP on [s, x, t], by default without LayerNorm.
 
     Args:
         members: P.
         observation_dim: O.
         action_dim: D, width of the flattened chunk.
         hidden_dims: widths of the hidden layers.
-        layer_norm: LayerNorm after each hidden activation.
+        layer_norm: whether to apply LayerNorm after each hidden activation.
 
     Source: Li & Levine 2026, the actors "slow" (f_beta) and "fast" (f_theta) of the reference implementation.
     """
@@ -40,23 +40,24 @@ class VelocityField(nn.Module):
         self.mlp = MLP((members,), sum(self.split), hidden_dims, action_dim, layer_norm)
 
     def initialize(self, generators: Sequence[torch.Generator]) -> None:
-        """Initialize parameters; member p uses generators[p]."""
+        """Initialize the parameters. Member p draws from generators[p]."""
         self.mlp.initialize(generators)
 
     def bind(self, observations: Tensor) -> BoundVelocity:
-        """f(s, ., .): (P, B, O) -> a callable of x and t."""
+        """Return f(s, ., .), a function of x and t, for observations (P, B, O)."""
         return BoundVelocity(self, observations)
 
     def forward(self, observations: Tensor, x: Tensor, t: float | Tensor) -> Tensor:
-        """(P, B, O), (P, B, D), a number or (P, B, 1) -> (P, B, D)."""
+        """Compute the velocity: (P, B, O), (P, B, D), t -> (P, B, D). The time t is a number or (P, B, 1)."""
         return self.bind(observations)(x, t)
 
 
 class BoundVelocity:
-    """f(s, ., .) with the first layer's observation term computed once for all solver steps.
+    """The function f(s, ., .). It computes the observation's part of the first layer once for all solver steps.
 
-    Built under `no_grad`, it is detached from the parameters; built with gradients enabled, it is not. It is always
-    differentiable in x.
+    It is always differentiable in x. If built with gradients enabled, it is also differentiable in the parameters. If
+    built under `no_grad`, no gradient reaches the parameters of the first layer. If P = 1, none reaches the other
+    layers either; if P > 1, their parameters get gradients unless the call is also under `no_grad`.
     """
 
     def __init__(self, field: VelocityField, observations: Tensor) -> None:
@@ -69,7 +70,15 @@ class BoundVelocity:
         self.shape = observations.shape[:-1]
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """x (P, B, D) or a path (T, P, B, D); t a number, or a tensor broadcastable to (..., 1) -> shape of x."""
+        """Compute the velocity.
+
+        Args:
+            x: (P, B, D), or a path (T, P, B, D).
+            t: number, or tensor broadcastable to (..., 1).
+
+        Returns:
+            The velocity, with the shape of x.
+        """
         if x.ndim == len(self.shape) + 2:
             return self._on_path(x, t)
         rows = x.flatten(0, -2) if self.single else x
@@ -84,10 +93,14 @@ class BoundVelocity:
         return apply_layers(self.rest, h).view(x.shape)
 
     def linearize(self, xs: Tensor, ts: Tensor) -> list[Pullback]:
-        """The pullbacks g -> (dv/dx)^T g at the T nodes of a path, from one batched forward pass.
+        """Compute the pullbacks g -> (dv/dx)^T g at the T nodes of a path with one batched forward pass.
 
-        xs (T, P, B, D), ts (T, 1, 1, 1). Between its linear layers the network is elementwise, so that a pullback only
-        needs the activations' derivatives; with LayerNorm, each node is differentiated separately.
+        Between its linear layers the network is elementwise, so that a pullback only needs the derivatives of the
+        activations. With LayerNorm this does not hold, and each node is differentiated separately.
+
+        Args:
+            xs: (T, P, B, D), points of the path.
+            ts: (T, 1, 1, 1), times of the points.
         """
         if self.first.scale is not None:
             return [self._pullback(x, t) for x, t in zip(xs, ts, strict=True)]
@@ -115,13 +128,13 @@ class BoundVelocity:
         return lambda g: product(g)[0]
 
     def _on_path(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """All nodes of a path in one batch: (T, P, B, D), t a number or (T, 1, 1, 1)."""
+        """Compute the velocity at all nodes of a path (T, P, B, D) in one batch; t is a number or (T, 1, 1, 1)."""
         steps, members, batch, _ = x.shape
         out = apply_layers(self.rest, activate(self._first_on_path(x, t), self.first))
         return out.view(members, steps, batch, -1).transpose(0, 1)
 
     def _first_on_path(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """The first layer before its activation, of all nodes: (P, T B, H), or (T B, H) if P = 1."""
+        """Compute the first layer before its activation for all nodes: (P, T B, H), or (T B, H) if P = 1."""
         steps, members, batch, _ = x.shape
         rows = x.transpose(0, 1).reshape(members, steps * batch, -1)
         kernel_t = self.kernel_t.view(members, 1, 1, -1)

@@ -21,8 +21,8 @@ class AdjointTargets(NamedTuple):
 
     Attributes:
         xs: (T, P, B, D), states of the memoryless process, detached.
-        correction: (T, P, B, D), f_theta - f_beta at the nodes (f_theta itself when residual), with gradient.
-        lean_adjoints: (T, P, B, D), adjoint used in the loss of each node, detached.
+        correction: (T, P, B, D), f_theta - f_beta at the nodes (f_theta alone if `residual`), with gradient.
+        lean_adjoints: (T, P, B, D), adjoint in the loss of each node, detached.
         terminal: (P, B, D), adjoint at t = 1.
     """
 
@@ -47,8 +47,8 @@ def matching_targets(
 ) -> AdjointTargets:
     """Sample the memoryless process, solve the lean adjoint along it, and evaluate both flows at its nodes.
 
-    By default no forward pass is made twice: f_theta's values at X_0 .. X_{T-2}, computed to sample the path, are kept
-    with their graph for the loss, and so is f_beta's value at X_{T-1}.
+    By default, no forward pass is made twice. The values of f_theta at X_0 .. X_{T-2}, computed to sample the path, are
+    kept with their graph for the loss. The value of f_beta at X_{T-1} is also kept.
 
     Args:
         f_theta: fine-tuned flow with the observations bound, gradient enabled.
@@ -56,16 +56,17 @@ def matching_targets(
         value: actions (P, B, D) -> (P, B), the value that tilts the policy: mean_k Q(s, .).
         x_0: (P, B, D), standard normal.
         noise: (>= T - 1, P, B, D), standard normal.
-        flow_steps: T; >= 1.
+        flow_steps: T, >= 1.
         inv_temp: float or (P, 1, 1), >= 0.
-        residual: f_theta is a correction on top of f_beta.
-        clip_adj: take the value at clip(X_1, -1, 1), so that its gradient is zero outside [-1, 1].
-        batched_nodes: sample the path without gradient, then evaluate f_theta at all its nodes in one call: one more
-            forward pass, but a tenth of the backward operations; faster on a GPU.
-        discretization: steps, adjoint and regression; by default the paper's.
+        residual: whether f_theta is a correction that is added to f_beta.
+        clip_adj: whether to evaluate the value at clip(X_1, -1, 1), so that its gradient is zero outside [-1, 1].
+        batched_nodes: whether to sample the path without gradient, and then evaluate f_theta at all its nodes in one
+            call. This needs an additional forward pass, but only a tenth of the backward operations. It is faster on a
+            GPU.
+        discretization: steps, adjoint and loss. The default is the paper's.
 
     Returns:
-        AdjointTargets.
+        The inputs of `adjoint_matching`.
 
     Source: Li & Levine 2026, the targets of Q-learning with adjoint matching.
     """
@@ -97,11 +98,11 @@ def adjoint_matching(targets: AdjointTargets, discretization: Discretization = P
     """Regress f_theta's correction onto the lean adjoints: mean over rows of sum_i || 2 u_i/sigma_i + sigma_i g_i ||^2.
 
     Args:
-        targets: from `matching_targets`.
-        discretization: the same as for the targets; the default is the paper's, with the loss above.
+        targets: inputs of the regression from `matching_targets`.
+        discretization: the discretization of the targets. The default is the paper's, which has the loss above.
 
     Returns:
-        Loss (P,), metrics.
+        Loss (P,) and metrics.
 
     Source: Li & Levine 2026, adjoint matching loss.
     """

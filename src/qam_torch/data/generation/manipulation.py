@@ -1,6 +1,6 @@
-"""OGBench's recipes for the arm (cube, scene, puzzle): episodes of oracles that reach one target after another.
+"""OGBench's recipes for the robot arm (cube, scene, puzzle): oracles reach one target after another.
 
-Imported in worker processes: no torch.
+Worker processes import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qam_torch.data.generation.numpy_seeding import integer_seed, numpy_seeded
 
 __all__ = ["ManipulationEpisode", "Stage", "block_is_visible", "stage"]
 
-# All numbers are from OGBench.
+# All these values are from OGBench.
 _STACKING = {
     "single": (0.0, 0.0),
     "double": (0.0, 0.25),
@@ -40,17 +40,17 @@ Kind = Literal["play", "noisy"]
 
 @dataclass(frozen=True)
 class ManipulationEpisode:
-    """Makes one episode, in which an oracle reaches a random target, then an oracle for the next target, and so on.
+    """Makes one episode, in which oracles reach random targets one after another.
 
-    Calling it with (seed, index, rows), rows >= 2, returns observations, actions, terminals, qpos, qvel, and
-    button_states if the environment has buttons, with `rows` rows each, `terminals` True on the last. The result
-    depends on these numbers only, not on earlier episodes. The state of numpy's global generator, from which the
-    oracles draw, is restored.
+    A call with (seed, index, rows), rows >= 2, returns the arrays observations, actions, terminals, qpos and qvel. It
+    also returns button_states if the environment has buttons. Each array has `rows` rows, and `terminals` is True in
+    the last row. The result depends only on seed, index and rows, not on earlier episodes. The oracles draw from
+    numpy's global generator, whose state is restored afterwards.
 
     Args:
         environment: registered goal-conditioned environment, e.g. "cube-triple-v0", "scene-v0", "puzzle-4x4-v0".
-        kind: "play", oracles that follow a plan with smooth noise; or "noisy", oracles that react to the state, with
-            noise whose strength is drawn per episode, and some actions drawn uniformly.
+        kind: "play" uses oracles that follow a plan with smooth noise. "noisy" uses oracles that react to the state.
+            The strength of their action noise is drawn once per episode, and some actions are drawn uniformly.
 
     Source: Park et al. 2025 (OGBench), manipulation data.
     """
@@ -67,7 +67,7 @@ class ManipulationEpisode:
         return episode
 
     def _attempt(self, seed: np.random.SeedSequence, rows: int) -> Episode | None:
-        """An episode, or None if OGBench would reject it."""
+        """Make an episode, or return None if OGBench would reject it."""
         family, variant = self.environment.split("-")[:2]
         noisy = self.kind == "noisy"
         here = stage(self.environment, self.kind)
@@ -92,7 +92,7 @@ class ManipulationEpisode:
                 if family == "scene" and not block_is_visible(info["prev_qpos"]):
                     return None
                 if oracle.done:
-                    # The next oracle plans for the new target, but in its first step it sees `info` of the old one.
+                    # The next oracle plans for the new target, but its first step uses `info` of the old one.
                     target = here.world.set_new_target(p_stack=p_stack)
                     oracle = here.oracles[target[1]["privileged/target_task"]]
                     oracle.reset(*target)
@@ -108,30 +108,31 @@ class ManipulationEpisode:
 
 
 def block_is_visible(qpos: np.ndarray) -> bool:
-    """Whether the block is visible in images: neither too far right, nor too far left outside the drawer.
+    """Check whether the block is visible in images.
 
-    OGBench rejects episodes in which this is False at any step.
+    The block must not be too far right. It must not be too far left either, unless it is in the drawer. OGBench rejects
+    an episode of the environment scene if the block is not visible at some step.
 
     Args:
-        qpos: positions (nq,) of the environment scene.
+        qpos: (nq,), positions of the environment scene.
     """
     _, y, z = qpos[14:17]
     return bool(y < 0.29 and (y > -0.3 or 0.06 <= z <= 0.08))
 
 
 class Stage:
-    """An environment and its oracles, restored before each episode to their initial state.
+    """An environment and its oracles. `reset` restores the environment to its initial state before each episode.
 
-    Compiling the model again would take a quarter of an episode's time. The environment's own `reset` keeps the old
-    targets, in attributes and in the model, and `info` contains them until new ones are set.
+    Compiling the model again would take a quarter of an episode's time. The `reset` of OGBench's environment does not
+    suffice: it keeps the old targets in attributes and in the model, and `info` contains them until new ones are set.
 
     Attributes:
         world: the environment, unwrapped.
-        oracles: value of `info["privileged/target_task"]` -> oracle.
+        oracles: oracle for each value of `info["privileged/target_task"]`.
     """
 
     MODEL_ARRAYS = ("dof_damping", "geom_rgba", "mat_rgba", "site_pos")
-    """Arrays of the model that episodes change."""
+    """Names of the model's arrays that episodes change."""
 
     def __init__(self, environment: str, kind: Kind) -> None:
         self.world = make_world(environment, mode="data_collection")
@@ -141,7 +142,7 @@ class Stage:
         self._model = {name: getattr(self.world.model, name).copy() for name in self.MODEL_ARRAYS}
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode that is independent of earlier ones; returns observation and info."""
+        """Start an episode that is independent of earlier ones, and return its observation and info."""
         vars(self.world).update({name: copy.copy(value) for name, value in self._attributes.items()})
         for name, array in self._model.items():
             getattr(self.world.model, name)[:] = array
@@ -150,7 +151,7 @@ class Stage:
 
 
 def _numbers(world: Any) -> dict[str, Any]:
-    """Copies of the attributes that are numbers, strings or arrays of them."""
+    """Copy the attributes that are numbers, strings or arrays."""
     plain = (bool, int, float, str, np.generic, np.ndarray)
     return {name: copy.copy(value) for name, value in vars(world).items() if isinstance(value, plain)}
 
@@ -169,5 +170,5 @@ def _oracles(world: Any, family: str, kind: Kind) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def stage(environment: str, kind: Kind) -> Stage:
-    """The stage of this process: one at a time, since a process makes one dataset."""
+    """Return the stage of this process. Only the latest one is cached, because a process makes one dataset."""
     return Stage(environment, kind)

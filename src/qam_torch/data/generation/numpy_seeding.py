@@ -1,4 +1,4 @@
-"""Seeding for OGBench, which draws from numpy's global generator: every episode depends on one SeedSequence only."""
+"""Seed numpy's global generator, from which OGBench draws, so that one SeedSequence determines an episode."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["integer_seed", "numpy_seeded"]
 
 
 def integer_seed(seed: np.random.SeedSequence) -> int:
-    """An integer seed in [0, 2^31), as gymnasium needs it."""
+    """Convert a SeedSequence to an integer seed in [0, 2^31), as gymnasium requires."""
     return int(seed.generate_state(1)[0] >> 1)
 
 
 @contextlib.contextmanager
 def numpy_seeded(seed: np.random.SeedSequence) -> Iterator[None]:
-    """Seed numpy's global generator inside the block, and restore its state afterwards."""
+    """Seed numpy's global generator for the block, and restore its state afterwards."""
     before = np.random.get_state()
     np.random.seed(seed.generate_state(4))
     try:

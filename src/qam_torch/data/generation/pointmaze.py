@@ -1,6 +1,6 @@
-"""OGBench's recipes for the point mass in a maze: episodes of a noisy oracle.
+"""OGBench's recipes for the point mass in a maze: a noisy oracle moves to its goals.
 
-Imported in worker processes: no torch.
+Worker processes import this module, so it must not import torch.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ __all__ = [
 
 MAZES = ("medium", "large", "giant", "teleport")
 ACTION_NOISE = 0.5
-"""Standard deviation of the noise on the oracle's unit direction (OGBench's value)."""
+"""Standard deviation of the noise added to the oracle's unit direction (OGBench's value)."""
 STITCH_DISTANCE = 4
-"""Steps between cells from the start of a stitch episode to its goal (OGBench's value)."""
+"""Number of cell-to-cell steps from the start of a stitch episode to its goal (OGBench's value)."""
 
 Cell = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class PointMazeEpisode(ABC):
-    """Makes one episode of the oracle, which moves to a goal along the shortest path; a subclass chooses the goals.
+    """Makes one episode, in which an oracle moves to goals along the shortest path. A subclass chooses the goals.
 
-    Calling it with (seed, index, rows), rows >= 2, returns observations, actions, terminals, qpos, qvel with `rows`
-    rows each, `terminals` True on the last. The result depends on these numbers only. The state of numpy's global
-    generator, from which OGBench draws, is restored.
+    A call with (seed, index, rows), rows >= 2, returns the arrays observations, actions, terminals, qpos and qvel. Each
+    array has `rows` rows, and `terminals` is True in the last row. The result depends only on seed, index and rows.
+    OGBench draws from numpy's global generator, whose state is restored afterwards.
 
     Args:
         maze: one of MAZES.
@@ -56,11 +56,11 @@ class PointMazeEpisode(ABC):
 
     @abstractmethod
     def first_goal(self, rng: np.random.Generator, maze_map: np.ndarray, start: Cell) -> Cell:
-        """Cell of the first goal of an episode that starts in this cell."""
+        """Choose the cell of the first goal of an episode that starts in the cell `start`."""
 
     @abstractmethod
     def next_goal(self, rng: np.random.Generator, maze_map: np.ndarray) -> Cell | None:
-        """Cell of the next goal after one has been reached; None to keep the old goal."""
+        """Choose the cell of the next goal after a goal has been reached, or return None to keep the old goal."""
 
     def __call__(self, seed: int, index: int, rows: int) -> Episode:
         assert rows >= 2
@@ -115,14 +115,14 @@ class StitchEpisode(PointMazeEpisode):
 
 
 class Subgoals:
-    """OGBench's oracle, called once per pair of cells: its result depends only on the cells of the two positions."""
+    """Caches the results of OGBench's oracle, which depend only on the cells of the two positions."""
 
     def __init__(self, world: Any) -> None:
         self._world = world
         self._known: dict[tuple[Cell, Cell], np.ndarray] = {}
 
     def __call__(self, start_xy: np.ndarray, goal_xy: np.ndarray) -> np.ndarray:
-        """Positions (2,), (2,) -> center (2,) of the next cell on the shortest path."""
+        """Return the center (2,) of the next cell on the shortest path from `start_xy` (2,) to `goal_xy` (2,)."""
         cells = (self._world.xy_to_ij(start_xy), self._world.xy_to_ij(goal_xy))
         if cells not in self._known:
             self._known[cells], _ = self._world.get_oracle_subgoal(start_xy, goal_xy)
@@ -134,7 +134,11 @@ def _free_cells(maze_map: np.ndarray) -> list[Cell]:
 
 
 def vertex_cells(maze_map: np.ndarray) -> list[Cell]:
-    """Free cells that are not in the middle of a straight corridor; maze_map (rows, columns), 0 where free."""
+    """List the free cells that are not in the middle of a straight corridor.
+
+    Args:
+        maze_map: (rows, columns), 0 in free cells.
+    """
     free = np.pad(maze_map == 0, 1)
     above, below, left, right = free[:-2, 1:-1], free[2:, 1:-1], free[1:-1, :-2], free[1:-1, 2:]
     vertical = above & below & ~left & ~right
@@ -143,7 +147,7 @@ def vertex_cells(maze_map: np.ndarray) -> list[Cell]:
 
 
 def cells_at_distance(maze_map: np.ndarray, start: Cell, distance: int) -> list[Cell]:
-    """Free cells whose shortest path from `start` has `distance` steps up, down, left or right."""
+    """List the free cells whose shortest path from `start` has `distance` steps up, down, left or right."""
     steps, queue = {start: 0}, deque([start])
     free = set(_free_cells(maze_map))
     while queue:
@@ -157,6 +161,6 @@ def cells_at_distance(maze_map: np.ndarray, start: Cell, distance: int) -> list[
 
 @functools.lru_cache(maxsize=1)
 def _world(maze: str) -> tuple[Any, Subgoals]:
-    """One environment per process: compiling the model takes as long as an episode."""
+    """Make the environment once per process, because compiling its model takes as long as an episode."""
     world = make_world(f"pointmaze-{maze}-v0")
     return world, Subgoals(world)

@@ -1,6 +1,6 @@
-"""Making episodes in several processes, each of which leaves them on disk.
+"""Make episodes in several processes, which write them to disk.
 
-Imported in worker processes: no torch, which would take a second and 200 MB of each of them.
+Worker processes import this module, so it must not import torch: that would take a second and 200 MB in each process.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THR
 def make_episodes(
     files: EpisodeFiles, episodes: Iterable[tuple[int, int]], workers: int
 ) -> Generator[tuple[int, int], None, None]:
-    """Make and keep every episode, and yield it when it is on disk, in any order.
+    """Make every episode, and yield its (index, rows) once it is on disk. The order may differ from that of `episodes`.
 
-    Closing the generator ends the processes. If this process is killed, they end with the episode they are making.
+    Closing the generator ends the worker processes. If this process is killed, each worker finishes its current episode
+    and ends.
 
     Args:
-        files: where the episodes are kept, and their recipe; picklable, its recipe not defined in the main script.
+        files: directory and recipe of the episodes. It must be picklable. The main script must not define its recipe.
         episodes: (index, rows) of each episode.
-        workers: number of processes, at least 1; 1 works in this process.
+        workers: number of worker processes, at least 1. With 1, this process makes the episodes.
 
     Raises:
         WorkerDied: a worker process has ended.
@@ -61,12 +62,12 @@ def make_episodes(
 
 
 def serve() -> None:
-    """The main function of a worker process."""
+    """Run the main loop of a worker process."""
     answer_messages(_make)
 
 
 def _make(message: tuple[EpisodeFiles, int, int]) -> str | None:
-    """Make one episode; returns why the disk did not take it, or None."""
+    """Make one episode, and return None or the reason why it could not be written to disk."""
     files, index, rows = message
     try:
         files.episode(index, rows)

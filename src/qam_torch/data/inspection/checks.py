@@ -1,7 +1,7 @@
-"""All problems of a data file, and properties worth knowing, as a list of findings.
+"""Check a data file, and list all its problems and notable properties as findings.
 
-`ogbench_format.read_npz` stops at the first problem, as training must; `inspect_file` continues with whatever can still
-be read.
+For training, `ogbench_format.read_npz` stops at the first problem. `inspect_file` continues with all arrays that can
+still be read.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["inspect_file"]
 
 Arrays = dict[str, np.ndarray]
 
-_STRAY_SHARE = 0.01  # a point mass pressed into a corner repeats a row now and then; more than this is a copy
+_STRAY_SHARE = 0.01  # a point mass in a corner sometimes repeats a row; a larger share means a copy
 
 
 def inspect_file(
@@ -37,16 +37,17 @@ def inspect_file(
     published: CatalogEntry | None = None,
     extent: Extent | None = None,
 ) -> list[Finding]:
-    """Check one OGBench file in every respect. No Python object is ever unpickled.
+    """Run all checks on one OGBench file. Python objects are never unpickled.
 
     Args:
-        path: path of the file; its validation file and its checksum ("x.npz.sha256") are looked for beside it.
-        environment: environment that the file should fit, which may be reset; None skips these checks.
-        published: catalog entry that the file is compared with, or None.
-        extent: left, right, bottom and top edge that positions (qpos[:, :2]) must stay within, for mazes.
+        path: path of the file. Its validation file and checksum ("x.npz.sha256") are expected beside it.
+        environment: environment that the file should match; it may be reset. None skips these checks.
+        published: catalog entry with which the file is compared. None skips this comparison.
+        extent: left, right, bottom and top edge of a maze. Positions (qpos[:, :2]) must be between them. None skips
+            this check.
 
     Returns:
-        Findings in a fixed order of checks; one check may have several, one per problem.
+        The findings, in a fixed order of checks. A check may have several findings, one per problem.
     """
     path = Path(path)
     arrays, damage = readable_arrays(path)
@@ -73,7 +74,7 @@ def _file(path: Path, arrays: Arrays, damage: Mapping[str, str]) -> Iterator[Fin
 
 
 def _checksum(path: Path) -> Iterator[Finding]:
-    """Compare the recorded SHA-256, written by any tool, with the file's bytes."""
+    """Compare the SHA-256 of the file with the recorded one, which any tool may have written."""
     record = record_path(path)
     try:
         text = record.read_text(encoding="utf-8", errors="replace")
@@ -116,7 +117,7 @@ def _layout(known: Arrays) -> Iterator[Finding]:
 def _numbers(arrays: Arrays) -> Iterator[Finding]:
     damaged = False
     for name, given in arrays.items():
-        array = converted(given, OGBENCH_LAYOUT[name])  # as training would
+        array = converted(given, OGBENCH_LAYOUT[name])  # as for training
         if (first := non_finite_row(array)) is not None:
             damaged = True
             nan, infinite = int(np.isnan(given).sum()), int(np.isinf(given).sum())
@@ -165,7 +166,7 @@ def _terminals(arrays: Arrays) -> Iterator[Finding]:
 
 
 def _episode_ends(arrays: Arrays) -> np.ndarray:
-    """Row after each episode's last, an unfinished last episode included."""
+    """Return the index of the row after each episode's last row, including an unfinished last episode."""
     return np.union1d(np.flatnonzero(arrays["terminals"]) + 1, [len(arrays["terminals"])])
 
 
@@ -189,7 +190,7 @@ def _episodes(arrays: Arrays, path: Path, published: CatalogEntry | None) -> Ite
 
 
 def _paired(arrays: Arrays, *more: str) -> bool:
-    """Whether observations, actions and the named arrays are there, with equal numbers of rows."""
+    """Check whether observations, actions and the named arrays exist and have equal numbers of rows."""
     keys = ("observations", "actions", *more)
     return all(key in arrays for key in keys) and len({len(arrays[key]) for key in keys}) == 1
 
@@ -207,7 +208,7 @@ def _repeats(arrays: Arrays) -> Iterator[Finding]:
 
 
 def _held_out(path: Path, arrays: Arrays) -> Iterator[Finding]:
-    """Rows that are also in the validation file."""
+    """Count the rows that are also in the validation file."""
     if path.stem.endswith("-val") or not _paired(arrays):
         return
     other = validation_path(path)

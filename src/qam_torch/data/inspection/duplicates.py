@@ -1,4 +1,4 @@
-"""Rows and episodes that occur more than once in data files, compared byte by byte in float32."""
+"""Find rows and episodes that occur more than once in data files. They are compared as float32, byte by byte."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def common_rows(data: Rows, other: Rows) -> int:
 
     Args:
         data: observations (rows, O) and actions (rows, A).
-        other: the same of the other file, with the same O and A.
+        other: observations and actions of the other file, with the same O and A.
+
+    Returns:
+        The number of rows of `data` that occur in `other`.
     """
     known = set(_row_bytes(*other))
     return sum(row in known for row in _row_bytes(*data))
@@ -30,10 +33,10 @@ def repeated_episodes(data: Rows, ends: np.ndarray) -> list[tuple[int, int]]:
 
     Args:
         data: observations (rows, O) and actions (rows, A).
-        ends: (episodes,), the row after each episode's last row; episodes of one row are ignored.
+        ends: (episodes,), index of the row after each episode's last row. Episodes of one row are ignored.
 
     Returns:
-        Pairs (index of the first such episode, index of the repetition).
+        One pair per repeated episode: (index of its first occurrence, index of the repetition).
     """
     first: dict[bytes, int] = {}
     repeated: list[tuple[int, int]] = []
@@ -49,11 +52,11 @@ def repeated_episodes(data: Rows, ends: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _row_bytes(observations: np.ndarray, actions: np.ndarray) -> Iterator[bytes]:
-    """Each row's (observation, action) in float32; adding 0 makes -0 and 0 the same."""
+    """Yield each row's observation and action as bytes of float32. Adding 0 makes -0 and 0 equal."""
     width = 4 * (observations.shape[1] + actions.shape[1])
     for start in range(0, len(observations), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is found elsewhere
+        with np.errstate(over="ignore", invalid="ignore"):  # another check reports numbers beyond float32
             joined = np.concatenate([observations[part], actions[part]], axis=1).astype(np.float32) + np.float32(0)
         data = joined.tobytes()
         yield from (data[i : i + width] for i in range(0, len(data), width))

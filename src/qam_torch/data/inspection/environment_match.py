@@ -1,4 +1,4 @@
-"""Whether a data file fits its environment: sizes, limits, buttons, the edges of the maze."""
+"""Check whether a data file matches its environment: sizes, limits, buttons, and the edges of the maze."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from qam_torch.data.inspection.findings import Finding
 __all__ = ["Extent", "check_buttons", "check_positions", "check_spaces"]
 
 Extent = tuple[float, float, float, float]
-"""Left, right, bottom, top edge of a maze, in the coordinates of its positions."""
+"""Left, right, bottom and top edge of a maze, in the coordinates of its positions."""
 
 
 def check_spaces(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -> Iterator[Finding]:
-    """Compare sizes and limits with the environment's spaces and the state of its MuJoCo model."""
+    """Compare the arrays with the environment's spaces and the size of its MuJoCo state."""
     space, unwrapped = environment.observation_space, environment.unwrapped
     sizes: dict[str, Any] = {"observations": space.shape, "actions": environment.action_space.shape}
     if (model := getattr(unwrapped, "model", None)) is not None:
@@ -39,7 +39,7 @@ def check_spaces(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -
 
 
 def check_buttons(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) -> Iterator[Finding]:
-    """Check that button states exist if the environment has buttons, and are in range."""
+    """Check that button states exist if the environment has buttons, and that they are in range."""
     world: Any = environment.unwrapped
     buttons = getattr(world, "_num_buttons", 0)
     states = arrays.get("button_states")
@@ -58,7 +58,7 @@ def check_buttons(arrays: Mapping[str, np.ndarray], environment: gymnasium.Env) 
 
 
 def check_positions(arrays: Mapping[str, np.ndarray], extent: Extent) -> Iterator[Finding]:
-    """Check that positions, the first two columns of qpos, are inside the edges of the maze."""
+    """Check that positions, the first two columns of qpos, are within the edges of the maze."""
     if "qpos" not in arrays or arrays["qpos"].shape[1] < 2:
         return
     xy, (left, right, bottom, top) = arrays["qpos"][:, :2], extent

@@ -10,12 +10,12 @@ Level = Literal["ok", "note", "error"]
 
 
 class Finding(NamedTuple):
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: name of the check, one word.
-        level: "ok"; "note", worth knowing but harmless; or "error", do not train on this.
-        message: the numbers, in one sentence.
+        level: "ok"; "note" if the result is harmless but worth knowing; "error" if the file is not fit for training.
+        message: the result with its numbers, in one sentence.
     """
 
     check: str

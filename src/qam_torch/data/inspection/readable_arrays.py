@@ -1,4 +1,4 @@
-"""The arrays of an npz file that can still be read, and what is wrong with the others."""
+"""Read the arrays of an npz file that are readable, and describe the problems of all others."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["readable_arrays"]
 
 
 def readable_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Read every array that can be read. No Python object is ever unpickled.
+    """Read every array that is readable. Python objects are never unpickled.
 
     Args:
         path: path of the file.
 
     Returns:
-        Name -> array, OGBench's first, whatever their shapes are; and name -> what is wrong with it, where "" is the
-        file as a whole.
+        A dictionary from names to arrays of any shape, with OGBench's arrays first. A second dictionary from names of
+        unreadable arrays to their problems. The name "" means the whole file.
     """
     arrays: dict[str, np.ndarray] = {}
     damage: dict[str, str] = {}
