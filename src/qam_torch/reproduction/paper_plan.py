@@ -1,4 +1,4 @@
-"""The runs behind the published results of Li & Levine 2026, and those of RQL on the same tasks."""
+"""The runs behind the published results of Li & Levine 2026, and the runs of RQL on the same tasks."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ COLUMNS = ["env", "task", "method", "seed", "step", "success", "return", "length
 """Columns of curves.csv."""
 
 BEHAVIOR = "behavior cloning"
-"""Name of the row with the behavior flow's results, which do not depend on a critic."""
+"""Name of the row with the success of the behavior flow, which is evaluated without the critic's influence."""
 
 
 def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
