@@ -10,14 +10,14 @@ __all__ = ["chunk_matching_loss"]
 
 
 def chunk_matching_loss(velocity: Tensor, x_0: Tensor, x_1: Tensor, weight: Tensor) -> tuple[Tensor, Metrics]:
-    """Mean over rows and dimensions of weight * (v - (x_1 - x_0))^2.
+    """Compute the mean over rows and dimensions of weight * (v - (x_1 - x_0))^2.
 
     Args:
         velocity: (P, B, D), v(x_t, t) at the point x_t = (1 - t) x_0 + t x_1, with gradient.
         x_0: (P, B, D), noise.
         x_1: (P, B, D), chunks of actions, time-major.
-        weight: (P, B, S), one per step of the chunk, where S divides D; or one per row, S = 1. The mean still
-            divides by all rows and dimensions.
+        weight: (P, B, S). S is the number of steps of the chunk and divides D, or S = 1 for one weight per row. The
+            mean still divides by all rows and dimensions.
 
     Returns:
         The loss (P,), and its metrics.

@@ -10,11 +10,11 @@ __all__ = ["distillation_loss"]
 
 
 def distillation_loss(actions: Tensor, flow_actions: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over rows and dimensions of (mu(s, z) - flow(s, z))^2 for the same noise z.
+    """Compute the mean over rows and dimensions of (mu(s, z) - flow(s, z))^2 for the same noise z.
 
     Args:
-        actions: (P, B, D), of the one-step policy, not clipped, with gradient.
-        flow_actions: (P, B, D), of the flow, detached.
+        actions: (P, B, D), actions of the one-step policy, not clipped, with gradient.
+        flow_actions: (P, B, D), actions of the flow, detached.
         name: prefix of the metric.
 
     Returns:

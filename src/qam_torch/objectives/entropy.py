@@ -10,7 +10,7 @@ __all__ = ["entropy_loss", "temperature_loss"]
 
 
 def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over rows of temperature * log pi; trains only the policy.
+    """Compute the mean over rows of temperature * log pi. This loss trains only the policy.
 
     Args:
         temperature: (P,), detached here.
@@ -29,7 +29,7 @@ def entropy_loss(temperature: Tensor, log_prob: Tensor, name: str) -> tuple[Tens
 def temperature_loss(
     temperature: Tensor, log_prob: Tensor, target_entropy: float | Tensor, name: str
 ) -> tuple[Tensor, Metrics]:
-    """temperature * (H - target entropy) with H = - mean log pi detached: trains only the temperature.
+    """Compute temperature * (H - target entropy) with H = -mean log pi. This loss trains only the temperature.
 
     Args:
         temperature: (P,), with gradient.

@@ -1,4 +1,4 @@
-"""Expectile regression: V(s) near the best data action's value, without sampling actions."""
+"""Expectile regression: learn a V(s) near the value of the best data action, without sampling actions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["expectile_error", "expectile_loss"]
 
 
 def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
-    """Squared error, weighted by kappa where it is positive and by 1 - kappa where it is negative.
+    """Compute the squared error, weighted by kappa if the error is positive and by 1 - kappa if it is negative.
 
     Args:
         error: (...), data minus prediction.
-        kappa: the expectile, a number or broadcastable, in (0, 1).
+        kappa: the expectile in (0, 1), a number or a tensor broadcastable to `error`.
 
     Returns:
         |kappa - 1(error < 0)| error^2, shaped like `error`.
@@ -26,12 +26,14 @@ def expectile_error(error: Tensor, kappa: float | Tensor) -> Tensor:
 
 
 def expectile_loss(value: Tensor, q: Tensor, kappa: float | Tensor) -> tuple[Tensor, Metrics]:
-    """Mean over rows of |kappa - 1(q < V)| (q - V)^2: V becomes the kappa-expectile of the data's actions' values.
+    """Compute the mean over rows of |kappa - 1(q < V)| (q - V)^2.
+
+    Its minimizer V(s) is the kappa-expectile of the values of the data's actions in s.
 
     Args:
         value: (P, B), V(s), with gradient.
-        q: (P, B), of data actions, detached; windows past an episode's end count, too.
-        kappa: float or (P, 1) in (0, 1); 1/2 gives half the squared error; near 1, V approaches the maximum.
+        q: (P, B), values of the data's actions, detached. Rows whose window crosses an episode's end are included.
+        kappa: float or (P, 1) in (0, 1). 1/2 gives half the squared error. Near 1, V approaches the maximum.
 
     Returns:
         Loss (P,), metrics.

@@ -10,14 +10,14 @@ __all__ = ["flow_step_value_loss"]
 
 
 def flow_step_value_loss(q: Tensor, valid: Tensor) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of valid * mean_k Q.
+    """Compute minus the mean over rows of valid * mean_k Q.
 
     Args:
-        q: (P, K, B), values of the points after one step of the flow, with gradient in these points.
-        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+        q: (P, K, B), values of the points after one step of the flow, with gradient with respect to these points.
+        valid: (P, B), 0 drops the row. The mean still divides by all rows.
 
     Returns:
-        The loss (P,), and its metrics. Metrics of the values include rows with valid = 0.
+        The loss (P,), and its metrics. The metrics q_mean, q_max and q_min include rows with valid = 0.
 
     Source: Oberai, Park & Levine 2026, value maximization by one step.
     """

@@ -1,4 +1,4 @@
-"""Fine-tune a flow by back-propagation through its memoryless SDE: what adjoint matching replaces."""
+"""Fine-tune a flow by backpropagation through its memoryless SDE, which adjoint matching avoids."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def path_control_loss(
     inv_temp: float | Tensor,
     residual: bool = False,
 ) -> tuple[Tensor, Metrics]:
-    """Mean over rows of - inv_temp value(X_1) + sum_i 2 / sigma_i^2 ||u_i||^2 over the stochastic steps i < T - 1.
+    """Compute the mean over rows of -inv_temp value(X_1) + sum_i 2 / sigma_i^2 ||u_i||^2.
 
-    u_i = f_theta - f_beta at X_i. The last step, an ODE step with f_beta, has no control cost. The energy is not
-    multiplied by dt, as in the reference.
+    Here u_i = f_theta - f_beta at X_i, and the sum is over the stochastic steps i < T - 1. The last step is an ODE step
+    with f_beta and has no control cost. As in the reference, the energy is not multiplied by dt.
 
     Args:
-        f_theta: fine-tuned flow with the observations bound, gradient enabled.
+        f_theta: fine-tuned flow with the observations bound, with gradient.
         f_beta: base flow with the observations bound, parameters detached, differentiable in x.
-        value: actions (P, B, D) -> (P, B), evaluated at X_1 without clipping to [-1, 1].
+        value: actions (P, B, D) -> values (P, B). The argument is X_1, not clipped to [-1, 1].
         x_0: (P, B, D), standard normal.
         noise: (>= T - 1, P, B, D), standard normal.
         flow_steps: T; >= 2.
         inv_temp: float or (P, 1), >= 0.
-        residual: f_theta is a correction on top of f_beta.
+        residual: whether `f_theta` returns the correction u; the fine-tuned velocity is then f_beta + u.
 
     Returns:
         Loss (P,), metrics.
 
-    Source: Li & Levine 2026, BAM; the problem is that of Domingo-Enrich et al. 2025.
+    Source: Li & Levine 2026, BAM; Domingo-Enrich et al. 2025 for the control problem.
     """
     controls: list[Tensor] = []
 

@@ -1,4 +1,4 @@
-"""Learn one value function from another."""
+"""Regression of one value function on another."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["value_regression"]
 
 
 def value_regression(value: Tensor, q: Tensor, valid: Tensor | None, name: str) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid * (V - Q)^2.
+    """Compute the mean over critics and rows of valid * (V - Q)^2.
 
     Args:
-        value: (P, K, B), or (P, 1, B) to learn the mean of all critics; with gradient.
+        value: (P, K, B), or (P, 1, B) to learn the mean over critics, with gradient.
         q: (P, K, B), detached.
-        valid: (P, B) or None, 0 drops the row; the mean still divides by all rows.
+        valid: (P, B), 0 drops the row; None keeps all rows. The mean still divides by all rows.
         name: prefix of the metric.
 
     Returns:

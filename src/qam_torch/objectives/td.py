@@ -11,34 +11,34 @@ __all__ = ["pessimistic_value", "td_loss", "td_metrics", "td_target"]
 
 
 def pessimistic_value(q: Tensor, rho: float | Tensor) -> Tensor:
-    """Ensemble mean minus rho standard deviations.
+    """Compute the mean over critics minus rho standard deviations. rho = 0 gives the mean.
 
     Args:
-        q: (..., K, B).
+        q: (..., K, B), critic values.
         rho: float >= 0, or (P, 1).
 
     Returns:
-        (..., B); the variance divides by K, not K - 1.
+        Value (..., B). The variance divides by K, not K - 1.
 
-    Source: Li & Levine 2026; rho = 0 is the plain mean.
+    Source: Li & Levine 2026.
     """
     std, mean = torch.std_mean(q, dim=-2, correction=0)
     return mean - rho * std if isinstance(rho, Tensor) else torch.add(mean, std, alpha=-rho)
 
 
 def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount: float | Tensor) -> Tensor:
-    """y = R + gamma^h m V(s', a').
+    """Compute the TD target y = R + gamma^h m V(s', a').
 
     Args:
-        rewards: (..., B), discounted reward sum R of the chunk.
+        rewards: (..., B), R, the discounted sum of the chunk's rewards.
         masks: (..., B), m in {0, 1}; 0 stops bootstrapping.
         next_value: (..., B), V(s', a').
         chunk_discount: gamma^h in [0, 1], a number or (P, 1).
 
     Returns:
-        (..., B).
+        Target (..., B), an h-step backup.
 
-    Source: Li & Levine 2026, critic target; R is the chunk's discounted sum, so this is an h-step backup.
+    Source: Li & Levine 2026, critic target.
     """
     if isinstance(chunk_discount, Tensor):
         return torch.addcmul(rewards, masks * chunk_discount, next_value)
@@ -48,14 +48,14 @@ def td_target(rewards: Tensor, masks: Tensor, next_value: Tensor, chunk_discount
 def td_loss(
     critic: Critic, observations: Tensor, actions: Tensor, target: Tensor, valid: Tensor
 ) -> tuple[Tensor, Metrics]:
-    """Mean over critics and rows of valid * (Q(s, a) - y)^2.
+    """Compute the mean over critics and rows of valid * (Q(s, a) - y)^2.
 
     Args:
         critic: online ensemble, (P, B, O), (P, B, D) -> (P, K, B).
         observations: (P, B, O).
         actions: (P, B, D).
-        target: (P, B), detached.
-        valid: (P, B), 0 drops the row; the mean still divides by all rows.
+        target: (P, B), y, detached.
+        valid: (P, B), 0 drops the row. The mean still divides by all rows.
 
     Returns:
         Loss (P,), metrics.
@@ -69,15 +69,15 @@ def td_loss(
 
 
 def td_metrics(loss: Tensor, q: Tensor, target: Tensor) -> dict[str, Tensor]:
-    """Metrics of an ensemble of critics.
+    """Compute the metrics of an ensemble of critics.
 
     Args:
-        loss: (P,).
+        loss: (P,), TD loss.
         q: (P, K, B), critic values.
         target: (P, B), TD targets.
 
     Returns:
-        Name -> (P,).
+        Name of the metric -> value (P,).
 
     Source: Li & Levine 2026, critic loss.
     """

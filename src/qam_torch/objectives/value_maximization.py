@@ -1,4 +1,4 @@
-"""Train a policy to maximize the critic."""
+"""Losses that train a policy to maximize the critics' value."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["normalized_value_maximization", "value_maximization"]
 def value_maximization(
     critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float | Tensor = 0.0
 ) -> tuple[Tensor, Metrics]:
-    """Minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
+    """Compute minus the mean over rows of (mean_k - rho std_k) Q(s, a), differentiable in the actions.
 
     Args:
         critic: the online ensemble; this loss does not train it.
         observations: (P, B, O).
         actions: (P, B, D), from the policy, in [-1, 1], with gradient.
         name: prefix of the metric.
-        rho: float or (P, 1), >= 0, standard deviations to subtract.
+        rho: float or (P, 1), >= 0, number of standard deviations to subtract.
 
     Returns:
         Loss (P,), metrics.
@@ -36,9 +36,9 @@ def value_maximization(
 def normalized_value_maximization(
     critic: Critic, observations: Tensor, actions: Tensor, name: str, rho: float | Tensor = 0.0
 ) -> tuple[Tensor, Metrics]:
-    """As `value_maximization`, divided by the detached mean |Q|: independent of the reward scale.
+    """Compute the loss of `value_maximization` divided by the detached mean |(mean_k - rho std_k) Q|.
 
-    The arguments are those of `value_maximization`.
+    The quotient is independent of the reward scale. The arguments are those of `value_maximization`.
 
     Returns:
         Loss (P,), metrics.

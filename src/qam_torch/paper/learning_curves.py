@@ -1,8 +1,9 @@
-"""Learning curves of the authors' code, and those of this library in the same form.
+"""Learning curves of the authors' code, and a type that also holds learning curves of this library.
 
-learning_curves.csv holds what the QAM code of Li & Levine (2026, JAX, on a CPU in float32) reached on generated data
-with the settings of conf/experiment/parity.yaml: one row per method, dataset, seed and evaluation of 50 episodes. The
-mean critic value is a mean over the last 20 updates before the evaluation.
+learning_curves.csv contains results of the QAM code of Li & Levine (2026, JAX, on a CPU in float32). The runs used
+generated data and the settings of conf/experiment/parity.yaml. The file has one row per method, dataset, seed and
+evaluation; an evaluation has 50 episodes. The mean critic value is averaged over the last 20 updates before the
+evaluation.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ __all__ = ["LearningCurves", "recorded_curves"]
 
 
 class LearningCurves(NamedTuple):
-    """Evaluations of several seeds at the same updates.
+    """Evaluations of several seeds, after the same numbers of updates for every seed.
 
     Attributes:
-        seeds: (S,).
-        updates: (U,), gradient updates before each evaluation.
+        seeds: (S,), the seeds.
+        updates: (U,), number of gradient updates before each evaluation.
         success: (S, U), success rates in [0, 1].
         q_mean: (S, U), mean critic value of the batch.
     """
@@ -33,14 +34,17 @@ class LearningCurves(NamedTuple):
 
 
 def recorded_curves(method: str, dataset: str) -> LearningCurves:
-    """The curves of the authors' code.
+    """Load the recorded learning curves of the authors' code.
 
     Args:
-        method: algo=NAME, "qam" or "qam_e".
-        dataset: such as "pointmaze-medium-navigate-v0".
+        method: name of the method as in algo=NAME: "qam" or "qam_e".
+        dataset: name of the dataset, e.g. "pointmaze-medium-navigate-v0".
+
+    Returns:
+        The curves of all recorded seeds.
 
     Raises:
-        KeyError: none are recorded.
+        KeyError: no curves of this method on this dataset are recorded.
     """
     text = resources.files("qam_torch.paper").joinpath("learning_curves.csv").read_text(encoding="utf-8")
     rows = [row for row in csv.DictReader(text.splitlines()) if (row["method"], row["dataset"]) == (method, dataset)]

@@ -1,13 +1,17 @@
-"""Published success rates: of Li & Levine 2026 and, second-hand, of RQL, on fifty tasks of ten domains.
+"""Published success rates on fifty tasks of ten domains: of Li & Levine 2026, and of RQL from transcriptions.
 
-paper_results.csv.gz has the methods of Li & Levine every 50,000 steps, derived from the authors' released experiment
-data (MIT license). The result of a domain is the mean of its five tasks, that of "all" the mean of fifty; intervals are
-95% bootstrap intervals over twelve seeds.
+paper_results.csv.gz contains the results of Li & Levine's methods every 50,000 steps. They are derived from the
+authors' released experiment data (MIT license). The result of a domain is the mean over its five tasks, and the result
+"all" is the mean over all fifty tasks. Intervals are 95% bootstrap intervals over twelve seeds.
 
-rql_results.csv has the final results of RQL, as third parties transcribed them from a table of Oberai, Park & Levine
-2026: integer percents without intervals. Domains: BASELINES.md of github.com/ChristianLin0420/treewm (a399892); tasks:
-report_dql111.py of github.com/ChristianLin0420/rql- (0fd0a2c), by the same person; "all": the mean of the domains. The
-means of the tasks agree with the domains to within rounding, and a note by another person has 0.56 for all domains.
+rql_results.csv contains the final results of RQL: integer percents without intervals. Third parties transcribed them
+from a table of Oberai, Park & Levine 2026:
+
+- Domains are from BASELINES.md of github.com/ChristianLin0420/treewm (a399892).
+- Tasks are from report_dql111.py of github.com/ChristianLin0420/rql- (0fd0a2c), by the same person.
+- "all" is the mean over the domains.
+
+The means over the tasks agree with the domains to within rounding. A note by another person gives 0.56 for all domains.
 """
 
 from __future__ import annotations
@@ -43,14 +47,22 @@ ALGOS = {
     "FQL": "fql", "IFQL": "ifql", "QSM": "qsm", "ReBRAC": "rebrac", "RLPD": "rlpd",
     "RQL": "rql",
 }  # fmt: skip
-"""The paper's name of a method -> its algo=NAME here."""
+"""Name of a method in the paper -> its name in this library, as in algo=NAME."""
 
 _RQL_UPDATES = 1_000_000
-"""Updates of the authors' released commands for RQL."""
+"""Number of updates in the authors' released commands for RQL."""
 
 
 class Figure(NamedTuple):
-    """A published success rate after these many updates offline and steps online, with its 95% interval or NaN."""
+    """A published success rate with its 95% interval, after a number of offline updates and online steps.
+
+    Attributes:
+        offline_updates: gradient updates before the online phase.
+        online_steps: environment steps of the online phase; 0 while offline.
+        success: success rate in [0, 1].
+        low: lower end of the interval; NaN if no interval is published.
+        high: upper end of the interval; NaN if no interval is published.
+    """
 
     offline_updates: int
     online_steps: int
@@ -60,19 +72,19 @@ class Figure(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """The published results of one method on one task, on a domain or on all.
+    """The published results of one method on a task, on a domain or on all domains.
 
     Attributes:
-        method: the paper's name.
+        method: name of the method in the paper.
         name: name of the task or domain, or "all".
         offline_updates: (n,), int, gradient updates before the online phase.
         online_steps: (n,), int, environment steps; 0 while offline.
-        success: (n,), in [0, 1].
-        low: (n,), lower end of the 95% bootstrap interval over seeds; NaN if no interval is published.
-        high: (n,), upper end.
+        success: (n,), success rates in [0, 1].
+        low: (n,), lower ends of the 95% bootstrap intervals over seeds; NaN if no interval is published.
+        high: (n,), upper ends of the intervals; NaN if no interval is published.
         seeds: number of seeds.
         citation: source of the results.
-        doubts: why the numbers may be wrong, such as a transcription by third parties; empty for the authors' own data.
+        doubts: why the numbers may be wrong, e.g. because third parties transcribed them; empty for the authors' data.
     """
 
     method: str
@@ -88,24 +100,26 @@ class Curve(NamedTuple):
 
     @property
     def steps(self) -> np.ndarray:
-        """(n,) updates offline plus environment steps online, as a run counts its steps."""
+        """Offline updates plus online environment steps (n,), which is how a run counts its steps."""
         return self.offline_updates + self.online_steps
 
     @property
     def figures(self) -> list[Figure]:
-        """The curve point by point, in order of time."""
+        """The points of the curve, in order of time."""
         columns = (self.offline_updates, self.online_steps, self.success, self.low, self.high)
         return [Figure(*point) for point in zip(*(column.tolist() for column in columns), strict=True)]
 
     def at(self, offline_updates: int, online_steps: int = 0) -> Figure | None:
-        """The last result at or before a step in the same phase; online, only after equally many updates offline.
+        """Find the last result at or before a step, in the same phase.
+
+        An online result fits only if its number of offline updates is equal to `offline_updates`.
 
         Args:
             offline_updates: updates of the offline phase.
             online_steps: steps of the online phase; 0 while offline.
 
         Returns:
-            The result, or None if nothing was published so early or in that phase.
+            The result, or None if no published result fits.
         """
         online = self.online_steps > 0
         if online_steps:
@@ -116,31 +130,34 @@ class Curve(NamedTuple):
 
 
 class Published:
-    """All published results, from `qam_torch.published()`."""
+    """All published results. `qam_torch.published()` loads them."""
 
     def __init__(self, curves: dict[tuple[str, str], Curve]) -> None:
         self._curves = curves
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The paper's names of the methods."""
+        """Names of the methods in the papers."""
         return tuple(name for name in ALGOS if (name, "all") in self._curves)
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Domains such as cube-triple-play; each has tasks 1 to 5."""
+        """Names of the domains, e.g. cube-triple-play. Each domain has tasks 1 to 5."""
         return tuple(sorted({name for _, name in self._curves if name != "all" and "-singletask-" not in name}))
 
     def curve(self, method: str, name: str = "all", task: int | None = None) -> Curve:
-        """The results of one method.
+        """Find the results of one method.
 
         Args:
-            method: the paper's name, such as QAM-E, or algo=NAME, such as qam_e.
+            method: name in the paper, e.g. QAM-E, or name in this library, e.g. qam_e.
             name: a domain or its dataset, one of OGBench's single tasks, or "all".
-            task: 1 to 5, one task of the domain.
+            task: task of the domain, 1 to 5; None for all tasks of the domain.
+
+        Returns:
+            The results on the task, on the domain or on all domains.
 
         Raises:
-            QamError: nothing is published under these names; the message has the nearest ones.
+            QamError: nothing is published under these names. The message lists similar names.
         """
         require("task", task is None or task in range(1, 6), task, "one of a domain's tasks, 1 to 5")
         names = {algo: published for published, algo in ALGOS.items()} | {own: own for own in ALGOS}
@@ -154,7 +171,7 @@ class Published:
         return found
 
     def has(self, method: str, name: str = "all", task: int | None = None) -> bool:
-        """Whether results are published under these names."""
+        """Return whether results are published under these names, see `curve`."""
         try:
             self.curve(method, name, task)
         except QamError:
@@ -163,7 +180,7 @@ class Published:
 
 
 def domain_of(dataset: str) -> str:
-    """The domain of a dataset: its name without size and version, such as -100m-v0."""
+    """Return the domain of a dataset: its name without size and version, e.g. without -100m-v0."""
     return re.sub(r"(-100m)?(-v\d+)?$", "", dataset)
 
 
@@ -171,7 +188,7 @@ def domain_of(dataset: str) -> str:
 def published() -> Published:
     """Load the success rates of Li & Levine 2026 (arXiv 2601.14234) and of RQL (arXiv 2606.17551).
 
-    Those of RQL were transcribed by third parties, see `Curve.doubts`.
+    Third parties transcribed the results of RQL, see `Curve.doubts`.
     """
     files = resources.files("qam_torch.paper")
     rows = list(csv.reader(gzip.decompress(files.joinpath("paper_results.csv.gz").read_bytes()).decode().splitlines()))
@@ -192,7 +209,7 @@ def _curve(method: str, name: str, rows: list[list[str]]) -> Curve:
 
 
 def _transcribed(name: str, success: float, seeds: int) -> Curve:
-    """RQL's only result on a task or domain."""
+    """Build a curve from RQL's only result on a task or domain."""
     steps, rates = np.array([_RQL_UPDATES]), np.array([success])
     unknown = np.full(1, np.nan)
     return Curve("RQL", name, steps, 0 * steps, rates, unknown, unknown, seeds, RQL_CITATION, RQL_DOUBTS)

@@ -1,6 +1,6 @@
-"""Names of the reference implementation -> names of the library, method by method.
+"""Names in the reference implementation -> names in the library, for each method.
 
-This table is all that is specific to methods in the parity check.
+This table contains everything in the parity check that is specific to a method.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ METHODS = {
             "actor/actor_loss": "behavior/loss",
             "value/value_loss": "value/loss",
             **{f"value/v_{which}": f"value/v_{which}" for which in ("mean", "max", "min")},
-            # What the reference calls q here is the critics' target.
+            # The reference logs the critics' TD target under the name q.
             **{f"critic/q_{which}": f"critic/target_{which}" for which in ("mean", "max", "min")},
         },
     ),
@@ -179,18 +179,22 @@ METHODS = {
         unused=frozenset({"q_agg"}),
     ),
 }
-"""Method -> its names; the method of a case is its agent, or chosen by `VARIANTS`."""
+"""Method -> its names. The method of a recorded case is its agent, unless `VARIANTS` has this agent."""
 
 VARIANTS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "cgql": lambda config: {"simple": "cgql"}.get(config["mode"], f"cgql_{config['mode']}"),
     "dcgql": lambda config: config["actor_loss_type"],
     "qam": lambda config: "qam_f" if config.get("fql_alpha") else "qam_e" if config.get("edit_scale") else "qam",
 }
-"""Agents of the reference that are several methods here -> which one, by the case's configuration."""
+"""Agent of the reference that is split into several methods here -> function that picks one from the case's config."""
 
 
 def names_for(case: Mapping[str, Any]) -> Names:
-    """Find the names of a recorded case's method; raises QamError if the method is unknown."""
+    """Find the names of a recorded case's method.
+
+    Raises:
+        QamError: the method is unknown.
+    """
     agent = case["agent"]
     name = VARIANTS[agent](case["config"]) if agent in VARIANTS else agent
     if name not in METHODS:

@@ -1,7 +1,7 @@
-"""Replays recorded runs of the reference implementation through the library's ordinary classes, in float64.
+"""Replay recorded updates of the reference implementation with the library's ordinary classes, in float64.
 
-A case holds parameters, batches and every random draw of a few updates of the reference implementation, and the
-results.
+A recorded case contains the parameters, batches, random draws and results of a few updates of the reference
+implementation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _load(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return json.loads(str(arrays["case_json"])), arrays
     except FileNotFoundError:
         raise QamError(f"no file at '{path}': give the path of a recorded case (.npz)") from None
-    except Exception as error:  # numpy raises a dozen kinds for damaged archives; all mean the same to the user
+    except Exception as error:  # numpy raises many kinds of errors for damaged archives; all mean the same to the user
         raise QamError(
             f"'{path}' is not a readable reference case ({error}): expected an .npz with case_json"
         ) from None
@@ -56,9 +56,9 @@ def _load_parameters(algorithm: Algorithm, names: Names, recorded: dict[str, np.
 
 
 def _batch(report: Report, u: int, every_step: bool) -> Batch:
-    """Training uses the last column of each field, which already holds the chunk's sum; actions are flattened.
+    """Build an update's batch from the last column of each recorded field, which holds the chunk's sum.
 
-    Where windows have a mask per step, all columns of `valid` are used.
+    Actions are flattened. If `every_step` is True, windows have one mask per step, and all columns of `valid` are used.
     """
     fields = {name: _as_tensor(array) for name, array in report.under(f"batch{u}/").items()}
     return Batch(
@@ -77,7 +77,7 @@ def _draw(name: str, draw: Draw, recorded: np.ndarray) -> Tensor:
 
 
 def _noise(algorithm: Algorithm, recorded: dict[str, np.ndarray], batch_size: int) -> dict[str, Tensor]:
-    """Recorded draws in the library's shapes."""
+    """Reshape the recorded draws to the library's shapes."""
     named = {}
     for name, draw in algorithm.draws(batch_size).items():
         if name not in recorded:
@@ -89,7 +89,11 @@ def _noise(algorithm: Algorithm, recorded: dict[str, np.ndarray], batch_size: in
 
 
 def _check_gradient_statistics(report: Report, u: int, gradients: dict[str, Tensor]) -> None:
-    """The reference reports the extremes over all parameters, frozen ones (zero) included, and a sum of norms."""
+    """Check the gradient's maximum, minimum and norm.
+
+    The reference takes the extremes over all parameters, and frozen parameters have gradient zero. Its norm is the sum
+    of the norms of all parameters' gradients.
+    """
     flat = torch.cat([gradient.flatten() for gradient in gradients.values()])
     statistics = {
         "max": flat.max().clamp(min=0),
@@ -107,7 +111,7 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
     batch_size = case["batch_size"]
     for u in range(case["updates"]):
         batch = _batch(report, u, every_step=algorithm.windows == "rql")
-        if f"agent_batch{u}/terminals" in report.arrays:  # recorded where the agent computes the windows itself
+        if f"agent_batch{u}/terminals" in report.arrays:  # recorded if the agent computes the windows itself
             check_agent_batch(report, u, case["horizon_length"], case["config"]["discount"])
         noise = _noise(algorithm, report.under(f"draw{u}/"), batch_size)
         if u == 0:
@@ -124,7 +128,7 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
         own = dict(algorithm.named_parameters())
         before = {name: p.clone() for name, p in own.items() if name.startswith("targets.")}
         algorithm.apply_gradients()
-        if f"full_update{u}" in report.arrays:  # recorded where the targets do not move at every update
+        if f"full_update{u}" in report.arrays:  # recorded if the targets do not move at every update
             moved = any(not torch.equal(own[name], target) for name, target in before.items())
             report.check("targets moved", f"full_update{u}", moved)
         for key in [key for key in report.arrays if key.startswith(f"params{u + 1}/")]:
@@ -133,7 +137,7 @@ def _verify_algorithm(case: dict[str, Any], report: Report) -> None:
             value = report.arrays[f"params0/{name}"] if constant else own[names.parameter(name)]
             report.check("constants" if constant else "parameters", key, value)
     _verify_acting(report, "act", algorithm, algorithm.policy)
-    if "act_online/actions" in report.arrays:  # recorded where another policy collects data
+    if "act_online/actions" in report.arrays:  # recorded if another policy collects data
         _verify_acting(report, "act_online", algorithm, algorithm.collection_policy or algorithm.policy)
 
 
@@ -153,10 +157,10 @@ def verify_case(path: str | Path) -> Report:
     """Replay one recorded case.
 
     Args:
-        path: an .npz in the format of tests/golden/README.md.
+        path: path of an .npz file in the format of tests/golden/README.md.
 
     Returns:
-        Report: `errors` by group, `unchecked` arrays, `passed()`.
+        Report with the `errors` by group, the `unchecked` arrays, and `passed()`.
 
     Raises:
         QamError: the file is not a complete case of a known method.

@@ -1,4 +1,4 @@
-"""Recorded windows of the reference implementations' samplers, compared with the library's."""
+"""Compare recorded windows of the reference implementations' samplers with the library's windows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _transitions(arrays: dict[str, Any]) -> Transitions:
 
 
 def _verify_sampler(case: dict[str, Any], report: Report) -> None:
-    """Every window of the reference's sampler of action sequences."""
+    """Compare every window of the reference's sampler of action sequences."""
     windows = ChunkWindows(
         _transitions(report.under("data/")),
         case["horizon_length"],
@@ -36,7 +36,7 @@ def _verify_sampler(case: dict[str, Any], report: Report) -> None:
 
 
 def _verify_episode_sampler(case: dict[str, Any], report: Report) -> None:
-    """Every window that RQL's sampler can draw, and the rows that the sampler returns."""
+    """Compare every window that RQL's sampler can draw, and the rows that the sampler returns."""
     data = _transitions(report.under("data/"))
     steps, discount = case["horizon_length"], case["config"]["discount"]
     windows = EpisodeWindows(data, steps, discount)
@@ -65,17 +65,18 @@ SAMPLERS: dict[str, Callable[[dict[str, Any], Report], None]] = {
     "sampler": _verify_sampler,
     "rql_sampler": _verify_episode_sampler,
 }
-"""Agent of a recorded case that holds windows instead of updates -> its check."""
+"""Agent name of a recorded case that contains windows instead of updates -> function that checks the case."""
 
 
 def check_agent_batch(report: Report, u: int, horizon_length: int, discount: float) -> None:
-    """Compute an update's batch from the h + 1 rows (h + 1, B, ...) that the reference's agent received.
+    """Compute an update's batch from the rows that the reference's agent received, and compare it with the record.
 
-    Each row of the batch becomes an episode of its own, up to its first terminal row, and its first window the batch's.
+    The agent received h + 1 consecutive rows per window, as arrays (h + 1, B, ...). A window's rows up to its first
+    terminal row are treated as one episode. The first window of this episode is compared with the batch's row.
 
     Args:
         report: report of the case.
-        u: the update.
+        u: index of the update.
         horizon_length: h.
         discount: discount of one step.
     """
@@ -86,7 +87,7 @@ def check_agent_batch(report: Report, u: int, horizon_length: int, discount: flo
     lengths = kept.sum(1)
     ends = np.cumsum(lengths) - 1
     arrays["terminals"] = np.isin(np.arange(lengths.sum()), ends)
-    # Not read, because these windows end in the state of a row.
+    # These values are never read, because the windows end in the observation of a row.
     arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
     windows = EpisodeWindows(_transitions(arrays), horizon_length, discount)
     starts = torch.as_tensor(ends - lengths + 1)

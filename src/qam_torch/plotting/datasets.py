@@ -1,4 +1,4 @@
-"""A dataset in one figure: a few episodes, the visited positions, the returns at a task, and the actions."""
+"""Plot a dataset in one figure: a few episodes, the visited positions, the returns for a task, and the actions."""
 
 from __future__ import annotations
 
@@ -22,25 +22,24 @@ from qam_torch.types import MazeLayout
 
 __all__ = ["Example", "Examples", "Scene", "dataset_figure", "plot_dataset"]
 
-# Okabe and Ito's colors for up to eight cubes, with a darker yellow that is visible on white.
+# Okabe and Ito's colors for up to eight cubes. The yellow is darker, so that it is visible on white.
 _CUBES = (BLUE, ORANGE, GREEN, VERMILION, "#56B4E9", "#CC79A7", "#B8A800", INK)
 _SUCCESS = "#FBEFB5"
 _GRIPPER, _GREY = "gripper", "#8A8A8A"
-_MANY = 100  # episodes
+_MANY = 100  # number of episodes from which the histogram of returns is logarithmic
 _BLUES = LinearSegmentedColormap.from_list("white to blue", ["white", BLUE])
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is visible of a task.
+    """The visible parts of a task.
 
     Attributes:
-        layout: the map of a maze; None for the arm.
-        goals: name of a body -> the position (2,) or (3,) in m where the task requires it; bodies without a goal are
-            absent.
-        cubes: number of cubes that the arm has.
+        layout: map of the maze; None for the arm.
+        goals: name of a body -> its goal position (2,) or (3,) in m. Bodies without a goal are absent.
+        cubes: number of cubes in the arm's environment.
         ball: whether the agent has a ball to push.
-        actions: names of the action's dimensions; empty where they have none.
+        actions: names of the action dimensions; empty if they have no names.
     """
 
     layout: MazeLayout | None
@@ -54,10 +53,10 @@ class Example(NamedTuple):
     """One episode of L transitions.
 
     Attributes:
-        number: its position in the file, from 0.
-        positions: name of a body -> (L, 2) or (L, 3) in m.
-        rewards: (L,).
-        success: (L,) bool, transitions that start in a success state.
+        number: index of the episode in the file, from 0.
+        positions: name of a body -> its positions (L, 2) or (L, 3) in m.
+        rewards: (L,), rewards.
+        success: (L,) bool, whether the transition starts in a success state.
     """
 
     number: int
@@ -67,7 +66,7 @@ class Example(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """What a figure shows of a task.
+    """What a figure shows for a task.
 
     Attributes:
         task: number of the task.
@@ -85,7 +84,11 @@ class Examples(NamedTuple):
 def plot_dataset(
     path: str | Path, title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
 ) -> None:
-    """Save `dataset_figure` atomically as a PNG; raises QamError if it cannot be written."""
+    """Save `dataset_figure` atomically as a PNG.
+
+    Raises:
+        QamError: the file cannot be written.
+    """
     save_figure(dataset_figure(title, returns, action_counts, examples, reward), path)
 
 
@@ -93,13 +96,13 @@ def plot_dataset(
 def dataset_figure(
     title: str, returns: np.ndarray, action_counts: np.ndarray, examples: Examples, reward: str
 ) -> Figure:
-    """Draw example episodes above; visited positions, returns and actions below.
+    """Draw example episodes in the upper part, and visited positions, returns and actions in the lower part.
 
     Args:
-        title: above the figure.
-        returns: (E,) of every episode of the dataset.
-        action_counts: (A, bins) actions in equal bins of [-1, 1].
-        examples: what to show of the task.
+        title: title of the figure, without the task.
+        returns: (E,), return of every episode of the dataset.
+        action_counts: (A, bins), number of actions in equal bins of [-1, 1], for each action dimension.
+        examples: what to show for the task.
         reward: "dense" or "sparse", for the labels.
 
     Returns:
@@ -107,7 +110,7 @@ def dataset_figure(
     """
     layout = examples.scene.layout
     maze = layout is not None
-    # A maze's panel keeps its aspect ratio; the arm's four rows of panels fill the height.
+    # A maze's panel keeps the aspect ratio of the maze. The arm's four rows of panels fill the height.
     upper = 0.8 + 3.3 * layout.walls.shape[0] / layout.walls.shape[1] if layout is not None else 6.6
     lower = 3.0
     figure = Figure(figsize=(11, upper + lower), layout="constrained")
@@ -128,7 +131,7 @@ def _outcome(example: Example) -> str:
 
 
 def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
-    """One map per episode, the path colored by time."""
+    """Draw one map per episode. The color of the path shows the time step."""
     layout = examples.scene.layout
     assert layout is not None
     panels = list(figure.subplots(1, len(examples.episodes), sharey=True, squeeze=False)[0])
@@ -163,7 +166,7 @@ def _draw_mazes(figure: SubFigure, examples: Examples) -> None:
 
 
 def _draw_arms(figure: SubFigure, examples: Examples) -> None:
-    """One column per episode: x, y, z of the gripper and the cubes, and the reward, over time."""
+    """Draw one column per episode: x, y and z of the gripper and of the cubes, and the reward, over time."""
     goals = examples.scene.goals
     grid = figure.subplots(4, len(examples.episodes), sharex="col", sharey="row", squeeze=False)
     for column, example in zip(grid.T, examples.episodes, strict=True):
@@ -172,7 +175,7 @@ def _draw_arms(figure: SubFigure, examples: Examples) -> None:
             for name, path in example.positions.items():
                 strength = {"linewidth": 0.9} if name == _GRIPPER else {"linewidth": 1.6}
                 axes.plot(path[:, axis], color=_color(name), label=name, **strength)
-            for i, (name, goal) in enumerate(goals.items()):  # shifted dashes, so that equal goals are all visible
+            for i, (name, goal) in enumerate(goals.items()):  # dashes are shifted, so that equal goals are all visible
                 axes.axhline(goal[axis], color=_color(name), linestyle=(5 * i, (5, 5)), linewidth=1)
         column[3].step(np.arange(len(example.rewards)), example.rewards, where="post", color=INK, linewidth=1)
         column[3].set(xlabel="step", xlim=(0, len(example.rewards)))
@@ -197,14 +200,19 @@ def _color(body: str) -> str:
 
 
 def _shade(axes: Axes, success: np.ndarray) -> None:
-    """Shade steps in a success state; success (L,) bool."""
+    """Shade the steps that are in a success state.
+
+    Args:
+        axes: panel to draw in.
+        success: (L,) bool.
+    """
     edges = np.flatnonzero(np.diff(success, prepend=False, append=False))
     for start, end in edges.reshape(-1, 2):
         axes.axvspan(start, end, color=_SUCCESS, linewidth=0, zorder=0)
 
 
 def _draw_map(axes: Axes, examples: Examples) -> None:
-    """Density of the agent's positions in the maze."""
+    """Draw the density of the agent's positions in the maze."""
     layout = examples.scene.layout
     assert layout is not None
     axes.set(title="agent positions", xlabel="x (m)", ylabel="y (m)")
@@ -213,7 +221,7 @@ def _draw_map(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_table(axes: Axes, examples: Examples) -> None:
-    """Density of the gripper's positions from above; y to the right, because the table is wider than deep."""
+    """Draw the density of the gripper's positions from above. y points right, because the table is wider than deep."""
     squares = " (squares: goals)" if examples.scene.goals else ""
     axes.set(title=f"gripper positions{squares}", xlabel="y (m)", ylabel="x (m)")
     yx = examples.everywhere[_GRIPPER][:, 1::-1]
@@ -225,23 +233,23 @@ def _draw_table(axes: Axes, examples: Examples) -> None:
 
 
 def _draw_density(axes: Axes, xy: np.ndarray, extent: tuple[float, float, float, float], cell: float) -> None:
-    """Visits to cells of this size, darker by the logarithm of their number; white without visits."""
+    """Draw the number of visits to each cell of a grid on a logarithmic color scale; unvisited cells are white."""
     left, right, bottom, top = extent
     bins = [max(1, round((right - left) / cell)), max(1, round((top - bottom) / cell))]
     visits, _, _ = np.histogram2d(xy[:, 0], xy[:, 1], bins=bins, range=((left, right), (bottom, top)))
     shown = np.ma.masked_equal(visits.T, 0)
-    norm = LogNorm(0.5, max(1.0, float(visits.max())))  # a single visit is no longer white
+    norm = LogNorm(0.5, max(1.0, float(visits.max())))  # starts at 0.5, so that a cell with one visit is not white
     axes.imshow(shown, extent=extent, origin="lower", cmap=_BLUES, norm=norm, zorder=1, interpolation="nearest")
 
 
 def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
-    """Histogram; with many episodes on a logarithmic scale, which shows rare values."""
+    """Draw a histogram of returns. With many episodes it has a logarithmic scale, so that rare values are visible."""
     axes.set(title=f"returns, {reward} reward", xlabel="episode return", ylabel="episodes")
     axes.hist(returns, bins=30 if np.ptp(returns) else 1, color=BLUE, log=len(returns) >= _MANY)
     median = float(np.median(returns))
     axes.axvline(median, color=ORANGE, linewidth=2, label=f"median {median:,.0f}")
     if not np.ptp(returns):
-        axes.set_xlim(median - 5, median + 5)  # one narrow bar
+        axes.set_xlim(median - 5, median + 5)  # all returns are equal: one narrow bar
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.1f}" if 0 < np.ptp(returns) < 4 else "{x:,.0f}"))
     if len(returns) >= _MANY:
@@ -253,7 +261,13 @@ def _draw_returns(axes: Axes, returns: np.ndarray, reward: str) -> None:
 
 
 def _draw_actions(axes: Axes, counts: np.ndarray, names: tuple[str, ...]) -> None:
-    """One histogram per dimension, one above the other on a common scale; counts (A, bins)."""
+    """Draw one histogram per action dimension, stacked vertically on a common scale.
+
+    Args:
+        axes: panel to draw in.
+        counts: (A, bins), number of actions in each bin.
+        names: names of the dimensions, or empty.
+    """
     share = counts / counts.sum(axis=1, keepdims=True)
     edges = np.linspace(-1, 1, counts.shape[1] + 1)
     for i, row in enumerate(share / share.max()):

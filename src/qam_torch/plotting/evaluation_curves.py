@@ -1,4 +1,4 @@
-"""Curves of a run's evaluations: success or return over updates, and over environment steps in the online phase."""
+"""Plot a run's evaluations over updates, and over environment steps in the online phase."""
 
 from __future__ import annotations
 
@@ -32,21 +32,23 @@ def success_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Plot the success rate over steps: mean over seeds, its 95% interval (`stats.success`), and each seed if several.
+    """Plot the success rate over steps: the mean over seeds with its 95% interval, and each of several seeds.
+
+    `stats.success` defines the interval.
 
     Args:
-        metrics: from `read_metrics`.
-        episodes: int >= 1, episodes of each success rate.
+        metrics: result of `read_metrics`.
+        episodes: int >= 1, number of episodes behind each success rate.
         behavior: success rate of the behavior flow alone, in [0, 1], or (rate, low, high).
-        title: above the figure.
-        cells: (P,), each member's hyperparameters as text if they differ: each cell then has its own mean and no
-            interval.
+        title: title of the figure.
+        cells: (P,), each member's hyperparameters as text if members differ in them. Each cell then has a separate mean
+            and no interval.
 
     Returns:
         The figure, or None if nothing was evaluated.
 
     Raises:
-        QamError: a missing column or values out of range.
+        QamError: a column is missing, or a value is out of range.
     """
     require("episodes", episodes >= 1, episodes, "at least 1")
     updates, rates = values_by_member(metrics, "evaluation/success")
@@ -67,7 +69,7 @@ def success_figure(
     source = "episodes" if rates.shape[1] == 1 else "seeds"
     interval = f"95% interval over {source} ({sample})"
     if len(set(cells)) > 1 or 1 < rates.shape[1] < FEWEST_SEEDS:
-        pass  # an interval over different cells has no meaning, and of a few seeds none is known
+        pass  # an interval over different cells has no meaning, and there is no valid interval for a few seeds
     elif len(updates) > 1:
         axes.fill_between(updates, *band.T, color=BLUE, alpha=0.2, linewidth=0, label=interval)
     else:
@@ -84,20 +86,20 @@ def return_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Plot the return over steps, for environments without success: mean over seeds, and each seed if several.
+    """Plot the return over steps, for environments without success: the mean over seeds, and each of several seeds.
 
     Args:
-        metrics: from `read_metrics`.
-        episodes: int >= 1, episodes of each return.
+        metrics: result of `read_metrics`.
+        episodes: int >= 1, number of episodes behind each return.
         behavior: return of the behavior flow alone.
-        title: above the figure.
+        title: title of the figure.
         cells: as for `success_figure`.
 
     Returns:
         The figure, or None if nothing was evaluated.
 
     Raises:
-        QamError: a missing column.
+        QamError: a column is missing.
     """
     updates, returns = values_by_member(metrics, "evaluation/return")
     if not len(updates):
@@ -119,20 +121,20 @@ def metrics_figure(
     title: str | None = None,
     cells: Sequence[str] = (),
 ) -> Figure | None:
-    """Plot any metrics of evaluations over steps, one panel each: mean over seeds, and each seed if several.
+    """Plot any evaluation metrics over steps, one panel each: the mean over seeds, and each of several seeds.
 
     Args:
-        metrics: from `read_metrics`.
+        metrics: result of `read_metrics`.
         names: names of the metrics; their columns are evaluation/NAME.
-        episodes: int >= 1, episodes of each evaluation.
-        title: above the figure.
+        episodes: int >= 1, number of episodes in each evaluation.
+        title: title of the figure.
         cells: as for `success_figure`.
 
     Returns:
-        The figure, or None without any value.
+        The figure, or None if no metric has a value.
 
     Raises:
-        QamError: a missing column.
+        QamError: a column is missing.
     """
     curves = {name: values_by_member(metrics, f"evaluation/{name}") for name in names}
     curves = {name: curve for name, curve in curves.items() if len(curve[0])}
@@ -150,18 +152,18 @@ def metrics_figure(
 
 
 def _curve(metrics: Mapping[str, np.ndarray], **axes: Any) -> tuple[Figure, Axes]:
-    """An empty figure with one pair of axes."""
+    """Create an empty figure with one pair of axes."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     return figure, figure.add_subplot(xlabel=step_axis_label(metrics), **axes)
 
 
 def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | None, grid: str | None) -> Figure:
-    """Add axis, legend and title; `grid` is the sample size for the legend of a grid, or None."""
+    """Add the step axis, the legend and the title. `grid` is the legend's title for a grid of cells, or None."""
     (axes,) = figure.axes
     format_step_axis(axes, metrics)
     if grid is None:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.3, reverse=True)
-    else:  # long names fit beside the axes only
+    else:  # the long names of cells only fit beside the axes
         figure.set_figwidth(9)
         axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), title=grid, alignment="left")
     set_title(figure, title)
@@ -169,7 +171,7 @@ def _complete(figure: Figure, metrics: Mapping[str, np.ndarray], title: str | No
 
 
 def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
-    """Sample size of one point of the curve, as text."""
+    """The sample size behind one point of the curve, as text."""
     seeds = values.shape[1] // max(1, len(set(cells)))
     return f"{seeds} seeds × {episodes} episodes" if seeds > 1 else f"{episodes} episodes"
 
@@ -177,7 +179,10 @@ def _sample(values: np.ndarray, episodes: int, cells: Sequence[str]) -> str:
 def _draw_policies(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, cells: Sequence[str]
 ) -> None:
-    """Draw evaluations (updates, members): the mean of each cell strong, several seeds faint."""
+    """Draw the mean of each cell as a strong line, and each of several seeds as a faint line.
+
+    `values` has shape (updates, members).
+    """
     groups: dict[str, list[int]] = {}
     for p in range(values.shape[1]):
         groups.setdefault(cells[p].replace(",", ", ") if len(set(cells)) > 1 else "policy", []).append(p)
@@ -191,7 +196,7 @@ def _draw_policies(
 def _draw_divergences(
     axes: Axes, metrics: Mapping[str, np.ndarray], updates: np.ndarray, values: np.ndarray, drawn: Mapping[int, Any]
 ) -> None:
-    """Draw a cross on the curve of each diverged member that has one, at its last update."""
+    """Draw a cross on the curve of each diverged member that has a curve, at the update at which it diverged."""
     style: dict[str, Any] = {"s": 70, "marker": "x", "linewidth": 2.2, "zorder": 5, "clip_on": False}
     axes.scatter([], [], color=INK, label="diverged", **style)
     for p, update in enumerate(np.fmax.reduce(values_by_member(metrics, "diverged")[1])):
@@ -202,7 +207,7 @@ def _draw_divergences(
 
 
 def _draw_policy(axes: Axes, updates: np.ndarray, values: np.ndarray, color: Any, name: str) -> None:
-    """The mean strong, and several seeds faint."""
+    """Draw the mean as a strong line, and each of several seeds as a faint line."""
     seeds = values.shape[1]
     if seeds > 1:
         for p, member in enumerate(values.T):

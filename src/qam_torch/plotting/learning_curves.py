@@ -1,4 +1,4 @@
-"""Learning curves of two codes beside each other."""
+"""Plot learning curves of this library and of the authors' code together."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ __all__ = ["parity_figure"]
 
 @styled
 def parity_figure(ours: LearningCurves, theirs: LearningCurves, title: str | None = None) -> Figure:
-    """Plot success rate and mean critic value over updates: each seed faint, the mean over seeds strong.
+    """Plot success rate and mean critic value over updates. Seeds are faint lines, and their mean is a strong line.
 
     Args:
         ours: curves of this library.
         theirs: curves of the authors' code.
-        title: above the figure.
+        title: title of the figure.
+
+    Returns:
+        The figure, with one panel per measure.
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     panels = figure.subplots(1, 2)

@@ -1,4 +1,4 @@
-"""The horizontal axis of a run's curves: its steps, and the start of the online phase."""
+"""The horizontal axis of a run's curves: the run's steps, and the start of the online phase."""
 
 from __future__ import annotations
 
@@ -23,20 +23,21 @@ __all__ = [
 ]
 
 FEW_POINTS = 30
-"""Curves with at most this many values show each value."""
+"""Evaluation curves with at most this many values mark each value. Shorter training curves are not smoothed."""
 
 
 def values_by_member(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.ndarray, np.ndarray]:
     """Arrange a metric by step and member.
 
-    A member is identified by its index if the file has one, by its seed otherwise.
+    A member is identified by its index, or by its seed if the file has no column with the index.
 
     Args:
-        metrics: from `read_metrics`.
+        metrics: result of `read_metrics`.
         name: column of the metric.
 
     Returns:
-        Steps (U,) with finite values, and values (U, P), nan where absent; later rows for one step win.
+        Steps (U,) at which any member has a finite value, and values (U, P), nan if a member has no value. If several
+        rows have the same step and member, the last one is used.
 
     Raises:
         QamError: a column is missing.
@@ -53,18 +54,18 @@ def values_by_member(metrics: Mapping[str, np.ndarray], name: str) -> tuple[np.n
 
 
 def finite_points(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The points with finite y, so that a line continues over rows without a value."""
+    """Select the points with finite y, so that a line has no gap at rows without a value."""
     kept = np.isfinite(y)
     return x[kept], y[kept]
 
 
 def training_metrics(metrics: Mapping[str, np.ndarray]) -> list[str]:
-    """Names of the metrics of updates and collected episodes, in the order of the columns."""
+    """Return the names of the metrics of updates and of collected episodes, in the order of the columns."""
     return [name for name in metrics if is_training_metric(name)]
 
 
 def format_step_axis(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
-    """Set the axis to 0 to the last step, with ticks such as 5k; an offline phase before an online one is shaded."""
+    """Set limits from 0 to the last step and ticks like 5k. Shade the offline phase if an online phase follows it."""
     steps, change = _steps(metrics), _phase_change(metrics)
     axes.set_xlim(0, max(1.0, float(np.max(steps, initial=0))))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -75,7 +76,7 @@ def format_step_axis(axes: Axes, metrics: Mapping[str, np.ndarray]) -> None:
 
 
 def step_axis_label(metrics: Mapping[str, np.ndarray]) -> str:
-    """Label of the horizontal axis: what it counts."""
+    """Return the label of the horizontal axis, which says what the axis counts."""
     change = _phase_change(metrics)
     if change is None:
         return "updates"
@@ -84,17 +85,18 @@ def step_axis_label(metrics: Mapping[str, np.ndarray]) -> str:
 
 
 def step_of_update(metrics: Mapping[str, np.ndarray], update: float) -> float:
-    """The step at which an update was made, interpolated between rows."""
+    """Return the step at which an update was made, interpolated between rows."""
     order = np.argsort(_steps(metrics), kind="stable")
     updates = np.concatenate([[0.0], metrics["update"][order]])
     steps = np.concatenate([[0.0], _steps(metrics)[order]])
-    return float(np.interp(np.nextafter(update, 0), updates, steps))  # of several rows with equal updates, the first
+    return float(np.interp(np.nextafter(update, 0), updates, steps))  # the first of several rows with equal updates
 
 
 def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Each row's step, or its update in files without steps; updates of another run are not counted.
+    """Return each row's step, or its update if the file has no steps.
 
-    A run that starts from a checkpoint has one row before its online phase, in which only the policy was evaluated.
+    An online run that starts from another run's checkpoint has no training metrics before its online phase, only an
+    evaluation of the policy. The other run's updates are then subtracted.
     """
     if "step" not in metrics:
         return metrics["update"]
@@ -104,11 +106,11 @@ def _steps(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _phase_change(metrics: Mapping[str, np.ndarray]) -> float | None:
-    """The step at which the online phase began, or None."""
+    """Return the step at which the online phase began, or None if there is no online phase."""
     offline = _offline(metrics)
     return None if offline.all() else float(np.max(_steps(metrics)[offline], initial=0))
 
 
 def _offline(metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Which rows belong to the offline phase."""
+    """Return whether each row belongs to the offline phase."""
     return metrics.get("phase", np.zeros(len(metrics["update"]))) != 1

@@ -1,6 +1,6 @@
-"""Style and colors of all figures, and saving them atomically.
+"""Define the style and colors of all figures, and save figures atomically.
 
-Figures are made without pyplot, so neither the backend nor any global state of matplotlib changes.
+Figures are made without pyplot, so that neither the backend nor any global state of matplotlib changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from qam_torch.types import QamError
 __all__ = ["BLUE", "DPI", "GREEN", "INK", "ORANGE", "VERMILION", "colors", "set_title", "save_figure", "styled"]
 
 DPI = 130
-# Okabe and Ito's colors, distinguishable with any color vision.
+# Okabe and Ito's colors, which people with any form of color vision can distinguish.
 BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 _STYLE: Any = {
@@ -43,11 +43,11 @@ _STYLE: Any = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
 }
-styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style holds inside the function only
+styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style applies only inside the function
 
 
 def colors(count: int) -> list[Any]:
-    """Distinguishable colors; for more than six, steps of a scale."""
+    """Return `count` distinguishable colors. More than six are evenly spaced colors of the viridis scale."""
     few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
@@ -60,7 +60,14 @@ def set_title(figure: Figure, title: str | None) -> None:
 
 @styled
 def save_figure(figure: Figure | None, path: str | Path) -> bool:
-    """Save a figure atomically as a PNG; returns False without writing if there is no figure.
+    """Save a figure atomically as a PNG.
+
+    Args:
+        figure: the figure, or None.
+        path: path of the file.
+
+    Returns:
+        True, or False without writing a file if `figure` is None.
 
     Raises:
         QamError: the file cannot be written; an existing file is kept.

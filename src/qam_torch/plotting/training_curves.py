@@ -1,4 +1,4 @@
-"""Training metrics of a run as small multiples."""
+"""Plot a run's training metrics as small multiples."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from qam_torch.plotting.style import BLUE, GREEN, ORANGE, VERMILION, set_title, 
 
 __all__ = ["losses_figure"]
 
-_WIDEST_WINDOW = 101  # logged values that a running median spans at most
+_WIDEST_WINDOW = 101  # largest number of logged values in the window of a running median
 
 
-# The second is dashed, so that it does not hide the first where both nearly coincide.
+# The second line is dashed, so that it does not hide the first if both nearly coincide.
 _LOOKS = ((BLUE, "-"), (VERMILION, (0, (3, 1))), (GREEN, "-"), (ORANGE, "-"))
 _Curve = tuple[np.ndarray, np.ndarray]  # steps (U,), values (U, seeds)
 _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
@@ -36,20 +36,20 @@ _NOT_DRAWN = ("collection/episodes",)  # mostly 0 or 1
 
 @styled
 def losses_figure(metrics: Mapping[str, np.ndarray], title: str | None = None) -> Figure | None:
-    """Plot training metrics as small multiples: every logged value faint, the running median strong.
+    """Plot training metrics as small multiples: logged values as faint lines, their running median as a strong line.
 
-    A metric without any finite value is left out. With several seeds, each is a faint line, and the
-    strong line is the running median of their median.
+    A metric without any finite value is left out. With several seeds, each seed is a faint line, and the strong line is
+    the running median of the median over seeds.
 
     Args:
-        metrics: from `read_metrics`; `group_metrics` decides which of them share a panel.
-        title: above the figure.
+        metrics: result of `read_metrics`. `group_metrics` decides which metrics share a panel.
+        title: title of the figure.
 
     Returns:
         The figure, or None if no training metric was logged.
 
     Raises:
-        QamError: the columns update and seed are missing.
+        QamError: the column update or seed is missing.
     """
     drawn = [name for name in training_metrics(metrics) if name not in _NOT_DRAWN]
     curves = {name: values_by_member(metrics, name) for name in drawn}
@@ -97,7 +97,10 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, _Curve]) -> None:
 
 
 def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str, color: str, style: Any) -> None:
-    """The running median over (updates, seeds), and each seed faint; a single point as a mark, which can be seen."""
+    """Draw the running median of values (updates, seeds) as a strong line, and each seed as a faint line.
+
+    A single point has a marker, because a line through one point is invisible.
+    """
     center = np.nanmedian(values, axis=1)
     smooth = _running_median(center)
     if values.shape[1] > 1 or smooth is not center:
@@ -108,7 +111,7 @@ def _draw_curve(axes: Axes, updates: np.ndarray, values: np.ndarray, label: str,
 
 
 def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
-    """From the running median of the least values to that of the greatest, each the median over seeds."""
+    """Fill the band between two running medians: of the smallest and of the largest values, as medians over seeds."""
     updates, *rows = np.intersect1d(least[0], most[0], return_indices=True)
     both = zip((least[1], most[1]), rows, strict=True)
     low, high = (_running_median(np.nanmedian(values[kept], axis=1)) for values, kept in both)
@@ -120,7 +123,10 @@ def _draw_band(axes: Axes, least: _Curve, most: _Curve) -> None:
 
 
 def _running_median(values: np.ndarray) -> np.ndarray:
-    """Median over a centered window of a twentieth of the values, cut at the ends; a few values stay as they are."""
+    """Return the median over a centered window of about 1/20 of the values, at most 101 of them.
+
+    The window is shorter at both ends. Fewer than FEW_POINTS values are returned unchanged.
+    """
     half = max(1, min(len(values) // 20, _WIDEST_WINDOW) // 2)
     if len(values) < FEW_POINTS:
         return values
@@ -129,7 +135,7 @@ def _running_median(values: np.ndarray) -> np.ndarray:
 
 
 def _log_axis(axes: Axes, values: np.ndarray) -> None:
-    """A logarithmic y axis with plain numbers at its ticks, also where the values span less than a decade."""
+    """Make the y axis logarithmic, with plain numbers at its ticks even if the values span less than a decade."""
     axes.set_yscale("log")
     decades = math.log10(np.nanmax(values) / np.nanmin(values))
     narrow = MaxNLocator(4) if decades < 0.7 else LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1, 3))

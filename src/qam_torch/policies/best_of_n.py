@@ -12,23 +12,23 @@ __all__ = ["BestOfN", "min_over_critics", "mean_over_critics"]
 
 
 def mean_over_critics(q: Tensor) -> Tensor:
-    """mean_k Q: (P, K, B) -> (P, B)."""
+    """Return the mean over critics: (P, K, B) -> (P, B)."""
     return q.mean(-2)
 
 
 def min_over_critics(q: Tensor) -> Tensor:
-    """min_k Q: (P, K, B) -> (P, B)."""
+    """Return the minimum over critics: (P, K, B) -> (P, B)."""
     return q.amin(-2)
 
 
 class BestOfN:
-    """The candidate with the highest mean_k Q(s, a), or another score, among N independent candidates per state.
+    """Draws N independent candidate actions per state, and returns the one with the highest score, e.g. mean_k Q(s, a).
 
     Args:
-        policy: proposes the candidates.
-        critic: (P, B, O), (P, B, D) -> (P, K, B).
-        best_of_n: int >= 1.
-        score: (P, K, B) -> (P, B), score of each candidate from the critics' values.
+        policy: policy that proposes the candidates.
+        critic: ensemble of critics, (P, B, O), (P, B, D) -> (P, K, B).
+        best_of_n: N, int >= 1.
+        score: function (P, K, B) -> (P, B) that computes each candidate's score from the critics' values.
 
     Source: Li & Levine 2026, best-of-N action selection with the online critic.
     """
@@ -42,11 +42,11 @@ class BestOfN:
         self.differentiates = differentiates(policy)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """Noise of `policy` for B * N rows; the N candidates of a state are adjacent."""
+        """Describe the noise of `policy` for B * N rows. The N candidates of a state are adjacent rows."""
         return self.policy.draws(batch_size * self.best_of_n)
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Return the best candidate per state: observations (P, B, O) -> actions (P, B, D)."""
         if self.best_of_n == 1:
             return self.policy(observations, noise)
         members, batch, _ = observations.shape

@@ -14,12 +14,12 @@ __all__ = ["EditedPolicy"]
 
 
 class EditedPolicy:
-    """Samples an action of the base policy, then adds a sampled edit of at most edit_scale per coordinate.
+    """Samples an action from the base policy, then adds a sampled edit of at most edit_scale per coordinate.
 
     Args:
         base: policy whose actions are edited.
-        editor: (observations, actions, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
-        edit: (actions, edits) -> clip(a + edit_scale e, -1, 1).
+        editor: network (observations, actions, noise=) -> sample of edits with `.value` (P, B, D) in (-1, 1).
+        edit: function of actions a and edits e that returns clip(a + edit_scale e, -1, 1).
         action_dim: D.
 
     Source: Li & Levine 2026, QAM-E.
@@ -32,11 +32,11 @@ class EditedPolicy:
         self.differentiates = differentiates(base)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The base policy's noise and edit_noise (B, D)."""
+        """Describe the noise: that of the base policy, and "edit_noise" (B, D)."""
         return {**self.base.draws(batch_size), "edit_noise": Draw((batch_size, self.action_dim), stream="edit")}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Return edited actions: observations (P, B, O) -> actions (P, B, D). The base policy gets no gradient."""
         with torch.no_grad():
             actions = self.base(observations, noise)
         edits = self.editor(observations, actions, noise=noise["edit_noise"])

@@ -12,11 +12,11 @@ from qam_torch.types import Draw, Noise, QamError, Velocity, require
 __all__ = ["ConditionalVelocity", "FlowPolicy", "GuidedField", "sum_of_fields"]
 
 ConditionalVelocity = Callable[[Tensor], Velocity]
-"""Binds observations (P, B, O) to a velocity f(s, ., .)."""
+"""Function that binds observations (P, B, O) and returns a velocity (x, t) -> f(s, x, t)."""
 
 
 def sum_of_fields(*fields: ConditionalVelocity) -> ConditionalVelocity:
-    """Sum of velocity fields, e.g. f_beta + f_theta for a residual policy."""
+    """Return the sum of velocity fields, e.g. f_beta + f_theta for a residual policy."""
 
     def bind(observations: Tensor) -> Velocity:
         velocities = [field(observations) for field in fields]
@@ -26,10 +26,10 @@ def sum_of_fields(*fields: ConditionalVelocity) -> ConditionalVelocity:
 
 
 class GuidedField:
-    """A field plus a guidance velocity, which is undefined at t = 0 and left out there.
+    """A velocity field plus a guidance velocity. The guidance is undefined at t = 0, so it is left out there.
 
     Args:
-        field: binds observations to a velocity.
+        field: function that binds observations and returns a velocity.
         guidance: (observations (P, B, O), x (P, B, D), float t in (0, 1]) -> velocity (P, B, D), by autograd.
 
     Source: Li & Levine 2026, CGQL.
@@ -41,7 +41,7 @@ class GuidedField:
         self.field, self.guidance = field, guidance
 
     def __call__(self, observations: Tensor) -> Velocity:
-        """Guided velocity of (x, t) for observations (P, B, O)."""
+        """Bind observations (P, B, O), and return the guided velocity (x, t) -> (P, B, D)."""
         velocity = self.field(observations)
 
         def guided(x: Tensor, t: float | Tensor) -> Tensor:
@@ -52,20 +52,20 @@ class GuidedField:
 
 
 EVALS_PER_STEP = {"euler": 1, "midpoint": 2}
-"""Solver -> evaluations of the velocity per step."""
+"""Solver -> number of velocity evaluations per step."""
 
 
 class FlowPolicy:
-    """Integrate a flow from noise to an action, clipped to [-1, 1] at the end.
+    """Integrates a flow from noise to an action, and clips the action to [-1, 1].
 
     Args:
-        field: binds observations to a velocity.
+        field: function that binds observations and returns a velocity.
         action_dim: D.
-        flow_steps: T, evaluations of the velocity; >= 1.
-        solver: "euler", T steps, or "midpoint", T / 2 steps.
+        flow_steps: T, number of velocity evaluations, >= 1.
+        solver: "euler" with T steps, or "midpoint" with T / 2 steps.
 
     Raises:
-        QamError: the solver is unknown, or T is not a multiple of its evaluations per step.
+        QamError: the solver is unknown, or T is not a multiple of the solver's evaluations per step.
 
     Source: Li & Levine 2026, Euler flow sampling.
     """
@@ -81,10 +81,10 @@ class FlowPolicy:
         self.differentiates = getattr(field, "differentiates", False)
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D)."""
+        """Describe the noise: "noise" (B, D)."""
         return {"noise": Draw((batch_size, self.action_dim))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """Actions (P, B, D)."""
+        """Sample actions: observations (P, B, O) -> actions (P, B, D)."""
         steps = self.flow_steps // EVALS_PER_STEP[self.solver]
         return sample_flow(self.field(observations), noise["noise"], steps, self.solver).clamp(-1, 1)

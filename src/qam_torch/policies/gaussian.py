@@ -1,4 +1,4 @@
-"""Policies with Gaussian noise: a tanh-squashed Gaussian, and a deterministic policy with added noise."""
+"""Policies with Gaussian noise: a tanh-squashed Gaussian policy, and a deterministic policy with added noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class GaussianPolicy:
     """Samples actions from a tanh-squashed Gaussian.
 
     Args:
-        network: (observations, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
+        network: network (observations, noise=) -> sample with `.value` (P, B, D) in (-1, 1).
         action_dim: D.
 
     Source: Haarnoja et al. 2018 (SAC).
@@ -26,11 +26,11 @@ class GaussianPolicy:
         self.network, self.action_dim = network, action_dim
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D)."""
+        """Describe the noise: "noise" (B, D)."""
         return {"noise": Draw((batch_size, self.action_dim))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Sample actions: observations (P, B, O) -> actions (P, B, D)."""
         return self.network(observations, noise=noise["noise"]).value
 
 
@@ -38,8 +38,8 @@ class PerturbedPolicy:
     """Adds noise to a deterministic policy: clip(pi(s) + perturbation, -1, 1).
 
     Args:
-        network: (P, B, O) -> (P, B, D).
-        perturbation: standard normal noise (P, B, D) -> added noise (P, B, D).
+        network: policy network pi, observations (P, B, O) -> actions (P, B, D).
+        perturbation: function that turns standard normal noise (P, B, D) into the added noise (P, B, D).
         action_dim: D.
 
     Source: Fujimoto et al. 2018 (TD3); Tarasov et al. 2023 (ReBRAC).
@@ -51,9 +51,9 @@ class PerturbedPolicy:
         self.network, self.perturbation, self.action_dim = network, perturbation, action_dim
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D)."""
+        """Describe the noise: "noise" (B, D)."""
         return {"noise": Draw((batch_size, self.action_dim))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Compute perturbed actions: observations (P, B, O) -> actions (P, B, D)."""
         return (self.network(observations) + self.perturbation(noise["noise"])).clamp(-1, 1)

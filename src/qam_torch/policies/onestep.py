@@ -1,4 +1,4 @@
-"""Act with a network that maps noise to an action chunk in one step."""
+"""Select actions with a network that maps noise to an action chunk in one step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["OneStepPolicy"]
 
 
 class OneStepPolicy:
-    """clip(mu(s, z), -1, 1).
+    """Computes actions clip(mu(s, z), -1, 1) from noise z.
 
     Args:
-        network: (P, B, O), (P, B, D) -> (P, B, D).
+        network: network mu, observations (P, B, O) and noise (P, B, D) -> actions (P, B, D).
         action_dim: D.
 
     Source: Park et al. 2025 (flow Q-learning); Li & Levine 2026 for QAM-F.
@@ -25,9 +25,9 @@ class OneStepPolicy:
         self.network, self.action_dim = network, action_dim
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """noise (B, D)."""
+        """Describe the noise z: "noise" (B, D)."""
         return {"noise": Draw((batch_size, self.action_dim))}
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> (P, B, D)."""
+        """Compute actions: observations (P, B, O) -> actions (P, B, D)."""
         return self.network(observations, noise["noise"]).clamp(-1, 1)

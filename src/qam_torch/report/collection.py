@@ -1,4 +1,4 @@
-"""All runs of a report: which count, which are left out and why, and which are missing."""
+"""Collect all runs of a report: which runs count, which are left out and why, and which are missing."""
 
 from __future__ import annotations
 
@@ -25,18 +25,23 @@ __all__ = ["Collection", "Missing", "collect"]
 TASKS_OF_A_DOMAIN, TASKS_OF_ALL = 5, 50
 LEFT_OUT = "left out"
 DONE = ("finished", "resumed", "skipped")
-"""Outcomes of a sweep's runs that have results."""
+"""Outcomes in a sweep's record that mean that the run has results."""
 
 SAME = ["cell_number", "place", "seed"]
-"""Columns by which members are the same, so that one of them counts."""
+"""Columns that identify duplicates: of all members with equal values in them, only one counts."""
 
 NEEDED = [*SAME, "run", "member", "domain", "task", "experiment"]
-"""Columns of a table without rows."""
+"""Columns of the table of evaluations if it has no rows."""
 
 
 @dataclass(frozen=True)
 class Missing:
-    """A run, or seeds of a cell, that should exist and does not."""
+    """A missing run, or missing seeds of a cell.
+
+    Attributes:
+        what: name of the run, or the cell, task and seeds.
+        why: reason why it is missing.
+    """
 
     what: str
     why: str
@@ -48,10 +53,10 @@ class Collection:
 
     Attributes:
         runs: all run directories, including those that do not count.
-        evaluations: one row per evaluation of each member of each run, in order: the columns of `Run.evaluations`,
-            status of the run, cell_number (index in `cells`), cell (its label, None if none of its members counts), and
-            counted: whether the member counts, of each cell, task and seed one.
-        cells: all cells of these.
+        evaluations: one row per evaluation of each member of each run, in order. Columns are those of
+            `Run.evaluations`, status (of the run), cell_number (index in `cells`), cell (label of the cell, None if no
+            member of it counts), and counted (whether the member counts: one per cell, task and seed).
+        cells: all cells of these runs.
         missing: runs and seeds that were not found.
     """
 
@@ -67,13 +72,13 @@ class Collection:
 
     @cached_property
     def groups(self) -> dict[str, list[Group]]:
-        """Domain -> one group per cell over all of its tasks, both in order; only groups with results."""
+        """Domain -> one group per cell over all tasks of the domain. Both are sorted, and all groups have results."""
         found = {domain: [group for group in own if group.steps] for domain, own in self._all_groups.items()}
         return {domain: own for domain, own in found.items() if own}
 
     @property
     def without_results(self) -> list[Group]:
-        """Groups without any step that at least half of their runs have reached."""
+        """Groups in which no step was reached by at least half of the members."""
         return [group for group in itertools.chain(*self._all_groups.values()) if not group.steps]
 
     @cached_property
@@ -88,9 +93,10 @@ class Collection:
 
     @cached_property
     def over_all(self) -> list[Group]:
-        """One group over several domains per method with one cell in each; hyperparameters may differ by domain.
+        """One group per method over all of its domains.
 
-        Groups without a common step are left out.
+        A method is included if it has exactly one cell in each of at least two domains, and the same measure in all of
+        them. Hyperparameters may differ between domains. Groups without a step common to all domains are left out.
         """
         found: dict[str, list[Group]] = {}
         for group in itertools.chain(*self.groups.values()):
@@ -104,7 +110,11 @@ class Collection:
 
 
 def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
-    """Read every run at or below the paths; raises QamError where there is none."""
+    """Read every run at or below the paths.
+
+    Raises:
+        QamError: a path has no run.
+    """
     found = find_runs(paths)
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(read_run, found.runs, found.runs.values()))
@@ -128,9 +138,10 @@ def collect(paths: Sequence[str | os.PathLike[str]]) -> Collection:
 
 
 def _with_scores(rows: pd.DataFrame) -> pd.DataFrame:
-    """The evaluations of a domain with their score: success, or the return if no run reports success.
+    """Add the column score to a domain's evaluations: the success, or the return if no run reports success.
 
-    Many environments report success only when an episode succeeds: in such a domain, no report means 0.
+    Many environments report success only when an episode succeeds. If any run of the domain reports success, a missing
+    success is therefore 0.
     """
     if rows.success.isna().all():
         return rows.assign(score=rows["return"])
@@ -139,13 +150,13 @@ def _with_scores(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_cell_numbers(run: Run, numbers: dict[Cell, int]) -> pd.DataFrame:
-    """The evaluations of a run with the numbers of their cells, to which new ones are added."""
+    """Return a run's evaluations with the column cell_number. Cells that are not yet in `numbers` are added to it."""
     own = {member: numbers.setdefault(cell, len(numbers)) for member, cell in run.cells.items()}
     return run.evaluations.assign(cell_number=run.evaluations.member.map(own))
 
 
 def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
-    """A new run keeps the earlier one as NAME.old-1, which does not count beside its successor."""
+    """Leave a run out if a newer run replaced it. The earlier run is kept as NAME.old-1, next to the newer run NAME."""
     successor = run.path.with_name(re.sub(r"\.old-\d+$", "", run.path.name))
     if successor != run.path and any(other.path == successor for other in runs):
         return run.with_reason(f"an earlier run, since repeated as {successor.name}", LEFT_OUT)
@@ -153,7 +164,7 @@ def _mark_superseded(run: Run, runs: Iterable[Run]) -> Run:
 
 
 def _merge_sweep_records(runs: Sequence[Run], records: Iterable[Path]) -> tuple[list[Run], list[Missing]]:
-    """Add from the sweeps' records why a run failed, and which runs have no directory."""
+    """Add the reason of a failure from the sweeps' records to the runs, and list recorded runs without a directory."""
     ended: dict[str, tuple[str, str, str]] = {}
     for path in records:  # the latest sweep comes last
         try:
@@ -178,7 +189,7 @@ def _ending_text(ending: str, reason: str) -> str:
 
 
 def _drop_duplicates(runs: Sequence[Run], rows: pd.DataFrame) -> tuple[list[Run], pd.DataFrame]:
-    """Of several members with the same cell, task and seed, keep the one with the most steps.
+    """Keep only the member with the most steps among members with the same cell, task and seed.
 
     Returns:
         The runs with remarks about members that do not count, and the last evaluation of each member that counts.
@@ -202,7 +213,7 @@ def _drop_duplicates(runs: Sequence[Run], rows: pd.DataFrame) -> tuple[list[Run]
 def _missing_seeds(
     runs: Sequence[Run], members: pd.DataFrame, cells: Sequence[Cell], named: dict[Cell, str]
 ) -> list[Missing]:
-    """Seeds of a cell that are missing on some of the domain's tasks."""
+    """Find the seeds of each cell that are missing on some of the domain's tasks."""
     broken = {(run.method, run.place and run.place.name, s) for run in runs if not run.cells for s in run.seeds}
     holes = []
     for number, own in members.groupby("cell_number", sort=False):
@@ -217,5 +228,5 @@ def _missing_seeds(
 
 
 def _numeric_order(text: str) -> list[tuple[str, float]]:
-    """Sorts inv_temp=3 before inv_temp=10."""
+    """Return a sort key that orders numbers in text by value, e.g. inv_temp=3 before inv_temp=10."""
     return [(words, float(number or 0)) for words, number in re.findall(r"([^\d]*)(\d*\.?\d*)", text)]

@@ -1,4 +1,4 @@
-"""Tables for other programs: one row per evaluation, and one per reported result."""
+"""Tables for other programs: one with a row per evaluation, and one with a row per reported result."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ COLUMNS = [
 
 
 def evaluations(collection: Collection) -> pd.DataFrame:
-    """One row per evaluation of each member of each run, including runs that do not count.
+    """Build a table with one row per evaluation of each member of each run, including runs that do not count.
 
-    Each custom metric has a column evaluation/NAME, and each setting in which runs of a method differ has one, named by
-    its key.
+    Each custom metric has a column evaluation/NAME. Each setting in which runs of a method differ has a column with the
+    setting's key.
     """
     cells, rows = collection.cells, collection.evaluations
     if rows.empty:
         return pd.DataFrame()
-    rows = rows.astype({"diverged": "Int64"})  # an update, blank where the member did not diverge
+    rows = rows.astype({"diverged": "Int64"})  # update at which the member diverged; blank if it did not
     families = [[cell for cell in cells if cell.method == method] for method in {cell.method for cell in cells}]
     keys = sorted({key for family in families for key in differing_settings(family)})
     settings = pd.DataFrame([[_plain(dict(cell.settings).get(key)) for key in keys] for cell in cells], columns=keys)
@@ -42,7 +42,7 @@ def evaluations(collection: Collection) -> pd.DataFrame:
 
 
 def figures(results: Sequence[Result]) -> pd.DataFrame:
-    """One row per result of a task, a domain or all domains, with the published one."""
+    """Build a table with one row per result on a task, a domain or all domains, beside the published result."""
     rows = []
     for result in results:
         group, published = result.group, result.published
@@ -58,7 +58,7 @@ def figures(results: Sequence[Result]) -> pd.DataFrame:
         names = ("offline_updates", "online_steps", "success", "low", "high")
         row |= {f"published_{name}": published[i] if published else None for i, name in enumerate(names)}
         rows.append({**row, "difference": result.difference, "overlap": result.overlap})
-    return pd.DataFrame(rows, dtype=object)  # so that whole numbers stay whole where some are missing
+    return pd.DataFrame(rows, dtype=object)  # integers stay integers even if some values are missing
 
 
 def _plain(value: Any) -> Any:
@@ -71,11 +71,18 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
 
 
 def write_parquet(rows: pd.DataFrame, path: Path) -> bool:
-    """Write a table atomically as parquet; returns False without writing if pyarrow is missing or there are no rows."""
+    """Write a table atomically as parquet, unless pyarrow is not installed or the table has no rows.
+
+    Returns:
+        Whether a file was written.
+
+    Raises:
+        QamError: the file cannot be written.
+    """
     if find_spec("pyarrow") is None or rows.empty:
         return False
     for name in rows:
-        if len(set(map(type, rows[name].dropna()))) > 1:  # a setting that is a word here, a number there
+        if len(set(map(type, rows[name].dropna()))) > 1:  # a setting that is a word in some runs and a number in others
             rows = rows.assign(**{str(name): rows[name].map(format_value, na_action="ignore")})
     try:
         with atomic_path(path) as temporary:

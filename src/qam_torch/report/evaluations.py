@@ -1,4 +1,4 @@
-"""The evaluations of a run as a table: one row per evaluation of each member."""
+"""Read a run's evaluations into a table with one row per evaluation of each member."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from qam_torch.types import QamError
 __all__ = ["STEP", "custom_metrics", "evaluations_of", "members_of"]
 
 STEP = ["offline_updates", "online_steps"]
-"""Columns of a step: updates of the offline phase, and environment steps of the online phase, 0 while offline."""
+"""Columns that define a step: updates of the offline phase, and environment steps of the online phase (0 offline)."""
 
 OUTCOMES = ["success", "return", "length", "seconds"]
 
 
 def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[str, Any] | None) -> pd.DataFrame:
-    """Read every evaluation from metrics.csv, or from the summary, which holds the last evaluation only.
+    """Read every evaluation from metrics.csv, or the last one from the summary if there is no metrics.csv.
 
     Args:
-        metrics: metrics.csv of the run; None if there is none.
-        summary: summary.json of the run; None if there is none.
+        metrics: content of the run's metrics.csv; None if there is no such file.
+        summary: content of the run's summary.json; None if there is no such file.
 
     Returns:
-        Rows by member and step; of several rows for one step, which a resumed run can leave, the last is kept. The
-        columns are member (its index), seed, STEP, step (their sum), phase (offline or online), updates, OUTCOMES (nan
-        where the environment or an old file has no value), custom metrics (see `custom_metrics`), diverged (update at
-        which the member was frozen, or nan), and the hyperparameters in which members differ, as own.NAME.
+        Rows sorted by member and step. A resumed run can leave several rows for one step; the last one is kept. The
+        columns are member (index of the member), seed, the columns STEP, step (the sum of STEP), phase (offline or
+        online), updates, the columns OUTCOMES (nan if the environment or an old file has no value), custom metrics (see
+        `custom_metrics`), diverged (update at which the member was frozen, or nan), and one column own.NAME for each
+        hyperparameter in which members differ.
 
     Raises:
         QamError: the files contain impossible values.
@@ -47,23 +48,23 @@ def evaluations_of(metrics: Mapping[str, np.ndarray] | None, summary: Mapping[st
 
 
 def members_of(evaluations: pd.DataFrame) -> pd.DataFrame:
-    """The last evaluation of each member of each run, in their order."""
+    """Select the last evaluation of each member of each run, and keep the order of the rows."""
     return evaluations.groupby([name for name in ("run", "member") if name in evaluations], sort=False).tail(1)
 
 
 def custom_metrics(columns: Iterable[str]) -> list[str]:
-    """Columns of custom evaluation metrics, evaluation/NAME as in metrics.csv, in their order."""
+    """Select the columns of custom evaluation metrics, named evaluation/NAME as in metrics.csv, in order."""
     return [name for name in columns if name.startswith("evaluation/") and name not in EVALUATION_COLUMNS]
 
 
 def _from_metrics(metrics: Mapping[str, np.ndarray]) -> pd.DataFrame:
     table = pd.DataFrame(metrics)
     step = table.get("step", table["update"])
-    who = table.get("member", table["seed"])  # a file without the index of members has their seeds
+    who = table.get("member", table["seed"])  # a file without the members' indices identifies members by seed
     if not np.isfinite([who, step, table["seed"]]).all():
         raise QamError("metrics.csv is damaged: it has rows without a seed or a step")
     online = table.get("phase", step * 0) == 1
-    begun = step[~online].max() if not online.all() else 0  # every run is evaluated and logged when it goes online
+    begun = step[~online].max() if not online.all() else 0  # every run logs an evaluation when its online phase begins
     names = list(table)
     rows = pd.DataFrame(
         {

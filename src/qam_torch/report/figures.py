@@ -1,4 +1,4 @@
-"""Plots of a report: learning curves beside the published ones, and performance profiles."""
+"""Plots of a report: learning curves with the published curves, and performance profiles."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["curves", "profiles", "save_panels", "svg"]
 
 THRESHOLDS = np.arange(101) / 100
 SIZE = (4.0, 2.7)
-"""Of a panel, in inches."""
+"""Width and height of a panel in inches."""
 
 _VARIABLES = {INK: "--ink", "#999999": "--faint", "#666666": "--faint", "#e6e6e6": "--line"}
-"""Color of the style -> variable of the page's style sheet, so that plots fit light and dark pages."""
+"""Color in a plot -> variable of the page's style sheet that replaces it, so that plots fit light and dark pages."""
 
 
 def curves(groups: Sequence[Group], name: str) -> Panels:
-    """Plot mean and interval over seeds by step, of a domain and of each of its tasks."""
+    """Plot the mean and interval over seeds against the step, for a domain and for each of its tasks."""
     palette = dict(zip([group.method for group in groups], map(to_hex, colors(len(groups))), strict=True))
     tasks: dict[str, list[Group]] = {}
     for group in groups:
@@ -58,9 +58,10 @@ def curves(groups: Sequence[Group], name: str) -> Panels:
 
 
 def profiles(groups: Sequence[Group], name: str) -> Panels | None:
-    """Plot performance profiles of each phase, at the last step that half of its methods have reached.
+    """Plot performance profiles for each phase, at the last step that at least half of the methods in it share.
 
-    Returns None if no two methods share a step and a task, or the environment reports no success.
+    Returns:
+        The panels, or None if no two methods share a step and a task, or if an environment reports no success.
     """
     if any(group.measure != "success" for group in groups):
         return None
@@ -86,7 +87,13 @@ _PROFILES = (
 
 
 class _Profiles(NamedTuple):
-    """Profiles of one step: how to draw them, notes for the caption, and their methods."""
+    """Performance profiles at one step.
+
+    Attributes:
+        draw: function that draws the profiles.
+        notes: notes for the caption.
+        methods: methods that have a profile.
+    """
 
     draw: Callable[[Axes], None]
     notes: list[str]
@@ -98,7 +105,7 @@ def _of_phase(group: Group, online: bool) -> list[Step]:
 
 
 def _profiles_at(step: Step, palette: Sequence[tuple[Group, str]]) -> _Profiles | None:
-    """Profiles over the tasks that all methods share; None without such a task."""
+    """Prepare the profiles over the tasks that all methods share, or return None if there is no such task."""
     there = [(group, color) for group, color in palette if step in group.steps]
     scores = [group.scores(step) for group, _ in there]
     tasks = [place for place in scores[0] if all(place in one for one in scores)]
@@ -142,12 +149,15 @@ def _draw(palette: dict[str, Any], shaded: bool, groups: Sequence[Group], axes: 
 
 
 def _changes(groups: Sequence[Group]) -> set[int]:
-    """Update counts after which an online phase begins."""
+    """Return the numbers of updates after which an online phase begins."""
     return {step[0] for group in groups for step in _of_phase(group, online=True)}
 
 
 def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
-    """What the axis counts; and whether the offline phase can be shaded because no offline curve exceeds it."""
+    """Return what the axis counts, and whether the offline phase can be shaded.
+
+    It can be shaded if all online phases begin at the same step, and no offline curve is longer.
+    """
     changes = _changes(groups)
     longest = max((step[0] for group in groups for step in _of_phase(group, online=False)), default=0)
     if not changes:
@@ -160,7 +170,7 @@ def _step_axis(groups: Sequence[Group]) -> tuple[str, bool]:
 
 
 def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, color: Any) -> None:
-    """A line, dotted around points with missing tasks, `lost` (n,) bool."""
+    """Draw a line, dotted around points at which tasks are missing; `lost` (n,) bool marks these points."""
     beside = lost | np.append(lost[1:], False) | np.insert(lost[:-1], 0, False)
     for kept, linestyle in ((~lost, "-"), (beside, ":")):
         if kept.any():
@@ -170,20 +180,21 @@ def _draw_means(axes: Axes, x: np.ndarray, means: np.ndarray, lost: np.ndarray, 
 
 
 def _whole(group: Group) -> bool:
-    """Whether the group has all of its tasks."""
+    """Return whether the group has results on all tasks of a complete group."""
     return len(set(group.rows.place)) == group.tasks
 
 
 def _incomplete_steps(group: Group) -> list[Step]:
-    """Steps that some of the group's tasks have reached and others have not."""
+    """Return the steps that some but not all of the group's tasks have reached."""
     tasks = len(set(group.rows.place))
     return [step for step in group.steps if len(group.scores(step)) < tasks]
 
 
 def _published_points(group: Group) -> np.ndarray:
-    """Indices of the published curve up to the last own step; its online phase only after equally many offline updates.
+    """Return the indices of the published curve's points up to the last step of the group.
 
-    None for a domain whose tasks were not all run.
+    Points of the online phase are included only if the group has an online phase after as many offline updates. The
+    result is empty if no curve is published, or if not all tasks were run.
     """
     curve = group.curve
     if curve is None or not _whole(group):
@@ -214,11 +225,14 @@ def _draw_profiles(palette: Sequence[tuple[Scores, Any]], axes: Axes) -> None:
 
 @styled
 def svg(panel: Panel, prefix: str) -> str:
-    """Render a panel as SVG in the page's colors, with identifiers that no other panel shares.
+    """Render a panel as SVG with the page's colors.
 
     Args:
         panel: the plot.
-        prefix: prefix of all identifiers in it.
+        prefix: prefix of all identifiers in the SVG; panels of one page need different prefixes.
+
+    Returns:
+        The SVG element as text.
     """
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
@@ -238,7 +252,7 @@ def svg(panel: Panel, prefix: str) -> str:
 
 @styled
 def save_panels(panels: Panels, path: Path) -> None:
-    """Save all panels with their legend in one PNG."""
+    """Save all panels and their legend as one PNG."""
     columns = min(3, len(panels.panels))
     rows = -(-len(panels.panels) // columns)
     figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")

@@ -1,4 +1,4 @@
-"""Numbers as text in a report."""
+"""Format the numbers of a report as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["format_count", "format_estimate", "format_published", "format_seeds"
 
 
 def format_count(number: float) -> str:
-    """A round number in short, "50k" or "1M"; any other with commas."""
+    """Abbreviate a round number, e.g. "50k" or "1M". Other numbers get commas, e.g. "12,345"."""
     for unit, name in ((1_000_000, "M"), (1_000, "k")):
         if number >= unit and number % (unit / 100) == 0:
             return f"{number / unit:g}{name}"
@@ -20,20 +20,23 @@ def format_count(number: float) -> str:
 
 
 def format_step(step: Step) -> str:
-    """ "1M updates", "1M updates + 50k steps"."""
+    """Format a step, e.g. "1M updates" or "1M updates + 50k steps"."""
     offline = f"{format_count(step[0])} updates" if step[0] or not step[1] else ""
     online = f"{format_count(step[1])} steps" if step[1] else ""
     return " + ".join(filter(None, [offline, online]))
 
 
 def format_estimate(estimate: Estimate, digits: int = 2) -> str:
-    """ "0.64 [0.60, 0.68]"; the value alone without an interval."""
+    """Format an estimate with its interval, e.g. "0.64 [0.60, 0.68]", or only its value if it has no interval."""
     text = f"{estimate.value:.{digits}f}"
     return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]" if estimate.bounded else text
 
 
 def format_published(result: Result) -> str:
-    """The published result, with its step if it differs; marked if it was transcribed by third parties."""
+    """Format the published result, with its step if that differs from the result's step.
+
+    A result that third parties transcribed is marked "(transcribed)".
+    """
     figure, curve = result.published, result.group.curve
     if figure is None or curve is None:
         return "–"
@@ -42,12 +45,12 @@ def format_published(result: Result) -> str:
 
 
 def format_published_end(figure: Figure) -> str:
-    """ "0.64 after 1M updates"."""
+    """Format the last published result, e.g. "0.64 after 1M updates"."""
     return f"{figure.success:.2f} after {format_step(figure[:2])}"
 
 
 def format_difference(number: float | None, digits: int = 2) -> str:
-    """ "+0.03", with a typographic minus."""
+    """Format a difference with its sign, e.g. "+0.03". The minus sign is the typographic one."""
     if number is None or math.isnan(number):
         return "–"
     text = f"{number:+.{digits}f}"
@@ -55,7 +58,10 @@ def format_difference(number: float | None, digits: int = 2) -> str:
 
 
 def format_seeds(result: Result) -> str:
-    """ "12", "8–12" where tasks differ; with the number of runs that reached the step if not all did."""
+    """Format the number of seeds, e.g. "12", or "8–12" if it differs between tasks.
+
+    If not all runs reached the step, the text includes the number of runs that did.
+    """
     fewest, most = result.seeds
     seeds = str(most) if fewest == most else f"{fewest}–{most}"
     came, all_runs = result.runs

@@ -1,4 +1,4 @@
-"""Settings in which runs differ from those published, experiment=paper."""
+"""Find the settings in which runs differ from the published runs, which use experiment=paper."""
 
 from __future__ import annotations
 
@@ -15,11 +15,15 @@ __all__ = ["departures"]
 
 
 def departures(cell: Cell) -> dict[str, tuple[Any, Any]] | None:
-    """Setting -> own and published value where they differ; None if nothing is published for the cell."""
+    """Find the settings in which a cell differs from the published runs.
+
+    Returns:
+        Setting -> its value in the cell and its published value; None if nothing is published for the cell.
+    """
     if not published().has(cell.method, cell.domain):
         return None
     own, theirs = dict(cell.settings), _published_settings(cell.method, cell.domain)
-    shared = [key for key in own if key in theirs]  # an older version may not have had a setting
+    shared = [key for key in own if key in theirs]  # runs of an older version may lack a setting
     return {key: (own[key], theirs[key]) for key in shared if own[key] != theirs[key]}
 
 

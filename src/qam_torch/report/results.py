@@ -1,4 +1,4 @@
-"""Results of a method on a task, a domain or all domains, with the published ones."""
+"""Results of a method on a task, a domain or all domains, with the published results."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ ALL = "all domains"
 """Name of a group over several domains."""
 
 Step = tuple[int, int]
-"""Updates of the offline phase, environment steps of the online phase."""
+"""Number of updates in the offline phase, and number of environment steps in the online phase."""
 
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Members that are averaged into one result.
+    """Members of populations whose evaluations are averaged into one result.
 
     Attributes:
         name: a domain, a task, or ALL.
         method: label of the cell.
-        algo: algo=NAME.
-        rows: evaluations of the members, see `Collection.evaluations`; with their score.
-        cell: cell of all members; None if they differ by domain.
-        tasks: how many tasks a complete group has.
+        algo: name of the method as in algo=NAME.
+        rows: evaluations of the members, see `Collection.evaluations`, with the added column score.
+        cell: cell of all members; None if the members of different domains have different cells.
+        tasks: number of tasks in a complete group.
         task: task of the domain; None for all tasks.
     """
 
@@ -47,7 +47,7 @@ class Group:
 
     @property
     def curve(self) -> Curve | None:
-        """The published curve of the method there, or None."""
+        """The published curve of the method on the group's task or domains, or None."""
         figures = published()
         name = self.cell.domain if self.cell else "all"
         return figures.curve(self.algo, name, self.task) if figures.has(self.algo, name, self.task) else None
@@ -59,15 +59,16 @@ class Group:
 
     @cached_property
     def phases(self) -> list[list[Step]]:
-        """The steps of the offline and of the online phase that at least half of the runs in it have reached.
+        """The steps of the offline phase and of the online phase, without a phase that has no steps.
 
-        Each is in order; of several domains, only steps of all of them.
+        A step is included if at least half of the members in its phase have reached it, in every domain of the group.
+        The steps of a phase are sorted.
         """
         domains = [own for _, own in self.rows.groupby("domain")]
         offline, online = (
             set.intersection(*(_reached(own[own.phase == phase]) for own in domains)) for phase in ("offline", "online")
         )
-        if online and offline == {(0, 0)}:  # where a run without an offline phase begins
+        if online and offline == {(0, 0)}:  # the start of a run without an offline phase
             offline = set()
         return [sorted(steps, key=sum) for steps in (offline, online) if steps]
 
@@ -89,11 +90,11 @@ class Group:
         return found
 
     def scores(self, step: Step) -> dict[str, np.ndarray]:
-        """Scores by task of the members that were evaluated at a step, (n,) each."""
+        """Return, for each task, the scores (n,) of the members that were evaluated at a step."""
         return self._scores.get(step, {})
 
     def custom_metrics(self) -> dict[str, Estimate]:
-        """NAME -> mean over tasks of each custom metric at the last result's step; without those it has no value of."""
+        """Return NAME -> mean over tasks for each custom metric that has a value at the last result's step."""
         step = self.results[-1].step
         values = {column: list(self._by_step(column).get(step, {}).values()) for column in custom_metrics(self.rows)}
         return {column.partition("/")[2]: task_mean(scores) for column, scores in values.items() if scores}
@@ -107,9 +108,9 @@ class Group:
 
     @cached_property
     def results(self) -> list[Result]:
-        """For each phase the result at the last step, and at the last step that is also published.
+        """For each phase, the result at the last step, and the result at the last step that is also published.
 
-        The last step of a phase is the last that at least half of the runs in that phase have reached.
+        Only steps of `phases` are used, which at least half of the members in that phase have reached.
         """
         found = []
         twins = set() if self.curve is None else {figure[:2] for figure in self.curve.figures}
@@ -120,7 +121,7 @@ class Group:
 
 
 def _reached(rows: pd.DataFrame) -> set[Step]:
-    """Steps that at least half of the members of a phase have reached."""
+    """Return the steps that at least half of the members in a phase have reached."""
     counts = rows.dropna(subset="score").value_counts(STEP)
     return set(counts.index[2 * counts >= _members(rows)])
 
@@ -131,18 +132,18 @@ def _members(rows: pd.DataFrame) -> int:
 
 @dataclass(frozen=True)
 class Result:
-    """One result of a group, and the published one.
+    """A result of a group, and the published result.
 
     Attributes:
         group: the group to which the result belongs.
-        step: at which it was evaluated.
-        runs: (task, seed) pairs that reached the step, and all of them.
-        tasks: number of tasks with such a run.
-        seeds: fewest and most seeds of a task.
-        mean: over tasks of the mean over seeds.
+        step: the step of the evaluation.
+        runs: number of (task, seed) pairs that reached the step, and number of all such pairs.
+        tasks: number of tasks with a run that reached the step.
+        seeds: smallest and largest number of seeds on a task.
+        mean: mean over tasks of the mean over seeds.
         iqm: interquartile mean over all runs.
         published: published result at or before the step, or None.
-        goes_on: published result at the end of this phase, if that is later.
+        goes_on: published result at the end of this phase, or None if it is not later than the step.
     """
 
     group: Group
@@ -157,14 +158,15 @@ class Result:
 
     @property
     def difference(self) -> float | None:
-        """Own success minus the published one."""
+        """Mean of this result minus the published success, or None if nothing is published."""
         return None if self.published is None else self.mean.value - self.published.success
 
     @property
     def overlap(self) -> bool | None:
-        """Whether the two intervals, rounded to two digits, share a point; None if one is missing.
+        """Whether the two intervals, rounded to two digits, share a point.
 
-        Also None with fewer than `stats.success.FEWEST_SEEDS` seeds on a task: the interval is then too narrow.
+        The value is None if the published interval is missing, or if a task has fewer than
+        `stats.success.FEWEST_SEEDS` seeds, because the interval is then too narrow.
         """
         if self.published is None or self.seeds[0] < FEWEST_SEEDS or np.isnan(self.published.low):
             return None
@@ -174,12 +176,12 @@ class Result:
 
     @property
     def same_step(self) -> bool:
-        """Whether the published result is of the same step."""
+        """Whether the published result is at the same step."""
         return self.published is not None and self.published[:2] == self.step
 
 
 def common_steps(one: Group, other: Group) -> list[Step]:
-    """For each phase, the last step that both share, if any."""
+    """Return, for each phase, the last step that both groups share, if there is one."""
     shared = [step for step in one.steps if step in other.steps]
     return list({bool(online): (offline, online) for offline, online in shared}.values())
 

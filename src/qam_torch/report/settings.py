@@ -1,4 +1,4 @@
-"""Settings that distinguish runs, and short labels for cells of runs that differ in them."""
+"""Find the settings that distinguish runs, and make short labels for cells of runs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Items = tuple[tuple[str, Any], ...]
 
 
 class Place(NamedTuple):
-    """Domain and task that a run was trained on.
+    """The domain and task on which a run was trained.
 
     Attributes:
-        domain: OGBench's, such as cube-triple-play; the environment of other sources.
-        task: 1 to 5; None where the environment has no tasks.
+        domain: domain of OGBench, e.g. cube-triple-play; for other sources, the environment or dataset.
+        task: 1 to 5; None if the environment has no tasks.
     """
 
     domain: str
@@ -31,17 +31,17 @@ class Place(NamedTuple):
 
     @property
     def name(self) -> str:
-        """ "cube-triple-play, task 2", or the domain alone."""
+        """Domain and task, e.g. "cube-triple-play, task 2", or the domain alone."""
         return self.domain if self.task is None else f"{self.domain}, task {self.task}"
 
 
 class Cell(NamedTuple):
-    """What runs must have in common for their seeds to be pooled.
+    """The settings that runs must share so that their seeds are pooled.
 
     Attributes:
         domain: domain of the tasks.
-        method: algo=NAME.
-        settings: sorted (key, value) of all settings that change the result.
+        method: name of the method as in algo=NAME.
+        settings: sorted (key, value) pairs of all settings that change the result.
     """
 
     domain: str
@@ -50,7 +50,11 @@ class Cell(NamedTuple):
 
 
 def place_of(config: Mapping[str, Any]) -> Place:
-    """Domain and task of a run's configuration; raises LookupError if they are missing."""
+    """Read domain and task from a run's configuration.
+
+    Raises:
+        LookupError: they are missing.
+    """
     env = config["env"]
     name = env.get("env_id") or env.get("dataset") or config["env_name"]
     task = config.get("task")
@@ -61,8 +65,8 @@ def cell_of(config: Mapping[str, Any], own: Mapping[str, float]) -> Cell:
     """Find the cell that a member belongs to.
 
     Args:
-        config: the run's config, resolved.
-        own: the member's own hyperparameters, which replace the algorithm's.
+        config: resolved configuration of the run.
+        own: hyperparameters of the member; they replace those of the algorithm.
     """
     settings = dict(_flat(with_current_keys(config))) | {f"algo.{name}": value for name, value in own.items()}
     if settings.get("init_from"):  # each seed starts from its own checkpoint
@@ -82,12 +86,12 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _hashable(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_hashable, value))
-    # 3 and 3.0 are one setting; a bool is none of them.
+    # 3 and 3.0 count as the same value. A bool does not count as a number.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def format_value(value: Any) -> str:
-    """A setting's value as short text: 0.3, true, [512, 512]."""
+    """Format a setting's value as short text, e.g. 0.3, true or [512, 512]."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -98,21 +102,24 @@ def format_value(value: Any) -> str:
 
 
 def differing_settings(cells: Sequence[Cell]) -> list[str]:
-    """Keys of the settings in which cells differ, including settings that only some have."""
+    """Return the keys of settings in which cells differ, including settings that only some cells have."""
     tables = [dict(cell.settings) for cell in cells]
     keys = dict.fromkeys(key for table in tables for key in table)
     return [key for key in keys if len({table.get(key, ...) for table in tables}) > 1]
 
 
 def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
-    """A short label for each cell, unique within its domain: the method, and how the cell differs.
+    """Make a short label for each cell: the method, and the settings in which the cell differs.
+
+    A label is unique within the cell's domain.
 
     Args:
-        experiments: cell -> experiment=NAME of its runs.
+        experiments: cell -> names of its runs' experiments, as in experiment=NAME.
 
     Returns:
-        Such as "qam", "qam, inv_temp=3", "qam (paper), inv_temp=3"; "qam #2, lr=0.1" where much differs. A class is
-        the value of the key that it is below, as in "qam, discretization=AncestralDiscretization".
+        Cell -> label, e.g. "qam", "qam, inv_temp=3" or "qam (paper), inv_temp=3". If many settings differ, cells are
+        numbered, e.g. "qam #2, lr=0.1". A class is written without its module and without the key _target_, e.g.
+        "qam, discretization=AncestralDiscretization".
     """
     names = {cell: " + ".join(sorted(found)) for cell, found in experiments.items()}
     families: dict[tuple[str, str], set[str]] = {}
@@ -126,7 +133,11 @@ def labels(experiments: Mapping[Cell, set[str]]) -> dict[Cell, str]:
 
 
 def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
-    """The method with all differences; if there are many, a number and what differs from most cells."""
+    """Label the cells of one method with all differences.
+
+    If there are more than MOST_IN_A_LABEL, cells are numbered, and labels have only the settings that differ from the
+    most common value.
+    """
     if len(cells) == 1:
         return {cells[0]: base}
     keys = differing_settings(cells)
@@ -144,7 +155,7 @@ def _labels_within(base: str, cells: Sequence[Cell]) -> dict[Cell, str]:
 
 
 def _in_label(key: str, value: Any) -> str:
-    """A value in a label; of a class, which the configuration has with its module, the name alone."""
+    """Format a value in a label. A class, which the configuration names with its module, is written without it."""
     return str(value).rpartition(".")[2] if key.endswith("._target_") else format_value(value)
 
 

@@ -30,14 +30,14 @@ OVERLAP = {True: "overlap", False: "apart", None: "–"}
 
 
 def results(groups: Sequence[Group], caption: str, name: str, several_tasks: bool) -> Table:
-    """Own results and the published ones, one row per group and step."""
+    """Build the table of results and published results, with one row per group and step."""
     rows = [_result_row(result, several_tasks) for group in groups for result in group.results]
     what = {group.measure for group in groups}
     measure = what.pop() if len(what) == 1 else "success or return"
     columns = ["", "method", "after", "seeds>", measure + ">", "IQM>", "published>", "difference>", "intervals"]
     if several_tasks:
         columns.insert(3, "tasks>")
-    # Columns without any value, for example where nothing is published, are left out.
+    # Columns without any value are left out, for example if nothing is published.
     kept = [i for i, column in enumerate(columns) if column in ("", "method") or any(row[i] != "–" for row in rows)]
     return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows], caption, name)
 
@@ -63,7 +63,7 @@ def _result_row(result: Result, several_tasks: bool) -> list[str]:
 
 
 def improvement(groups: Sequence[Group], caption: str, name: str) -> Table:
-    """Probability of improvement for each pair of methods, in each phase at the last common step."""
+    """Build the table of probabilities of improvement: each pair of methods, at the last common step of each phase."""
     rows = [
         [one.method, other.method, *found]
         for one, other in combinations(groups, 2)
@@ -83,7 +83,7 @@ def _compare(one: Group, other: Group, step: Step) -> list[str] | None:
 
 
 def custom_metrics(groups: Sequence[Group], caption: str, name: str) -> Table:
-    """Custom evaluation metrics, one row per group at its last step and one column per metric."""
+    """Build the table of custom metrics, with one row per group at its last step and one column per metric."""
     found = [(group, values) for group in groups if (values := group.custom_metrics())]
     names = list(dict.fromkeys(chain(*(values for _, values in found))))
     rows = [
@@ -95,7 +95,7 @@ def custom_metrics(groups: Sequence[Group], caption: str, name: str) -> Table:
 
 
 def problems(collection: Collection) -> Table:
-    """Runs that are unfinished, broken or left out, and missing runs."""
+    """Build the table of runs with remarks (broken, unfinished, left out or only in part counted) and missing runs."""
     rows: list[list[str]] = [[run.status, run.name, run.reached or "–", run.why] for run in collection.runs if run.why]
     rows += [["missing", one.what, "–", one.why] for one in collection.missing]
     rows += [["left out", f"{one.method} on {one.name}", "–", _NO_RESULT] for one in collection.without_results]
@@ -104,7 +104,7 @@ def problems(collection: Collection) -> Table:
 
 
 def runs_table(collection: Collection) -> Table:
-    """All runs."""
+    """Build the table of all runs."""
     rows = []
     for run in collection.runs:
         seeds = ", ".join(map(str, run.evaluations.seed.unique())) if run.cells else "–"
@@ -116,10 +116,10 @@ def runs_table(collection: Collection) -> Table:
 
 
 def settings_table(collection: Collection) -> Table:
-    """Settings of each cell that differ from other cells or from the published runs."""
+    """Build the table of settings in which a cell differs from other cells of its method or from the published runs."""
     rows = []
     for group in chain(*collection.groups.values()):
-        assert group.cell is not None  # only groups of several domains have none
+        assert group.cell is not None  # only groups of several domains have no cell
         cells = [other.cell for other in collection.groups[group.name] if other.cell and other.algo == group.algo]
         settings = dict(group.cell.settings)
         own = [

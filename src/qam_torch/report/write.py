@@ -1,4 +1,4 @@
-"""Writing all files of a report."""
+"""Write all files of a report."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
 
     Args:
         runs: run directories, or directories above them.
-        out: directory of the report; made if absent, and files of an earlier report are overwritten.
+        out: directory of the report. It is created if it does not exist. Files of an earlier report are overwritten.
 
     Returns:
-        Lines to print: what was found, the result of each method on each domain, and where the report is.
+        Lines to print: the number of runs, the result of each method on each domain, and the path of the report.
 
     Raises:
-        QamError: a path has no run, or `out` cannot be written to.
+        QamError: a path has no run, or the report cannot be written to `out`.
     """
     collection, directory = collect(runs), absolute(out)
     prepare_directory(directory / PICTURES, "the report's directory", "--out DIR")
@@ -53,7 +53,7 @@ def write_report(runs: Sequence[str | os.PathLike[str]], out: str | os.PathLike[
 
 
 def _result_lines(collection: Collection) -> list[str]:
-    """One line per method and domain, at its last step."""
+    """Format one line per method and domain, with the result at the last step."""
     rows = []
     for group in chain(*collection.groups.values()):
         last = group.results[-1]

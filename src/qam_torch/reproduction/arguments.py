@@ -1,4 +1,4 @@
-"""Checks of the names and overrides that the verbs of `qam-reproduce` take."""
+"""Check the names and overrides that the subcommands of `qam-reproduce` take."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ __all__ = ["chosen", "require_neutral"]
 
 
 def chosen(option: str, given: Sequence[str], known: Sequence[str], where: str) -> tuple[str, ...]:
-    """The given names, each once; all known ones for "all".
+    """Return the given names without duplicates, or all known names if "all" is given.
 
     Args:
-        option: option of the command, such as --methods.
-        given: its words.
-        known: names that it may have.
-        where: what a known name is in, such as "in the paper".
+        option: option of the command, e.g. --methods.
+        given: names given with the option.
+        known: names that the option accepts.
+        where: end of the error message "... is not", e.g. "in the paper".
+
+    Returns:
+        The names, in the given order.
 
     Raises:
         QamError: a name is unknown.
@@ -31,11 +34,14 @@ def chosen(option: str, given: Sequence[str], known: Sequence[str], where: str) 
 
 
 def require_neutral(overrides: Sequence[str], runs: str) -> None:
-    """Raise QamError for an override that would change a result.
+    """Check that no override would change a result.
 
     Args:
-        overrides: in Hydra's grammar.
-        runs: what the runs are called, such as "the published runs".
+        overrides: overrides in Hydra's grammar.
+        runs: name of the runs in the error message, e.g. "the published runs".
+
+    Raises:
+        QamError: an override would change a result.
     """
     for word in overrides:
         if not is_in(NEUTRAL, parsed(word).key_or_group.replace("/", ".")):

@@ -1,4 +1,4 @@
-"""Time of a run's updates from measurements of `qam-bench`."""
+"""Estimate the time of a run's updates from measurements of `qam-bench`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,40 @@ MS_PER_HOUR = 3.6e6
 
 
 class Bench(NamedTuple):
-    """Measurements of `qam-bench`: the device, and one result per method, size and population."""
+    """Measurements of `qam-bench`.
+
+    Attributes:
+        device: the device on which they were made.
+        results: one result per method, size and population.
+    """
 
     device: str
     results: Sequence[Mapping[str, Any]]
 
     @property
     def unit(self) -> str:
-        """ "GPU hours", or "hours" for measurements on a CPU."""
+        """Unit of the times: "GPU hours", or "hours" for measurements on a CPU."""
         return "hours" if self.device == "cpu" else "GPU hours"
 
 
 class Estimate(NamedTuple):
-    """Hours of a run's updates, with a note on the measured shapes if they differ from the run's."""
+    """The estimated time of a run's updates.
+
+    Attributes:
+        hours: time in hours.
+        note: the measured shapes if they differ from the shapes of the run; empty otherwise.
+    """
 
     hours: float
     note: str
 
 
 def read_bench(path: Path) -> Bench:
-    """Read a file of `qam-bench --json`; raises QamError for any other file."""
+    """Read a file that `qam-bench --json` wrote.
+
+    Raises:
+        QamError: the file does not exist, or qam-bench did not write it.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         results = [with_current_keys({key: result[key] for key in KEYS}) for result in content["results"]]
@@ -52,13 +66,13 @@ def read_bench(path: Path) -> Bench:
 
 
 def estimate(settings: RunSettings, bench: Bench, sizes: tuple[int, int], updates: int) -> Estimate | None:
-    """Estimate the time of a run from a measurement of its method, size and population.
+    """Estimate the time of a run's updates from a measurement of the same method, size and population.
 
     Args:
-        settings: the run's settings.
-        bench: measurements; of several that fit, the one with the nearest shapes is used.
-        sizes: (O, A).
-        updates: updates of the whole run.
+        settings: settings of the run.
+        bench: measurements. If several fit, the one with the nearest shapes is used.
+        sizes: (O, A), the observation and action dimensions.
+        updates: number of updates in the whole run.
 
     Returns:
         The estimate, or None if no measurement fits.
@@ -82,7 +96,7 @@ def _shapes(result: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def _fits(result: Mapping[str, Any], settings: RunSettings) -> bool:
-    """Whether a measurement is of this method, with these networks, batches and members."""
+    """Return whether a measurement has the run's method, networks, precision, batch size and number of members."""
     size, method, update = result["size"], settings.method, settings.update
     options = method.options
     return (

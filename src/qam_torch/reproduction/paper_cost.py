@@ -1,4 +1,4 @@
-"""Estimates of the disk space and memory that a run takes, from the sizes of its networks, records and dataset."""
+"""Estimate the disk space and memory that a run needs, from the sizes of its networks, records and dataset."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from qam_torch.training.settings import RunSettings
 __all__ = ["CHECKPOINTS", "Cost", "EnvironmentSizes", "cost_of", "environment_sizes", "file_bytes"]
 
 CHECKPOINTS = 2
-"""Checkpoints per run: last.ckpt and best.ckpt."""
+"""Number of checkpoints per run: last.ckpt and best.ckpt."""
 
 ADAM = 2
-"""Numbers that Adam stores per trained parameter."""
+"""Number of values that Adam stores per trained parameter."""
 
 
 class EnvironmentSizes(NamedTuple):
-    """Sizes that an environment decides.
+    """Sizes that depend on the environment.
 
     Attributes:
         observation_dim: O.
         action_dim: A.
-        row_bytes: bytes of one row of a data file, as arrays.
+        row_bytes: uncompressed bytes of one row of a data file.
     """
 
     observation_dim: int
@@ -38,13 +38,13 @@ class EnvironmentSizes(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a run takes, except its time.
+    """The updates, disk space and memory that a run needs.
 
     Attributes:
-        updates: gradient updates of all members together.
+        updates: number of gradient updates; each one updates all members.
         checkpoint: bytes of one checkpoint, without the states of the random generators.
-        replay: bytes of replay.bin at the end.
-        device: bytes of networks, optimizer, gradients and dataset on the device; the replay buffer and the
+        replay: bytes of replay.bin at the end of the run.
+        device: bytes of networks, optimizer, gradients and dataset on the device. The replay buffer and the
             intermediate results of an update are not included.
     """
 
@@ -55,20 +55,20 @@ class Cost(NamedTuple):
 
 
 def cost_of(settings: RunSettings) -> Cost:
-    """Estimate what a run takes.
+    """Estimate what a run needs.
 
     Args:
         settings: settings of one run on an OGBench dataset.
 
     Returns:
-        Its cost.
+        The cost of the run.
     """
     schedule, members, name = settings.schedule, settings.method.members, settings.request.env["dataset"]
     observation_dim, action_dim, _ = environment_sizes(name)
     all_bytes, trained_bytes = _parameter_bytes(settings.method, settings.update.dtype, observation_dim, action_dim)
     record = ReplayLog(Path(), members, schedule.num_envs, observation_dim, action_dim).record
     dataset = catalog_entry(name)
-    files = min(2, dataset.shards)  # of many files one is in use while the next is read
+    files = min(2, dataset.shards)  # with several files, one is in use while the next is read
     transition_bytes = 4 * (observation_dim + action_dim + 2)  # with reward and mask, in float32
     return Cost(
         updates=schedule.updates(schedule.steps),
@@ -80,10 +80,12 @@ def cost_of(settings: RunSettings) -> Cost:
 
 
 def file_bytes(dataset: str) -> int:
-    """Bytes of a dataset's training and validation files as arrays, an upper bound because files are compressed.
+    """Return the uncompressed bytes of a dataset's training and validation files.
+
+    This is an upper bound on the disk space, because the files are compressed.
 
     Args:
-        dataset: name in the catalog.
+        dataset: name of the dataset in the catalog.
     """
     known = catalog_entry(dataset)
     training = known.episodes * (known.steps + 1) * known.shards
@@ -92,10 +94,10 @@ def file_bytes(dataset: str) -> int:
 
 @cache
 def environment_sizes(dataset: str) -> EnvironmentSizes:
-    """Read the sizes of a dataset's environment, which is made for it.
+    """Create a dataset's environment, read its sizes, and close it.
 
     Args:
-        dataset: name in the catalog.
+        dataset: name of the dataset in the catalog.
     """
     environment = make_environment(dataset)
     try:
@@ -111,7 +113,7 @@ def environment_sizes(dataset: str) -> EnvironmentSizes:
 
 
 def _parameter_bytes(method: Method, dtype: torch.dtype, observation_dim: int, action_dim: int) -> tuple[int, int]:
-    """Bytes of one member's networks, Polyak copies included, and of the trained ones among them."""
+    """Return the bytes of one member's state, including Polyak copies, and the bytes of its trained parameters."""
     alone = method._replace(seeds=method.seeds[:1], population={})
     algorithm, _ = alone.build(observation_dim, action_dim, dtype)
     trained = [value for value in algorithm.networks.parameters() if value.requires_grad]

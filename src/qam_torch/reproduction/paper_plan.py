@@ -1,4 +1,4 @@
-"""The runs behind the published results of Li & Levine 2026, and those of RQL on the same tasks."""
+"""The runs behind the published results of Li & Levine 2026, and the runs of RQL on the same tasks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOMAINS = (
     "scene-play", "puzzle-3x3-play", "puzzle-4x4-play", "cube-double-play", "cube-triple-play", "cube-quadruple-play",
     "antmaze-large-navigate", "antmaze-giant-navigate", "humanoidmaze-medium-navigate", "humanoidmaze-large-navigate",
 )  # fmt: skip
-"""Domains of Li & Levine 2026, the source of the tasks, seeds and steps below too; RQL's runs have 4 seeds."""
+"""Domains of Li & Levine 2026. The tasks, seeds and steps below have the same source. RQL's runs have 4 seeds."""
 
 IN = "in the paper"
 TASKS = ("1", "2", "3", "4", "5")
@@ -26,20 +26,20 @@ SEEDS = tuple(10_001 * number for number in range(1, 13))
 ONLINE_STEPS = 500_000
 ONLINE_ONLY = ("rlpd",)
 OFFLINE_ONLY = ("rql",)
-"""Its paper, Oberai, Park & Levine 2026, has the same tasks and no online phase."""
+"""The paper of RQL, Oberai, Park & Levine 2026, has the same tasks and no online phase."""
 
 METHODS = tuple(sorted(path.stem for path in (config_directory() / "tuned" / "paper").glob("*.yaml")))
 
 
 class Plan(NamedTuple):
-    """Runs of the protocol, every method on every task of every domain.
+    """The planned runs of the paper's protocol: every method on every task of every domain.
 
     Attributes:
-        methods: algo=NAME of each.
-        domains: env=NAME of each.
+        methods: names of the methods, as in algo=NAME.
+        domains: names of the domains, as in env=NAME.
         tasks: numbers of the tasks.
         offline: whether the online phase is left out.
-        neutral: additional overrides that change no result.
+        neutral: additional overrides that do not change any result.
     """
 
     methods: tuple[str, ...]
@@ -57,7 +57,11 @@ class Plan(NamedTuple):
         offline: bool,
         overrides: Sequence[str],
     ) -> Plan:
-        """Check the names, among them "all"; raises QamError for anything outside the protocol."""
+        """Check the arguments, and build a plan. The name "all" selects all methods, domains or tasks.
+
+        Raises:
+            QamError: a name or an override is outside the protocol, or a method does not have the chosen phases.
+        """
         names = chosen("--methods", methods, METHODS, IN)
         left_out = ONLINE_ONLY if offline else OFFLINE_ONLY
         if "all" in methods:
@@ -72,11 +76,11 @@ class Plan(NamedTuple):
 
     @property
     def runs(self) -> int:
-        """Number of processes, of twelve seeds each."""
+        """Number of runs. Each run is one process with twelve seeds."""
         return len(self.methods) * len(self.domains) * len(self.tasks)
 
     def command_overrides(self, launcher: str | None = None) -> list[str]:
-        """Overrides for `qam-train -m`; the same command again completes unfinished runs."""
+        """Return the overrides for `qam-train -m`. Rerunning the same command completes unfinished runs."""
         launched = [] if launcher in (None, "basic") else [f"hydra/launcher=qam_{launcher}"]
         return [
             *launched,
@@ -87,7 +91,7 @@ class Plan(NamedTuple):
         ]
 
     def settings(self) -> Iterator[tuple[str, str, RunSettings]]:
-        """Yield method, domain and settings of one run of each; the cost does not depend on the task."""
+        """Yield method, domain and settings of one run per method and domain; the cost does not depend on the task."""
         for method, domain in itertools.product(self.methods, self.domains):
             words = [word for word in self._common() if not parsed(word).key_or_group.startswith("hydra")]
             config = compose([*words, f"algo={method}", f"env={domain}", f"task={self.tasks[0]}"])

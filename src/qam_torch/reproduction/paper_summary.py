@@ -1,4 +1,4 @@
-"""What a paper's runs take, as the lines that `qam-reproduce` prints before any run starts."""
+"""Summarize what the paper's runs need, as lines that `qam-reproduce` prints before any run starts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ Rows = Iterator[tuple[str, str]]
 
 
 class _Kind(NamedTuple):
-    """The runs of a method on a domain, one per task, and what one of them takes."""
+    """The runs of a method on a domain, one per task.
+
+    Attributes:
+        method: name of the method.
+        domain: name of the domain.
+        dataset: name of the dataset.
+        cost: what one of the runs needs.
+        time: estimated time of one of the runs, or None if it is unknown.
+    """
 
     method: str
     domain: str
@@ -27,11 +35,11 @@ class _Kind(NamedTuple):
 
 
 def summary_lines(plan: Plan, bench: Bench | None) -> list[str]:
-    """Describe how many runs there are, and the hours, disk space and memory they take.
+    """Describe the number of runs, and the hours, disk space and memory that they need.
 
     Args:
-        plan: the runs.
-        bench: measurements for the hours; None leaves the hours unknown.
+        plan: the planned runs.
+        bench: measurements to estimate the hours; None leaves the hours unknown.
 
     Returns:
         One line per fact. What cannot be estimated is listed as unknown.

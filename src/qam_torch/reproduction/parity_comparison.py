@@ -1,4 +1,4 @@
-"""Learning curves of this library beside those of the authors' code, with a verdict where there are enough seeds."""
+"""Compare learning curves of this library and of the authors' code, with a verdict if there are enough seeds."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from qam_torch.system.files import write_text
 __all__ = ["Comparison", "compare", "table_lines", "write_curves"]
 
 SOLVED = 0.9
-"""A seed with a higher success rate counts as one that solves the task."""
+"""A seed solves the task if its success rate is higher than this."""
 
 
 class Comparison(NamedTuple):
-    """One number of both codes at the last evaluation.
+    """One measure of both codes at the last evaluation.
 
     Attributes:
-        measure: what is compared.
+        measure: name of the measure.
         ours: mean over this library's seeds.
         theirs: mean over the seeds of the authors' code.
-        difference: ours minus theirs with its 99% interval, or None with too few seeds.
+        difference: ours minus theirs with its 99% interval, or None if there are too few seeds.
     """
 
     measure: str
@@ -35,14 +35,22 @@ class Comparison(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether the codes differ."""
+        """Whether the codes differ, as text."""
         if self.difference is None:
             return "too few seeds"
         return "differs" if self.difference.excludes_zero else "no difference found"
 
 
 def compare(ours: LearningCurves, theirs: LearningCurves) -> list[Comparison]:
-    """Compare the last evaluations, at which both codes must have made the same number of updates."""
+    """Compare the last evaluations of both codes, which must be after the same number of updates.
+
+    Args:
+        ours: curves of this library.
+        theirs: curves of the authors' code.
+
+    Returns:
+        One comparison per measure.
+    """
     assert ours.updates[-1] == theirs.updates[-1]
     enough = min(len(ours.seeds), len(theirs.seeds)) >= FEWEST_SEEDS
     pairs = {
@@ -61,10 +69,13 @@ def compare(ours: LearningCurves, theirs: LearningCurves) -> list[Comparison]:
 
 
 def table_lines(runs: dict[str, tuple[LearningCurves, LearningCurves]]) -> list[str]:
-    """A Markdown table.
+    """Format the comparisons as a Markdown table.
 
     Args:
-        runs: name of a run -> its curves and those of the authors' code.
+        runs: name of a run -> its curves, and the curves of the authors' code.
+
+    Returns:
+        The lines of the table.
     """
     lines = [
         "| run | seeds, ours and theirs | measure | ours | theirs | difference | 99% interval | width | verdict |",
@@ -83,7 +94,7 @@ def table_lines(runs: dict[str, tuple[LearningCurves, LearningCurves]]) -> list[
 
 
 def write_curves(path: Path, runs: dict[str, tuple[LearningCurves, LearningCurves]]) -> None:
-    """Write the curves of both codes as CSV, one row per run, code, seed and evaluation."""
+    """Write the curves of both codes as CSV, with one row per run, code, seed and evaluation."""
     lines = ["run,code,seed,update,success,q_mean"]
     for name, pair in runs.items():
         for code, curves in zip(("qam_torch", "authors"), pair, strict=True):

@@ -1,4 +1,4 @@
-"""Runs with the settings and the data of the recorded learning curves of the authors' code."""
+"""Train runs with the settings and data of the recorded learning curves of the authors' code."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ DATA_SEED = 0
 EPISODES = 50
 LOG_EVERY = 10
 AVERAGED = 100
-"""The mean critic value is a mean over the logged updates among these many before an evaluation."""
+"""Number of updates before an evaluation; the mean critic value is averaged over the logged ones among them."""
 
 
 class ParityRun(NamedTuple):
-    """One population, compared with recorded curves.
+    """A run of one population that is compared with recorded curves.
 
     Attributes:
-        method: algo=NAME.
-        environment: env=NAME.
-        seeds: number of seeds, from 0 on.
-        updates: gradient updates.
+        method: name of the method as in algo=NAME.
+        environment: name of the environment as in env=NAME.
+        seeds: number of seeds; the first seed is 0.
+        updates: number of gradient updates.
     """
 
     method: str
@@ -51,17 +51,17 @@ class ParityRun(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Such as qam-cube-single-play."""
+        """Name of the run, e.g. qam-cube-single-play."""
         return f"{self.method}-{self.environment}"
 
     def data(self, directory: Path, progress: Progress | None = None) -> Path:
-        """Path of the data file, which is generated unless it exists."""
+        """Generate the data file unless it exists, and return its path."""
         path = generated_path(catalog_entry(self.dataset).name, directory, TRANSITIONS, DATA_SEED)
         generate(self.dataset, path, TRANSITIONS, DATA_SEED, progress=progress, keep=True)
         return path
 
     def overrides(self, data: Path, additional: Sequence[str] = ()) -> list[str]:
-        """Overrides of `qam-train`; the same ones continue an interrupted run and leave a finished one."""
+        """Return the overrides for `qam-train`. They continue an interrupted run and skip a finished one."""
         return [
             "experiment=parity",
             f"algo={self.method}",
@@ -81,7 +81,7 @@ class ParityRun(NamedTuple):
         ]
 
     def train(self, overrides: Sequence[str]) -> LearningCurves:
-        """Make the run, and read its curves."""
+        """Train the run, and read its learning curves."""
         return read_curves(fit(compose(overrides)).directory)
 
 
@@ -93,7 +93,7 @@ RUNS = (
 
 
 def read_curves(directory: Path) -> LearningCurves:
-    """The learning curves of a finished run of a population of seeds."""
+    """Read the learning curves of a finished run with a population of seeds."""
     metrics = read_metrics(RunPaths(directory).metrics)
     updates, success = values_by_member(metrics, "evaluation/success")
     logged, values = values_by_member(metrics, "critic/q_mean")

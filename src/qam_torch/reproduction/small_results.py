@@ -1,4 +1,4 @@
-"""The results of the small benchmark: one table, the learning curves as CSV, and one plot per environment."""
+"""Write the results of the small benchmark: a table, the learning curves as CSV, and one plot per environment."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from qam_torch.types import QamError
 __all__ = ["write_results"]
 
 COLUMNS = ["env", "task", "method", "seed", "step", "success", "return", "length", "diverged"]
-"""Of curves.csv."""
+"""Columns of curves.csv."""
 
 BEHAVIOR = "behavior cloning"
-"""Row of the behavior flow of QAM, evaluated without the critic's influence."""
+"""Name of the row with the success of the behavior flow, which is evaluated without the critic's influence."""
 
 
 def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
     """Write table.md, curves.csv and ENVIRONMENT.png of the finished runs.
 
     Args:
-        runs: runs of the benchmark, finished or not.
-        output: directory of the files, which exists.
+        runs: all runs of the benchmark, finished or not.
+        output: existing directory in which the files are written.
 
     Returns:
         The lines of table.md.
@@ -55,7 +55,10 @@ def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
 
 
 def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
-    """One row per method, one column per environment: the mean over seeds, and each seed's success."""
+    """Build the table with one row per method and one column per environment.
+
+    A cell has the mean success over seeds, and the success of each seed.
+    """
     scores = {
         (group.algo, domain): group.scores((runs[0].updates, 0))
         for domain, groups in collection.groups.items()
@@ -76,6 +79,6 @@ def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
 
 
 def _cell(*by_seed: Sequence[float] | np.ndarray) -> str:
-    """The success of each seed as text such as "0.50 (0.40, 0.60)"; of a run's one task."""
+    """Format the mean success and each seed's success, e.g. "0.50 (0.40, 0.60)". Only one task may be given."""
     (success,) = by_seed
     return f"{np.mean(success):.2f} ({', '.join(f'{one:.2f}' for one in success)})"

@@ -1,4 +1,4 @@
-"""The runs of a benchmark that fits a workstation, and those of its tuning."""
+"""The runs of a small benchmark for a workstation, and the runs of its tuning."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ ENVIRONMENTS = ("pointmaze-medium-navigate", "cube-single-play", "puzzle-3x3-pla
 
 
 class SmallRun(NamedTuple):
-    """One method in one environment: a population of seeds, or of a hyperparameter's values.
+    """A run of one method in one environment, with a population of seeds or of values of a hyperparameter.
 
     Attributes:
-        values: the resolved configuration as plain values.
+        values: resolved configuration of the run, as plain values.
     """
 
     values: Mapping[str, Any]
 
     @property
     def method(self) -> str:
-        """algo=NAME."""
+        """Name of the method as in algo=NAME."""
         return str(self.values["algo_name"])
 
     @property
     def environment(self) -> str:
-        """env=NAME."""
+        """Name of the environment as in env=NAME."""
         return str(self.values["env_name"])
 
     @property
@@ -50,28 +50,35 @@ class SmallRun(NamedTuple):
 
     @property
     def updates(self) -> int:
-        """Gradient updates of each member."""
+        """Number of gradient updates of each member."""
         return int(self.values["offline_steps"])
 
     @property
     def paths(self) -> RunPaths:
-        """Files of the run."""
+        """Paths of the run's files."""
         return RunPaths(absolute(self.values["run_dir"]))
 
     def summary(self) -> dict[str, Any] | None:
-        """The content of summary.json, or None unless the run is finished; QamError if it had other settings."""
+        """Read summary.json if the run is finished.
+
+        Returns:
+            The content of summary.json, or None if the run is not finished.
+
+        Raises:
+            QamError: the finished run had other settings, or its files are damaged.
+        """
         return finished_run(self.paths, {**self.values, "skip_completed": True})
 
 
 class SmallPlan(NamedTuple):
-    """Every chosen method in every chosen environment.
+    """The planned runs of the benchmark: every chosen method in every chosen environment.
 
     Attributes:
-        methods: algo=NAME of each.
-        environments: env=NAME of each.
+        methods: names of the methods, as in algo=NAME.
+        environments: names of the environments, as in env=NAME.
         tune: whether these are the runs of the tuning.
         directory: directory of the data files.
-        neutral: additional overrides that change no result.
+        neutral: additional overrides that do not change any result.
     """
 
     methods: tuple[str, ...]
@@ -89,7 +96,11 @@ class SmallPlan(NamedTuple):
         directory: Path,
         overrides: Sequence[str],
     ) -> SmallPlan:
-        """Check the names, among them "all"; raises QamError for anything outside the benchmark."""
+        """Check the arguments, and build a plan. The name "all" selects all methods or environments.
+
+        Raises:
+            QamError: a name or an override is outside the benchmark.
+        """
         require_neutral(overrides, "the benchmark's runs")
         for word in overrides:
             if parsed(word).key_or_group.startswith("data."):
@@ -104,7 +115,7 @@ class SmallPlan(NamedTuple):
         )
 
     def command_overrides(self) -> list[str]:
-        """Overrides for `qam-train -m`; the same command again completes unfinished runs."""
+        """Return the overrides for `qam-train -m`. Rerunning the same command completes unfinished runs."""
         own = {parsed(word).key_or_group for word in self.neutral}
         defaults = {"hydra/launcher": "qam_joblib", "skip_completed": "true"}
         return [
@@ -117,18 +128,21 @@ class SmallPlan(NamedTuple):
         ]
 
     def runs(self) -> list[SmallRun]:
-        """The runs of that command, in its order."""
+        """Return the runs of the command with `command_overrides`, in the same order."""
         words = [word for word in self.command_overrides() if not parsed(word).key_or_group.startswith("hydra")]
         configs = [OmegaConf.to_container(compose(run)) for run in jobs(words)]
         return [SmallRun(cast("dict[str, Any]", config)) for config in configs]
 
 
 def summary_lines(plan: SmallPlan, runs: Sequence[SmallRun]) -> list[str]:
-    """Describe the runs, and which of them and of their data exist, one line per fact.
+    """Describe the runs, how many of them are finished, and how many of their data files exist.
 
     Args:
-        plan: what was asked for.
-        runs: its runs.
+        plan: the planned benchmark.
+        runs: the runs of the plan.
+
+    Returns:
+        One line per fact.
     """
     values, files = runs[0].values, dict.fromkeys(run.data for run in runs)
     seeds = ", ".join(map(str, values["seeds"] or [values["seed"]]))
@@ -155,7 +169,7 @@ def make_data(runs: Sequence[SmallRun], progress: Progress | None = None) -> Non
 
     Args:
         runs: the runs that use the data.
-        progress: see `generate`.
+        progress: callback that receives the progress, see `generate`.
     """
     for run in {run.data: run for run in runs}.values():
         data = run.values["data"]
@@ -164,6 +178,6 @@ def make_data(runs: Sequence[SmallRun], progress: Progress | None = None) -> Non
 
 
 def hours_line(runs: Sequence[SmallRun]) -> str:
-    """State how long the finished runs have taken, summed over them."""
+    """Return a line with the number of finished runs and the sum of their wall times in hours."""
     seconds = [summary["wall_seconds"] for run in runs if (summary := run.summary()) is not None]
     return f"{len(seconds)} of {len(runs)} runs are finished; their times add up to {sum(seconds) / 3600:.2f} hours."

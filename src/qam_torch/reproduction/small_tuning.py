@@ -1,4 +1,4 @@
-"""The tuning of the small benchmark: what each value has reached, and which one is chosen."""
+"""Tuning of the small benchmark: the success of each tried value, and the choice of a value."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from qam_torch.system.text_table import aligned
 __all__ = ["Tried", "choice_lines", "chosen_value", "tried_values", "write_tuning"]
 
 AVERAGED = 2
-"""The success of a value is the mean of so many last evaluations."""
+"""Number of last evaluations over which the success of a value is averaged."""
 
 
 class Tried(NamedTuple):
-    """One value of a method's main hyperparameter, tried in an environment; the columns of tuning.csv.
+    """A value of a method's main hyperparameter that was tried in an environment.
+
+    The attributes are the columns of tuning.csv.
 
     Attributes:
-        method: algo=NAME.
-        environment: env=NAME.
+        method: name of the method as in algo=NAME.
+        environment: name of the environment as in env=NAME.
         key: name of the hyperparameter.
-        value: the value.
-        success: mean of the last two evaluations; nan without any.
-        updates: gradient updates.
-        seconds: wall time of the run, which is that of all its values together.
+        value: value of the hyperparameter.
+        success: mean success rate of the last two evaluations; nan if one of them has no success rate.
+        updates: number of gradient updates.
+        seconds: wall time of the run, which trains all values together.
     """
 
     method: str
@@ -45,7 +47,7 @@ class Tried(NamedTuple):
 
 
 def tried_values(runs: Sequence[SmallRun]) -> list[Tried]:
-    """The values that the finished runs have tried, in order."""
+    """Return the values that the finished runs tried, in the order of the runs."""
     found = []
     for run in runs:
         summary = run.summary()
@@ -62,11 +64,14 @@ def tried_values(runs: Sequence[SmallRun]) -> list[Tried]:
 
 
 def chosen_value(values: Sequence[float], success: Sequence[float]) -> float:
-    """The value with the highest success; of equal ones the middle of all values, or else the first.
+    """Return the value with the highest success.
+
+    If several values are equally good, the middle one of all values is returned if it is among them, and otherwise the
+    first of them.
 
     Args:
         values: tried values, in order.
-        success: success of each value; NaN counts as the lowest.
+        success: success rate of each value; NaN counts as the lowest.
     """
     scores = np.nan_to_num(np.asarray(success, dtype=float), nan=-1.0)
     best = [value for value, score in zip(values, scores, strict=True) if score == scores.max()]
@@ -75,7 +80,7 @@ def chosen_value(values: Sequence[float], success: Sequence[float]) -> float:
 
 
 def choice_lines(tried: Sequence[Tried]) -> list[str]:
-    """For each method and environment the value to choose, beside what each value has reached."""
+    """Format one line per method and environment with the value to choose and the success of each value."""
     groups: dict[tuple[str, str, str], list[Tried]] = {}
     for one in tried:
         groups.setdefault((one.environment, one.method, one.key), []).append(one)
@@ -88,7 +93,7 @@ def choice_lines(tried: Sequence[Tried]) -> list[str]:
 
 
 def write_tuning(tried: Sequence[Tried], path: Path) -> None:
-    """Write the values that were tried as CSV, one row each."""
+    """Write the tried values as CSV, with one row per value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Tried._fields)

@@ -1,4 +1,4 @@
-"""Collection of online transitions: one step in every environment at a time, chunks executed open loop."""
+"""Collect online transitions: one step in every environment at a time, with chunks executed open loop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from qam_torch.types import Experience, QamError
 
 __all__ = ["Actor", "EnvironmentCollector"]
 
-# Makes the seeds of these episodes differ from those of evaluation episodes.
+# Makes the seeds of collection episodes differ from the seeds of evaluation episodes.
 _STREAM = 0xC0113C7
 
 
@@ -21,39 +21,43 @@ class Actor(Protocol):
     """A policy with a random state that can be saved."""
 
     def __call__(self, observations: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Observations (P, E, O) -> chunks (P, E, D); draws noise only for the members in `active` (P,) bool."""
+        """Return chunks (P, E, D) for observations (P, E, O); draw noise only for the members in `active` (P,) bool."""
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values and arrays."""
+        """Return the state as plain values and arrays."""
         ...
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore a state."""
+        """Restore a state that `state_dict` returned."""
         ...
 
 
 class EnvironmentCollector:
-    """Acts in E environments of each of P members.
+    """Collects transitions from E environments for each of P members.
 
     Args:
-        act: the members' policies.
-        make_pool: makes P * E environments on first use; those of member p start at row p * E.
-        seeds: (P,), one per member; episode k of a member's environment e starts from (seed, e, k) alone.
-        streams: E; >= 1.
-        horizon_length: h; `act` returns whole chunks (P, E, h * A), executed one action per step, or in n-step mode
-            single actions (P, E, A).
-        log: receives a message if an environment's state could not be restored.
-        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
+        act: policies of the members.
+        make_pool: function that makes P * E environments, called on first use. Member p has rows p * E to
+            (p + 1) * E - 1.
+        seeds: (P,), one per member. Episode k of a member's environment e starts from a seed that depends only on
+            (seed, e, k).
+        streams: E, >= 1.
+        horizon_length: h. `act` returns whole chunks (P, E, h * A), which are executed one action per step, or single
+            actions (P, E, A) in n-step mode.
+        log: function that receives a message if an environment's state could not be restored.
+        execute_steps: number of a chunk's actions that are executed before `act` is called again, in 1..h; None: all.
 
     When an episode ends by termination or time limit, the environment is reset before `collect` returns (gymnasium's
-    SAME_STEP). The rest of its chunk is dropped, and the transition keeps the last observation of the old episode.
+    SAME_STEP). The rest of the chunk is dropped, and the transition keeps the last observation of the old episode.
 
-    For each environment, a checkpoint stores the seed and actions of its episode, and MuJoCo's state. A continued run
-    replays the actions, which restores any internal state of the environment, and compares the states.
+    For each environment, a checkpoint stores the current episode's number and actions, and MuJoCo's state. A continued
+    run replays the actions, which also restores internal state of the environment outside MuJoCo. It then compares the
+    replayed state with the stored state.
 
     Raises:
-        QamError: sizes do not fit together, and EnvironmentFailure if an environment fails.
+        QamError: sizes do not fit together.
+        EnvironmentFailure: an environment fails.
     """
 
     def __init__(
@@ -77,12 +81,12 @@ class EnvironmentCollector:
         self._position = np.zeros(count, np.int64)
         self._episode = np.full(count, -1)
         self._played: list[list[np.ndarray]] = [[] for _ in range(count)]
-        # of the current episodes: return, steps, success, and whether success was ever reported
+        # Columns for the current episodes: return, steps, success, and whether success was ever reported.
         self._running = np.zeros((count, 4))
         self._finished: list[tuple[int, float, float, float]] = []
 
     def collect(self) -> Experience:
-        """One step in every environment, (1, P, E, ...)."""
+        """Take one step in every environment, and return the transitions (1, P, E, ...)."""
         try:
             return self._collect(self._ready())
         except EnvironmentFailure:
@@ -152,7 +156,12 @@ class EnvironmentCollector:
         return pool
 
     def statistics(self) -> dict[str, np.ndarray]:
-        """Number of episodes that ended since the last call, and means (P,) over them, nan if there are none."""
+        """Return statistics of the episodes that ended since the last call.
+
+        Returns:
+            Metric -> (P,): the number of episodes, and their mean return, length and success. A mean is nan if there is
+            no episode, or for success if no episode reported it.
+        """
         finished, self._finished = np.array(self._finished).reshape(-1, 5), []
         own = [finished[finished[:, 0] == p] for p in range(self.members)]
         found = {"collection/episodes": np.array([len(episodes) for episodes in own], np.float64)}
@@ -164,7 +173,7 @@ class EnvironmentCollector:
         return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Arrays and plain values. After a failure, the environments' states are lost and not included."""
+        """Return the state as arrays and plain values. After a failure, the environments' states are not included."""
         state: dict[str, Any] = {
             "act": self.act.state_dict(),
             "episode": self._episode.copy(),
@@ -183,7 +192,7 @@ class EnvironmentCollector:
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restore a state. Environments whose state cannot be restored bit for bit start new episodes."""
+        """Restore a saved state. Environments whose state cannot be restored bit for bit start new episodes."""
         self.act.load_state_dict(state_dict["act"])
         self._episode = np.array(state_dict["episode"])
         self._finished = [tuple(episode) for episode in state_dict["finished"]]
@@ -216,7 +225,7 @@ class EnvironmentCollector:
             self._begin_episodes(pool, astray)
 
     def _play_again(self, pool: EnvironmentPool, played: Sequence[np.ndarray]) -> np.ndarray:
-        """Replay the current episodes, one after the other because their lengths differ -> observations."""
+        """Replay the current episodes one by one, because their lengths differ, and return the last observations."""
         observations = pool.reset(self._episode_seeds())
         for row, actions in enumerate(played):
             if len(actions):

@@ -1,4 +1,4 @@
-"""Evaluate policies: episodes of all members in parallel, one batched policy call per chunk."""
+"""Evaluate policies: run episodes of all members in parallel, with one batched policy call per chunk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from qam_torch.types import QamError, is_integer, require
 __all__ = ["BUILT_IN", "Act", "Evaluation", "chunk_from", "episode_seeds", "evaluate", "require_execute_steps"]
 
 Act = Callable[[np.ndarray], np.ndarray]
-"""Observations (P, S, O) -> action chunks (P, S, h * A) flattened time-major, or single actions (P, S, A)."""
+"""Observations (P, S, O) -> action chunks (P, S, h * A), flattened time-major, or single actions (P, S, A)."""
 
 BUILT_IN = ("success", "return", "length")
-"""Metrics of every evaluation; success only if the environment reports it."""
+"""Metrics of every evaluation. Success is present only if the environment reports it."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Evaluation:
     """The outcome of E episodes of each of P members.
 
     Attributes:
-        metrics: (P, E) arrays by name: "success" bool, whether the task was solved, absent if the environment does not
-            report it (most in Gymnasium); "return" float64, undiscounted sum of rewards; "length" int64, steps until
-            the episode's end; then custom metrics, float64, nan for episodes without a value.
+        metrics: (P, E) arrays by name. "success" (bool) is whether the task was solved; it is absent if the environment
+            does not report it, which is common in Gymnasium. "return" (float64) is the undiscounted sum of rewards.
+            "length" (int64) is the number of steps. Custom metrics (float64) are nan for episodes without a value.
         seconds: wall time of the episodes.
-        trajectories: the first member's episodes as xy arrays (length + 1, 2), mazes only; None unless recorded.
+        trajectories: xy arrays (length + 1, 2) of the first member's episodes (mazes only); None unless recorded.
     """
 
     metrics: dict[str, np.ndarray]
@@ -42,66 +42,66 @@ class Evaluation:
 
     @property
     def success(self) -> np.ndarray | None:
-        """(P, E) bool, None where the environment does not report success."""
+        """Success of the episodes (P, E) bool, or None if the environment does not report it."""
         return self.metrics.get("success")
 
     @property
     def returns(self) -> np.ndarray:
-        """(P, E) float64."""
+        """Returns of the episodes (P, E) float64."""
         return self.metrics["return"]
 
     @property
     def lengths(self) -> np.ndarray:
-        """(P, E) int64."""
+        """Lengths of the episodes (P, E) int64."""
         return self.metrics["length"]
 
     def of(self, members: Sequence[int]) -> Evaluation:
-        """Evaluation of some members, no trajectories."""
+        """Return the evaluation of some members, without trajectories."""
         rows = list(members)
         return Evaluation({name: values[rows] for name, values in self.metrics.items()}, self.seconds)
 
     def with_success(self) -> Evaluation:
-        """Add success = False everywhere if it is missing but the environment is known to report it."""
+        """Add success = False if success is missing. Use this only if the environment is known to report success."""
         if self.success is not None:
             return self
         return replace(self, metrics={"success": np.zeros(self.returns.shape, bool), **self.metrics})
 
     def success_rate(self) -> np.ndarray:
-        """Share of solved episodes of each member, (P,) in [0, 1]; QamError where success is not reported."""
+        """Return each member's share of solved episodes, (P,) in [0, 1]; raise QamError if success is not reported."""
         return self._solved().mean(axis=1)
 
     def interval(self, level: float = 0.95) -> np.ndarray:
-        """Wilson interval of each member's success rate, (P, 2): lower and upper end."""
+        """Return the Wilson interval of each member's success rate, (P, 2): lower and upper end."""
         return np.array([wilson_interval(int(row.sum()), row.size, level) for row in self._solved()])
 
     def seeds_interval(self) -> tuple[float, float] | None:
-        """95% interval of the success rate over members that differ in their seed only, see `stats.success`."""
+        """Return the 95% interval of the success rate over members that differ only in seed, see `stats.success`."""
         return seeds_interval(self.success_rate(), self._solved().shape[1])
 
     def by_member(self) -> dict[str, np.ndarray]:
-        """Means of every metric over each member's episodes.
+        """Compute the mean of every metric over each member's episodes.
 
         Returns:
-            (P,) float64 by name, in the order of `metrics`; nan for a member without any value.
+            Name -> (P,) float64, in the order of `metrics`; nan for a member without any value.
         """
         return {name: _mean_of_episodes(values) for name, values in self.metrics.items()}
 
     def custom(self) -> dict[str, np.ndarray]:
-        """`by_member` for custom metrics only."""
+        """Return `by_member` for custom metrics only."""
         return {name: values for name, values in self.by_member().items() if name not in BUILT_IN}
 
     def summary(self, grid: bool = False) -> dict[str, Any]:
-        """All metrics as plain values, as summary.json holds them.
+        """Return all metrics as plain values, as in summary.json.
 
         Args:
-            grid: members differ in hyperparameters, so no interval over members is given.
+            grid: whether members differ in hyperparameters; there is then no interval over members.
 
         Returns:
-            Over all members: "success", "success_95" (from `seeds_interval`; None with two to four members, and in a
+            Over all members: "success", "success_95" (from `seeds_interval`; None for two to four members, or in a
             grid), "return", "return_range" (minimum and maximum over episodes) and "length". Lists with one entry per
-            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". Success keys are absent if the
-            environment does not report it. For each custom metric NAME, "NAME" and "NAME_by_seed", None for no
-            value.
+            member: "success_by_seed", "success_95_by_seed" and "return_by_seed". The success keys are absent if the
+            environment does not report success. Each custom metric NAME has "NAME" and "NAME_by_seed", in which None
+            means no value.
         """
         values = {
             "return": float(self.returns.mean()),
@@ -130,7 +130,7 @@ class Evaluation:
 
 
 def _mean_of_episodes(values: np.ndarray) -> np.ndarray:
-    """(P, E) -> (P,), over the episodes that have a value; nan where none has."""
+    """Average (P, E) -> (P,) over the episodes that have a value; the mean is nan if no episode has a value."""
     missing = np.isnan(values)
     if not missing.any():
         return values.mean(axis=1)
@@ -140,12 +140,12 @@ def _mean_of_episodes(values: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: float) -> float | None:
-    """None for NaN, for JSON."""
+    """Convert NaN to None, for JSON."""
     return None if math.isnan(value) else value
 
 
 def episode_seeds(seed: int, episodes: int) -> np.ndarray:
-    """Seeds (E,) of the episodes; entry e depends on (seed, e) only, not on E."""
+    """Return the seeds (E,) of the episodes. Entry e depends only on (seed, e), not on E."""
     return np.array([np.random.SeedSequence([seed, e]).generate_state(1)[0] for e in range(episodes)], np.int64)
 
 
@@ -161,20 +161,20 @@ def evaluate(
     begin: Callable[[np.ndarray], None] | None = None,
     execute_steps: int | None = None,
 ) -> Evaluation:
-    """Run E episodes of each of P members, S at a time per member, with chunks open loop.
+    """Run E episodes for each of P members, S at a time per member, with chunks executed open loop.
 
     Args:
-        act: one call for all members and slots. An episode keeps its slot (environment); a finished slot keeps its last
-            observation, and its action is ignored.
-        pool: at least P environments with a time limit; S = min(E, environments // P). Member-major order; reusable.
+        act: policy, called once for all members and slots. A slot is an environment; an episode stays in one slot. A
+            slot without an episode keeps its last observation, and its action is ignored.
+        pool: at least P environments with a time limit, member-major; S = min(E, environments // P). It can be reused.
         members: P.
-        episodes: E, of each member.
-        horizon_length: h; `act` returns whole chunks (P, S, h * A), or single actions in n-step mode (P, S, A).
+        episodes: E, episodes per member.
+        horizon_length: h. `act` returns whole chunks (P, S, h * A), or single actions (P, S, A) in n-step mode.
         action_dim: A.
-        seed: with e, sets the seed of episode e; equal for all members, so starts are equal.
-        record_positions: keep the first member's trajectories (mazes only).
+        seed: seed of the evaluation; (seed, e) gives the seed of episode e, so all members have the same starts.
+        record_positions: whether to record the first member's trajectories (mazes only).
         begin: called before `act` when episodes begin, with their indices (P, S), -1 in other slots.
-        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
+        execute_steps: number of a chunk's actions that are executed before `act` is called again, in 1..h; None: all.
 
     Actions are clipped to the environment's action box.
 
@@ -257,7 +257,7 @@ def evaluate(
 
 
 def require_execute_steps(execute_steps: int | None, chunk_steps: int) -> None:
-    """Raise QamError unless this number of actions of a chunk can be executed; None means all."""
+    """Raise QamError unless `execute_steps` is None (all actions of a chunk) or an integer from 1 to `chunk_steps`."""
     fits = execute_steps is None or (is_integer(execute_steps, 1) and execute_steps <= chunk_steps)
     require("execute_steps", fits, execute_steps, f"an integer from 1 to {chunk_steps}, the steps of a chunk, or null")
 
@@ -269,18 +269,20 @@ def chunk_from(
     pool: EnvironmentPool,
     execute_steps: int | None = None,
 ) -> np.ndarray:
-    """The actions that are executed, clipped to the action bounds.
+    """Return the actions to execute, clipped to the action bounds.
 
     Args:
-        answer: (*lead, h * A), or (*lead, A) in n-step mode, where one action is executed at a time.
-        lead: its leading sizes, e.g. (P, E).
-        execute_steps: k, how many actions of a chunk are executed, in 1..h; None: all.
+        answer: (*lead, h * A), or (*lead, A) in n-step mode, in which one action is executed at a time.
+        lead: leading sizes of `answer`, e.g. (P, E).
+        horizon_length: h.
+        pool: environments with the action size A and the action bounds.
+        execute_steps: k, number of a chunk's actions to execute, in 1..h; None: all.
 
     Returns:
-        (rows, k, A) or (rows, 1, A) float32, rows = product of lead.
+        (rows, k, A) or (rows, 1, A) float32; rows is the product of `lead`.
 
     Raises:
-        QamError: for another shape.
+        QamError: `answer` has another shape.
     """
     answer = np.asarray(answer, np.float32)
     widths = (horizon_length * pool.action_dim, pool.action_dim)
@@ -291,5 +293,5 @@ def chunk_from(
         )
     steps = answer.shape[-1] // pool.action_dim
     chunks = answer.reshape(-1, steps, pool.action_dim)[:, :execute_steps]
-    # Clipping keeps NaN, and step_chunk then raises.
+    # Clipping keeps NaN, for which step_chunk raises an error.
     return np.clip(chunks, pool.action_low, pool.action_high)
