@@ -67,7 +67,8 @@ def _of_its_method(option: Option, options: dict[str, Option]) -> dict[str, str]
 
 
 def _group_page(group: str, options: dict[str, Option], comments: dict[str, str]) -> str:
-    mine = [option for name, option in options.items() if name.startswith(f"{group}/")]
+    inner = tuple(f"{one}/" for one in groups(options) if one.startswith(f"{group}/"))  # these have their own pages
+    mine = [one for name, one in options.items() if name.startswith(f"{group}/") and not name.startswith(inner)]
     described, plain = [one for one in mine if not _is_plain(one)], [one for one in mine if _is_plain(one)]
     text = [f"# {group}=", f"Generated from the files in `conf/{group}/`."]
     for _, similar in groupby(sorted(plain, key=lambda one: (_folder(one), one.name)), key=_folder):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from code_breaks import with_breaks
 from command_pages import commands_page
 from config_files import options
 from config_pages import group_pages, main_page
@@ -69,9 +70,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Files) -> str:
-    """Equations as MathML, which browsers draw by themselves: no script, nothing fetched."""
+    """Equations as MathML, which browsers draw by themselves: no script, nothing fetched. Code with its line breaks."""
 
     def drawn(match: re.Match[str]) -> str:
         return convert(html.unescape(match[2]).strip(), display="block" if match[1] == "div" else "inline")
 
-    return EQUATION.sub(drawn, content)
+    return with_breaks(EQUATION.sub(drawn, content))
