@@ -145,9 +145,14 @@ def _sections(option: Option, comments: dict[str, str], level: int) -> Iterator[
     """The keys in tables, with headings and remarks between them."""
     for is_key, entries in groupby(option.entries, key=lambda entry: isinstance(entry, Key)):
         if is_key:
-            rows = [_row(option, key, comments) for key in entries if isinstance(key, Key) and not key.by_name]
+            rows: list[Sequence[str]] = [
+                _row(option, key, comments) for key in entries if isinstance(key, Key) and not key.by_name
+            ]
+            head: Sequence[str] = ("key", "default" if option.name == "train" else "value", "meaning")
+            if rows and not any(meaning for *_, meaning in rows):
+                head, rows = head[:2], [row[:2] for row in rows]
             if rows:
-                yield _table(("key", "default" if option.name == "train" else "value", "meaning"), rows)
+                yield _table(head, rows)
             continue
         for entry in entries:
             assert isinstance(entry, Remark)

@@ -18,6 +18,15 @@ def test_names_in_tables_break_between_words_and_numbers_do_not() -> None:
     assert text(broken) == text(page)
 
 
+def test_file_names_keep_their_endings() -> None:
+    assert with_breaks("<td><code>flows/ode.py</code></td>") == "<td><code>flows/<wbr>ode.py</code></td>"
+
+
+def test_a_comma_stays_with_the_name_before_it() -> None:
+    broken = with_breaks("<td><code>rho</code>, <code>lr</code></td>")
+    assert broken == '<td><span class="whole"><code>rho</code>,</span> <code>lr</code></td>'
+
+
 def test_options_do_not_break() -> None:
     page = '<p><code>qam-eval CKPT --video-episodes 2</code></p><pre><code><a id="x--y"></a>run --a_b</code></pre>'
     broken = with_breaks(page)
