@@ -48,7 +48,8 @@ def _linked(files: Files) -> set[str]:
     """Files of the repository that pages link to and that are not on the site already."""
     pages = [file for file in files if file.src_uri.endswith(".md")]
     found = {repository_path(target, _source(file.src_uri)) for file in pages for target in links(file.content_string)}
-    return {path for path in found - {None} if page_of(path).startswith(f"{COPIED}/") and (ROOT / path).is_file()}
+    new = {path for path in found - {None} if page_of(path).startswith(f"{COPIED}/") and (ROOT / path).is_file()}
+    return {path for path in new if page_of(path) not in files.src_uris}
 
 
 def _source(uri: str) -> str:

@@ -48,7 +48,7 @@ def ancestral_step(t: float, s: float, spread: float = 1.0) -> AncestralStep:
             with this standard deviation, the steps are exact for any step size.
 
     Returns:
-        AncestralStep.
+        The factors of the step.
 
     Source: Ho et al. 2020 (DDPM), eq. 6 and 7, for the straight path; the variance of X_1 is an addition.
     """
@@ -76,7 +76,7 @@ def sample_ancestral(
         spread: positive; see `ancestral_step`.
 
     Returns:
-        MemorylessPath.
+        The sampled path.
     """
     x, xs = x_0, [x_0]
     for i in range(flow_steps - 1):

@@ -87,7 +87,7 @@ def sample_memoryless(
         differentiable: keep gradients along the whole path, for back-propagation through it.
 
     Returns:
-        MemorylessPath.
+        The sampled path.
 
     Source: Li & Levine 2026, the memoryless SDE of the fine-tuned flow.
     """

@@ -65,7 +65,7 @@ def matching_targets(
         discretization: steps, adjoint and regression; by default the paper's.
 
     Returns:
-        AdjointTargets.
+        The inputs of the regression at every node.
 
     Source: Li & Levine 2026, the targets of Q-learning with adjoint matching.
     """
