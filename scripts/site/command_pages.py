@@ -80,16 +80,16 @@ def _description(text: str) -> Iterator[str]:
 def _tables(parser: argparse.ArgumentParser) -> Iterator[str]:
     """A table of each group of arguments that has any, with the group's title where it is not argparse's own."""
     for group in parser._action_groups:
-        rows = [
-            f"| `{_invocation(action)}` | {_escaped(' '.join((action.help or '').split()))} |"
-            for action in group._group_actions
-            if not isinstance(action, argparse._HelpAction)
-        ]
-        if not rows:
+        actions = [action for action in group._group_actions if not isinstance(action, argparse._HelpAction)]
+        if not actions:
             continue
         if group.title not in ("positional arguments", "options"):
             yield f"{(group.title or '').capitalize()}:"
         head = "argument" if group.title == "positional arguments" else "option"
+        if not any(action.help for action in actions):
+            yield "\n".join([f"| {head} |", "| --- |", *(f"| `{_invocation(action)}` |" for action in actions)])
+            continue
+        rows = [f"| `{_invocation(one)}` | {_escaped(' '.join((one.help or '').split()))} |" for one in actions]
         yield "\n".join([f"| {head} | meaning |", "| --- | --- |", *rows])
 
 

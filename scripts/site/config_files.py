@@ -80,6 +80,8 @@ def read_option(conf: Path, name: str) -> Option:
     lines = (conf / f"{name}.yaml").read_text().splitlines()
     group = name.rpartition("/")[0]
     package = group.split("/")[0] if is_part(group) or group.startswith("tuned/") else group.replace("/", ".")
+    if group == "hydra/sweeper/space":  # names of keys that the trials override
+        package = ""
     while lines and (match := PACKAGE.match(lines[0])):
         package = "" if match[1] == "_global_" else match[1]
         lines = lines[1:]

@@ -67,7 +67,8 @@ def _of_its_method(option: Option, options: dict[str, Option]) -> dict[str, str]
 
 
 def _group_page(group: str, options: dict[str, Option], comments: dict[str, str]) -> str:
-    mine = [option for name, option in options.items() if name.startswith(f"{group}/")]
+    inner = tuple(f"{one}/" for one in groups(options) if one.startswith(f"{group}/"))  # these have their own pages
+    mine = [one for name, one in options.items() if name.startswith(f"{group}/") and not name.startswith(inner)]
     described, plain = [one for one in mine if not _is_plain(one)], [one for one in mine if _is_plain(one)]
     text = [f"# {group}=", f"Generated from the files in `conf/{group}/`."]
     for _, similar in groupby(sorted(plain, key=lambda one: (_folder(one), one.name)), key=_folder):
@@ -144,9 +145,14 @@ def _sections(option: Option, comments: dict[str, str], level: int) -> Iterator[
     """The keys in tables, with headings and remarks between them."""
     for is_key, entries in groupby(option.entries, key=lambda entry: isinstance(entry, Key)):
         if is_key:
-            rows = [_row(option, key, comments) for key in entries if isinstance(key, Key) and not key.by_name]
+            rows: list[Sequence[str]] = [
+                _row(option, key, comments) for key in entries if isinstance(key, Key) and not key.by_name
+            ]
+            head: Sequence[str] = ("key", "default" if option.name == "train" else "value", "meaning")
+            if rows and not any(meaning for *_, meaning in rows):
+                head, rows = head[:2], [row[:2] for row in rows]
             if rows:
-                yield _table(("key", "default" if option.name == "train" else "value", "meaning"), rows)
+                yield _table(head, rows)
             continue
         for entry in entries:
             assert isinstance(entry, Remark)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from code_breaks import with_breaks
 from command_pages import commands_page
 from config_files import options
 from config_pages import group_pages, main_page
@@ -47,7 +48,8 @@ def _linked(files: Files) -> set[str]:
     """Files of the repository that pages link to and that are not on the site already."""
     pages = [file for file in files if file.src_uri.endswith(".md")]
     found = {repository_path(target, _source(file.src_uri)) for file in pages for target in links(file.content_string)}
-    return {path for path in found - {None} if page_of(path).startswith(f"{COPIED}/") and (ROOT / path).is_file()}
+    new = {path for path in found - {None} if page_of(path).startswith(f"{COPIED}/") and (ROOT / path).is_file()}
+    return {path for path in new if page_of(path) not in files.src_uris}
 
 
 def _source(uri: str) -> str:
@@ -69,9 +71,9 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def on_page_content(content: str, page: Any, config: Any, files: Files) -> str:
-    """Equations as MathML, which browsers draw by themselves: no script, nothing fetched."""
+    """Equations as MathML, which browsers draw by themselves: no script, nothing fetched. Code with its line breaks."""
 
     def drawn(match: re.Match[str]) -> str:
         return convert(html.unescape(match[2]).strip(), display="block" if match[1] == "div" else "inline")
 
-    return EQUATION.sub(drawn, content)
+    return with_breaks(EQUATION.sub(drawn, content))

@@ -1,14 +1,21 @@
 """qam_torch: Q-learning with adjoint matching for PyTorch.
 
-    import qam_torch
+```python
+import qam_torch
 
-    config = qam_torch.compose(["algo=qam_e", "env=cube-triple-play", "task=2"])   # what `qam-train` would run
-    run = qam_torch.fit(config)                                                     # train, evaluate, leave results
-    qam_torch.evaluate(run.directory / "checkpoints/last.ckpt", episodes=50)        # measure again
-    policy = qam_torch.load_policy(run.directory / "checkpoints/last.ckpt")         # observation -> action chunk
-    qam_torch.published().curve("qam_e", "cube-triple-play", task=2)                # what the paper's runs came to
+# the configuration that `qam-train` would run
+config = qam_torch.compose(["algo=qam_e", "env=cube-triple-play", "task=2"])
+# train, evaluate, write the run directory
+run = qam_torch.fit(config)
+# evaluate again
+qam_torch.evaluate(run.directory / "checkpoints/last.ckpt", episodes=50)
+# observation -> action chunk
+policy = qam_torch.load_policy(run.directory / "checkpoints/last.ckpt")
+# the published results
+qam_torch.published().curve("qam_e", "cube-triple-play", task=2)
+```
 
-Names are loaded when they are first used: `import qam_torch.flows` brings torch and torchdiffeq, nothing else.
+Names are loaded when they are first used: `import qam_torch.flows` loads torch and torchdiffeq, nothing else.
 """
 
 from __future__ import annotations

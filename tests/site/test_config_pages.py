@@ -90,9 +90,15 @@ def test_every_key_beside_the_groups_is_reported() -> None:
 
 @pytest.mark.parametrize("option", [name for name in OPTIONS if "/" in name and "hydra/help" not in name])
 def test_every_option_stands_on_its_groups_page(option: str) -> None:
-    group = next(group for group in groups(OPTIONS) if option.startswith(f"{group}/"))
+    group = max((group for group in groups(OPTIONS) if option.startswith(f"{group}/")), key=len)
     short = option.rpartition("/")[2]
     assert f"{{ #{option.replace('/', '-')} }}" in PAGES[group] or f"| `{short}` |" in PAGES[group]
+
+
+def test_a_search_space_names_keys_as_the_command_line_does_and_is_on_its_own_page_only() -> None:
+    row = next(line for line in PAGES["hydra/sweeper/space"].splitlines() if "`algo.inv_temp`" in line)
+    assert row == "| `algo.inv_temp` | `tag(log, interval(0.1, 30.0))` | " + row.split(" | ")[2]
+    assert "algo.inv_temp` |" not in PAGES["hydra/sweeper"]
 
 
 def test_an_environments_row_has_the_values_it_is_run_with() -> None:

@@ -28,8 +28,8 @@ class QAM(FineTunedFlow):
     Args:
         clip_adj: zero the critic's gradient outside [-1, 1].
         use_target_grad: whether the action gradient is that of the target critic, not of the critic.
-        discretization: class and arguments of a `flows.Discretization`, such as {"_target_":
-            "qam_torch.flows.AncestralDiscretization", "spread": 1.0}; None for the paper's.
+        discretization: class and arguments of a `flows.Discretization`, such as
+            `{"_target_": "qam_torch.flows.AncestralDiscretization", "spread": 1.0}`; None for the paper's.
         **fine_tuned: see `FineTunedFlow`.
 
     Source: Li & Levine 2026, algorithm QAM.

@@ -1,4 +1,7 @@
-"""Flow matching and adjoint matching on tensors and callables; needs only torch and torchdiffeq."""
+"""Flow matching and adjoint matching on tensors and callables.
+
+Importing it loads torch and torchdiffeq, but neither Lightning nor environments.
+"""
 
 from qam_torch.flows.adjoint import lean_adjoint, solve_lean_adjoint, terminal_adjoint
 from qam_torch.flows.ancestral import (

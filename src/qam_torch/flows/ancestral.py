@@ -48,7 +48,7 @@ def ancestral_step(t: float, s: float, spread: float = 1.0) -> AncestralStep:
             for any step size. (0 would treat X_1 as known, as in DDPM.)
 
     Returns:
-        The coefficients.
+        The factors of the step.
 
     Source: Ho et al. 2020 (DDPM), eq. 6 and 7, adapted to the straight path. The variance of X_1 is added here.
     """

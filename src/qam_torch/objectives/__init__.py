@@ -1,4 +1,4 @@
-"""One loss per file: takes tensors, callables and hyperparameters, returns loss per member and metrics.
+"""Losses of tensors, callables and their own hyperparameters; each returns the loss per member (P,) and its metrics.
 
 Sizes: P members, K critics, B rows, O values per observation, D = h A values per chunk of h actions. Observations are
 normalized if the run normalizes them; `valid` (P, B) is 0 or 1.

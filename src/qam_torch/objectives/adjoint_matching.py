@@ -66,7 +66,7 @@ def matching_targets(
         discretization: steps, adjoint and loss. The default is the paper's.
 
     Returns:
-        The inputs of `adjoint_matching`.
+        The inputs of the regression at every node.
 
     Source: Li & Levine 2026, the targets of Q-learning with adjoint matching.
     """

@@ -1,4 +1,4 @@
-"""Policies: map observations and named noise to action chunks."""
+"""Policies map observations and named noise to action chunks."""
 
 from qam_torch.policies.best_of_n import BestOfN, min_over_critics
 from qam_torch.policies.diffusion import DiffusionPolicy
