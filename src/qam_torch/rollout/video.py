@@ -32,7 +32,7 @@ class _Mp4:
     def __init__(self, path: Path, fps: float) -> None:
         _import("imageio_ffmpeg", "imageio-ffmpeg")
         imageio = _import("imageio.v2", "imageio")
-        # The codec requires even sizes. The block size 2 keeps every even size; imageio's default is 16.
+        # The codec requires even sizes. A block size of 2 keeps them; imageio's default of 16 would resize frames.
         self._writer = imageio.get_writer(path, format="FFMPEG", fps=fps, macro_block_size=2)
 
     def add(self, frame: np.ndarray) -> None:
@@ -81,7 +81,7 @@ def render_episodes(
     Args:
         act: policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A).
         make: picklable factory of the environment, e.g. `functools.partial(make_environment, "cube-single-play-v0",
-            task=1, width=320, height=320, draft=True)`; the video has the size of its frames.
+            task=1, width=320, height=320, draft=True)`; the video has the size of the rendered frames.
         episodes: number of episodes, >= 1. Episode e starts like episode e of an evaluation with the same seed.
         path: path of the video, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow).
         horizon_length: h.
