@@ -1,6 +1,7 @@
-"""A configured run: `qam-train` and sweeps call `fit`; in Python: `qam_torch.fit`.
+"""Run training from a configuration. `qam-train` and sweeps call `fit`; in Python it is `qam_torch.fit`.
 
-This is where Hydra's `_target_`s and keys become objects. `training.fit` receives them and does not depend on Hydra.
+`fit` converts Hydra's `_target_`s and keys to objects. `training.fit` receives the objects and does not depend on
+Hydra.
 """
 
 from __future__ import annotations
@@ -32,20 +33,23 @@ def fit(
 ) -> RunResult:
     """Train and evaluate as configured, and write the results to the run directory.
 
-    Arguments extend the configured `callbacks`, `logger`, `evaluation_metrics` and `plots`.
+    The arguments add to the configured `callbacks`, `logger`, `evaluation_metrics` and `plots`.
 
     Args:
-        config: from `qam_torch.compose`.
+        config: configuration from `qam_torch.compose`.
         callbacks: Lightning callbacks. They act after the metrics of a step are written and before its checkpoint.
         loggers: Lightning loggers.
         evaluation_metrics: functions of the steps of an evaluation episode, see `envs.step_metrics.StepMetric`.
         plots: functions of a finished run's data, see `training.plots.RunData`.
 
+    Returns:
+        The run directory, the content of summary.json and the trained algorithm, see `training.fit.RunResult`.
+
     Raises:
         QamError: a value is invalid, data are damaged or missing, the directory cannot be written to, a checkpoint
             belongs to another run (checked before training where possible), or training diverged.
     """
-    from qam_torch.training.fit import Additions  # imports torch and Lightning
+    from qam_torch.training.fit import Additions  # imported here, because it imports torch and Lightning
     from qam_torch.training.fit import fit as train_and_evaluate
     from qam_torch.training.settings import read_settings
 

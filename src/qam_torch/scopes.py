@@ -1,6 +1,7 @@
-"""Names for the parts of an update, for profilers. Without a profiler they have no effect.
+"""Name the parts of an update, for profilers. Without a profiler, the names have no effect.
 
-An update is recorded once and then replayed without module code, so each scope is entered once per run.
+An update is recorded once and then replayed without running the code of the modules. Each scope is therefore entered
+once per run.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 __all__ = ["scope", "watching"]
 
 Watch = Callable[[str], AbstractContextManager[None]]
-"""The name of a scope -> context manager around its block."""
+"""Function from the name of a scope to a context manager that encloses the scope's block."""
 
 _watches: list[Watch] = []
 
 
 def scope(name: str) -> AbstractContextManager[None]:
-    """Attribute the block to the part `name`; a nested scope is not counted in the outer one."""
+    """Return a context manager that attributes its block to the part `name`, except for nested scopes."""
     return _watches[-1](name) if _watches else nullcontext()
 
 

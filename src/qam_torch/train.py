@@ -1,4 +1,4 @@
-"""`python -m qam_torch.train` is `qam-train`."""
+"""`python -m qam_torch.train` runs the command `qam-train`."""
 
 from qam_torch.cli.train import main
 

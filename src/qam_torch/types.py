@@ -1,6 +1,6 @@
 """Types that all packages share: batches, the callables of the mathematics, and the error class for users.
 
-This module does not import torch, so that commands which only read files or step environments start quickly.
+This module does not import torch. Commands that only read files or step environments therefore start quickly.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ __all__ = [
 
 
 class QamError(ValueError):
-    """An error of the user, reported in one sentence: what was given, what is expected, and how to fix it.
+    """An error that the user can fix, reported in one sentence: what was given, what is expected, and how to fix it.
 
     The commands print the sentence and exit with status 1, without a traceback.
     """
 
 
 PRECISIONS = {"float32": "float32", "bf16-mixed": "float32", "float64": "float64"}
-"""Value of the key `precision` -> name of the torch type of networks and data."""
+"""Value of the key `precision` -> name of the torch dtype of networks and data."""
 
 WINDOW_RULES = ("qam", "rql")
 """Names of the rules that turn consecutive transitions into a row of a batch, see `data/window_rules.py`."""
@@ -77,14 +77,14 @@ class Batch(NamedTuple):
         observations: (..., B, O), state at the window's start.
         actions: (..., B, D), chunk of h actions flattened time-major, D = h * A, in [-1, 1].
         rewards: (..., B), discounted sum of the chunk's rewards up to the episode's end.
-        masks: (..., B), 0 where any step of the chunk reached success (no bootstrap), 1 otherwise.
-        valid: (..., B), 0 where the episode ended before the window's last step, 1 otherwise.
+        masks: (..., B), 0 if any step of the chunk reached success (no bootstrap), 1 otherwise.
+        valid: (..., B), 0 if the episode ended before the window's last step, 1 otherwise.
         next_observations: (..., B, O), state after the chunk's last step inside the episode.
 
     For a method whose `windows` are "rql", some fields differ. valid has one entry per step, (..., B, h), which is 1
-    for the steps inside the episode; its last entry equals valid of the other rule. masks is the mask of the last step
-    inside the episode. next_observations is the state of transition min(i + h, e). After the episode's end, actions
-    repeat the last action.
+    for the steps inside the episode. Its last entry equals valid of the rule "qam". masks is the mask of the last step
+    inside the episode. next_observations is the state before transition min(i + h, e), if the window starts at
+    transition i and e is the last transition of its episode. After the episode's end, actions repeat the last action.
     """
 
     observations: Tensor
@@ -95,11 +95,11 @@ class Batch(NamedTuple):
     next_observations: Tensor
 
     def update(self, u: int) -> Batch:
-        """The batch of update u out of a stack of U batches."""
+        """Return the batch of update u from a stack of U batches."""
         return Batch(*(field[u] for field in self))
 
     def unbind(self) -> list[Batch]:
-        """The batches of all U updates out of a stack."""
+        """Return the batches of all U updates of a stack."""
         return [Batch(*fields) for fields in zip(*(field.unbind() for field in self), strict=True)]
 
 
@@ -108,8 +108,8 @@ class Work(NamedTuple):
 
     Attributes:
         updates: number of updates; >= 0.
-        batches: stacks of batches, (U, P, B, ...) each, for this number of updates. Online, iterating takes the steps
-            in the environments and makes the batches.
+        batches: stacks of batches, (U, P, B, ...) each, for `updates` updates in total. In the online phase, iterating
+            over them steps the environments and makes the batches.
     """
 
     updates: int
@@ -117,17 +117,18 @@ class Work(NamedTuple):
 
 
 class Experience(NamedTuple):
-    """Transitions of P members in E environments each during n steps, in time order, on the host.
+    """Transitions of P members in E environments each during n steps, in time order, in CPU memory.
 
     Attributes:
         observations: (n, P, E, O), float32.
         actions: (n, P, E, A), float32, as executed.
         rewards: (n, P, E), float64.
-        masks: (n, P, E), float32, 0 where the step ended the episode by termination, 1 otherwise.
+        masks: (n, P, E), float32, 0 if the step terminated the episode, 1 otherwise.
         begins: (n, P, E), bool, true at an episode's first step.
-        next_observations: (n, P, E, O), float32; at an episode's end its own last observation.
+        next_observations: (n, P, E, O), float32; at an episode's end, the last observation of that episode.
 
-    Starts are stored instead of ends: an abandoned episode needs no mark, because the next one starts.
+    The starts of episodes are stored instead of their ends. An abandoned episode therefore needs no mark: it ends
+    where the next episode starts.
     """
 
     observations: np.ndarray
@@ -143,10 +144,11 @@ class MazeLayout:
     """Walls, start and goal of a maze in the coordinates of its positions.
 
     Attributes:
-        walls: (rows, columns) bool; row i lies at y = origin[1] + i * cell_size, column j at x likewise.
-        cell_size: edge of a cell.
+        walls: (rows, columns) bool. The center of row i is at y = origin[1] + i * cell_size, and the center of column j
+            is at x = origin[0] + j * cell_size.
+        cell_size: edge length of a cell.
         origin: xy of the center of cell (0, 0).
-        start: xy of the task's start, around which episodes begin.
+        start: xy of the task's start. Episodes begin near it.
         goal: xy of the task's goal.
         goal_radius: an episode succeeds within this distance of the goal.
     """
@@ -160,14 +162,14 @@ class MazeLayout:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom, top edge, for `axes.imshow(layout.walls, origin="lower", extent=layout.extent)`."""
+        """Left, right, bottom and top edge, for `axes.imshow(layout.walls, origin="lower", extent=layout.extent)`."""
         rows, columns = self.walls.shape
         left, bottom = (center - self.cell_size / 2 for center in self.origin)
         return left, left + columns * self.cell_size, bottom, bottom + rows * self.cell_size
 
     def is_wall(self, xy: np.ndarray) -> np.ndarray:
-        """Whether positions (..., 2) lie in a wall cell, or outside the maze -> (...,) bool."""
-        import numpy as np  # not above: commands that only list or print start without numpy
+        """Whether positions (..., 2) lie in a wall cell or outside the maze, (...,) bool."""
+        import numpy as np  # imported here, so that commands that only list or print start without numpy
 
         cells = np.floor((np.asarray(xy) - np.array(self.origin)) / self.cell_size + 0.5).astype(int)
         rows, columns = self.walls.shape
@@ -181,10 +183,12 @@ class Draw(NamedTuple):
 
     Attributes:
         shape: shape of one member's draw, e.g. (B, D).
-        uniform: uniform on [0, 1) instead of standard normal.
-        integers: uniform on first, ..., integers instead, as floating-point numbers.
-        stream: draws of a stream other than "" do not change the other draws; for draws that some members do not need.
-        first: the smallest of the integers.
+        uniform: whether the draw is uniform on [0, 1) instead of standard normal.
+        integers: the largest integer, if the draw is uniform on the integers first, ..., `integers`. They are
+            floating-point numbers. None for other draws.
+        stream: name of the random stream. Draws of a stream other than "" do not change other draws. Use one for draws
+            that some members do not need.
+        first: the smallest integer.
     """
 
     shape: tuple[int, ...]
@@ -195,31 +199,31 @@ class Draw(NamedTuple):
 
 
 Noise = Mapping[str, "Tensor"]
-"""Named draws, each with the leading population axis (P, *shape); tests replace it by recorded draws."""
+"""Draws by name, each (P, *shape) with a leading population axis. Tests replace them with recorded draws."""
 
 
 Metrics = Callable[[], "dict[str, Tensor]"]
-"""Diagnostics of a loss, each (P,), computed only when called."""
+"""Function that computes the diagnostics of a loss when it is called, each (P,)."""
 
 
 class Velocity(Protocol):
     """A velocity field with the observations already bound: f(s, ., .)."""
 
     def __call__(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """x (..., D) and t, a number or a tensor broadcastable to (..., 1), in [0, 1] -> velocity (..., D)."""
+        """Return the velocity (..., D) at x (..., D) and t in [0, 1], a number or broadcastable to (..., 1)."""
         ...
 
 
 Pullback = Callable[["Tensor"], "Tensor"]
-"""g (..., D) -> (dv/dx)^T g (..., D), a velocity field's derivative at one point, transposed."""
+"""Function g (..., D) -> (dv/dx)^T g (..., D): the transposed derivative of a velocity field at one point."""
 
 
 @runtime_checkable
 class Linearizable(Velocity, Protocol):
-    """A velocity field that can be linearized at many points at once, at less cost than one by one."""
+    """A velocity field that can be linearized at many points at once. This costs less than one by one."""
 
     def linearize(self, xs: Tensor, ts: Tensor) -> Sequence[Pullback]:
-        """xs (T, ..., D) and ts (T, 1, .., 1) -> the pullback at each of the T points."""
+        """Return the pullback at each of the T points xs (T, ..., D) and ts (T, 1, .., 1)."""
         ...
 
 
@@ -227,7 +231,7 @@ class Critic(Protocol):
     """An ensemble of action-value functions."""
 
     def __call__(self, observations: Tensor, actions: Tensor) -> Tensor:
-        """(P, B, O), (P, B, D) -> (P, K, B)."""
+        """Return the values (P, K, B) of actions (P, B, D) at observations (P, B, O)."""
         ...
 
 
@@ -235,11 +239,11 @@ class Policy(Protocol):
     """A rule that turns observations and named noise into action chunks."""
 
     def draws(self, batch_size: int) -> dict[str, Draw]:
-        """The named noise that one call with `batch_size` rows consumes."""
+        """Return the draws by name that one call with `batch_size` rows uses."""
         ...
 
     def __call__(self, observations: Tensor, noise: Noise) -> Tensor:
-        """(P, B, O) -> action chunks (P, B, D) in [-1, 1]."""
+        """Return action chunks (P, B, D) in [-1, 1] for observations (P, B, O)."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""How many environments a rollout uses, and in how many processes."""
+"""Choose the number of environments of a rollout and of the processes that step them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ from qam_torch.types import QamError
 __all__ = ["environments_for", "evaluation_pool", "make_pool", "workers_for"]
 
 MANY, FEW = 100, 3
-"""Environments of an evaluation: in all where each is small, and in each process where they are large."""
+"""Default number of environments of an evaluation: in total if they are small, per process if they are large."""
 
 LARGE = 20e6
-"""Bytes of an environment from which it is large: mazes take 1 to 3 MB, manipulation tasks 150."""
+"""Size in bytes from which an environment is large. Mazes take 1 to 3 MB, manipulation tasks 150 MB."""
 
 
 def environments_for(members: int, episodes: int, most: int | None = None) -> int:
-    """Environments for E episodes of each of P members: at most `most`, or `MANY`, but at least one per member."""
+    """Return the number of environments for E episodes of each of P members.
+
+    Args:
+        members: P.
+        episodes: E.
+        most: maximum number of environments, but there is at least one per member; None = `MANY`.
+    """
     return members * max(1, min(episodes, (most or MANY) // members))
 
 
 def workers_for(count: int, workers: int | None) -> int:
-    """Worker processes for `count` environments, 0 for this process alone; `workers` as of `make_pool`."""
+    """Return the number of worker processes for `count` environments; 0 if this process steps them.
+
+    Args:
+        count: number of environments.
+        workers: see `make_pool`.
+    """
     chosen = _processes(workers)
     return min(chosen, count) if chosen > 1 else 0
 
@@ -35,8 +46,8 @@ def make_pool(make: partial, count: int, workers: int | None, metrics: Sequence[
 
     Args:
         make: picklable function that makes one environment.
-        count: environments, >= 1.
-        workers: processes that step them; None = one per CPU core; 0 and 1 = this process.
+        count: number of environments, >= 1.
+        workers: number of processes that step them; None = one per CPU core; 0 and 1 = this process.
         metrics: custom metrics of episodes.
     """
     return EnvironmentPool(make, count, workers_for(count, workers), metrics=metrics)
@@ -50,18 +61,19 @@ def evaluation_pool(
     workers: int | None,
     metrics: Sequence[StepMetric] = (),
 ) -> EnvironmentPool:
-    """Make the environments of an evaluation, after the first of them were reset and stepped once.
+    """Make the environments of an evaluation, and check that they can be reset and stepped.
 
-    Stepping is bound by the processes, and a few environments in each keep them busy. More of them save calls of the
-    policy, which counts where a step takes microseconds, as in mazes; these environments are small.
+    By default, a few environments per process are made first, and each is reset and stepped once. If they are small,
+    more environments are added. A few environments keep a process busy. More environments need fewer calls of the
+    policy. This matters if a step takes microseconds, as in mazes, whose environments are small.
 
     Args:
         make: picklable function that makes one environment.
         members: P.
         episodes: E, of each member.
-        most: environments at a time, >= 1, but at least one per member; None = 100, or three per process where an
-            environment takes more than 20 MB.
-        workers: processes that step them; None = one per CPU core; 0 and 1 = this process.
+        most: maximum number of environments, >= 1, but there is at least one per member; None = 100, or three per
+            process if an environment takes at least 20 MB.
+        workers: number of processes that step them; None = one per CPU core; 0 and 1 = this process.
         metrics: custom metrics of episodes.
 
     Raises:
@@ -74,7 +86,7 @@ def evaluation_pool(
         pool.try_out()
         if few < count and pool.environment_bytes < LARGE:
             pool.grow(count)
-    except EnvironmentFailure as error:  # before anything was trained that a checkpoint could keep
+    except EnvironmentFailure as error:  # nothing has been trained yet, so there is no checkpoint to report
         raise QamError(str(error)) from error
     except BaseException:
         pool.close()
@@ -83,4 +95,5 @@ def evaluation_pool(
 
 
 def _processes(workers: int | None) -> int:
+    """Return the number of processes; None selects one per CPU core."""
     return cpu_cores() if workers is None else workers

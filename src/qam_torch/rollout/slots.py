@@ -1,4 +1,4 @@
-"""Which episode runs in which environment, where there are fewer environments than episodes."""
+"""Assign episodes to environments if there are fewer environments than episodes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ __all__ = ["Slots"]
 
 
 class Slots:
-    """S slots for each of P members, in which their E episodes run in order.
+    """Assigns the E episodes of each of P members, in order, to S slots of the member. A slot is an environment.
 
-    The next episodes begin in free slots once a quarter of all slots is free, so that the environments are busy and
-    few groups of episodes run at different times: a policy draws the noise of each group on its own.
+    The next episodes begin in free slots once a quarter of all slots is free. This keeps the environments busy, and it
+    keeps the number of groups of episodes with different start times small. The policy draws the noise of each group
+    separately.
 
     Args:
         members: P.
         episodes: E, of each member.
-        environments: at least P.
+        environments: number of environments, at least P.
 
     Attributes:
-        size: S, as many as there are environments for, but at most E.
-        episode: (P, S) int, the number of the episode that runs in each slot, -1 where none does.
+        size: S = min(E, environments // P).
+        episode: (P, S) int, the number of the episode that runs in each slot, -1 if the slot is free.
     """
 
     def __init__(self, members: int, episodes: int, environments: int) -> None:
@@ -30,7 +31,11 @@ class Slots:
         self._begun = np.zeros(members, np.int64)
 
     def begin(self) -> np.ndarray:
-        """Begin the next episodes if it is time: (P, S) int, the number of the episode, -1 where none begins."""
+        """Begin the next episodes if enough slots are free.
+
+        Returns:
+            (P, S) int, the number of the episode that begins in each slot, -1 if none begins.
+        """
         begins = np.full_like(self.episode, -1)
         for p, begun in enumerate(self._begun):
             free = np.flatnonzero(self.episode[p] < 0)[: self._episodes - begun]
@@ -44,5 +49,9 @@ class Slots:
         return begins
 
     def end(self, over: np.ndarray) -> None:
-        """Free the slots (P, S) bool whose episodes are over."""
+        """Free the slots whose episodes are over.
+
+        Args:
+            over: (P, S) bool, true for these slots.
+        """
         self.episode[over] = -1

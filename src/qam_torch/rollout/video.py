@@ -1,4 +1,4 @@
-"""Episodes as a film: rendered without a display in a worker process, written frame by frame."""
+"""Write episodes to a video. A worker process renders them; no display is needed."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class _Writer(Protocol):
 
 
 class _Mp4:
-    """H.264 through imageio and ffmpeg."""
+    """Writes an H.264 video with imageio and ffmpeg."""
 
     def __init__(self, path: Path, fps: float) -> None:
         _import("imageio_ffmpeg", "imageio-ffmpeg")
         imageio = _import("imageio.v2", "imageio")
-        # The codec requires even sizes; 2 instead of imageio's 16 keeps every even size as it is.
+        # The codec requires even sizes. A block size of 2 keeps them; imageio's default of 16 would resize frames.
         self._writer = imageio.get_writer(path, format="FFMPEG", fps=fps, macro_block_size=2)
 
     def add(self, frame: np.ndarray) -> None:
@@ -43,7 +43,7 @@ class _Mp4:
 
 
 class _Gif:
-    """Palette images through pillow, which writes them all at the end."""
+    """Writes a GIF with pillow. All frames are kept in memory until `close` writes them."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self._image = _import("PIL.Image", "pillow")
@@ -73,29 +73,30 @@ def render_episodes(
     max_steps: int | None = None,
     execute_steps: int | None = None,
 ) -> Evaluation:
-    """Run episodes one after the other and write them to one film.
+    """Run episodes one after another and write them to one video.
+
+    A worker process renders the episodes. MuJoCo binds its OpenGL backend when it is imported, and this process may
+    already have imported it. The backend is selected automatically unless MUJOCO_GL is set.
 
     Args:
         act: policy of one member: observations (1, 1, O) -> chunk (1, 1, h * A), or action (1, 1, A).
         make: picklable factory of the environment, e.g. `functools.partial(make_environment, "cube-single-play-v0",
-            task=1, width=320, height=320, draft=True)`; its sizes are the film's.
-        episodes: how many; episode e starts as episode e of an evaluation with the same seed does.
-        path: film to write, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow).
+            task=1, width=320, height=320, draft=True)`; the video has the size of the rendered frames.
+        episodes: number of episodes, >= 1. Episode e starts like episode e of an evaluation with the same seed.
+        path: path of the video, .mp4 (imageio and imageio-ffmpeg, the extra `video`) or .gif (pillow).
         horizon_length: h.
-        fps: frames a second.
-        every: render each `every`-th step of an episode, and its end.
-        max_steps: stop an episode after the chunk in which this step lies; None: at its own end.
-        execute_steps: actions of a chunk that are executed before `act` is called again, in 1..h; None: all.
+        seed: seed of the episodes, see `rollout.evaluation.episode_seeds`.
+        fps: frames per second, > 0.
+        every: render every `every`-th step of an episode, and its last step; >= 1.
+        max_steps: stop an episode after the chunk that contains this step; None = run it to its end.
+        execute_steps: number of actions of a chunk that are executed before `act` is called again, in 1..h; None = all.
 
     Returns:
-        The episodes' outcome (P = 1).
-
-    Rendering happens in a worker process, because MuJoCo binds its OpenGL backend when it is imported and that may
-    have happened here; the backend is chosen by itself unless MUJOCO_GL is set.
+        The outcome of the episodes (P = 1).
 
     Raises:
-        QamError: for another suffix, a missing package, a machine without a working renderer, or a failing environment.
-            An unfinished film is deleted.
+        QamError: an argument is invalid, a package is missing, the machine has no working renderer, or an environment
+            fails. An unfinished video is deleted.
     """
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
@@ -135,7 +136,7 @@ def _film(
     max_steps: int | None,
     execute_steps: int | None,
 ) -> tuple[bool | None, float, int]:
-    """One episode -> success (None if the environment does not report it), return, length."""
+    """Run one episode and write its frames; return success (None if it is not reported), return and length."""
     observations = pool.reset([seed])
     success: bool | None = None
     total, length, done = 0.0, 0, False

@@ -1,4 +1,4 @@
-"""metrics.csv: written during a run, and read again for plots and reports."""
+"""Write metrics.csv during a run, and read it for plots and reports."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ EVALUATION_COLUMNS = ("evaluation/success", "evaluation/return", "evaluation/len
 
 
 class MetricsFile:
-    """metrics.csv: one row per logged step and member, training, collection and evaluation columns side by side.
+    """Writes metrics.csv: one row per logged step and member, with metrics of training, collection and evaluation.
+
+    The columns are step, phase (offline or online), update, seed, seconds, and then the metrics. A cell is blank if
+    the row has no value. If a metric first occurs later, e.g. in the online phase, its column is added then. If
+    hyperparameters differ between members, the column member (the member's index) precedes seed, and one column per
+    hyperparameter follows seed.
 
     Args:
-        path: the file; None writes nothing.
-        seeds: one per member.
-        values: the numbers that differ between members, (P,) by name.
-
-    Columns: step, phase (offline or online), update, seed, seconds, then the metrics; what a row has not is blank. A
-    metric that first comes up later, as in the online phase, gets its column then. Where numbers differ, there are the
-    columns member, its index, and after seed one for each number.
+        path: path of the file; None writes nothing.
+        seeds: seed of each member.
+        values: hyperparameters that differ between members: name -> (P,) values.
     """
 
     def __init__(
@@ -41,7 +42,11 @@ class MetricsFile:
         self.columns: list[str] = []
 
     def restart(self, step: int | None) -> None:
-        """Forget all rows, or with a number those after that step: they will be written again."""
+        """Delete rows that the run will write again.
+
+        Args:
+            step: last step whose rows are kept; None deletes all rows.
+        """
         if self.path is None or not self.path.exists():
             return
         if step is None:
@@ -49,19 +54,22 @@ class MetricsFile:
             return
         header, *rows = self._rows() or [[]]
         kept = [row for row in rows if len(row) == len(header) and int(row[0]) <= step]
-        if not kept:  # a kill may also have left an unfinished header
+        if not kept:  # the header may be unfinished, too, if the run was killed
             self.path.unlink()
             return
         write_text(self.path, "".join(",".join(row) + "\n" for row in [header, *kept]))
         self.columns = header
 
     def write(self, place: Mapping[str, Any], seconds: float, metrics: Mapping[str, Any]) -> None:
-        """Append a row for each member.
+        """Append one row per member.
 
         Args:
-            place: step, phase and update.
-            seconds: seconds of the run so far.
-            metrics: name -> (P,) values, nan for none.
+            place: values of the columns step, phase and update.
+            seconds: wall time of the run so far.
+            metrics: name -> (P,) values; nan leaves the cell blank.
+
+        Raises:
+            QamError: the file cannot be written.
         """
         if self.path is None:
             return
@@ -79,7 +87,7 @@ class MetricsFile:
             raise QamError(f"could not write '{self.path}' ({error.strerror}): free some disk space") from error
 
     def _add_columns(self, names: Sequence[str]) -> None:
-        """Widen the file, which is small, by the columns that it has not yet."""
+        """Add the missing columns to the file. This rewrites the whole file, which is small."""
         assert self.path is not None
         new = [name for name in dict.fromkeys(names) if name not in self.columns]
         if new:
@@ -95,7 +103,7 @@ class MetricsFile:
 
 
 def is_training_metric(column: str) -> bool:
-    """Whether a column of metrics.csv belongs to updates or collected episodes, not to evaluations."""
+    """Whether a column of metrics.csv is a metric of updates or collected episodes, not of evaluations."""
     return "/" in column and not column.startswith("evaluation/")
 
 
@@ -103,11 +111,11 @@ def read_metrics(path: str | Path, training: bool = True) -> dict[str, np.ndarra
     """Read a run's metrics.csv.
 
     Args:
-        path: the file; a last line that is still being written is left out.
-        training: whether the training metrics, which are most of the file, are read too.
+        path: path of the file. If its last line is unfinished, because a run is writing it, that line is ignored.
+        training: whether to read the training metrics, which are most of the file.
 
     Returns:
-        Column -> (rows,) float64, nan where the file is blank; phase is 0 while offline and 1 while online.
+        Column -> (rows,) float64, nan for blank cells. phase is 0 in the offline phase and 1 in the online phase.
 
     Raises:
         QamError: the file cannot be read, has no header, or has a cell that is not a number.

@@ -1,4 +1,4 @@
-"""The names of the files in a run directory, in one place."""
+"""Names of the files in a run directory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["RunPaths"]
 
 
 class RunPaths:
-    """The files of one run.
+    """Paths of the files of one run.
 
     Args:
-        directory: the run directory; need not exist.
+        directory: path of the run directory, which need not exist.
     """
 
     CHECKPOINTS = "checkpoints"
@@ -20,7 +20,7 @@ class RunPaths:
     METRICS = "metrics.csv"
     SUMMARY = "summary.json"
     MARKS = (CONFIG, METRICS, SUMMARY, CHECKPOINTS)
-    """Names by which a directory is recognized as a run directory."""
+    """Names that identify a directory as a run directory."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
@@ -28,7 +28,7 @@ class RunPaths:
         self.versions = self.directory / "versions.json"
         self.metrics = self.directory / self.METRICS
         self.summary = self.directory / self.SUMMARY  # exists only in a finished run
-        self.failure = self.directory / "failed.txt"  # why a run stopped, for example a divergence
+        self.failure = self.directory / "failed.txt"  # the reason why a run stopped, e.g. divergence
         self.tensorboard = self.directory / "tensorboard"
         self.plots = self.directory / "plots"
         self.checkpoints = self.directory / self.CHECKPOINTS

@@ -1,4 +1,4 @@
-"""Keys and values of the configuration that had other names in earlier versions."""
+"""Keys and values of the configuration that earlier versions of the library named differently or did not have."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RENAMED_KEYS = {
     "data.proportion": "data.fraction",
     "data.swap_every": "data.shard_every",
 }
-"""Old dotted key -> its present name."""
+"""Old dotted key -> current key."""
 
 RENAMED_VALUES = {
     ("resume", "never"): "false",
@@ -24,24 +24,28 @@ RENAMED_VALUES = {
     ("experiment", "train"): "default",
     ("experiment_name", "train"): "default",
 }
-"""(Key, old value) -> its present value."""
+"""(Key, old value) -> current value."""
 
 ADDED_KEYS = {
     "data.normalize": ("fraction", "none"),
     "algo.solver": ("flow_steps", "euler"),
     "algo.discretization": ("clip_adj", {"_target_": "qam_torch.flows.ShiftedDiscretization"}),
 }
-"""Dotted key that earlier versions did not have -> a key that it is always beside, and the value that they used."""
+"""Dotted key that earlier versions did not have -> (another key of its group, the value that earlier versions used).
+
+The key is only added to a group that contains the other key.
+"""
 
 
 def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate the configuration of a run of any earlier version.
+    """Translate the configuration of a run of any earlier version to the current keys and values.
 
     Args:
-        config: resolved, as in a run's config.yaml; not changed.
+        config: resolved configuration, as in a run's config.yaml; not changed.
 
     Returns:
-        The configuration with the present keys and values. A key that is already there is kept.
+        The translated configuration. If it already has a current key, the value of that key is kept, except that
+        dtype=float64 always sets precision.
     """
     current = {key: dict(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     if current.get("dtype") == "float64":  # matrix products of float64 networks were always in float64
@@ -51,7 +55,7 @@ def with_current_keys(config: Mapping[str, Any]) -> dict[str, Any]:
         part = current.get(group) if group else current
         if isinstance(part, dict) and key in part:
             value = part.pop(key)
-            if old != "trainer.precision":  # it was Lightning's, and always 32-true
+            if old != "trainer.precision":  # dropped: this key was Lightning's, and its value was always 32-true
                 part.setdefault(new.rpartition(".")[2], value)
     for key, (beside, value) in ADDED_KEYS.items():
         group, _, name = key.partition(".")

@@ -1,6 +1,6 @@
-"""Which keys of a run's configuration do not change its result at a given step.
+"""Groups of configuration keys. Runs that differ in a key outside of all groups must not be pooled.
 
-A group is a tuple of dotted keys; a key stands for everything below it, "trainer" for "trainer.devices" too.
+A group is a tuple of dotted keys. A key includes all keys below it, e.g. "trainer" includes "trainer.devices".
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ NEUTRAL = (
     "capture",
     "hydra",
 )
-"""Where and how a run is executed. Runs that differ only here have the same directory."""
+"""Where and how a run is executed. Runs that differ only in these keys have the same run directory."""
 
 IDENTITY = ("algo_name", "env_name", "experiment_name", "run_name", "seed", "seeds", "task", "population")
-"""Which method, environment, task and members a run has. Reports show these as columns of their own."""
+"""Method, environment, task and members of a run. Reports show these keys in separate columns."""
 
 EXTENT = (
     "offline_steps", "online_steps", "updates", "updates_per_step", "eval_every", "eval_episodes", "log_every",
     "checkpoint_every", "compare_behavior",
 )  # fmt: skip
-"""How long a run goes on and how often it is evaluated, logged and saved."""
+"""Length of a run, and how often it is evaluated, logged and saved."""
 
 COPIED = ("env.horizon_length", "env.discount", "env.rho")
-"""Defaults that an environment's config passes on to the method's own keys, where they are compared."""
+"""Defaults of an environment's config, which are copied to the keys of the method. Runs are compared by those keys."""
 
 
 def is_in(group: Sequence[str], key: str) -> bool:
@@ -56,5 +56,5 @@ def is_in(group: Sequence[str], key: str) -> bool:
 
 
 def changes_result(key: str) -> bool:
-    """Whether runs that differ in this key must not be pooled: it is in none of the groups."""
+    """Whether runs that differ in this key must not be pooled. This holds for all keys outside of the groups."""
     return not is_in((*NEUTRAL, *IDENTITY, *EXTENT, *COPIED), key)

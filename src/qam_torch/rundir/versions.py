@@ -1,4 +1,4 @@
-"""Versions of the packages that a run was made with."""
+"""Versions of the packages that a run uses."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ PACKAGES = ("torch", "lightning", "torchdiffeq", "gymnasium", "ogbench", "mujoco
 
 
 def library_version() -> str:
-    """Version of this library."""
+    """Return the version of this library."""
     return importlib.import_module("qam_torch").__version__
 
 
 def versions(device: torch.device) -> dict[str, str]:
-    """Versions of Python and of the packages that decide a run's numbers, and the name of the device.
+    """Return the versions of Python and of the packages that affect a run's results, and the name of the device.
 
     Args:
-        device: where the run computes; another one is not used.
+        device: device of the run. A GPU is not accessed unless it is this device.
+
+    Returns:
+        Package -> version, and "device" -> name of the device.
     """
-    import torch  # not above: what only reads and writes a run's files starts at once
+    import torch  # imported here, so that code which only reads or writes a run's files starts quickly
 
     found = {"python": platform.python_version(), "qam_torch": library_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-    found["torch"] = torch.__version__  # with the build, such as +cu128
+    found["torch"] = torch.__version__  # includes the build, e.g. +cu128
     found["device"] = platform.processor() or "cpu"
     if device.type == "cuda":
         found["device"] = torch.cuda.get_device_name(device)

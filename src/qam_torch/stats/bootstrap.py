@@ -1,13 +1,13 @@
-"""Measures that compare methods over seeds and tasks, with stratified bootstrap intervals.
+"""Compare methods over seeds and tasks by aggregate metrics with stratified bootstrap intervals.
 
-All take the scores of a method by task: one array (n_m,) per task m, with one score per seed. Tasks are the strata:
-seeds are drawn with replacement within each task. An interval lies between percentiles over the draws; it is (nan, nan)
-if a task has only one seed.
+Each function takes the scores of a method as one array (n_m,) per task m, with one score per seed. Tasks are the
+strata: seeds are drawn with replacement within each task. The ends of an interval are percentiles over the draws. An
+interval is (nan, nan) if a task has only one seed.
 
-Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264),
-whose package rliable gives the same numbers if every task has equally many seeds
-(tests/stats/test_bootstrap.py). Here tasks may have different numbers of seeds.
-By hand, because `scipy.stats.bootstrap` has no strata.
+Source: Agarwal et al. 2021, "Deep reinforcement learning at the edge of the statistical precipice" (arXiv 2108.13264).
+Their package rliable gives the same numbers if all tasks have the same number of seeds
+(tests/stats/test_bootstrap.py). Here, tasks may have different numbers of seeds.
+`scipy.stats.bootstrap` is not used because it does not support strata.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Scores = Sequence[np.ndarray]
 
 
 class Estimate(NamedTuple):
-    """A value with its 95% interval, which is (nan, nan) if it cannot be estimated."""
+    """A value and its 95% interval. The interval is (nan, nan) if it cannot be estimated."""
 
     value: float
     low: float
@@ -46,21 +46,21 @@ class Estimate(NamedTuple):
 
     @property
     def bounded(self) -> bool:
-        """Whether there is an interval."""
+        """Whether the interval could be estimated."""
         return bool(np.isfinite(self.low))
 
 
 def task_mean(scores: Scores) -> Estimate:
-    """Mean over tasks of the mean over seeds."""
+    """Return the mean over tasks of the mean over seeds."""
     mean, ends = curve_of_means([one[:, None] for one in scores])
     return Estimate(float(mean[0]), *ends[0].tolist())
 
 
 def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over tasks of the mean over seeds, for several numbers at once.
+    """Return the mean over tasks of the mean over seeds, for H quantities at once.
 
     Args:
-        scores: (n_m, H) by task.
+        scores: one array (n_m, H) per task m.
 
     Returns:
         (H,) means, (H, 2) pointwise intervals.
@@ -72,7 +72,10 @@ def curve_of_means(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
 
 
 def interquartile_mean(scores: Scores) -> Estimate:
-    """Mean of the middle half of all runs of all tasks; a quarter, rounded down, is left out at each end."""
+    """Return the mean of the middle half of all runs of all tasks.
+
+    A quarter of the runs, rounded down, is dropped at each end.
+    """
     value = float(_middle(np.concatenate(scores)))
     if not _drawable(scores):
         return Estimate(value, np.nan, np.nan)
@@ -86,11 +89,13 @@ def _middle(runs: np.ndarray) -> np.ndarray:
 
 
 def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
-    """P(X > Y) for runs X and Y of two methods on the same task, mean over tasks; equal scores count half.
+    """Return P(X > Y) for runs X and Y of two methods on the same task, averaged over tasks.
+
+    Equal scores count half.
 
     Args:
-        better: scores of X by task.
-        worse: scores of Y by task, in the same order.
+        better: scores of X, one array per task.
+        worse: scores of Y, one array per task, in the same order.
     """
     wins = [(np.sign(x[:, None] - y) + 1) / 2 for x, y in zip(better, worse, strict=True)]
     value = float(np.mean([won.mean() for won in wins]))
@@ -103,11 +108,11 @@ def probability_of_improvement(better: Scores, worse: Scores) -> Estimate:
 
 
 def performance_profile(scores: Scores, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Share of runs with a score above each threshold, mean over tasks.
+    """Return the share of runs with a score above each threshold, averaged over tasks.
 
     Args:
-        scores: by task.
-        thresholds: (H,).
+        scores: one array (n_m,) per task m.
+        thresholds: (H,) thresholds.
 
     Returns:
         (H,) shares, (H, 2) pointwise intervals.
@@ -121,16 +126,21 @@ def _drawable(scores: Scores) -> bool:
 
 @cache
 def _drawn(seeds: int, stratum: int) -> np.ndarray:
-    """Seeds of each draw, (DRAWS, n); independent between strata, and the same for all measures."""
+    """Return the indices of the seeds in each draw, (DRAWS, n). All metrics use the same draws.
+
+    Args:
+        seeds: number of seeds, n.
+        stratum: index of the stratum. The draws of different strata are independent.
+    """
     return np.random.default_rng([_SEED, stratum]).integers(seeds, size=(DRAWS, seeds))
 
 
 @cache
 def _shares(seeds: int, stratum: int) -> np.ndarray:
-    """Share of each seed in each draw, (DRAWS, n)."""
+    """Return the share of each seed in each draw, (DRAWS, n)."""
     return (_drawn(seeds, stratum)[:, :, None] == np.arange(seeds)).mean(1)
 
 
 def _ends(drawn: np.ndarray) -> np.ndarray:
-    """Lower and upper percentile over draws (DRAWS, ...)."""
+    """Return the ends of the interval, (2, ...): the lower and upper percentile over draws (DRAWS, ...)."""
     return np.percentile(drawn, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)

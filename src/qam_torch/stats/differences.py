@@ -1,4 +1,4 @@
-"""Intervals of the difference between two groups of independent seeds."""
+"""Confidence intervals of the difference between two groups of independent seeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Difference", "difference_of_means", "difference_of_shares"]
 
 
 class Difference(NamedTuple):
-    """A difference with its interval."""
+    """A difference and its confidence interval."""
 
     value: float
     low: float
@@ -20,20 +20,20 @@ class Difference(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside of the interval."""
+        """Whether zero lies outside the interval."""
         return not self.low <= 0 <= self.high
 
 
 def difference_of_means(first: np.ndarray, second: np.ndarray, level: float = 0.99) -> Difference:
-    """Mean of the first minus mean of the second, with Welch's interval.
+    """Return the mean of the first group minus the mean of the second, with Welch's interval.
 
     Args:
         first: (n,), one number per seed, n >= 2.
-        second: (m,), m >= 2.
-        level: coverage, in (0, 1).
+        second: (m,), one number per seed, m >= 2.
+        level: coverage of the interval, in (0, 1).
 
     Raises:
-        QamError: fewer than two numbers.
+        QamError: a group has fewer than two numbers.
 
     Source: Welch 1947, "The generalization of 'Student's' problem when several different population variances are
     involved".
@@ -42,30 +42,31 @@ def difference_of_means(first: np.ndarray, second: np.ndarray, level: float = 0.
     value = float(np.mean(first) - np.mean(second))
     if np.ptp(first) == np.ptp(second) == 0:
         return Difference(value, value, value)
-    from scipy.stats import ttest_ind  # here, because its import takes most of a second
+    from scipy.stats import ttest_ind  # imported here, because the import takes most of a second
 
     interval = ttest_ind(first, second, equal_var=False).confidence_interval(level)
     return Difference(value, float(interval.low), float(interval.high))
 
 
 def difference_of_shares(first: np.ndarray, second: np.ndarray, level: float = 0.99) -> Difference:
-    """Share of True in the first minus that in the second, with the interval of Agresti and Caffo.
+    """Return the share of True in the first group minus the share in the second, with Agresti and Caffo's interval.
 
-    It adds one success and one failure to each group, so it keeps its width when all or none succeed.
+    The interval is computed with one more success and one more failure in each group. Its width is therefore positive
+    even if all or none succeed.
 
     Args:
         first: (n,), bool, n >= 2.
         second: (m,), bool, m >= 2.
-        level: coverage, in (0, 1).
+        level: coverage of the interval, in (0, 1).
 
     Raises:
-        QamError: fewer than two values.
+        QamError: a group has fewer than two values.
 
     Source: Agresti & Caffo 2000, "Simple and effective confidence intervals for proportions and differences of
     proportions result from adding two successes and two failures".
     """
     _require_seeds(first, second)
-    from scipy.stats import norm  # here, because its import takes most of a second
+    from scipy.stats import norm  # imported here, because the import takes most of a second
 
     shares = np.array([(np.sum(group) + 1) / (len(group) + 2) for group in (first, second)])
     counts = np.array([len(first) + 2, len(second) + 2])

@@ -1,4 +1,4 @@
-"""HDF5 files in D4RL's or robomimic's layout, with any registered Gymnasium environment."""
+"""Suite for HDF5 files in D4RL's or robomimic's layout, with any registered Gymnasium environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Hdf5"]
 
 
 class Hdf5(RegisteredSuite):
-    """One file of recorded steps or demonstrations; needs the h5py package, which is an extra."""
+    """One file of recorded steps or demonstrations. Requires the h5py package, which is an extra."""
 
     source = "hdf5"
     required = {"path": "my.hdf5", "env_id": "Pendulum-v1"}

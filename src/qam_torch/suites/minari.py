@@ -1,4 +1,4 @@
-"""Minari's datasets, each with the environment that it was recorded in."""
+"""Suite for Minari's datasets, each with the environment in which it was recorded, or with the one in `env.env_id`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Minari"]
 
 
 class Minari(RegisteredSuite):
-    """Datasets of the minari package, which is an extra."""
+    """Datasets of Minari. Requires the minari package, which is an extra."""
 
     source = "minari"
     required = {"dataset": "mujoco/hopper/medium-v0"}
@@ -44,4 +44,4 @@ class Minari(RegisteredSuite):
         )
         path = str(dataset.storage.data_path)
         source = {"name": name, "path": path, "origin": "minari", "sha256": dataset_hash(dataset)}
-        return data._replace(source=source)  # hashed only after data and environment were found to fit together
+        return data._replace(source=source)  # hashed only after checking that data and environment fit

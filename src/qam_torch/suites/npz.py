@@ -1,4 +1,4 @@
-"""A user's own npz file, with any registered Gymnasium environment."""
+"""Suite for a user's npz file, with any registered Gymnasium environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Npz"]
 
 
 class Npz(RegisteredSuite):
-    """One file of transitions, see docs/bring-your-own-data.md."""
+    """One file of transitions. Its format is described in docs/bring-your-own-data.md."""
 
     source = "npz"
     required = {"path": "my.npz", "env_id": "Pendulum-v1"}

@@ -1,4 +1,4 @@
-"""OGBench's single tasks: official, fetched or generated data files, and the environments they belong to."""
+"""Suite for OGBench's single tasks: data files, which are downloaded or generated if needed, and environments."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TASKS = (1, 2, 3, 4, 5)
 
 
 class OGBench:
-    """Datasets in OGBench's format; the rewards of a task are computed from the states in the file."""
+    """Datasets in OGBench's format. The rewards of a task are computed from the states in the file."""
 
     def check(self, request: Request) -> None:
         """See `Suite.check`."""
@@ -43,7 +43,7 @@ class OGBench:
         environment_id(str(request.env.get("dataset")), task)
 
     def load(self, request: Request, device: torch.device, dtype: torch.dtype) -> TaskData:
-        """See `Suite.load`; a directory of several files becomes `Shards`, once all their headers are checked."""
+        """See `Suite.load`. For a directory of several files, check the headers of all files and return `Shards`."""
         known = {
             "source": "ogbench",
             "env_name": request.env["dataset"],
@@ -71,7 +71,7 @@ class OGBench:
             transitions: Transitions | Shards = Shards(files, load, request.data["shard_every"])
         else:
             transitions = load(path)
-        if not sha256:  # only after reading, which refuses pipes and other paths that are not files
+        if not sha256:  # hashed only after reading, which rejects pipes and other paths that are not files
             sha256 = dataset_checksum(path) if path.is_dir() else file_hash(path)
         source = {"name": request.env["dataset"], "path": str(path), "origin": origin, "sha256": sha256}
         return TaskData(transitions, *sizes, source, known, layout)
@@ -90,13 +90,15 @@ class OGBench:
 def load_file(
     path: Path, sizes: tuple[int, int], rewards: TaskRewards, device: torch.device, dtype: torch.dtype
 ) -> Transitions:
-    """Read one OGBench file with the rewards of a task, with no more arrays in memory at a time than needed.
+    """Read one OGBench file and compute the rewards of a task.
+
+    To save memory, the arrays for the rewards and the arrays of the transitions are read one after the other.
 
     Args:
-        path: the file.
+        path: path of the file.
         sizes: (O, A) of the environment.
-        rewards: computes the task's rewards and masks.
-        device: where the transitions go.
+        rewards: function that computes the task's rewards and masks.
+        device: device of the transitions.
         dtype: dtype of the transitions.
     """
     rewards_and_masks = rewards(read_npz(path, *sizes, only=("terminals", "qpos", "button_states")))
@@ -105,7 +107,7 @@ def load_file(
 
 
 def _ensure(request: Request) -> tuple[Path, str, str]:
-    """Path, origin and sha256 of the dataset, which is generated or fetched with a progress bar where needed."""
+    """Return path, origin and sha256 of the dataset. Generate or download it with a progress bar if needed."""
     name, data = request.env["dataset"], request.data
     directory = absolute(data["directory"] or DEFAULT_DIRECTORY)
     if not dataset_path(name, directory).exists():

@@ -1,4 +1,4 @@
-"""What suites of any registered Gymnasium environment share."""
+"""Base class of suites for registered Gymnasium environments."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ __all__ = ["RegisteredSuite"]
 
 
 class RegisteredSuite:
-    """Base of suites whose environments are found in Gymnasium's registry. A subclass needs `required` and `load`.
+    """Base of suites whose environments are in Gymnasium's registry. A subclass must define `required` and `load`.
 
     A checkpoint describes the environment by `env_name`, `env_spec` (a registered name, or an EnvSpec as JSON) and
-    `max_episode_steps` (None: the environment's own limit).
+    `max_episode_steps` (None = the limit of the environment itself).
     """
 
     source: str
-    """Value of `env.source`: a short name for the library's own suites, by default the path of the class."""
+    """Value of `env.source`: a short name for the library's suites; by default, the import path of the class."""
     required: Mapping[str, str]
-    """Keys of `env` that the suite needs, each with an example."""
+    """Keys of `env` that the suite requires -> example of a value."""
     data_path_advice = "leave it out, or use env=npz path=..."
+    """Advice in the error message if `data.path` is given."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -57,23 +58,23 @@ class RegisteredSuite:
         load: Callable[[np.ndarray, np.ndarray], Transitions],
         source: Mapping[str, Any],
     ) -> TaskData:
-        """Load the data of an environment, and check that the two fit together.
+        """Load the data of an environment, and check that the data fit the environment.
 
         Args:
-            name: name of the environment, for messages and file names.
+            name: name of the environment, for messages and the title.
             spec: registered name, or EnvSpec as JSON.
-            load: gives the transitions for the bounds (A,) of the environment's actions.
+            load: function from the lower and upper bounds (A,) of the environment's actions to the transitions.
             source: name, path, origin and sha256 of the data.
 
         Raises:
-            QamError: the data's observations have another size than the environment's.
+            QamError: the size of an observation differs between the data and the environment.
         """
         environment = make_registered(spec)
         try:
             transitions = load(environment.low, environment.high)
             assert environment.observation_space.shape
             size = environment.observation_space.shape[0]
-            limit = "_max_episode_steps"  # a TimeLimit's; other wrappers may have it with the value None
+            limit = "_max_episode_steps"  # attribute of TimeLimit; in other wrappers it may be None
             limited = environment.has_wrapper_attr(limit) and environment.get_wrapper_attr(limit) is not None
         finally:
             environment.close()
@@ -99,11 +100,11 @@ class RegisteredSuite:
     def load_recorded(
         self, name: str, steps: RecordedSteps, source: Mapping[str, Any], device: torch.device, dtype: torch.dtype
     ) -> TaskData:
-        """The same for recorded steps, with remarks on the recording.
+        """Load recorded steps in the same way as `load_registered`, and add remarks on the recording.
 
         Args:
             name: registered name of the environment.
-            steps: as recorded.
+            steps: the recorded steps.
             source: name, path, origin and sha256 of the data.
             device: device of the transitions.
             dtype: dtype of the transitions.

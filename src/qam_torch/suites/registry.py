@@ -1,4 +1,4 @@
-"""The suites by the name that `env.source` gives."""
+"""Find the suite that `env.source` selects."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _SUITES: dict[str, Suite] = {"ogbench": OGBench(), "minari": Minari(), "npz": Np
 
 
 def suite_named(source: Any) -> Suite:
-    """The suite that `env.source` names.
+    """Return the suite that `env.source` selects.
 
     Args:
-        source: the name of one of the library's, or the path of a class such as "my_module.MySuite".
+        source: short name of one of the library's suites, or import path of a class, e.g. "my_module.MySuite".
 
     Raises:
-        QamError: there is none of this name, or the class cannot be imported or lacks a method.
+        QamError: there is no suite of this name, or the class cannot be imported or lacks a method.
     """
     if isinstance(source, str) and source in _SUITES:
         return _SUITES[source]
@@ -50,7 +50,11 @@ def _suite_at(path: str) -> Suite:
 
 
 def suite_of(environment: Mapping[str, Any]) -> Suite:
-    """The suite of an environment that a checkpoint describes, see `TaskData.environment`."""
+    """Return the suite of an environment.
+
+    Args:
+        environment: description of the environment in a checkpoint, see `TaskData.environment`.
+    """
     return suite_named(environment.get("source"))
 
 
@@ -58,7 +62,7 @@ def load_data(request: Request, device: torch.device, dtype: torch.dtype = torch
     """Load the configured data: the whole dataset, or the share given by `data.fraction`.
 
     Args:
-        request: names the suite by its key `env.source`.
+        request: the configured data and environment. The key `env.source` selects the suite.
         device: device of the transitions.
         dtype: dtype of the transitions.
     """

@@ -1,4 +1,4 @@
-"""The function that a launcher calls for each run of a sweep, in any process on any machine."""
+"""Execute one run of a sweep. A launcher calls a `SweepJob` once per run, in any process on any machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from qam_torch.config import resolvers  # noqa: F401 (a launcher composes the runs where it calls this)
+from qam_torch.config import resolvers  # noqa: F401 (a launcher composes a run's config in this process)
 from qam_torch.config.overrides import name_of
 from qam_torch.rundir.paths import RunPaths
 from qam_torch.sweep.record import Outcome, Record, failed_outcome, score_of
@@ -33,17 +33,18 @@ __all__ = ["SweepJob"]
 
 @dataclass(frozen=True)
 class SweepJob:
-    """Hydra's task function in a sweep: executes the run in its own process, and never raises the run's errors.
+    """Hydra's task function in a sweep. It executes a run in a separate process, and never raises the run's errors.
 
-    A run that this sweep already began on a machine that was lost resumes from its checkpoint.
+    If this sweep already started the run, e.g. on a machine that was lost, the run resumes from its checkpoint.
 
     Attributes:
-        directory: the sweep's directory for records and logs; absolute, and the same on all machines.
-        cwd: working directory of the command, to which relative paths refer.
+        directory: the sweep's directory for records and logs; an absolute path, equal on all machines.
+        cwd: working directory of the command. Relative paths are relative to it.
         gpus: GPUs that the runs of one machine share, as in CUDA_VISIBLE_DEVICES.
         common: overrides shared by all runs of the sweep.
         runs: number of runs of the sweep; None if the sweeper decides during the sweep.
-        command: host and process id of the command, whose end stops the runs; None if they continue without it.
+        command: host and process id of the command. When it ends, the runs on that host end, too. None if the runs
+            continue without the command.
     """
 
     directory: Path
@@ -72,11 +73,11 @@ class SweepJob:
                     )
             else:
                 record = record.with_outcome(Outcome("skipped", settings["run_dir"], *score_of(summary)))
-        except Exception as error:  # of any kind: it must not stop the other runs
+        except Exception as error:  # errors of any type: they must not stop the other runs
             record = record.with_outcome(failed_outcome(error, record.outcome.directory))
         record.write(path)
         command = self._command_here()
-        if command is not None and not is_alive(command):  # a worker of joblib would wait five minutes for more work
+        if command is not None and not is_alive(command):  # a joblib worker would wait five minutes for work
             os._exit(1)
         print(record.line(), flush=True)
         return record.outcome
@@ -86,13 +87,14 @@ class SweepJob:
         settings = self._settings(config, Share(), begun=False)
         try:
             return finished_run(RunPaths(settings["run_dir"]), settings) is not None
-        except QamError:  # the run itself reports it
+        except QamError:  # the run itself will report this error
             return False
 
     def _settings(self, config: DictConfig, share: Share, begun: bool) -> dict[str, Any]:
-        """The run's resolved configuration, with its CPU share and the absolute path of its directory.
+        """Return the run's resolved configuration, with an absolute `run_dir`.
 
-        The share of threads is in OMP_NUM_THREADS, so that a run may take fewer.
+        If `eval_workers` is null, it is set to the run's share of CPU threads. `num_threads` is not changed: the
+        variable OMP_NUM_THREADS limits the threads, so a run may still use fewer. A run that has begun is resumed.
         """
         settings = _plain(config)
         settings["run_dir"] = str(self.cwd / Path(settings["run_dir"]).expanduser())
@@ -103,13 +105,13 @@ class SweepJob:
         return settings
 
     def _command_here(self) -> int | None:
-        """Process id of the command, if it is on this machine."""
+        """Return the process id of the command if it runs on this machine, otherwise None."""
         return self.command[1] if self.command is not None and self.command[0] == socket.gethostname() else None
 
     def _run_in_process(
         self, record: Record, settings: Mapping[str, Any], environment: Mapping[str, str], log: Path | None
     ) -> Record:
-        """Execute the run in its own process, which writes its record unless it dies."""
+        """Execute the run in a separate process and return its record, which that process writes unless it dies."""
         path = Record.path(self.directory, record.number)
         if log is not None:
             print(f"{record.line()}; {log}", flush=True)
@@ -145,7 +147,7 @@ def _signal(number: int) -> str:
 
 @contextlib.contextmanager
 def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
-    """The output of a run: a file that is appended to, or None for the output of this process."""
+    """Open the log of a run for appending. Without a log, yield None: the run then has the output of this process."""
     if log is None:
         yield None
         return
@@ -155,7 +157,7 @@ def _open_log(log: Path | None) -> Iterator[IO[bytes] | None]:
 
 def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # the process has ended: its status is checked later
+    with contextlib.suppress(BrokenPipeError):  # the process has already ended; its status is checked later
         process.stdin.write(json.dumps(request).encode() + b"\n")
         process.stdin.flush()
 
@@ -164,10 +166,10 @@ def _send_request(process: subprocess.Popen[bytes], request: Mapping[str, Any]) 
 def _start_process(
     cwd: Path, environment: Mapping[str, str], output: IO[bytes] | None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that executes a run on request; leaving the block ends it.
+    """Start a process that executes a run on request. Leaving the block ends the process.
 
-    It has its own session: signals to the launcher's processes, such as Ctrl-C or Slurm's warning before preemption,
-    reach it only by closing its input.
+    The process leads a separate session. It therefore does not receive signals to the launcher's processes, e.g.
+    Ctrl-C or Slurm's warning before preemption. It ends when its input is closed.
     """
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "qam_torch.sweep.run_process"],

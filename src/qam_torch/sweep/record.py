@@ -1,4 +1,4 @@
-"""The outcome of each run of a sweep, in one file per run, so that it survives the process that started the run."""
+"""Record the outcome of each run of a sweep in one file per run. The file remains if the launching process dies."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ DONE = ("finished", "resumed", "skipped")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. Hydra's Optuna sweeper uses it as a number, the final success.
+    """How a run ended. Hydra's Optuna sweeper converts it to a number, the score.
 
     Attributes:
         ending: finished; resumed = finished after resuming from a checkpoint; skipped = finished before; failed;
             interrupted; running; not started.
         directory: the run directory.
-        score: final success, or return if the environment reports no success; None without results.
-        measure: "success" or "return".
-        seconds: wall time, without the time before a checkpoint.
-        reason: why it failed; empty otherwise.
+        score: final success, or final return if the environment does not report success; None without results.
+        measure: name of the score, "success" or "return".
+        seconds: wall time in seconds, excluding the time before the checkpoint from which the run resumed.
+        reason: why the run failed or was interrupted; empty otherwise.
     """
 
     ending: str
@@ -48,13 +48,13 @@ class Outcome:
 
 
 def failed_outcome(error: Exception, directory: str) -> Outcome:
-    """The outcome of a run that an error ended; the reason names the type of unexpected errors."""
+    """Return the outcome of a run that failed with an error. For unexpected errors, the reason includes the type."""
     reason = sentence_of(error, RUN_MEMORY) or f"{type(error).__name__}: {str(error)[:200]}"
     return Outcome("failed", directory, reason=" ".join(reason.split()))
 
 
 def score_of(summary: Mapping[str, Any]) -> tuple[float, str]:
-    """Final success or return of a run's summary.json, and "success" or "return"."""
+    """Return the final success or return in a run's summary.json, and its name, "success" or "return"."""
     measure = "success" if "success" in summary["final"] else "return"
     return float(summary["final"][measure]), measure
 
@@ -65,11 +65,11 @@ class Record:
 
     Attributes:
         number: index in the sweep, from 0.
-        words: its overrides.
-        name: the overrides that distinguish it from the other runs.
-        outcome: its outcome so far.
-        host: name of the machine that executes it.
-        pid: process id on that machine.
+        words: overrides of the run.
+        name: the overrides that distinguish the run from the other runs.
+        outcome: outcome of the run so far.
+        host: name of the machine that executes the run; empty before the run starts.
+        pid: process id of the run on that machine; 0 before the run starts.
     """
 
     number: int
@@ -80,11 +80,11 @@ class Record:
     pid: int = 0
 
     def with_outcome(self, outcome: Outcome) -> Record:
-        """A copy with another outcome."""
+        """Return a copy with another outcome."""
         return replace(self, outcome=outcome)
 
     def is_running(self) -> bool:
-        """Whether its process is alive; a process on another machine is assumed to be."""
+        """Whether the run's process is alive. On another machine, a run is alive if its outcome is "running"."""
         if self.outcome.ending != "running" or self.host != socket.gethostname():
             return self.outcome.ending == "running"
         return is_alive(self.pid)
@@ -98,16 +98,16 @@ class Record:
 
     @staticmethod
     def path(directory: Path, number: int) -> Path:
-        """Path of the record of a run in a sweep's directory."""
+        """Return the path of a run's record in a sweep's directory."""
         return directory / "runs" / f"{number:04d}.json"
 
     def as_dict(self) -> dict[str, Any]:
-        """The record in JSON's types."""
+        """Return the record as a dictionary of JSON types."""
         return {**asdict(self), "words": list(self.words)}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Record:
-        """Inverse of `as_dict`; raises LookupError or TypeError for other content."""
+        """Inverse of `as_dict`. Raises LookupError or TypeError if the content is not a record."""
         return cls(**{**content, "outcome": Outcome(**content["outcome"])})
 
     def write(self, path: Path) -> None:
@@ -117,7 +117,7 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Record:
-        """Read a record; raises QamError if the file is not one."""
+        """Read a record; raises QamError if the file is not a record."""
         try:
             return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, LookupError, TypeError):

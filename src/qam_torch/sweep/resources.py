@@ -1,4 +1,4 @@
-"""Sharing a machine's CPU cores and GPUs among the runs that it executes at the same time."""
+"""Share a machine's CPU cores and GPUs among the runs that it executes at the same time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Share(NamedTuple):
     """The part of a machine that one run may use.
 
     Attributes:
-        at_once: runs that share the machine's GPUs; 1 if the launcher or its scheduler assigns GPUs.
-        threads: CPU threads; None for all.
+        at_once: number of simultaneous runs that share the machine's GPUs; 1 if the launcher or its scheduler assigns
+            GPUs.
+        threads: number of CPU threads; None for all.
     """
 
     at_once: int = 1
@@ -31,7 +32,7 @@ class Share(NamedTuple):
         """Read the share from a launcher's configuration: joblib's n_jobs, Slurm's cpus_per_task or Ray's num_cpus.
 
         Args:
-            launcher: hydra.launcher.
+            launcher: the configuration `hydra.launcher`.
             runs: number of runs of the sweep; None if unknown.
         """
         if "n_jobs" in launcher:
@@ -44,7 +45,13 @@ class Share(NamedTuple):
 
 
 def environment_variables(share: Share, place: int, gpus: Sequence[str]) -> dict[str, str]:
-    """Environment variables of the run in place 0 to at_once - 1; GPUs are assigned in rotation."""
+    """Return the environment variables of a run.
+
+    Args:
+        share: share of the run.
+        place: place of the run, from 0 to at_once - 1.
+        gpus: GPUs of the machine, which are assigned to the places in rotation.
+    """
     found = {} if share.threads is None else {"OMP_NUM_THREADS": str(share.threads)}
     if share.at_once > 1 and gpus:
         found["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
@@ -53,12 +60,14 @@ def environment_variables(share: Share, place: int, gpus: Sequence[str]) -> dict
 
 @contextlib.contextmanager
 def slot(directory: Path, count: int, number: int) -> Iterator[int]:
-    """Wait for one of `count` places among processes and hold it; a single place needs no lock.
+    """Wait for one of `count` places that processes share, and hold it inside the block.
+
+    A single place needs no lock.
 
     Args:
-        directory: directory of one lock file per place; the system releases a lock when its process dies.
+        directory: directory with one lock file per place. The operating system releases a lock when its process dies.
         count: number of places.
-        number: number of the run; it decides the place on file systems without locks.
+        number: number of the run. It determines the place on file systems without locks.
 
     Yields:
         Index of the place.
@@ -66,7 +75,7 @@ def slot(directory: Path, count: int, number: int) -> Iterator[int]:
     if count == 1:
         yield 0
         return
-    from filelock import FileLock, Timeout  # here, because most commands share nothing
+    from filelock import FileLock, Timeout  # imported here, because most commands need no locks
 
     locks = [FileLock(directory / f".place{index}", timeout=0, fallback_to_soft=False) for index in range(count)]
     while True:
@@ -76,7 +85,7 @@ def slot(directory: Path, count: int, number: int) -> Iterator[int]:
                     held.enter_context(lock)
                 except Timeout:
                     continue
-                except OSError:  # no locks on this file system
+                except OSError:  # this file system has no locks
                     index = number % count
                 yield index
                 return

@@ -1,8 +1,9 @@
-"""The process of one run of a sweep, so that a crash or a full memory does not affect other runs.
+"""Execute one run of a sweep in a separate process. A crash or a full memory then does not affect other runs.
 
-The request is one line on standard input. When the input is closed, the run ends with a checkpoint, as after SIGTERM:
-the parent stops the run in this way, and it also happens when the parent is killed. The run also ends when the command
-of the sweep ends, because workers between that command and this process may outlive it.
+The request is one line on standard input. When the input is closed, the run saves a checkpoint and ends, as after
+SIGTERM. The parent closes the input to stop the run. The operating system closes it if the parent is killed. The run
+also ends when the command of the sweep ends, because launcher processes between the command and this process may
+outlive the command.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ from qam_torch.system.signals import termination_raises
 __all__ = ["GRACE_SECONDS", "main"]
 
 POLL_SECONDS = 1.0
-"""Seconds between checks whether the command is alive."""
+"""Seconds between two checks of whether the command is alive."""
 
 GRACE_SECONDS = 20.0
-"""Seconds that an interrupted run has to end before it is killed."""
+"""Seconds after which an interrupted run is killed if it has not ended."""
 
 
 def main() -> int:
-    """Execute the run and write its outcome to its record; returns 0 if it has results, 1 otherwise."""
+    """Execute the run and write its outcome to its record. Return 0 if the run has results, 1 otherwise."""
     request = json.loads(sys.stdin.buffer.readline())
     record, started = Record.from_dict(request["record"]), time.monotonic()
     with termination_raises():
@@ -49,7 +50,7 @@ def main() -> int:
 
 
 def _fit(config: dict[str, Any]) -> Outcome:
-    # Imported here, where an interrupt becomes an outcome, because it takes seconds.
+    # These imports take seconds. They are here so that an interrupt during them is recorded as the outcome.
     from omegaconf import OmegaConf
 
     from qam_torch.run import fit
@@ -67,7 +68,7 @@ def _outcome(run: Callable[[], Outcome], directory: str) -> Outcome:
         return run()
     except KeyboardInterrupt as error:
         return Outcome("interrupted", directory, reason=str(error))
-    except Exception as error:  # of any kind: the outcome is recorded
+    except Exception as error:  # errors of any type are recorded as the outcome
         if sentence_of(error, RUN_MEMORY) is None:
             traceback.print_exc()
         outcome = failed_outcome(error, directory)
@@ -79,7 +80,8 @@ def _end_when_abandoned(command: int | None) -> None:
     """End the run with a checkpoint when its input closes or the command ends; kill it after the grace period."""
     with contextlib.suppress(OSError):
         while command is None or is_alive(command):
-            # Not sys.stdin, whose lock would be held when the interpreter ends. Windows can only wait for it.
+            # sys.stdin is not used, because its lock would be held when the interpreter ends. On Windows, select does
+            # not work with pipes, so the read blocks.
             if (sys.platform == "win32" or select.select([0], [], [], POLL_SECONDS)[0]) and not os.read(0, 1024):
                 break
     os.kill(os.getpid(), signal.SIGTERM)

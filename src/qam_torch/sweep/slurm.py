@@ -1,7 +1,7 @@
 """Launch runs as Slurm jobs with submitit.
 
-The launcher of hydra-submitit-launcher raises at the first job without a result, for example a canceled one, and loses
-the results of the others. It also submits runs that are already finished.
+This module replaces the launch function of hydra-submitit-launcher. That function raises at the first job without a
+result, e.g. a canceled one, and loses the results of the other jobs. It also submits runs that are already finished.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
     Args:
         launcher: the launcher of hydra-submitit-launcher.
         job_overrides: overrides of each run.
-        first: index in the sweep of the first of these runs.
+        first: index of the first of these runs in the sweep.
 
     Returns:
         One result per run, in order.
@@ -54,7 +54,7 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
         for number, job in jobs.items():
             results[number] = _result(launcher.task_function, number, waiting[number], job)
     except BaseException:
-        if launcher._EXECUTOR == "local":  # no scheduler would stop local jobs
+        if launcher._EXECUTOR == "local":  # no scheduler stops local jobs
             for job in jobs.values():
                 job.cancel()
         raise
@@ -62,7 +62,10 @@ def launch(launcher: Any, job_overrides: Sequence[Sequence[str]], first: int) ->
 
 
 def _finished_result(launcher: Any, overrides: Sequence[str], number: int) -> JobReturn | None:
-    """Result of a finished run; None if it is not finished. Hydra's basic launcher makes it in this process."""
+    """Return the result of a run that is already finished, otherwise None.
+
+    Hydra's basic launcher makes the result in this process, where the job skips the run.
+    """
     config = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(overrides))
     before = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(config)
@@ -77,7 +80,7 @@ def _finished_result(launcher: Any, overrides: Sequence[str], number: int) -> Jo
 
 
 def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, Any]:
-    """Submit all runs as one job array; returns run number -> job."""
+    """Submit all runs as one job array. Return run number -> job."""
     import submitit
 
     cluster = launcher._EXECUTOR
@@ -98,7 +101,7 @@ def _submit(launcher: Any, waiting: Mapping[int, Sequence[str]]) -> dict[int, An
 
 
 def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobReturn:
-    """Wait for a job's result. If the job is lost, the run counts as failed."""
+    """Wait for a job and return its result. If the job is lost, the run counts as failed."""
     try:
         returned: JobReturn = job.results()[0]
         return returned
@@ -108,6 +111,7 @@ def _result(task: SweepJob, number: int, words: Sequence[str], job: Any) -> JobR
 
 
 def _lost_job_outcome(task: SweepJob, number: int, words: Sequence[str], job: Any, error: Exception) -> Outcome:
+    """Return the outcome of a run whose job is lost. If the run's record has no final outcome, record a failure."""
     path = Record.path(task.directory, number)
     record = Record.read(path) if path.exists() else Record(number, words, name_of(words, task.common))
     if record.outcome.ending in (*DONE, "failed"):  # the run ended before the job was lost

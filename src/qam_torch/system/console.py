@@ -1,4 +1,4 @@
-"""Readable sizes and durations, and progress bars, for the commands."""
+"""Format sizes and durations, and show progress bars, for the commands."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ __all__ = ["Bars", "readable_size", "readable_time"]
 
 
 class Bars:
-    """A progress bar on stderr for one thing after the other, where stderr is a terminal.
+    """Shows one progress bar after another on stderr, if stderr is a terminal.
 
-    Args:
-        unit: e.g. "B".
-        options: more of tqdm's.
+    For example:
 
         with Bars("B", unit_scale=True) as bars:
-            bars("x.npz", 1000, 2000)   # what, how much of it is done, how much there is or None
+            bars("x.npz", 1000, 2000)  # description, amount done, total amount or None
+
+    Args:
+        unit: unit of the amounts, e.g. "B".
+        options: further arguments of `tqdm`.
     """
 
     def __init__(self, unit: str, **options: Any) -> None:
@@ -47,7 +49,7 @@ class Bars:
 
 
 def readable_size(size: int) -> str:
-    """A number of bytes in at most eight characters: 734 B, 12.3 MB."""
+    """Format a number of bytes in at most eight characters, e.g. 734 B or 12.3 MB."""
     number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
     while number >= 999.95 and len(units) > 1:
         number /= 1000
@@ -56,7 +58,7 @@ def readable_size(size: int) -> str:
 
 
 def readable_time(seconds: float) -> str:
-    """A duration in two digits or more: 4.5 ms, 46 s, 12 min, 3.4 hours, 12 days."""
+    """Format a duration in seconds with two or more digits, e.g. 4.5 ms, 46 s, 12 min, 3.4 hours or 12 days."""
     units = {"days": 86400.0, "hours": 3600.0, "min": 60.0, "s": 1.0, "ms": 0.001}
     unit, size = next((one for one in units.items() if seconds >= (1.95 if one[1] > 1 else 1) * one[1]), ("ms", 0.001))
     number = seconds / size

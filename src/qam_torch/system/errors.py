@@ -1,4 +1,4 @@
-"""The sentence for an error that a user can act on."""
+"""Describe errors that a user can act on in one sentence."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ from qam_torch.types import QamError
 __all__ = ["RUN_MEMORY", "sentence_of"]
 
 RUN_MEMORY = "lower batch_size, or train fewer members"
-"""Advice where the memory is full during a run."""
+"""Advice if the memory is full during a run."""
 
 
 FULL_GPU = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What errors of a GPU's libraries contain where its memory is full."""
+"""Texts in errors of GPU libraries that show that the GPU's memory is full."""
 
 
 def sentence_of(error: BaseException, memory: str) -> str | None:
-    """The sentence for an error that a user can act on; None for a mistake in the library.
+    """Return the sentence for an error that a user can act on; None for a bug in the library.
 
     Args:
         error: an error of any type.
-        memory: advice after a full memory.
+        memory: advice to append if the memory is full.
     """
     reason = " ".join(str(error).split())
-    # torch is not imported for its own error, and raises a plain RuntimeError on the CPU and in libraries of the GPU.
+    # OutOfMemoryError is recognized by its name, because torch is not imported here. On the CPU and in GPU libraries,
+    # torch raises a plain RuntimeError.
     of_torch = isinstance(error, RuntimeError)
     on_gpu = type(error).__name__ == "OutOfMemoryError" or (of_torch and any(sign in reason for sign in FULL_GPU))
     if on_gpu or isinstance(error, MemoryError) or (of_torch and "can't allocate memory" in reason):

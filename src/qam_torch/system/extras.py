@@ -1,4 +1,4 @@
-"""The command that installs the library's optional packages."""
+"""Find the command that installs the library's optional packages."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ __all__ = ["install_command"]
 
 
 def install_command(extra: str) -> str:
-    """The command that installs the packages of an extra, read from the metadata of the installed library.
+    """Return the command that installs the packages of an extra.
 
-    The library is not on a package index, so `pip install NAME[EXTRA]` would not find it.
+    The packages are read from the metadata of the installed library. The library is not on a package index, so
+    `pip install NAME[EXTRA]` would not find it.
 
     Args:
         extra: name of the extra in pyproject.toml, e.g. "minari".

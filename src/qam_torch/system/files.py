@@ -1,4 +1,4 @@
-"""Paths and files: files are written completely or not at all, to a temporary file that is then renamed."""
+"""Paths, and atomic writing: content goes to a temporary file, which is then renamed to the target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,16 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 
 
 def prepare_directory(path: Path, what: str = "run directory", option: str = "runs_root=... or run_dir=...") -> None:
-    """Make a directory; raise QamError, naming it and the option that moves it, when it cannot be written to."""
+    """Make a directory and check that it can be written to.
+
+    Args:
+        path: path of the directory.
+        what: description of the directory, for the message.
+        option: options that select another directory, for the message.
+
+    Raises:
+        QamError: the directory cannot be made or written to.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe.{os.getpid()}"
@@ -32,17 +41,17 @@ def prepare_directory(path: Path, what: str = "run directory", option: str = "ru
 
 @contextlib.contextmanager
 def atomic_path(target: Path, shared: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to, and rename it to the target afterwards.
+    """Yield a temporary path to write to, and rename it to the target after the block.
 
-    A kill at any moment, a full disk or an error inside the block leaves the previous target as it was.
+    If the process is killed, the disk is full, or the block raises an error, the previous target is not changed.
 
     Args:
         target: path of the file; its directory must exist.
-        shared: several processes may write this target at once, so that the temporary name contains the process id.
-            Otherwise the name is always the same, so that kills leave at most one temporary file.
+        shared: whether several processes may write this target at the same time. The temporary name then contains the
+            process id. Otherwise the name is always the same, so killed processes leave at most one temporary file.
 
     Yields:
-        `.NAME.tmp` or `.NAME.PID.tmp` beside the target.
+        The temporary path in the directory of the target: `.NAME.tmp`, or `.NAME.PID.tmp` if shared.
     """
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp" if shared else f".{target.name}.tmp")
     try:
@@ -55,7 +64,7 @@ def atomic_path(target: Path, shared: bool = False) -> Iterator[Path]:
 
 
 def flush_to_disk(file: Any) -> None:
-    """Force what was written to an open file onto the disk, so that a rename never precedes its content."""
+    """Force the content of an open file onto the disk, so that a later rename never precedes the content."""
     file.flush()
     os.fsync(file.fileno())
 
@@ -74,5 +83,5 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file atomically; raises QamError where it cannot be written."""
+    """Write a JSON file atomically; raises QamError if the file cannot be written."""
     write_text(path, json.dumps(content, indent=2) + "\n")

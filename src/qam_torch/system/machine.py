@@ -1,4 +1,4 @@
-"""What this machine has, as far as this process may use it."""
+"""CPU cores, GPUs, memory and processes of this machine."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = [
 
 
 def cpu_cores() -> int:
-    """CPU cores that this process may run on."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    """Return the GPUs that this process may use, by their names in CUDA_VISIBLE_DEVICES or by their indices."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return tuple(name.strip() for name in named.split(",") if name.strip())
@@ -37,7 +37,11 @@ def visible_gpus() -> tuple[str, ...]:
 
 
 def resident_bytes(pid: int | str = "self") -> int:
-    """Memory of a process that is not swapped out; 0 where the system does not report it."""
+    """Return the memory of a process in bytes, without swapped memory; 0 if the system does not report it.
+
+    Args:
+        pid: process id; "self" for this process.
+    """
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1])
     except (OSError, LookupError, ValueError):
@@ -46,14 +50,14 @@ def resident_bytes(pid: int | str = "self") -> int:
 
 
 def return_freed_memory() -> None:
-    """Return memory to the system that was freed: glibc keeps it below 32 MB per allocation."""
+    """Return freed memory to the operating system. By default, glibc keeps freed allocations below 32 MB."""
     if sys.platform == "linux":
-        with contextlib.suppress(AttributeError):  # another C library
+        with contextlib.suppress(AttributeError):  # the C library is not glibc
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def return_garbage() -> None:
-    """Free objects that refer to each other, and return their memory to the system; takes a tenth of a second."""
+    """Free objects that refer to each other, and return their memory to the operating system. Takes about 0.1 s."""
     gc.collect()
     return_freed_memory()
 
@@ -62,9 +66,9 @@ def return_garbage() -> None:
 def garbage_since() -> Iterator[Callable[[], None]]:
     """Yield `return_garbage`, restricted to objects that are created within the block.
 
-    A full collection visits every object of the process, which takes half a second where torch and lightning are
-    imported. Where the application has frozen objects itself, it is not restricted further: unfreezing at the block's
-    end would undo that.
+    A full collection visits every object of the process. This takes half a second if torch and lightning are imported.
+    If the application has frozen objects itself, the collection is not restricted: unfreezing at the end of the block
+    would also unfreeze the objects of the application.
     """
     if gc.get_freeze_count():
         yield return_garbage
@@ -77,7 +81,7 @@ def garbage_since() -> Iterator[Callable[[], None]]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process of this user's on this machine is there and has not ended."""
+    """Whether a process exists on this machine, belongs to this user and has not ended."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError):  # no such process, or one of another user

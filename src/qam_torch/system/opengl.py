@@ -1,4 +1,4 @@
-"""Importing MuJoCo where the OpenGL backend that MUJOCO_GL names is missing."""
+"""Import MuJoCo even if the OpenGL backend that MUJOCO_GL selects is missing."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ __all__ = ["SWITCHED_OFF", "renderer_optional"]
 T = TypeVar("T")
 
 SWITCHED_OFF = ("disable", "disabled", "off", "false", "0")
-"""Values of MUJOCO_GL for no backend."""
+"""Values of MUJOCO_GL that select no backend."""
 
 
 def renderer_optional(load: Callable[[], T]) -> T:
-    """Call a function that imports mujoco, which loads the backend that MUJOCO_GL names and fails where it is missing.
+    """Call a function that imports mujoco. If it fails, call it again without an OpenGL backend.
 
-    Only videos render. Everything else works without a backend, so that a call that fails is repeated without one.
+    At import, mujoco loads the backend that MUJOCO_GL selects, and fails if the backend is missing. Only videos need a
+    backend.
 
     Args:
-        load: without arguments.
+        load: function without arguments.
+
+    Returns:
+        The result of `load`.
     """
     named = os.environ.get("MUJOCO_GL")
     try:
         return load()
-    except Exception:  # PyOpenGL raises several kinds
+    except Exception:  # PyOpenGL raises errors of several types
         if named is None or named in SWITCHED_OFF:
             raise
     os.environ["MUJOCO_GL"] = "disable"

@@ -1,4 +1,4 @@
-"""Standard streams that never end the work: missing ones, and those whose reader or terminal is gone."""
+"""Standard streams whose failures do not end the program, e.g. if a stream is missing or its terminal is closed."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["drop", "standard_streams"]
 def standard_streams(lasting: bool) -> Iterator[None]:
     """Make the standard streams usable inside the block.
 
-    Streams that are missing or closed become empty ones, and characters that the encoding of standard output lacks are
-    printed as escapes.
+    Streams that are missing or closed are replaced by empty streams. Characters that the encoding of an output stream
+    lacks are printed as escapes.
 
     Args:
-        lasting: what cannot be written is dropped, as after `| head`, or once the terminal is closed.
+        lasting: whether output that cannot be written is dropped, e.g. after `| head` or after the terminal is closed.
     """
     with contextlib.ExitStack() as restored:
         for name in ("stdin", "stdout", "stderr"):
             stream = getattr(sys, name)
             if stream is None or getattr(stream, "closed", False):
                 stream = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 (kept)
-                os.set_inheritable(stream.fileno(), stream.fileno() <= 2)  # worker processes have the same streams
+                os.set_inheritable(stream.fileno(), stream.fileno() <= 2)  # worker processes inherit the streams
                 setattr(sys, name, stream)
             if name == "stdin":
                 continue
@@ -40,7 +40,7 @@ def standard_streams(lasting: bool) -> Iterator[None]:
 
 
 def drop(stream: TextIO) -> None:
-    """Send what a stream has still to write, and all that follows, nowhere."""
+    """Discard the pending output of a stream and all later output."""
     with contextlib.suppress(OSError, ValueError):
         number = stream.fileno()
         null = os.open(os.devnull, os.O_WRONLY)
@@ -49,12 +49,12 @@ def drop(stream: TextIO) -> None:
 
 
 def _restore_errors(stream: Any) -> None:
-    with contextlib.suppress(OSError, ValueError):  # it cannot be flushed, or was closed
+    with contextlib.suppress(OSError, ValueError):  # the stream cannot be flushed, or is closed
         stream.reconfigure(errors="strict")
 
 
 class _Lasting:
-    """A stream that drops what is written once that fails."""
+    """A stream that drops all output after writing has failed once."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -63,15 +63,15 @@ class _Lasting:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write as the stream does."""
+        """Write the text, or drop it if writing fails; return the number of characters."""
         try:
             return self._stream.write(text)
-        except (OSError, ValueError):  # ValueError: closed
+        except (OSError, ValueError):  # ValueError: the stream is closed
             drop(self._stream)
             return len(text)
 
     def flush(self) -> None:
-        """Flush as the stream does."""
+        """Flush the stream, or drop its output if flushing fails."""
         try:
             self._stream.flush()
         except (OSError, ValueError):

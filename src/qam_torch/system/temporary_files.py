@@ -1,4 +1,4 @@
-"""Temporary files that other libraries leave behind."""
+"""Delete temporary files that other libraries leave behind."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["temporary_files_removed"]
 
 @contextlib.contextmanager
 def temporary_files_removed() -> Iterator[None]:
-    """Close and delete every file that is made with `tempfile.mkstemp` inside the block.
+    """Close and delete every file that `tempfile.mkstemp` makes inside the block.
 
-    OGBench's mazes leave one file and one open descriptor for every environment, and a population's evaluation makes
-    hundreds of environments. MuJoCo has read the file when the environment's constructor returns.
+    OGBench's mazes leave one file and one open descriptor per environment, and the evaluation of a population makes
+    hundreds of environments. MuJoCo has read the file by the time the environment's constructor returns.
     """
     original, made = tempfile.mkstemp, []
 
@@ -30,7 +30,7 @@ def temporary_files_removed() -> Iterator[None]:
     finally:
         tempfile.mkstemp = original
         for descriptor, path in made:
-            with contextlib.suppress(OSError):  # already closed or deleted by its maker
+            with contextlib.suppress(OSError):  # the code that made the file has closed or deleted it
                 os.close(descriptor)
             with contextlib.suppress(OSError):
                 os.unlink(path)

@@ -1,7 +1,8 @@
-"""A worker process that answers pickled messages: both ends of the connection. Imports no torch.
+"""A worker process that answers pickled messages. This module has both ends of the connection and imports no torch.
 
-A plain child process is used instead of `multiprocessing`, which would either fork a process that has threads and a GPU
-context, or import the main module again, and with a training script torch, in every worker.
+A plain child process is used instead of `multiprocessing`. `multiprocessing` would either fork a process that has
+threads and a GPU context, or import the main module again in every worker. A training script would thereby import
+torch.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from qam_torch.system.streams import standard_streams
 
 __all__ = ["WorkerDied", "WorkerProcess", "answer_messages"]
 
-# The signals that a terminal or a scheduler sends to all processes of a run: the parent decides when a worker ends.
-# A terminal may also stop processes of the background that print (SIGTTOU).
-# sys.path comes first, so that the worker finds every module that the parent can import.
+# The worker ignores signals that a terminal or a scheduler sends to all processes of a run: the parent decides when a
+# worker ends. It also ignores SIGTTOU, by which a terminal stops background processes that print.
+# The first message is sys.path, so that the worker finds every module that the parent can import.
 _MAIN = """
 import pickle, signal, sys
 for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGTTOU"):
@@ -37,15 +38,15 @@ serve()
 
 
 class WorkerDied(RuntimeError):
-    """A worker process ended unexpectedly. The message has its exit status."""
+    """A worker process ended unexpectedly. The message contains its exit status."""
 
 
 class WorkerProcess:
-    """A fresh interpreter that runs a module's function `serve`, and answers every message with one answer.
+    """A new Python interpreter that runs a module's function `serve`, and sends one answer per message.
 
-    The process ends when its input is closed, hence also when its parent is killed; it ignores signals to end. It leads
-    its own process group, so that Ctrl-C reaches only the parent. It imports nothing from the working directory first
-    (-P), so that a file such as types.py there does not replace a module of Python's.
+    The process ends when its input is closed, hence also when its parent is killed. It ignores signals that would end
+    it. It leads a separate process group, so that Ctrl-C reaches only the parent. The option -P removes the working
+    directory from the initial import path, so that a file there, e.g. types.py, does not replace a standard module.
 
     Args:
         module: module whose `serve()` calls `answer_messages`.
@@ -82,7 +83,7 @@ class WorkerProcess:
             raise self._died() from error
 
     def receive(self) -> Any:
-        """Wait for the answer to the first message that has none yet; raises WorkerDied if the process has ended."""
+        """Wait for the answer to the oldest unanswered message; raises WorkerDied if the process has ended."""
         try:
             return pickle.load(self.answers)
         except (EOFError, pickle.UnpicklingError) as error:
@@ -92,7 +93,7 @@ class WorkerProcess:
         """End the process; may be called twice.
 
         Args:
-            patience: seconds that the process has to finish by itself, after which it is killed.
+            patience: seconds to wait until the process exits. After that it is killed.
         """
         with contextlib.suppress(OSError):
             self._messages.close()
@@ -118,13 +119,13 @@ class WorkerProcess:
 
 
 def answer_messages(answer: Callable[[Any], Any]) -> None:
-    """The main loop of a worker process: one answer per message, until the parent closes the connection or ends.
+    """Run the main loop of a worker process: answer each message until the parent closes the connection or ends.
 
-    Standard output is the connection, so that what a library prints goes to standard error instead, as long as that
-    can be written.
+    Answers use standard output. Text that a library prints goes to standard error instead, and is dropped if standard
+    error cannot be written to.
 
     Args:
-        answer: called with each message; returns a picklable answer.
+        answer: function from a message to a picklable answer.
     """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
@@ -136,11 +137,11 @@ def _answer_all(answer: Callable[[Any], Any], answers: IO[bytes]) -> None:
     while True:
         try:
             message = pickle.load(sys.stdin.buffer)
-        except (EOFError, pickle.UnpicklingError):  # the parent has left, perhaps in the middle of a message
+        except (EOFError, pickle.UnpicklingError):  # the parent has ended, perhaps in the middle of a message
             return
         content = answer(message)
         try:
             pickle.dump(content, answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()
-        except BrokenPipeError:  # the parent has left without waiting for the answer
+        except BrokenPipeError:  # the parent has ended without waiting for the answer
             return

@@ -1,4 +1,4 @@
-"""What a run prints before it starts; its results are in `training.result_table`."""
+"""Print a run's configuration and data before it starts. `training.result_table` prints its results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["announce_data", "announce_finished", "announce_plan"]
 
 
 def announce_plan(settings: RunSettings) -> None:
-    """Print the first line of a run: what is trained, and for how long; everything in it is configured."""
+    """Print the first line of a run: method, environment, seeds, length and sizes, all from the configuration."""
     values, schedule, options = settings.values, settings.schedule, settings.method.options
     task = "" if values["task"] is None else f" task {values['task']}"
     offline = [] if settings.init_from is not None else [f"{schedule.offline_steps:,} updates"]
@@ -42,15 +42,15 @@ def announce_plan(settings: RunSettings) -> None:
 def announce_data(
     data: TaskData, module: TrainingData, algorithm: Algorithm, device: torch.device, schedule: Schedule, start: Start
 ) -> None:
-    """Print a description of the data, and remarks on them, after the data have been checked.
+    """Print a description of the data with remarks, the size of the networks, and the step of a resumed run.
 
     Args:
         data: the run's data.
-        module: the data module, with the windows of the data or of their first file.
+        module: data module with the windows of the data, or of the first file of sharded data.
         algorithm: the run's algorithm.
         device: device of the training.
         schedule: the run's schedule.
-        start: the run's start.
+        start: how the run starts.
     """
     source, windows = data.source, module.sampler.windows
     assert isinstance(windows, ChunkWindows)
@@ -75,11 +75,11 @@ def announce_finished(summary: Mapping[str, Any], paths: RunPaths) -> None:
 
 
 def _seeds(method: Method) -> str:
-    """For example "1, 2", or for a grid "1, 2 in each of 6 cells of inv_temp x edit_scale"."""
+    """Return the seeds as text, e.g. "1, 2", or for a grid "1, 2 in each of 6 cells of inv_temp x edit_scale"."""
     seeds, cells = ", ".join(map(str, method.seeds)), len(method.cells)
     return f"{seeds} in each of {cells} cells of {' x '.join(method.population)}" if cells > 1 else seeds
 
 
 def _widths(layers: Sequence[int]) -> str:
-    """For example "512x4", or "256-128" where they differ."""
+    """Return the widths of layers as text, e.g. "512x4", or "256-128" if they differ."""
     return f"{layers[0]}x{len(layers)}" if len(set(layers)) == 1 else "-".join(map(str, layers))

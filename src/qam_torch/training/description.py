@@ -1,4 +1,4 @@
-"""The section of a checkpoint that describes its run."""
+"""Make the section of a checkpoint that describes its run."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ __all__ = ["describe"]
 def describe(
     algorithm: Algorithm, arguments: Mapping[str, Any], run: Mapping[str, Any], online: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Describe a run: enough to rebuild its algorithm, and to recognize the same run.
+    """Return the description of a run. It is enough to rebuild the algorithm, and to recognize the same run.
 
     Args:
         algorithm: the run's algorithm.
-        arguments: arguments of the algorithm's constructor, plain values.
-        run: environment, task, dataset and its hash, batch size and so on; must agree for a run to be resumed.
-        online: what must agree once the online phase has begun.
+        arguments: arguments of the algorithm's constructor, as plain values.
+        run: environment, task, hash of the dataset, batch size and other values. A run can only be resumed with equal
+            values.
+        online: further values, which must be equal once the online phase has begun.
     """
     return {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Evaluation of all members during training, in environments that are made before it and kept."""
+"""Evaluate all members during training, in environments that are made once before training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ __all__ = ["Evaluator"]
 
 
 class Evaluator:
-    """Evaluates all members of an algorithm side by side.
+    """Evaluates all members of an algorithm at the same time.
 
     Args:
         pool: the environments.
-        episodes: per member, >= 1.
+        episodes: number of episodes per member, >= 1.
         action_dim: A.
-        execute_steps: actions of a chunk that are executed before acting again, in 1..h; None: all.
+        execute_steps: number of actions of a chunk that are executed before the next chunk is selected, in 1..h; None
+            for all.
 
     Attributes:
-        reports_success: whether an evaluation has reported success. All later ones then do: many environments report
-            success only when an episode succeeds.
+        reports_success: whether an evaluation has reported success. All later evaluations then report it, too. This is
+            needed because many environments report success only when an episode succeeds.
     """
 
     def __init__(self, pool: EnvironmentPool, episodes: int, action_dim: int, execute_steps: int | None = None) -> None:
@@ -33,7 +34,14 @@ class Evaluator:
     ) -> Evaluation:
         """Evaluate after `step` steps.
 
-        Noise and episodes are functions of (seeds, step) alone, so that a resumed run repeats the same evaluation.
+        Initial states and noise depend only on the members' seeds, the step and the policy. A resumed run therefore
+        repeats the same evaluation.
+
+        Args:
+            algorithm: the algorithm to evaluate.
+            step: steps made so far.
+            policy: "policy" or "behavior_policy", see `inference.episodes.evaluate_members`.
+            record_positions: whether to record the first member's trajectories, in mazes only.
         """
         stream = f"evaluation/{policy}/{step}"
         evaluation = evaluate_members(

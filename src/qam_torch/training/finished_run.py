@@ -1,4 +1,4 @@
-"""Runs that are already finished. Does not import torch, so that the command returns quickly."""
+"""Find runs that are already finished. This module does not import torch, so that the command returns quickly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["finished_run", "uses_earlier_run"]
 
 
 def uses_earlier_run(values: Mapping[str, Any]) -> bool:
-    """Whether files of an earlier run in the directory are used."""
+    """Whether the run uses files of an earlier run in its directory."""
     return bool(values["resume"] == "auto" or values["skip_completed"])
 
 
 def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The summary of the configured run if it is already finished and may be reused, otherwise None.
+    """Return the summary of the configured run if it is already finished and may be reused, otherwise None.
 
-    If the configuration has more steps than the finished run, the run is continued and counts as unfinished.
+    If the configuration has more steps than the finished run, the run counts as unfinished.
 
     Args:
         paths: paths of the run directory.
@@ -54,7 +54,10 @@ def finished_run(paths: RunPaths, values: Mapping[str, Any]) -> dict[str, Any] |
 
 
 def _differences(old: Any, new: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Values that differ between two configurations, except names, and those that do not change a result."""
+    """Yield (key, old, new) for values that differ between two configurations.
+
+    Names, and keys that do not change a result, are not compared.
+    """
     if name in (*NEUTRAL, *COPIED, "experiment_name", "run_name"):
         return
     if old is None and isinstance(new, dict):

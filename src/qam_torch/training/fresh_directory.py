@@ -1,4 +1,4 @@
-"""An empty directory for a run that does not continue an earlier one."""
+"""Make an empty directory for a run that does not continue an earlier run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["move_earlier_run_aside"]
 
 
 def move_earlier_run_aside(paths: RunPaths) -> None:
-    """Keep an earlier run of the same name as NAME.old-1, NAME.old-2, ..., and make its directory again."""
+    """Rename the directory of an earlier run to NAME.old-1, NAME.old-2, ..., and make an empty directory."""
     if not paths.config.exists():
         return
     directory, number = paths.directory, 1

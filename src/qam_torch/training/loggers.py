@@ -1,4 +1,4 @@
-"""Lightning loggers that continue with a resumed run."""
+"""Lightning loggers for runs that are resumed."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["Resumable", "ResumableTensorBoardLogger"]
 
 @runtime_checkable
 class Resumable(Protocol):
-    """A logger with this method is called at the start of every run; other loggers just append."""
+    """A logger with the method `resume_at`, which is called at the start of every run. Other loggers just append."""
 
     def resume_at(self, step: int) -> None:
-        """Prepare for values of later steps only.
+        """Prepare the logger for the values of the steps after `step`.
 
         Args:
-            step: steps made before; values of later steps, which an interrupted run has left, will be written again.
+            step: steps made before. If an interrupted run has logged values of later steps, they will be logged again.
         """
         ...
 
 
 class ResumableTensorBoardLogger(TensorBoardLogger):
-    """Lightning's TensorBoard logger, which hides events that an interrupted run has written after its checkpoint.
+    """Lightning's TensorBoard logger. It hides events that an interrupted run wrote after its checkpoint.
 
     Args:
-        save_dir: the run directory.
-        name: name of the directory of the event files in it.
-        version: version of the directory below that; "" for none.
-        **options: of `TensorBoardLogger`.
+        save_dir: path of the run directory.
+        name: name of the directory of event files in the run directory.
+        version: name of a directory below that; "" for none.
+        **options: further arguments of `TensorBoardLogger`.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class ResumableTensorBoardLogger(TensorBoardLogger):
 
 
 def _wait_for_next_second(events: Path) -> None:
-    """Open a new event file in a later second than the existing ones.
+    """Wait so that the next event file is opened in a later second than the existing files.
 
-    TensorBoard reads event files in the order of their names, which begin with the second in which they were opened.
-    Two files of the same second, of a run that was killed and resumed at once, could be read in the wrong order.
+    TensorBoard reads event files in the order of their names. A name begins with the second in which the file was
+    opened. If a run is killed and resumed within a second, its two files could be read in the wrong order.
     """
     opened = [int(path.name.split(".")[3]) for path in events.glob("events.out.tfevents.*")]
     if opened:

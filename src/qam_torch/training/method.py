@@ -1,4 +1,4 @@
-"""The configured method: its class, its options, and its members, every seed once per cell of the grid `population`."""
+"""The configured method: class, options and members. Each seed has one member per cell of the grid `population`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Method"]
 
 
 class Method(NamedTuple):
-    """A method as configured, before an environment decides its sizes.
+    """A configured method, before the environment determines its sizes.
 
     Attributes:
-        name: as the configuration has it, e.g. "qam_e".
-        kind: its class.
+        name: name in the configuration, e.g. "qam_e".
+        kind: class of the method.
         options: the keys `algo.*` except `_target_`, as plain values.
-        seeds: as they are given, without the grid.
-        population: the keys `population.*`, whose product is the grid; empty without a grid.
+        seeds: the configured seeds, not repeated for the cells of the grid.
+        population: the keys `population.*`. The product of their values is the grid. Empty without a grid.
     """
 
     name: str
@@ -35,29 +35,29 @@ class Method(NamedTuple):
 
     @property
     def cells(self) -> list[tuple[float, ...]]:
-        """The grid's cells, the values of the last key changing fastest. Without a grid, one cell without values."""
+        """Cells of the grid. The value of the last key changes fastest. Without a grid, one cell without values."""
         return list(itertools.product(*self.population.values()))
 
     @property
     def members(self) -> int:
-        """P."""
+        """Number of members, P."""
         return len(self.seeds) * len(self.cells)
 
     @property
     def chunk_steps(self) -> int:
-        """Actions that the policy chooses at a time: h, or 1 in n-step mode."""
+        """Number of actions that one call of the policy selects: h, or 1 in n-step mode."""
         return self.options["horizon_length"] if self.options.get("action_chunking", True) else 1
 
     @property
     def hidden_widths(self) -> list[int]:
-        """The widths of all hidden layers."""
+        """Widths of all hidden layers."""
         return [width for name, value in self.options.items() if name.endswith("hidden_dims") for width in value]
 
     def arguments(self) -> dict[str, Any]:
-        """The options as the constructor takes them, with `seeds`, and lists of P for what differs.
+        """Return the arguments of the constructor: the options, `seeds`, and lists of P for values that differ.
 
-        Members are all seeds of the first cell, then those of the next. A list of what may differ gives one value per
-        seed, in every cell alike.
+        The members are all seeds of the first cell, then all seeds of the second cell, and so on. If an option is a
+        list with one value per seed, the list is repeated for every cell.
         """
         cells, seeds = self.cells, self.seeds
         taken = {"seeds": [*seeds] * len(cells), **self.options}
@@ -83,7 +83,7 @@ class Method(NamedTuple):
             The algorithm, and its constructor's arguments as plain values.
 
         Raises:
-            QamError: a value is out of range, or differs between members where it must not.
+            QamError: a value is out of range, or a value differs between members that must be equal.
         """
         arguments = {"observation_dim": observation_dim, "action_dim": action_dim, **self.arguments()}
         algorithm = self._construct(arguments)
@@ -97,7 +97,7 @@ class Method(NamedTuple):
         return algorithm.to(dtype), arguments
 
     def _construct(self, arguments: Mapping[str, Any]) -> Algorithm:
-        """Build the algorithm; errors have key and value as in the configuration, not the constructor's argument."""
+        """Build the algorithm. Errors name the key and value in the configuration, not the constructor's argument."""
         try:
             return self.kind(**arguments)
         except QamError as error:
@@ -105,13 +105,13 @@ class Method(NamedTuple):
             if name not in arguments:
                 raise
             group, values = ("population", self.population) if name in self.population else ("algo", self.options)
-            given = str(arguments[name])  # a list has an entry for each member, longer than the configured one
+            given = str(arguments[name])  # a list with one entry per member, longer than in the configuration
             if name in values and rest.startswith(given):
                 rest = f"{values[name]}{rest.removeprefix(given)}"
             raise QamError(f"{group}.{name}={rest}") from error
 
     def check(self) -> None:
-        """Raise QamError for options, seeds or a grid that are invalid."""
+        """Raise QamError if options, seeds or the grid are invalid."""
         taken, options = annotations_of(self.kind), self.options
         if options.get("fql_alpha") and options.get("edit_scale"):
             raise QamError(
@@ -129,12 +129,16 @@ class Method(NamedTuple):
                 fits, expected = _KINDS[taken[name]]
                 require(f"algo.{name}", fits(value), value, expected)
         self._check_members()
-        # The constructor checks the ranges; layers of one unit cost nothing.
+        # The constructor checks the ranges. With layers of one unit it takes almost no time.
         small = {name: [1] for name in options if taken[name] == "Sequence[int]"}
         self._replace(options={**options, **small}).build(observation_dim=1, action_dim=1)
 
     def _check_members(self) -> None:
-        """Raise QamError unless seeds differ, and `population` gives lists of different numbers that may differ."""
+        """Raise QamError if seeds are invalid or equal, or if a key of `population` is invalid.
+
+        A key of `population` must be a hyperparameter that may differ between members, and must not be set by `algo`,
+        too. Its value must be a list of different numbers.
+        """
         seeds, known = list(self.seeds), per_member_arguments(self.kind)
         for seed in seeds:
             require("seed", is_integer(seed, 0), seed, "an integer >= 0")
@@ -159,7 +163,7 @@ _GIVEN = {
     "observation_dim": "the environment determines it",
     "action_dim": "the environment determines it",
 }
-"""Constructor arguments that are not options, and why."""
+"""Constructor argument that is not an option -> end of the error message."""
 
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (lambda value: is_integer(value, 1), "an integer >= 1"),
@@ -174,4 +178,4 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a finite number, or a list with one for each seed",
     ),
 }
-"""Annotation of a method's constructor argument -> test of a configured value, and how to describe valid values."""
+"""Annotation of a method's constructor argument -> (test of a configured value, description of valid values)."""

@@ -1,4 +1,4 @@
-"""The plots that a run leaves in its directory: a list of functions, each from the run's data to a figure."""
+"""Save the plots of a run. Each plot is a function from the run's data to a figure."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["PLOTS", "Plot", "RunData", "save_plots"]
 
 
 class RunData(NamedTuple):
-    """What a plot can be drawn from, at the end of a run.
+    """The data of a finished run, from which plots are drawn.
 
     Attributes:
         title: method, environment and task.
-        metrics: columns of metrics.csv, see `rundir.metrics_file.read_metrics`; empty where none were logged.
-        episodes: episodes of each evaluation, per member.
+        metrics: columns of metrics.csv, see `rundir.metrics_file.read_metrics`; empty if the run does not write it.
+        episodes: number of episodes per member in each evaluation.
         members: name of each member.
-        cells: hyperparameters of each member as text; the same text for members that differ in their seeds only.
-        final: evaluation of the trained policy; with trajectories in mazes.
-        behavior: evaluation of the behavior flow alone; None without one.
-        layout: the map, for mazes.
+        cells: hyperparameters of each member as text. The text is equal for members that differ only in their seeds.
+        final: evaluation of the trained policy, with trajectories in mazes.
+        behavior: evaluation of the behavior flow alone; None if it was not evaluated.
+        layout: layout of the maze; None in other environments.
     """
 
     title: str
@@ -47,15 +47,18 @@ class RunData(NamedTuple):
 
 
 Plot = Callable[[RunData], "Figure | None"]
-"""The plot of a run, saved as plots/NAME.png under the function's name; None where there is nothing to draw."""
+"""Function that draws a plot of a run, saved as plots/NAME.png. NAME is the name of the function.
+
+It returns None if there is nothing to draw.
+"""
 
 
 def success(run: RunData) -> Figure | None:
-    """Success rate over steps, where the environment reports success."""
+    """Draw the success rate over steps, if the environment reports success."""
     if not run.metrics or run.final.success is None:
         return None
     solved, evaluated = run.metrics["evaluation/success"], np.isfinite(run.metrics["evaluation/return"])
-    # Evaluations before any episode reported success have no value.
+    # Evaluations before the first reported success have no value, so their success rate is 0.
     metrics = {**run.metrics, "evaluation/success": np.where(evaluated & np.isnan(solved), 0.0, solved)}
     rate = None
     if run.behavior is not None and run.behavior.success is not None:
@@ -65,7 +68,7 @@ def success(run: RunData) -> Figure | None:
 
 
 def return_(run: RunData) -> Figure | None:
-    """Return over steps, where the environment does not report success."""
+    """Draw the return over steps, if the environment does not report success."""
     if not run.metrics or run.final.success is not None:
         return None
     level = None if run.behavior is None else float(run.behavior.returns.mean())
@@ -73,18 +76,18 @@ def return_(run: RunData) -> Figure | None:
 
 
 def evaluation_metrics(run: RunData) -> Figure | None:
-    """Custom evaluation metrics over steps, one panel each."""
+    """Draw the custom evaluation metrics over steps, in one panel each."""
     names = [name for name in run.final.custom() if f"evaluation/{name}" in run.metrics]
     return metrics_figure(run.metrics, names, run.episodes, title=run.title, cells=run.cells)
 
 
 def losses(run: RunData) -> Figure | None:
-    """Training metrics over steps, in panels."""
+    """Draw the training metrics over steps, in panels."""
     return losses_figure(run.metrics, title=run.title) if run.metrics else None
 
 
 def trajectories(run: RunData) -> Figure | None:
-    """Paths of the first member's final evaluation, in mazes."""
+    """Draw the trajectories of the first member's final evaluation, in mazes."""
     final, behavior = run.final, run.behavior
     if run.layout is None or final.trajectories is None or final.success is None:
         return None
@@ -100,18 +103,18 @@ PLOTS: list[Plot] = [success, return_, evaluation_metrics, losses, trajectories]
 
 
 def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[str]:
-    """Draw and save the plots of every run, then custom ones.
+    """Draw and save the plots of every run, then the custom plots.
 
-    A custom plot that raises, or is not a figure, is reported on standard error, and the run's results are complete
-    without it.
+    If a custom plot raises an error or does not return a figure, the error is printed on standard error and the plot
+    is left out.
 
     Args:
-        folder: for the pictures; made if it does not exist.
+        folder: directory for the pictures. It is made if it does not exist.
         run: the run's data.
         plots: custom plots.
 
     Returns:
-        Names of all pictures in the folder, relative to the run directory.
+        Paths of all pictures in the folder, relative to the run directory, sorted.
 
     Raises:
         QamError: a picture cannot be written.
@@ -130,10 +133,10 @@ def save_plots(folder: Path, run: RunData, plots: Sequence[Plot] = ()) -> list[s
 
 
 def plot_name(plot: Plot) -> str:
-    """The name of a plot: its function's, without a trailing underscore.
+    """Return the name of a plot: the name of its function, without trailing underscores.
 
     Raises:
-        QamError: it has none.
+        QamError: the plot has no name that is an identifier, e.g. because it is a lambda.
     """
     name = getattr(plot, "__name__", "").rstrip("_")
     if not name.isidentifier():

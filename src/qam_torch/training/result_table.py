@@ -1,4 +1,4 @@
-"""The short table on the terminal at the end of a run."""
+"""Print the table of results at the end of a run."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from qam_torch.rundir.paths import RunPaths
 __all__ = ["print_results"]
 
 STANDARD = ("success", "success_95", "return")
-"""Keys with a value per seed of every run; others are custom metrics."""
+"""Keys of built-in metrics. Other keys that have a value per seed are custom metrics."""
 
 
 def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
-    """Print the outcome of a run, and where its files are.
+    """Print the results of a run and the names of its files.
 
     Args:
         paths: paths of the run directory.
@@ -62,7 +62,7 @@ def print_results(paths: RunPaths, summary: dict[str, Any]) -> None:
 
 
 def _span(part: dict[str, Any], seeds: int) -> str:
-    """What the brackets of `_outcome` hold, if it has any."""
+    """Return a description of the brackets in the text of `_outcome`; "" if the text has no brackets."""
     if "success" not in part:
         return "mean and range, "
     if part["success_95"] is None:

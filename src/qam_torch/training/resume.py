@@ -1,4 +1,4 @@
-"""`resume=auto`: a run that continues from the last checkpoint in its directory."""
+"""Continue a run from the last checkpoint in its directory, e.g. with `resume=auto`."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["ResumedStart"]
 
 
 class ResumedStart:
-    """Continue from a run directory's last checkpoint; see `training.start.Start`.
+    """A start from the last checkpoint of the run directory; see `training.start.Start`.
 
     Args:
         paths: paths of the run directory.
         offline_steps: offline steps of the configuration.
         online_steps: online steps of the configuration.
-        warm: whether the run began from another run's checkpoint, which replaces its offline phase.
+        warm: whether the run began from another run's checkpoint, which replaces the offline phase.
 
     Raises:
-        QamError: the checkpoint is damaged, or beyond the configured steps.
+        QamError: the checkpoint is damaged, or does not fit the configured numbers of steps.
     """
 
     resumed = True
@@ -38,7 +38,7 @@ class ResumedStart:
         self.step: int = section["step"]
         self.trainer_steps = trainer_steps_in(self._content)
         made: int = section["offline_steps"]
-        # The offline phase of a run that began from another run's checkpoint is that checkpoint's.
+        # If the run began from another run's checkpoint, the length of its offline phase is in the checkpoint.
         self.offline_steps: int = made if warm else offline_steps
         online, updates = self.step - made, min(self.step, made)
         if not warm and updates > offline_steps:
@@ -60,9 +60,9 @@ class ResumedStart:
     def begin(
         self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
     ) -> Path | None:
-        """Check that the checkpoint is of this very run; see `Start.begin`."""
+        """Check that the checkpoint belongs to this run; see `Start.begin`."""
         assert self._content is not None
         require_same_run(self.path, self._content, description)
         algorithm.require_loadable(self._content)
-        self._content = None  # it is as large as all networks and the optimizer's state
+        self._content = None  # free its memory: it is as large as all networks and the optimizer's state
         return self.path

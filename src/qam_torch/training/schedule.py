@@ -1,4 +1,4 @@
-"""When things happen: how much the next trainer step does, and what is due after it."""
+"""The schedule of a run: the length of each trainer step, and the events after it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Due", "Schedule"]
 
 
 class Due(NamedTuple):
-    """What happens after a trainer step."""
+    """The events that are due after a trainer step."""
 
     evaluation: bool
     log: bool
@@ -19,7 +19,7 @@ class Due(NamedTuple):
 
     @property
     def any(self) -> bool:
-        """Whether anything is due."""
+        """Whether any event is due."""
         return self.evaluation or self.log or self.checkpoint
 
 
@@ -27,20 +27,22 @@ class Due(NamedTuple):
 class Schedule:
     """The schedule of a run.
 
-    The position of a run is one number, the step: updates in the offline phase, and environment steps on top of them
-    in the online phase. Trainer steps end at every event, so they may be shorter than `updates_per_step`. Online, an
-    event that falls due between the steps of several environments happens after the last of them.
+    The position of a run is one number, the step. In the offline phase it counts updates. In the online phase it is
+    the number of offline updates plus the number of environment steps. A trainer step ends at every event, so it may
+    be shorter than `updates_per_step`. In the online phase, the environments of a member step together. If an event is
+    due between their steps, it happens after the last of these steps.
 
     Args:
-        offline_steps: updates on the dataset before the first step in an environment, >= 0.
-        online_steps: environment steps of each member, with updates in between, >= 0; not both phases may be 0.
-        updates_per_step: largest number of updates in one trainer step, >= 1; online, the largest number of steps
-            that every environment takes in one.
-        num_envs: environments of each member, which take their steps together, >= 1.
+        offline_steps: number of updates on the dataset before the first environment step, >= 0.
+        online_steps: number of environment steps of each member, with updates in between, >= 0; a multiple of
+            `num_envs`. One of the two phases must have steps.
+        updates_per_step: maximum number of updates per trainer step, >= 1. In the online phase, maximum number of steps
+            of each environment per trainer step.
+        num_envs: number of environments per member, >= 1.
         start_training: online step from which on there are updates, >= 1.
-        utd_ratio: updates per environment step, >= 1.
-        log_every, eval_every, checkpoint_every: steps between metrics, evaluations and checkpoints, >= 1, counted in
-            each phase from its start. Each of them also happens at a phase's last step.
+        utd_ratio: number of updates per environment step, >= 1.
+        log_every, eval_every, checkpoint_every: steps between metrics, evaluations and checkpoints, >= 1, counted from
+            the start of each phase. Each event also happens at the last step of a phase.
 
     Raises:
         QamError: a value is out of range, or there is nothing to do.
@@ -69,15 +71,15 @@ class Schedule:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run."""
+        """Number of steps of the whole run."""
         return self.offline_steps + self.online_steps
 
     def online(self, step: int) -> int:
-        """Environment steps made after `step` steps; 0 in the offline phase."""
+        """Return the number of environment steps made after `step` steps; 0 in the offline phase."""
         return max(0, step - self.offline_steps)
 
     def phase(self, step: int) -> str:
-        """ "offline" or "online": the phase that the last of `step` steps belongs to."""
+        """Return the phase of the last of `step` steps, "offline" or "online"."""
         return "offline" if step <= self.offline_steps else "online"
 
     def place(self, step: int) -> str:
@@ -85,12 +87,15 @@ class Schedule:
         return f"update {step:,}" if self.phase(step) == "offline" else f"online step {self.online(step):,}"
 
     def updates(self, step: int) -> int:
-        """Gradient updates made after `step` steps; online, there are `utd_ratio` per step from `start_training` on."""
+        """Return the number of updates made after `step` steps.
+
+        In the online phase, there are `utd_ratio` updates per step from `start_training` on.
+        """
         trained = max(0, self.online(step) - self.start_training + 1)
         return min(step, self.offline_steps) + self.utd_ratio * trained
 
     def plan(self, step: int) -> int:
-        """Steps to make in the trainer step that starts after `step` steps; 0 when the run is finished."""
+        """Return the number of steps in the trainer step that starts after `step` steps; 0 if the run is finished."""
         events = (self.log_every, self.eval_every, self.checkpoint_every)
         if step < self.offline_steps:
             return min(self.updates_per_step, self.offline_steps - step, *(every - step % every for every in events))
@@ -99,7 +104,7 @@ class Schedule:
         return min(self.updates_per_step * each, nearest * each, self.steps - step)
 
     def trainer_steps(self, step: int = 0) -> int:
-        """Trainer steps still to make after `step` steps."""
+        """Return the number of trainer steps that remain after `step` steps."""
         count = 0
         while steps := self.plan(step):
             step += steps
@@ -107,7 +112,7 @@ class Schedule:
         return count
 
     def due_at(self, step: int) -> Due:
-        """What is due at the end of the trainer step that ended after `step` steps."""
+        """Return the events that are due at the end of the trainer step that ended after `step` steps."""
         return Due(*(self.due(every, step) for every in (self.eval_every, self.log_every, self.checkpoint_every)))
 
     def due(self, every: int, step: int) -> bool:

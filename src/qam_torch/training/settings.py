@@ -1,4 +1,4 @@
-"""The composed configuration as typed objects, checked; no other module of training reads it."""
+"""Check the composed configuration and convert it to typed objects."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ CHECKED_ELSEWHERE: Mapping[str, Any] = {
     "trainer": {"accelerator": None, "devices": None},
     "logger": {},
 }
-"""Keys that every run has, and whose values others check: the suite, the method, or a function below."""
+"""Keys that every run needs. The suite, the method or a function below checks their values."""
 
 Part = TypeVar("Part", Schedule, UpdateSettings, Replay, "EvaluationSettings")
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How the policy is evaluated: the keys of these names, checked.
+    """How the policy is evaluated: the checked values of the keys of these names.
 
     Raises:
         QamError: a value is out of range.
@@ -61,23 +61,23 @@ class EvaluationSettings:
 
 
 class RunSettings(NamedTuple):
-    """A run as configured, checked.
+    """The checked configuration of a run.
 
     Attributes:
-        values: the whole configuration as plain values: the content of config.yaml.
-        method: what is trained.
+        values: the whole configuration as plain values, which is the content of config.yaml.
+        method: the method to train.
         request: the data and their environment.
-        schedule: when things happen; a start from another run's checkpoint replaces the offline phase.
+        schedule: the configured schedule. If the run starts from another run's checkpoint, the offline phase changes.
         update: how an update is computed.
         evaluation: how the policy is evaluated.
-        replay: how experience of the online phase is kept.
-        execute_steps: actions of a chunk that are executed before acting again, None for all.
-        online_workers: processes that step the environments of the online phase.
-        init_from: the checkpoint of another run to start from, None for a run of its own.
-        continues: whether files that an earlier run has left in the directory are used.
-        directory: the run directory.
-        accelerator: Lightning's name of the device.
-        devices: 1, or a list of one index.
+        replay: how transitions of the online phase are stored.
+        execute_steps: number of actions of a chunk that are executed before the next chunk is selected; None for all.
+        online_workers: number of processes that step the environments of the online phase.
+        init_from: path of another run's checkpoint to start from; None for a start without a checkpoint.
+        continues: whether the run uses files of an earlier run in its directory.
+        directory: path of the run directory.
+        accelerator: Lightning's name of the type of device.
+        devices: 1, or a list of one device index.
         csv: whether metrics.csv is written.
     """
 
@@ -99,19 +99,19 @@ class RunSettings(NamedTuple):
 
     @property
     def environments(self) -> int:
-        """Most environments of an evaluation, of all members together."""
+        """Maximum number of environments of an evaluation, for all members together."""
         evaluation = self.evaluation
         return environments_for(self.method.members, evaluation.eval_episodes, evaluation.eval_environments)
 
 
 def read_settings(config: DictConfig) -> RunSettings:
-    """Read a composed configuration.
+    """Check a composed configuration and convert it to typed objects.
 
     Args:
-        config: from `qam_torch.compose`.
+        config: configuration from `qam_torch.compose`.
 
     Raises:
-        QamError: a value is invalid, alone or together with others.
+        QamError: a key is missing, or a value is invalid, alone or together with other values.
     """
     _check_complete(cast("dict[str, Any]", OmegaConf.to_container(config)))
     values = cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
@@ -158,15 +158,17 @@ def _method(values: Mapping[str, Any]) -> Method:
 
 
 def _part(kind: type[Part], values: Mapping[str, Any]) -> Part:
-    """The object whose attributes are keys of the configuration."""
+    """Return an object of this class, whose attributes are keys of the configuration."""
     return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
 def _check_complete(values: Mapping[str, Any]) -> None:
-    """Require every key of train.yaml and those of groups that a run reads; null only where it is the key's own value.
+    """Require every key of train.yaml, and every key of other groups that a run reads.
+
+    A value may only be null if the default is null, or if it is checked elsewhere.
 
     Args:
-        values: as composed, with interpolations.
+        values: the composed configuration, with interpolations.
     """
     whole = cast("dict[str, Any]", OmegaConf.to_container(OmegaConf.load(config_directory() / "train.yaml")))
     del whole["defaults"], whole["hydra"]
@@ -199,7 +201,7 @@ def _check_data(data: Mapping[str, Any]) -> None:
 
 
 def _check_trainer(settings: RunSettings) -> None:
-    """Check the keys `trainer.*`; whether this machine has the device is only known when it is used."""
+    """Check the keys `trainer.*`. Whether this machine has the device is checked later, when the device is used."""
     name, devices = settings.accelerator, settings.devices
     require("trainer.accelerator", isinstance(name, str), name, "auto, cpu or gpu")
     one = devices[0] if isinstance(devices, list) and len(devices) == 1 else None
@@ -208,7 +210,7 @@ def _check_trainer(settings: RunSettings) -> None:
 
 
 def _check_online(settings: RunSettings) -> None:
-    """Check the online phase together with what it depends on."""
+    """Check the keys of the online phase, and the keys on which it depends."""
     schedule, replay, start = settings.schedule, settings.replay, settings.init_from
     require("online_workers", is_integer(settings.online_workers, 0), settings.online_workers, "an integer >= 0")
     require(

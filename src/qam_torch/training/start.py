@@ -1,4 +1,4 @@
-"""The three ways in which a run can start: fresh, resumed, or from another run's checkpoint."""
+"""The three ways to start a run: fresh, resumed, or from another run's checkpoint."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["FreshStart", "Start", "choose_start"]
 
 
 class Start(Protocol):
-    """Where a run starts.
+    """How a run starts.
 
     Attributes:
-        resumed: whether the run continues an earlier one in the same directory.
-        step: steps made before.
-        trainer_steps: trainer steps made before.
-        offline_steps: length of the offline phase.
+        resumed: whether the run continues an earlier run in the same directory.
+        step: number of steps made before the start.
+        trainer_steps: number of trainer steps made before the start.
+        offline_steps: number of steps of the offline phase.
     """
 
     resumed: bool
@@ -36,25 +36,25 @@ class Start(Protocol):
     def begin(
         self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
     ) -> Path | None:
-        """Prepare the run directory, once everything has been checked.
+        """Check the checkpoint, if there is one, and prepare the run directory.
 
         Args:
             paths: paths of the run directory.
             algorithm: algorithm of this run, not yet trained.
             data: data of this run.
-            description: description of this run, as its checkpoints contain it.
+            description: description of this run for its checkpoints, see `training.description.describe`.
 
         Returns:
-            The checkpoint that the Trainer continues from, None where there is none.
+            Path of the checkpoint from which the Trainer continues; None without a checkpoint.
 
         Raises:
-            QamError: the checkpoint does not belong to this run.
+            QamError: the checkpoint does not belong to this run or does not fit it.
         """
         ...
 
 
 class FreshStart:
-    """Start from newly initialized networks; an earlier run in the directory is kept beside it.
+    """A start from newly initialized networks. The directory of an earlier run is renamed.
 
     Args:
         offline_steps: offline steps of the configuration.
@@ -76,13 +76,13 @@ class FreshStart:
 
 
 def choose_start(paths: RunPaths, schedule: Schedule, init_from: str | None, continues: bool) -> Start:
-    """How a run starts; reads the checkpoint where there is one.
+    """Select how a run starts, and read its checkpoint if it has one.
 
     Args:
         paths: paths of the run directory.
-        schedule: as configured.
-        init_from: the checkpoint of another run to start from.
-        continues: whether a checkpoint that an earlier run has left in the directory is used.
+        schedule: the configured schedule.
+        init_from: path of another run's checkpoint to start from; None for a start without a checkpoint.
+        continues: whether to continue from the last checkpoint of an earlier run in the directory.
 
     Raises:
         QamError: the checkpoint cannot be used.

@@ -1,4 +1,4 @@
-"""The end of a run: its final evaluation, pictures and summary.json."""
+"""Finish a run: final evaluation, plots and summary.json."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ def summarize(
     compare_behavior: bool,
     plots: Sequence[Plot],
 ) -> dict[str, Any]:
-    """Evaluate the trained policy and its behavior flow, save the pictures, and write summary.json.
+    """Evaluate the trained policy and its behavior flow, save the plots, and write summary.json.
 
     Args:
         name: name of the method in the configuration.
         paths: paths of the run directory.
         data: the run's data.
-        algorithm: as trained.
+        algorithm: the trained algorithm.
         schedule: the run's schedule.
-        step: steps made; fewer than the schedule's where a callback has stopped training.
-        evaluation: the run's evaluation callback, with its best and latest outcome.
+        step: number of steps made. It is less than `schedule.steps` if a callback has stopped training.
+        evaluation: the run's evaluation callback, which has the best and the latest outcome.
         evaluator: runs the episodes.
         wall_time: the run's wall time.
         metrics: metrics.csv.
-        compare_behavior: whether the behavior flow is evaluated, where there is one.
+        compare_behavior: whether to evaluate the behavior flow, if the method has one.
         plots: custom plots.
 
     Returns:
         The content of summary.json.
     """
     maze = data.layout is not None
-    # In mazes the last evaluation is repeated, with the same noise and episodes, to record its paths.
+    # In mazes, the last evaluation is repeated with the same noise and episodes to record its trajectories.
     latest = evaluation.latest if evaluation.evaluated_at == step and not maze else None
     final = latest or evaluator(algorithm, step, record_positions=maze)
     behavior = None
@@ -100,7 +100,7 @@ def summarize(
 
 
 def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
-    """Name, seed and hyperparameters of each member, and the update at which it diverged, if it did."""
+    """Return name, seed and hyperparameters of each member, and the update at which it diverged, if it did."""
     found = []
     for p, at in enumerate(algorithm.divergence.diverged_at()):
         member = {"name": algorithm.name_of(p), "seed": algorithm.seeds[p], **algorithm.values_of(p)}
@@ -109,7 +109,7 @@ def _members(algorithm: Algorithm) -> list[dict[str, Any]]:
 
 
 def _cells(algorithm: Algorithm, evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The outcome of each cell of the grid over its seeds; empty where no hyperparameters differ."""
+    """Return the outcome of each cell of the grid over its seeds; empty if no hyperparameters differ."""
     cells: dict[str, list[int]] = {}
     for p in range(algorithm.members):
         cells.setdefault(address_of(algorithm.values_of(p)), []).append(p)

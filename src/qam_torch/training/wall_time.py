@@ -1,4 +1,4 @@
-"""How long a run has taken."""
+"""Measure the wall time of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class WallTime:
         """Start counting now.
 
         Args:
-            before: seconds of the run until its checkpoint; None leaves them as they are.
+            before: wall time in seconds until the run's checkpoint. None keeps the present value, at first 0.
         """
         self._started = time.perf_counter()
         if before is not None:
@@ -25,5 +25,5 @@ class WallTime:
 
     @property
     def seconds(self) -> float:
-        """Seconds so far."""
+        """Wall time of the run so far, in seconds."""
         return self._before + time.perf_counter() - self._started

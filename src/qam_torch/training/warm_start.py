@@ -1,4 +1,4 @@
-"""`init_from=CKPT`: a run that starts from another run's checkpoint, which replaces its offline phase."""
+"""Start a run from another run's checkpoint, which replaces the offline phase (`init_from=CKPT`)."""
 
 from __future__ import annotations
 
@@ -21,13 +21,15 @@ __all__ = ["WarmStart"]
 
 
 class WarmStart:
-    """Start with the networks, optimizer and random generators of another run; see `training.start.Start`.
+    """A start with the networks, optimizer and random generators of another run; see `training.start.Start`.
 
-    They are written as this run's first checkpoint, so that there is only one way to continue. Observations stay
-    normalized by the statistics of the other run's data, with which the networks were trained. What the other run had
-    collected online is left behind: its updates of either phase count as the offline phase. With the same seeds,
-    batches and data, the online phase equals that of a single run. From a checkpoint of another kind of device, whose
-    random states mean nothing here, the random streams start again.
+    Their states are written as the first checkpoint of this run. The Trainer then continues from it as in a resumed
+    run. Observations are still normalized by the statistics of the other run's data, because the networks were trained
+    with these statistics. Transitions that the other run collected online are not used. All updates of the other run,
+    offline and online, count as the offline phase.
+
+    If seeds, batches and data are the same, the online phase equals that of a single run. If the checkpoint comes from
+    another type of device, its random states cannot be used, and the random streams start again.
 
     Args:
         path: path of the checkpoint.
@@ -47,14 +49,14 @@ class WarmStart:
     def begin(
         self, paths: RunPaths, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]
     ) -> Path | None:
-        """Check that the checkpoint fits, and write it as this run's first; see `Start.begin`.
+        """Check that the checkpoint fits, and write it as this run's first checkpoint; see `Start.begin`.
 
         The algorithm may differ in all hyperparameters except the sizes of the networks.
         """
         require_compatible(self._content, algorithm, description)
         move_earlier_run_aside(paths)
         self._write(paths.last_checkpoint, algorithm, data, description)
-        self._content = {}  # it is as large as all networks and the optimizer's state
+        self._content = {}  # free its memory: it is as large as all networks and the optimizer's state
         return paths.last_checkpoint
 
     def _write(self, target: Path, algorithm: Algorithm, data: TrainingData, description: Mapping[str, Any]) -> None:
@@ -90,10 +92,10 @@ class WarmStart:
 
 
 def require_compatible(content: Mapping[str, Any], algorithm: Algorithm, description: Mapping[str, Any]) -> None:
-    """Raise QamError when a checkpoint's method, members, precision, normalization or sizes are not this run's.
+    """Raise QamError if method, members, precision, normalization or sizes of a checkpoint differ from this run's.
 
-    A run of one member may continue with any seed and hyperparameters. Each member of a population continues as the
-    same member.
+    A run with one member may continue with any seed and hyperparameters. In a population, each member must continue as
+    the same member.
     """
     saved = content[SECTION]
     for name, old, new in (

@@ -1,4 +1,4 @@
-"""Checkpoints: the last one and the best one, written atomically."""
+"""Save the last and the best checkpoint of a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["CheckpointCallback"]
 
 
 class CheckpointCallback(L.Callback):
-    """Saves last.ckpt at the scheduled steps, and best.ckpt after each best evaluation so far.
+    """Saves last.ckpt at the scheduled steps, and best.ckpt after each evaluation that is the best so far.
 
     Args:
         schedule: the run's schedule.
@@ -36,10 +36,10 @@ class CheckpointCallback(L.Callback):
         metrics: metrics.csv, whose rows after a checkpoint are dropped when the run resumes from it.
         wall_time: the run's wall time.
         description: the run's description, see `rundir.checkpoints.require_same_run`.
-        ending: a signal that ends the run, which happens after the checkpoint.
+        ending: signal handling. If a signal has arrived, the run ends after the checkpoint is saved.
 
     Attributes:
-        saved_step: step of the last checkpoint, None before there is one.
+        saved_step: step of the last checkpoint; None before the first checkpoint.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class CheckpointCallback(L.Callback):
         self._repeats_evaluation = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save the policy that the run starts with, if it was evaluated; and that an evaluation was repeated."""
+        """Save the initial policy if its evaluation is the best so far. Save again if an evaluation was repeated."""
         self._save_best(trainer, pl_module)
         if self._repeats_evaluation:
             self._save(trainer, pl_module, self.paths.last_checkpoint)
@@ -67,7 +67,7 @@ class CheckpointCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save what is due, where another callback has just stopped the run, and where a signal ends it."""
+        """Save if a checkpoint is due, if another callback has stopped the run, or if a signal ends the run."""
         self._save_best(trainer, pl_module)
         step = current_step(trainer)
         if self.schedule.due_at(step).checkpoint or trainer.should_stop or self.ending.due:
@@ -76,7 +76,7 @@ class CheckpointCallback(L.Callback):
         self.ending.check()
 
     def describe_saved(self) -> str:
-        """The last checkpoint, for messages."""
+        """Describe the last checkpoint, for messages."""
         if self.saved_step is None:
             return "none was saved yet"
         return f"{self.paths.last_checkpoint} ({self.schedule.place(self.saved_step)})"
@@ -86,19 +86,22 @@ class CheckpointCallback(L.Callback):
             self._save(trainer, module, self.paths.best_checkpoint)
 
     def _save(self, trainer: L.Trainer, module: L.LightningModule, path: Path) -> None:
-        """Save only finite parameters: the last gradient was finite, but its step may have been too large."""
+        """Save a checkpoint after freezing members with non-finite parameters, or raise DivergedError.
+
+        The last gradient was finite, but its step may have been too large.
+        """
         assert isinstance(module, Algorithm)
         require_finite_parameters(module)
         trainer.save_checkpoint(path)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Save where an environment failed or a signal ended an evaluation, which happens between two updates.
+        """Save if an environment failed or a signal interrupted an evaluation. Both happen between two updates.
 
-        A run that continues from a checkpoint that is saved during an evaluation repeats the evaluation.
+        If the checkpoint is saved during an evaluation, a run that continues from it repeats the evaluation.
         """
         terminated = isinstance(exception, Terminated) and self.evaluation.running
         if isinstance(exception, EnvironmentFailure) or terminated:
-            with contextlib.suppress(QamError):  # the failure itself is reported
+            with contextlib.suppress(QamError):  # the original error is reported
                 self._save(trainer, pl_module, self.paths.last_checkpoint)
                 self.saved_step = current_step(trainer)
 
@@ -115,7 +118,7 @@ class CheckpointCallback(L.Callback):
         )
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Continue from the checkpoint's step."""
+        """Restore the wall time and the step, and delete the rows of metrics.csv after that step."""
         section = checkpoint[SECTION]
         self.wall_time.start(section["seconds"])
         self.saved_step = section["step"]

@@ -1,4 +1,4 @@
-"""How long a run will take, printed once its first updates are timed."""
+"""Estimate how long a run will take from the time of its first updates."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from qam_torch.training.schedule import Schedule
 __all__ = ["DurationCallback"]
 
 TIMED = 2.0
-"""Seconds of training from which the duration is estimated."""
+"""Seconds of training that are timed for the estimate."""
 
 SHORT = 10.0
-"""Seconds of a run that is too short for an estimate."""
+"""If the estimate is below this number of seconds, it is not printed."""
 
 
 class DurationCallback(L.Callback):
     """Times trainer steps and prints one line with the estimated duration. It acts after all other callbacks.
 
-    The first trainer step with updates, in which the update is recorded or compiled, does not count, nor does one with
-    an evaluation or a checkpoint, nor one without updates.
+    The first trainer step with updates is not timed, because the update is recorded or compiled in this step. Trainer
+    steps without updates, and those with an evaluation or a checkpoint, are not timed either.
 
     Args:
         schedule: the run's schedule.
@@ -39,13 +39,13 @@ class DurationCallback(L.Callback):
         self._seconds, self._updates, self._steps = 0.0, 0, 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remember where the run starts, or continues."""
+        """Store the step at which the run starts or continues."""
         self._start = current_step(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Time the trainer step that ends, and print the estimate when enough was timed."""
+        """Time the trainer step that has just ended. Print the estimate after `TIMED` seconds."""
         if self.printed:
             return
         before, now = self._since, (time.perf_counter(), trainer.global_step, current_step(trainer))
@@ -60,7 +60,11 @@ class DurationCallback(L.Callback):
             self._print_estimate(now[2])
 
     def _print_estimate(self, step: int) -> None:
-        """Print the estimate from the start: for all updates, or for the steps of a run that is in its online phase."""
+        """Print the duration from the start of the run to its end.
+
+        It is the duration of all updates after the start. If the run is in its online phase, it is the duration of all
+        environment steps after the start.
+        """
         schedule, start, besides = self.schedule, self._start, "evaluations"
         if schedule.phase(step) == "offline":
             count = schedule.updates(schedule.steps) - schedule.updates(start)

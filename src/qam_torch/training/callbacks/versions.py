@@ -1,4 +1,4 @@
-"""How a run's updates are made, beside the versions of its packages."""
+"""Add to versions.json how a run's updates are executed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["VersionsCallback"]
 
 
 class VersionsCallback(L.Callback):
-    """Adds to versions.json how updates are made: after the first trainer step, and where that changes.
+    """Adds to versions.json how updates are executed, after the first trainer step and after each change.
 
     Args:
-        path: the file versions.json.
+        path: path of versions.json.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,7 +28,7 @@ class VersionsCallback(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Write the file where the outcome is a new one."""
+        """Write the file if `capture_outcome` has changed."""
         assert isinstance(pl_module, Algorithm)
         if pl_module.capture_outcome != self._written:
             self._written = pl_module.capture_outcome
