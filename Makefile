@@ -31,7 +31,7 @@ quickstart: $(VENV)/.installed-core ## install, then train and measure QAM on a 
 test: $(VENV)/.installed-test ## install, then run the fast tests (four minutes on two cores)
 	@$(BIN)/python -m pytest $(PARALLEL) -m 'not slow' $(PYTEST_ARGS)
 
-test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (about twenty-five minutes)
+test-all: $(VENV)/.installed-test ## install, then run every test, notebook and benchmark (twelve to twenty minutes on two cores)
 	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks benchmarks $(PYTEST_ARGS)
 
 benchmark: $(VENV)/.installed-test ## install, then time the hot parts; leave the machine alone meanwhile
