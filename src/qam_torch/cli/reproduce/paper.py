@@ -34,7 +34,12 @@ def add_parser(verbs: Any) -> None:
     launchers = "one after another (basic), or with hydra/launcher=qam_joblib, qam_slurm or qam_ray"
     add("--launch", choices=("basic", "joblib", "slurm", "ray"), help=f"start the runs: {launchers}")
     examples = "runs_root=/runs data.directory=/data hydra.launcher.partition=gpu"
-    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"further overrides of qam-train, such as {examples}")
+    add(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help=f"overrides of qam-train that change no result, such as {examples}",
+    )
     paper.set_defaults(run=run)
 
 

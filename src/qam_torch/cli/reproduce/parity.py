@@ -29,7 +29,12 @@ def add_parser(verbs: Any) -> None:
     kept = "where data files are stored (default ~/.ogbench/data)"
     add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=kept)
     add("--output", type=Path, default=Path("parity"), metavar="DIR", help="directory of the table, curves and plots")
-    add("overrides", nargs="*", metavar="KEY=VALUE", help="further overrides of qam-train, such as trainer=gpu")
+    add(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="overrides of qam-train that change no result, such as trainer=gpu",
+    )
     parity.set_defaults(run=run)
 
 

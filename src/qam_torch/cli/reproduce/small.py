@@ -39,7 +39,12 @@ def add_parser(verbs: Any) -> None:
     add("--directory", type=Path, default=Path("~/.ogbench/data"), metavar="DIR", help=data_help)
     add("--output", type=Path, default=Path("small"), metavar="DIR", help="directory of the results (default small)")
     examples = "runs_root=/runs hydra/launcher=basic"
-    add("overrides", nargs="*", metavar="KEY=VALUE", help=f"further overrides of qam-train, such as {examples}")
+    add(
+        "overrides",
+        nargs="*",
+        metavar="KEY=VALUE",
+        help=f"overrides of qam-train that change no result, such as {examples}",
+    )
     small.set_defaults(run=run)
 
 
