@@ -88,6 +88,7 @@ def test_every_run_composes(tune: bool) -> None:
         algo = run.values["algo"]
         assert (algo["horizon_length"], algo["discount"], algo["actor_hidden_dims"]) == (5, 0.99, [128, 128])
         assert algo["rho"] == (3.0 if run.environment == MAZE else 0.5)
+        assert run.values["env"]["reward"] == "dense"
         assert algo.get("flow_steps", 5) == 5 and algo["num_qs"] == (10 if run.method == "rebrac" else 2)
         assert run.values["compare_behavior"] == (run.method == "qam" and not tune)
         assert run.data == Path.cwd() / "data" / f"{run.environment}-v0.generated-200000-seed0.npz"
@@ -95,8 +96,11 @@ def test_every_run_composes(tune: bool) -> None:
 
 
 @pytest.mark.slow
-def test_the_tuning_differs_in_its_members_only() -> None:
-    names = {"experiment_name", "run_name", "run_dir", "logger", "algo", "seed", "seeds", "population"}
+def test_the_tuning_differs_in_its_members_and_its_length_only() -> None:
+    names = {
+        "experiment_name", "run_name", "run_dir", "logger", "algo", "seed", "seeds", "population", "offline_steps",
+        "eval_episodes",
+    }  # fmt: skip
     for run, other in zip(every_run(False), every_run(True), strict=True):
         ((key, tried),) = other.values["population"].items()
         assert key == KEYS[run.method] and len(tried) == 3 and tried == sorted(tried)
@@ -144,14 +148,15 @@ def test_the_tuning_from_made_up_runs(tmp_path: Path) -> None:
     make(runs[0], [[1.0, 1.0, 1.0], [0.2, 0.4, 0.6], [0.4, 0.8, 0.4]])
     tried = tried_values(runs)
     assert [(one.key, one.value, one.success) for one in tried] == [
-        ("fql_alpha", 3.0, pytest.approx(0.3)), ("fql_alpha", 30.0, pytest.approx(0.6)), ("fql_alpha", 300.0, 0.5)
+        ("fql_alpha", 10.0, pytest.approx(0.3)), ("fql_alpha", 100.0, pytest.approx(0.6)),
+        ("fql_alpha", 1000.0, 0.5),
     ]  # fmt: skip
-    assert {(one.method, one.environment, one.updates, one.seconds) for one in tried} == {("fql", CUBE, 30_000, 900.0)}
+    assert {(one.method, one.environment, one.updates, one.seconds) for one in tried} == {("fql", CUBE, 8_000, 900.0)}
     (line,) = choice_lines(tried)
-    assert line.split()[:4] == [CUBE, "fql", "fql_alpha:", "30.0"] and "3: 0.30, 30: 0.60, 300: 0.50" in line
+    assert line.split()[:4] == [CUBE, "fql", "fql_alpha:", "100.0"] and "10: 0.30, 100: 0.60, 1000: 0.50" in line
     write_tuning(tried, tmp_path / "tuning.csv")
     assert (tmp_path / "tuning.csv").read_text().splitlines()[:2] == [
-        "method,environment,key,value,success,updates,seconds", f"fql,{CUBE},fql_alpha,3.0,0.3,30000,900.0"
+        "method,environment,key,value,success,updates,seconds", f"fql,{CUBE},fql_alpha,10.0,0.3,8000,900.0"
     ]  # fmt: skip
 
 
@@ -174,7 +179,13 @@ def test_the_table_from_made_up_runs(tmp_path: Path) -> None:
     assert "4 of 6 runs are finished; their times add up to 1.00 hours." in lines
     assert (tmp_path / "table.md").read_text().splitlines() == lines
     rows = list(csv.DictReader((tmp_path / "curves.csv").open()))
-    assert len(rows) == 4 * 3 * 2 and {row["step"] for row in rows} == {"25000", "30000"}
+    behavior = [row for row in rows if row["method"] == "behavior cloning"]
+    assert [(row["env"], row["task"], row["seed"], row["step"], row["success"]) for row in behavior[:2]] == [
+        (f"{MAZE}-v0", "1", "1", "16000", "0.0"), (f"{MAZE}-v0", "1", "2", "16000", "0.02")
+    ]  # fmt: skip
+    assert len(behavior) == 2 * 3
+    rows = [row for row in rows if row not in behavior]
+    assert len(rows) == 4 * 3 * 2 and {row["step"] for row in rows} == {"12000", "16000"}
     assert {path.name for path in tmp_path.glob("*.png")} == {f"{MAZE}.png", f"{CUBE}.png"}
     with pytest.raises(QamError, match="no run of the benchmark is finished"):
         write_results([run for run in runs if run.environment == PUZZLE], tmp_path)
@@ -261,7 +272,7 @@ def test_the_whole_command_interrupted_and_again(
     assert f"1 of 1 files are in {tmp_path / 'data'}" in out and "finished     1 of 2 runs" in out
     assert "2 runs: 1 skipped, 1 finished" in out
     assert {path.name for path in Path("small").iterdir()} == {"table.md", "curves.csv", f"{MAZE}.png"}
-    assert Path("small/curves.csv").read_text().count("\n") == 1 + 2 * 3 * 2
+    assert Path("small/curves.csv").read_text().count("\n") == 1 + 2 * 3 * 2 + 3
     assert [line.split(" | ")[0] for line in Path("small/table.md").read_text().splitlines()[2:5]] == [
         "| behavior cloning", "| qam", "| fql"
     ]  # fmt: skip

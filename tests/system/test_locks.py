@@ -1,4 +1,4 @@
-"""A lock ends with its process, has a patience, and costs nothing where there are none."""
+"""A lock ends with its process, waiting for it may have a limit, and it costs nothing where no locks exist."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_waiting_ends_with_the_patience_or_with_the_holder(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_waiting_ends_at_the_time_limit_or_with_the_holder(holder: subprocess.Popen[str], tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError), exclusive(tmp_path / "x", 0.3):
         pass

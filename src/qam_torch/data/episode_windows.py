@@ -16,7 +16,7 @@ class EpisodeTable(WindowTable):
     """A table of windows whose validity column holds n, the number of their steps inside the episode."""
 
     def gather(self, starts: Tensor) -> Batch:
-        """As of any table, but valid (..., h) is 1 for each of the first n steps."""
+        """Return the windows at `starts` as a batch, in which valid (..., h) is 1 for each of the first n steps."""
         batch = super().gather(starts)
         return batch._replace(valid=(self._offsets() < batch.valid[..., None]).to(batch.valid.dtype))
 
@@ -31,12 +31,17 @@ class EpisodeTable(WindowTable):
 
 
 class EpisodeWindows(ChunkWindows):
-    """All windows of a dataset, one per transition, of which those are drawn that do not start at an episode's end.
+    """Windows of a dataset, one per transition. Those that start at the last transition of an episode are never drawn.
 
-    A window that starts at i in an episode with last transition e has n = min(h, e - i + 1) steps inside it. The batch
-    carries the mask of its last step alone, i + n - 1; the state that transition min(i + h, e) acts in, which is one
-    step early where a full window ends with its episode; valid (..., h), 1 for the first n steps; and actions
-    a_{i + min(j, n - 1)}, which repeat the last one past the end. Rewards are those of `ChunkWindows`.
+    A window that starts at transition i, in an episode whose last transition is e, has n = min(h, e - i + 1) steps. Its
+    row of a batch contains:
+
+    - the mask of its last step, i + n - 1, alone;
+    - as next observation, the state in which transition min(i + h, e) acts. If a full window ends with its episode,
+      this is one step too early, as in the authors' code;
+    - valid (..., h), which is 1 for the first n steps;
+    - the actions a_{i + min(j, n - 1)}, so the last action is repeated after the end;
+    - the rewards of `ChunkWindows`.
 
     Args:
         transitions: see `ChunkWindows`.
@@ -44,7 +49,7 @@ class EpisodeWindows(ChunkWindows):
         discount: see `ChunkWindows`.
 
     Raises:
-        QamError: as of `ChunkWindows`.
+        QamError: see `ChunkWindows`.
 
     Source: Oberai, Park & Levine 2026, the sampler of the authors' code.
     """
@@ -57,7 +62,7 @@ class EpisodeWindows(ChunkWindows):
         self.firsts, self.lengths = (ends - lengths + 1)[lengths > 1], lengths[lengths > 1]
 
     def check_usable(self) -> None:
-        """Raise QamError where no episode has two transitions."""
+        """Raise QamError if no episode has two transitions."""
         if len(self.firsts) == 0:
             raise QamError(
                 "every episode has a single transition, but algo.windows=rql needs two: give longer episodes, or "
@@ -77,25 +82,25 @@ class EpisodeWindows(ChunkWindows):
         return EpisodeTable(data.states, rows, columns, data.actions, steps, self._own)
 
     def draw(self, updates: int, batch_size: int, generator: torch.Generator, member: int = 0) -> Tensor:
-        """Draw starts (U, B) of one member's batches, see `draw_by_episode`."""
+        """Draw the starts (U, B) of one member's batches, see `draw_by_episode`."""
         episodes, offsets = draw_by_episode(self.lengths, updates, batch_size, generator)
         return self.firsts[episodes] + offsets
 
     @property
     def drawn_starts(self) -> Tensor:
-        """Every start that may be drawn, in ascending order."""
+        """All starts that can be drawn, in ascending order."""
         starts = torch.arange(self.num_starts, device=self.device)
         return starts[starts < self.transitions.episode_ends]
 
     def rows(self, starts: Tensor) -> Tensor:
-        """The h + 1 transitions (..., h + 1) that windows at `starts` (...) are computed from."""
+        """Return the indices (..., h + 1) of the transitions that windows at `starts` (...) are computed from."""
         offsets = torch.arange(self.horizon_length + 1, device=self.device)
         return torch.minimum(starts[..., None] + offsets, self.transitions.episode_ends[starts][..., None])
 
     def steps(self, starts: Tensor) -> dict[str, Tensor]:
-        """Every column of the windows at `starts`, as of `ChunkWindows`.
+        """Return every column of the windows at `starts`, as `ChunkWindows.steps` does.
 
-        Column j of masks is the mask of step j alone, and that of next_observations the state of row j + 1.
+        Column j of masks is the mask of step j alone. Column j of next_observations is the state of row j + 1.
         """
         starts, data = self._checked(starts), self.transitions
         rows = self.rows(starts)

@@ -22,6 +22,7 @@ DPI = 130
 # Okabe and Ito's colors, which people with any form of color vision can distinguish.
 BLUE, ORANGE, GREEN, VERMILION, INK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#333333"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
+WINE, OLIVE = "#882255", "#999933"  # from Paul Tol's muted scheme
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 10,
@@ -47,8 +48,8 @@ styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style applies only
 
 
 def colors(count: int) -> list[Any]:
-    """Return `count` distinguishable colors. More than six are evenly spaced colors of the viridis scale."""
-    few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]
+    """Return `count` distinguishable colors. More than eight are evenly spaced colors of the viridis scale."""
+    few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, WINE, OLIVE]
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 
 

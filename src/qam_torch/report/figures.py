@@ -252,10 +252,12 @@ def svg(panel: Panel, prefix: str) -> str:
 
 @styled
 def save_panels(panels: Panels, path: Path) -> None:
-    """Save all panels and their legend as one PNG."""
+    """Save all panels and their legend as one PNG. The legend is below several panels, and beside a single one."""
     columns = min(3, len(panels.panels))
     rows = -(-len(panels.panels) // columns)
-    figure = Figure(figsize=(max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.5), layout="constrained")
+    single = len(panels.panels) == 1
+    size = (SIZE[0] + 2, SIZE[1]) if single else (SIZE[0] * columns, SIZE[1] * rows + 0.5)
+    figure = Figure(figsize=size, layout="constrained")
     for number, panel in enumerate(panels.panels, 1):
         axes = figure.add_subplot(rows, columns, number, title=panel.title)
         panel.draw(axes)
@@ -263,5 +265,6 @@ def save_panels(panels: Panels, path: Path) -> None:
         matplotlib.lines.Line2D([], [], color=color, linestyle="--" if dashed else "-", label=label)
         for label, color, dashed in panels.legend
     ]
-    figure.legend(handles=handles, loc="outside lower left", ncols=columns)
+    place: Any = {"loc": "outside right upper"} if single else {"loc": "outside lower left", "ncols": columns}
+    figure.legend(handles=handles, **place)
     save_figure(figure, path)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from qam_torch.report.blocks import Block, Table, Text
 from qam_torch.report.collection import Collection, collect
@@ -48,10 +49,23 @@ def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
     remarks = problems(collection)
     text = markdown([*blocks, *([remarks] if remarks.rows else [])], pictures="")
     write_text(output / "table.md", text)
-    write_csv(evaluations(collection)[COLUMNS], output / "curves.csv")
+    curve_rows = evaluations(collection)[COLUMNS]
+    write_csv(pd.concat([_behavior_rows(finished), curve_rows]), output / "curves.csv")
     for domain, groups in collection.groups.items():
         save_panels(curves(groups, domain), output / f"{domain}.png")
     return text.splitlines()
+
+
+def _behavior_rows(runs: Sequence[SmallRun]) -> pd.DataFrame:
+    """Build the rows of curves.csv with the final success of the behavior flow, for the runs that evaluated it."""
+    rows = []
+    for run in runs:
+        behavior = (run.summary() or {}).get("behavior")
+        if behavior is not None:
+            place = {"env": run.values["env"]["dataset"], "task": run.values["task"], "method": BEHAVIOR}
+            for seed, success in zip(run.values["seeds"], behavior["success_by_seed"], strict=True):
+                rows.append({**place, "seed": seed, "step": run.updates, "success": success})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
