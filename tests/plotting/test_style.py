@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from qam_torch.plotting.evaluation_curves import success_figure
-from qam_torch.plotting.style import save_figure
+from qam_torch.plotting.style import colors, save_figure
 from qam_torch.rundir.metrics_file import read_metrics
 from qam_torch.types import QamError
 from tests.helpers.metric_rows import QAM, evaluation_rows, is_png, training_rows, write_metrics
@@ -65,3 +66,8 @@ print(before == dict(dict.items(matplotlib.rcParams)), "matplotlib.pyplot" in sy
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["True", "False"], done.stderr
+
+
+def test_colors_differ_and_do_not_change_with_a_few_more() -> None:
+    assert [len(set(map(to_hex, colors(count)))) for count in (1, 6, 8, 9, 20)] == [1, 6, 8, 9, 20]
+    assert colors(8)[:6] == colors(6)

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from qam_torch.paper import published
-from qam_torch.report.blocks import Panels
+from qam_torch.report import figures
+from qam_torch.report.blocks import Panel, Panels
 from qam_torch.report.collection import collect
-from qam_torch.report.figures import curves, profiles
+from qam_torch.report.figures import curves, profiles, save_panels
 from qam_torch.report.results import Group
 from tests.helpers.made_up_runs import make_run
 
@@ -147,3 +148,28 @@ def test_a_run_that_ends_before_the_published_results_has_none_in_its_legend(tmp
     short, long = (curves(groups(tmp_path / name), ENV) for name in "ab")
     assert [label for label, _, _ in short.legend] == ["qam"] and "Dashed" not in short.caption
     assert [label for label, _, _ in long.legend] == ["qam", "published"] and "Dashed" in long.caption
+
+
+@pytest.mark.parametrize(
+    ("panels", "labels", "beside"),
+    [
+        (1, ["qam"] * 8, True),
+        (1, ["qam"] * 18, False),
+        (1, ["qam, algo.num_qs=10, algo.lr=1e-3"], False),
+        (2, ["qam"], False),
+    ],
+)
+def test_a_short_legend_is_beside_a_single_panel(
+    panels: int, labels: list[str], beside: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No legend takes the width of the panels from them, and none is cut off."""
+    saved: list[Figure] = []
+    monkeypatch.setattr(figures, "save_figure", lambda figure, path: saved.append(figure))
+    legend = [(label, "#000000", False) for label in labels]
+    save_panels(Panels([Panel("task 1", lambda axes: None)] * panels, legend, "", "x"), tmp_path / "x.png")
+    (figure,) = saved
+    figure.draw_without_rendering()
+    box, axes = figure.legends[0].get_window_extent(), figure.axes[0].get_window_extent()
+    assert (box.x0 > axes.x1) == beside and (box.y1 < axes.y0) == (not beside)
+    assert box.y0 >= 0 and box.x1 <= figure.bbox.width and axes.width >= 0.6 * figure.bbox.width / panels
+    assert axes.height >= 150

@@ -50,14 +50,15 @@ def test_the_results() -> None:
             assert cell == shown([float(row["success"]) for row in final]), (method, environment)
 
 
-def test_each_task_is_learned_by_a_method_but_not_by_behavior_cloning() -> None:
+def test_each_task_is_learned_by_three_methods_but_not_by_behavior_cloning() -> None:
     mean = {
         (method, environment): float(cell.split()[0])
         for method, own in table(f"| method | {ENVIRONMENTS[0]}").items()
         for environment, cell in zip(ENVIRONMENTS, own, strict=True)
     }
     for environment in ENVIRONMENTS:
-        assert mean[BEHAVIOR, environment] < 0.1 < max(mean[method, environment] for method in METHODS)
+        assert mean[BEHAVIOR, environment] < 0.1
+        assert sum(mean[method, environment] > 0.3 for method in METHODS) >= 3
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -68,3 +68,11 @@ def test_the_citation_names_the_license_and_the_papers() -> None:
 def test_pages_of_users_name_no_tests() -> None:
     pages = [*DOCS.rglob("*.md"), ROOT / "README.md"]
     assert {page.name for page in pages if re.search(r"tests/[\w/]+\.py", page.read_text())} == set()
+
+
+def test_equations_have_no_backslash_before_punctuation() -> None:
+    """Renderers of Markdown, such as GitHub's, remove it: a thin space becomes a comma, a norm an absolute value."""
+    for page in [ROOT / "README.md", *DOCS.rglob("*.md")]:
+        prose = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+        for equation in re.findall(r"\$\$.*?\$\$|\$[^$\n]+\$", prose, flags=re.DOTALL):
+            assert not re.search(r"\\[,;:!|]", equation), (page.name, equation)

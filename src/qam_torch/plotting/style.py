@@ -48,7 +48,10 @@ styled = matplotlib.rc_context(_STYLE)  # as a decorator: the style applies only
 
 
 def colors(count: int) -> list[Any]:
-    """Return `count` distinguishable colors. More than eight are evenly spaced colors of the viridis scale."""
+    """Return `count` different colors. More than eight are evenly spaced colors of the viridis scale.
+
+    The first six are distinguishable with any form of color vision.
+    """
     few = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, WINE, OLIVE]
     return few[:count] if count <= len(few) else list(colormaps["viridis"](np.linspace(0, 0.95, count)))
 

@@ -252,11 +252,12 @@ def svg(panel: Panel, prefix: str) -> str:
 
 @styled
 def save_panels(panels: Panels, path: Path) -> None:
-    """Save all panels and their legend as one PNG. The legend is below several panels, and beside a single one."""
+    """Save all panels and their legend as one PNG. A short legend is beside a single panel, any other below."""
     columns = min(3, len(panels.panels))
     rows = -(-len(panels.panels) // columns)
-    single = len(panels.panels) == 1
-    size = (SIZE[0] + 2, SIZE[1]) if single else (SIZE[0] * columns, SIZE[1] * rows + 0.5)
+    lines = -(-len(panels.legend) // columns)
+    beside = len(panels.panels) == 1 and lines <= 12 and all(len(label) <= 20 for label, _, _ in panels.legend)
+    size = (SIZE[0] + 2, SIZE[1]) if beside else (max(SIZE[0] * columns, 5.5), SIZE[1] * rows + 0.2 * lines + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     for number, panel in enumerate(panels.panels, 1):
         axes = figure.add_subplot(rows, columns, number, title=panel.title)
@@ -265,6 +266,6 @@ def save_panels(panels: Panels, path: Path) -> None:
         matplotlib.lines.Line2D([], [], color=color, linestyle="--" if dashed else "-", label=label)
         for label, color, dashed in panels.legend
     ]
-    place: Any = {"loc": "outside right upper"} if single else {"loc": "outside lower left", "ncols": columns}
+    place: Any = {"loc": "outside right upper"} if beside else {"loc": "outside lower left", "ncols": columns}
     figure.legend(handles=handles, **place)
     save_figure(figure, path)

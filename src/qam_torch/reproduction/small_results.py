@@ -49,8 +49,8 @@ def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
     remarks = problems(collection)
     text = markdown([*blocks, *([remarks] if remarks.rows else [])], pictures="")
     write_text(output / "table.md", text)
-    curve_rows = evaluations(collection)[COLUMNS]
-    write_csv(pd.concat([_behavior_rows(finished), curve_rows]), output / "curves.csv")
+    rows = pd.concat([_behavior_rows(finished), evaluations(collection)[COLUMNS]])
+    write_csv(rows.astype({"diverged": "Int64"}), output / "curves.csv")
     for domain, groups in collection.groups.items():
         save_panels(curves(groups, domain), output / f"{domain}.png")
     return text.splitlines()
@@ -65,7 +65,7 @@ def _behavior_rows(runs: Sequence[SmallRun]) -> pd.DataFrame:
             place = {"env": run.values["env"]["dataset"], "task": run.values["task"], "method": BEHAVIOR}
             for seed, success in zip(run.values["seeds"], behavior["success_by_seed"], strict=True):
                 rows.append({**place, "seed": seed, "step": run.updates, "success": success})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=["env", "task", "method", "seed", "step", "success"])
 
 
 def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:

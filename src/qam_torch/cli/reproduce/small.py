@@ -14,14 +14,14 @@ __all__ = ["add_parser", "run"]
 DESCRIPTION = """\
 Train eight methods on three generated datasets with the small networks of conf/experiment/small.yaml. The three seeds
 of a method are one population. As many runs are made at a time as there are CPU cores. The command prints all runs and
-makes the missing ones. It writes the success of every method (table.md), the learning curves (curves.csv) and one plot
-per environment.
+makes the missing ones. It writes the success of every method (table.md), the learning curves and the success of
+behavior cloning (curves.csv), and one plot per environment.
 
 --tune chooses the hyperparameters. It tries three values of each method's main hyperparameter, with a seed that the
-benchmark does not use. The success of a value is the mean of its last two evaluations. The value with the highest
-success is chosen. If several are equal, it is the middle one of the three, or the first if the middle one is not among
-them. --tune writes tuning.csv, and prints the chosen value of each method in each environment. These values belong in
-conf/tuned/small/data/ENVIRONMENT/METHOD.yaml.
+benchmark does not use, and with half of its updates. The success of a value is the mean of its last two evaluations.
+The value with the highest success is chosen. If several are equal, it is the middle one of the three, or the first if
+the middle one is not among them. --tune writes tuning.csv, and prints the chosen value of each method in each
+environment. These values belong in conf/tuned/small/data/ENVIRONMENT/METHOD.yaml.
 
 Missing data are generated. After an interruption, the same command continues.
 """
