@@ -58,14 +58,18 @@ def write_results(runs: Sequence[SmallRun], output: Path) -> list[str]:
 
 def _behavior_rows(runs: Sequence[SmallRun]) -> pd.DataFrame:
     """Build the rows of curves.csv with the final success of the behavior flow, for the runs that evaluated it."""
-    rows = []
-    for run in runs:
-        behavior = (run.summary() or {}).get("behavior")
-        if behavior is not None:
-            place = {"env": run.values["env"]["dataset"], "task": run.values["task"], "method": BEHAVIOR}
-            for seed, success in zip(run.values["seeds"], behavior["success_by_seed"], strict=True):
-                rows.append({**place, "seed": seed, "step": run.updates, "success": success})
+    rows = [
+        (run.values["env"]["dataset"], run.values["task"], BEHAVIOR, seed, run.updates, success)
+        for run in runs
+        for seed, success in zip(run.values["seeds"], _behavior_success(run), strict=False)
+    ]
     return pd.DataFrame(rows, columns=["env", "task", "method", "seed", "step", "success"])
+
+
+def _behavior_success(run: SmallRun) -> Sequence[float]:
+    """Return the success of the behavior flow by seed; empty if the run has not evaluated it."""
+    behavior = (run.summary() or {}).get("behavior")
+    return [] if behavior is None else behavior["success_by_seed"]
 
 
 def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
@@ -80,9 +84,8 @@ def _table(runs: Sequence[SmallRun], collection: Collection) -> Table:
     }
     cells = {place: _cell(*tasks.values()) for place, tasks in scores.items()}
     for run in runs:
-        behavior = (run.summary() or {}).get("behavior")
-        if behavior is not None:
-            cells[BEHAVIOR, run.environment] = _cell(behavior["success_by_seed"])
+        if behavior := _behavior_success(run):
+            cells[BEHAVIOR, run.environment] = _cell(behavior)
     tasks = {run.environment: run.values["task"] for run in runs}
     methods = dict.fromkeys(run.method for run in runs)
     if any(method == BEHAVIOR for method, _ in cells):
